@@ -1,0 +1,109 @@
+"""Lightning's own loop over our loaders: a resumed run meets the batches that the whole run met."""
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from vgg_lit.data.augment import FlipCrop
+from vgg_lit.data.datamodule import ImageDataModule
+from vgg_lit.data.sources import ResidentImages
+
+EPOCHS, STEPS = 3, 5
+
+
+class Noise:
+    name, in_channels, classes = "noise", 1, ("a", "b")
+
+    def prepare(self):
+        pass
+
+    def load(self, split):
+        images = torch.randint(0, 256, (50, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+        return ResidentImages(images.to(torch.uint8), torch.arange(50) % 2)
+
+
+class Recorder(L.LightningModule):
+    """Writes down the (epoch, ids, input) of every training step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen, self.validated = [], []
+
+    def training_step(self, batch, batch_idx):
+        x, _, ids = batch
+        self.seen.append((self.current_epoch, ids.tolist(), x.double().sum().item()))
+        return self.weight * x.mean()
+
+    def validation_step(self, batch, batch_idx):
+        self.validated += batch[2].tolist()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def fit(folder, checkpoint=None, resume=None, val_fraction=0.2, **options):
+    callbacks = [checkpoint] if checkpoint else []
+    trainer = L.Trainer(
+        max_epochs=EPOCHS,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=bool(checkpoint),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+        callbacks=callbacks,
+        **options,
+    )
+    module = Recorder()
+    data = ImageDataModule(
+        Noise(), image_size=8, batch_size=8, val_fraction=val_fraction, augment=FlipCrop(2)
+    )
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    return module
+
+
+def test_epochs_differ_and_validation_counts_once(tmp_path):
+    module = fit(tmp_path, num_sanity_val_steps=0)
+    assert [epoch for epoch, _, _ in module.seen] == [
+        e for e in range(EPOCHS) for _ in range(STEPS)
+    ]
+    epochs = [module.seen[e * STEPS : (e + 1) * STEPS] for e in range(EPOCHS)]
+    assert len({str([ids for _, ids, _ in epoch]) for epoch in epochs}) == EPOCHS
+    assert len(module.validated) == EPOCHS * 10
+    assert len(set(module.validated)) == 10
+    assert not {i for _, ids, _ in module.seen for i in ids} & set(module.validated)
+
+
+@pytest.mark.parametrize("val_fraction", [0.2, 0])
+@pytest.mark.parametrize("limit", [None, 4])
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"every_n_train_steps": 1},  # at the end of a step, the last of an epoch included
+        {"every_n_epochs": 1, "save_on_train_epoch_end": True},
+        {"every_n_epochs": 1, "save_on_train_epoch_end": False},  # after validation
+    ],
+)
+def test_resumed_from_any_checkpoint(tmp_path, when, val_fraction, limit):
+    if not val_fraction and when.get("save_on_train_epoch_end") is False:
+        pytest.skip("nothing is saved after validation where there is none")
+    options = {"val_fraction": val_fraction, "limit_train_batches": limit}
+    checkpoint = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, **when)
+    whole = fit(tmp_path, checkpoint, **options).seen
+    files = sorted(tmp_path.glob("*.ckpt"))
+    assert len(files) >= EPOCHS
+    for path in files:
+        step = int(path.stem.removeprefix("step="))
+        resumed = fit(tmp_path, resume=path, **options).seen
+        assert resumed == whole[step:], path.name
+
+
+def test_overfitting_meets_the_same_images_in_every_epoch(tmp_path):
+    seen = fit(tmp_path, overfit_batches=2).seen
+    epochs = [[ids for _, ids, _ in seen[i : i + 2]] for i in range(0, 2 * EPOCHS, 2)]
+    assert len(seen) == 2 * EPOCHS
+    assert epochs[0] == epochs[1] == epochs[2]

@@ -1,0 +1,57 @@
+"""With the paper's head, our eight common networks are torchvision's: keys, shapes and bits."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision import models as torchvision_models
+
+from vgg_lit.models import build
+
+TORCHVISION = [f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")]
+
+
+def on_meta(name: str) -> tuple[nn.Module, nn.Module]:
+    with torch.device("meta"):
+        return build(name).eval(), getattr(torchvision_models, name)(init_weights=False).eval()
+
+
+def fill(shapes: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state_dict of these shapes, with no number at its default."""
+    # One draw, tiled: a prime length never falls in step with a layer, and 144 million draws are slow.
+    noise = torch.randn(1_000_003, generator=torch.Generator().manual_seed(0))
+
+    def values(name: str, shape: Tensor) -> Tensor:
+        if "num_batches" in name:
+            return torch.tensor(3)
+        tiled = noise.repeat(shape.numel() // len(noise) + 1)[: shape.numel()].view(shape.shape)
+        if shape.dim() > 1:
+            return tiled.mul_((2 / shape[0].numel()) ** 0.5)
+        return tiled.mul(0.1).exp()  # biases, scales, running means and variances: around 1
+
+    return {name: values(name, shape) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_names_shapes_and_modules_are_torchvisions(name):
+    ours, theirs = on_meta(name)
+    ours_shapes = [(key, tensor.shape) for key, tensor in ours.state_dict().items()]
+    assert ours_shapes == [(key, tensor.shape) for key, tensor in theirs.state_dict().items()]
+    assert [(path, repr(module)) for path, module in ours.named_modules() if path] == [
+        (path, repr(module)) for path, module in theirs.named_modules() if path
+    ]
+    ours.load_state_dict(theirs.state_dict(), strict=True, assign=True)
+    theirs.load_state_dict(ours.state_dict(), strict=True, assign=True)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_logits_are_torchvisions_to_the_bit(name):
+    ours, theirs = on_meta(name)
+    theirs.load_state_dict(fill(theirs.state_dict()), strict=True, assign=True)
+    ours.load_state_dict(theirs.state_dict(), strict=True, assign=True)
+    for size in (96, 224):
+        x_BCHW = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(size))
+        logits_BK = ours(x_BCHW)
+        assert logits_BK.isfinite().all()
+        assert logits_BK.std() > 0.1
+        assert torch.equal(logits_BK, theirs(x_BCHW))

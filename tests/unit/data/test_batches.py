@@ -1,0 +1,113 @@
+import itertools
+
+import pytest
+import torch
+
+from vgg_lit.data.batches import PADDING, EvaluationOrder, ResidentBatches, TrainingOrder
+from vgg_lit.errors import InputError
+
+CASES = [(17, 4), (12, 4), (40, 8), (100, 12), (6, 6)]
+
+
+def resident(n, order, ids=None):
+    images = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1).expand(n, 1, 2, 2).contiguous()
+    ids = torch.arange(n) if ids is None else ids
+    return ResidentBatches(images, torch.arange(n) % 3, ids, order)
+
+
+def epoch_ids(loader, epoch=0):
+    loader.sampler.set_epoch(epoch)
+    return [ids.tolist() for _, _, ids in loader]
+
+
+@pytest.mark.parametrize(("n", "batch_size"), CASES)
+@pytest.mark.parametrize("epoch", [0, 1, 5])
+def test_two_ranks_see_the_global_batches_of_one(n, batch_size, epoch):
+    whole = epoch_ids(resident(n, TrainingOrder(n, batch_size, 3)), epoch)
+    ranks = [epoch_ids(resident(n, TrainingOrder(n, batch_size, 3, r, 2)), epoch) for r in (0, 1)]
+    assert len(whole) == n // batch_size
+    assert [a + b for a, b in zip(*ranks, strict=True)] == whole
+    assert len(set(itertools.chain(*whole))) == n // batch_size * batch_size
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    loader = resident(40, TrainingOrder(40, 8, 0))
+    first = epoch_ids(loader, 0)
+    assert epoch_ids(loader, 1) != first
+    assert epoch_ids(loader, 0) == first
+    assert epoch_ids(resident(40, TrainingOrder(40, 8, 1)), 0) != first
+
+
+@pytest.mark.parametrize("n", range(12, 18))
+@pytest.mark.parametrize("batch_size", range(1, 7))
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_evaluation_counts_every_image_once(n, batch_size, world_size):
+    orders = [EvaluationOrder(n, batch_size, rank, world_size) for rank in range(world_size)]
+    ranks = [epoch_ids(resident(n, order)) for order in orders]
+    shapes = [[len(batch) for batch in batches] for batches in ranks]
+    assert all(shape == shapes[0] for shape in shapes)
+    assert all(len(order) == len(shapes[0]) for order in orders)
+    assert max(shapes[0]) == -(-batch_size // world_size)
+    ids = list(itertools.chain(*itertools.chain(*ranks)))
+    assert sorted(i for i in ids if i != PADDING) == list(range(n))
+    padding = [sum(i == PADDING for i in itertools.chain(*batches)) for batches in ranks]
+    assert max(padding) <= (0 if world_size == 1 else 1)
+
+
+def test_batches_hold_images_and_labels_of_their_ids():
+    ids = torch.tensor([20, 3, 7, 11, 2])
+    loader = resident(30, EvaluationOrder(5, 2, 1, 2), ids)
+    batches = list(loader)
+    assert [ids.tolist() for _, _, ids in batches] == [[3], [11], [PADDING]]
+    for images, labels, batch_ids in batches:
+        assert images.dtype == torch.uint8
+        assert images.shape == (1, 1, 2, 2)
+        if batch_ids.item() == PADDING:
+            assert labels.item() == PADDING
+        else:
+            assert images[0, 0, 0, 0] == batch_ids.item()
+            assert labels.item() == batch_ids.item() % 3
+
+
+def test_resume_continues_with_the_next_batch():
+    loader = resident(40, TrainingOrder(40, 8, 0))
+    loader.sampler.set_epoch(3)
+    iterator = iter(loader)
+    expected = [next(iterator)[2].tolist() for _ in range(5)]
+    for done in range(5):
+        loader.sampler.set_epoch(3)
+        iterator = iter(loader)
+        for _ in range(done):
+            next(iterator)
+        state = loader.state_dict()
+        if done == 0:
+            continue  # nothing was read of this epoch: the state is that of the last
+        resumed = resident(40, TrainingOrder(40, 8, 0))
+        resumed.load_state_dict(state)
+        iter(resumed)  # Lightning makes one too many
+        assert epoch_ids(resumed, 3) == expected[done:]
+        assert epoch_ids(resumed, 3) == expected  # only once
+        assert all(type(value) is int for value in state.values())
+
+
+def test_a_complete_epoch_is_not_resumed():
+    loader = resident(40, TrainingOrder(40, 8, 0))
+    first = epoch_ids(loader, 0)
+    second = epoch_ids(loader, 1)
+    assert first != second
+    resumed = resident(40, TrainingOrder(40, 8, 0))
+    epoch_ids(loader, 0)
+    resumed.load_state_dict(loader.state_dict())
+    assert epoch_ids(resumed, 1) == second
+
+
+def test_the_batch_must_divide_over_the_ranks():
+    with pytest.raises(InputError, match=r"batch_size=100.*3 processes.*99 or 102"):
+        TrainingOrder(1000, 100, 0, 0, 3)
+    with pytest.raises(InputError, match=r"batch_size=1: .*: 4$"):
+        TrainingOrder(1000, 1, 0, 0, 4)
+
+
+def test_the_batch_must_not_exceed_the_images():
+    with pytest.raises(InputError, match="batch_size=64: more than the 10 training images"):
+        TrainingOrder(10, 64, 0)

@@ -1,0 +1,242 @@
+import typing
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vgg_lit.data.augment import FlipCrop
+from vgg_lit.data.batches import ResidentBatches, StreamedBatches
+from vgg_lit.data.datamodule import ImageDataModule
+from vgg_lit.data.image_folder import ImageFolder
+from vgg_lit.data.preprocessing import Preprocessing
+from vgg_lit.data.sources import ResidentImages, Source
+from vgg_lit.errors import InputError
+
+
+class Numbers:
+    """200 training and 50 test images of 28 pixels, 3 unequal classes, each image its own level."""
+
+    name, in_channels, classes = "numbers", 1, ("a", "b", "c")
+
+    def __init__(self):
+        self.prepared, self.loaded = 0, []
+
+    def prepare(self):
+        self.prepared += 1
+
+    def load(self, split):
+        self.loaded.append(split)
+        n = 200 if split == "train" else 50
+        images = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1).expand(n, 1, 28, 28)
+        return ResidentImages(images.contiguous(), torch.arange(n) % 4 % 3)
+
+
+@dataclass
+class TrainerStandIn:
+    """What the data module asks of a Trainer."""
+
+    global_rank: int = 0
+    world_size: int = 1
+    training: bool = True
+    overfit_batches: float = 0
+
+    @property
+    def strategy(self):
+        return self
+
+    root_device = torch.device("cpu")
+
+
+def make(trainer=None, stage=None, **options):
+    module = ImageDataModule(Numbers(), **{"batch_size": 16, **options})
+    module.trainer = trainer
+    module.prepare_data()
+    module.setup(stage)
+    return module
+
+
+def ids_of(loader):
+    return torch.cat([ids for _, _, ids in loader])
+
+
+def test_the_splits_are_stratified_disjoint_and_seeded():
+    module = make(val_fraction=0.2)
+    assert module.sizes == {"train": 160, "val": 40, "test": 50}
+    train, val = module._ids["train"], module._ids["val"]
+    assert sorted(train.tolist() + val.tolist()) == list(range(200))
+    labels = module._images["train"].labels_N
+    assert torch.bincount(labels[val]).tolist() == [20, 10, 10]
+    assert torch.equal(make(val_fraction=0.2)._ids["val"], val)
+    assert not torch.equal(make(val_fraction=0.2, seed=1)._ids["val"], val)
+    assert torch.equal(make(seed=1)._ids["test"], torch.arange(50))
+
+
+def test_train_size_leaves_validation_alone():
+    whole, part = make(), make(train_size=40, test_size=10)
+    assert part.sizes == {"train": 40, "val": 20, "test": 10}
+    assert torch.equal(whole._ids["val"], part._ids["val"])
+    assert set(part._ids["train"].tolist()) <= set(whole._ids["train"].tolist())
+    assert torch.bincount(part._images["train"].labels_N[part._ids["train"]]).tolist() == [
+        20,
+        10,
+        10,
+    ]
+
+
+def test_loaders():
+    module = make()
+    train = ids_of(module.train_dataloader())
+    assert len(train) == 176  # the incomplete batch of 4 is dropped
+    assert set(train.tolist()) <= set(module._ids["train"].tolist())
+    assert torch.equal(ids_of(module.val_dataloader()), module._ids["val"])
+    assert torch.equal(ids_of(module.test_dataloader()), torch.arange(50))
+
+
+def test_no_validation():
+    module = make(val_fraction=0)
+    assert module.val_dataloader() == []
+    assert module.sizes["train"] == 200
+
+
+def test_setup_loads_what_a_stage_needs_once():
+    module = make(stage="fit")
+    module.setup("fit")
+    module.setup("validate")
+    assert module.source.loaded == ["train"]
+    module.setup("test")
+    assert module.source.loaded == ["train", "test"]
+    finished = make(stage="test", preprocessing=module.preprocessing)
+    assert finished.source.loaded == ["test"]
+
+
+def test_preprocessing_is_of_the_whole_official_train_split():
+    module = make(train_size=20)
+    assert module.preprocessing.mean == pytest.approx((99.5 / 255,))
+    assert module.preprocessing.source_size == 28
+    given = Preprocessing(1, 28, 32, (0.1,), (0.2,))
+    assert make(preprocessing=given).preprocessing == given
+
+
+def test_a_finished_run_keeps_its_statistics_on_images_of_another_size():
+    given = Preprocessing(1, 32, 32, (0.1,), (0.2,))
+    module = make(stage="test", preprocessing=given, image_size=64)
+    assert module.preprocessing == Preprocessing(1, 28, 32, (0.1,), (0.2,))
+    x, _, _ = module.on_after_batch_transfer(next(iter(module.test_dataloader())), 0)
+    assert x.shape[-2:] == (32, 32)
+
+
+def test_input_is_padded_and_normalised():
+    module = make(TrainerStandIn(training=False), augment=FlipCrop())
+    batch = next(iter(module.val_dataloader()))
+    x, labels, ids = module.on_after_batch_transfer(batch, 0)
+    assert x.dtype == torch.float32
+    torch.testing.assert_close(x, module.preprocessing(batch[0]))
+    assert torch.equal(labels, batch[1])
+    assert torch.equal(ids, batch[2])
+
+
+def test_training_is_augmented_by_sample_and_epoch():
+    module = make(TrainerStandIn(), augment=FlipCrop(), image_size=28)
+    loader = module.train_dataloader()
+
+    def inputs(epoch):
+        loader.sampler.set_epoch(epoch)
+        batches = [module.on_after_batch_transfer(batch, 0) for batch in loader]
+        return {i: x for xs, _, ids in batches for x, i in zip(xs, ids.tolist(), strict=True)}
+
+    first, second, again = inputs(0), inputs(1), inputs(0)
+    assert all(torch.equal(first[i], again[i]) for i in first)
+    both = first.keys() & second.keys()
+    assert sum(torch.equal(first[i], second[i]) for i in both) < 0.1 * len(both)
+    other = make(TrainerStandIn(), augment=FlipCrop(), image_size=28, batch_size=50)
+    for batch in other.train_dataloader():
+        xs, _, ids = other.on_after_batch_transfer(batch, 0)
+        assert all(
+            torch.equal(x, first[i]) for x, i in zip(xs, ids.tolist(), strict=True) if i in first
+        )
+
+
+def test_two_ranks_make_the_batches_of_one():
+    whole = list(make().train_dataloader())
+    ranks = [list(make(TrainerStandIn(rank, 2)).train_dataloader()) for rank in (0, 1)]
+    for (_, _, ids), (_, _, first), (_, _, second) in zip(whole, *ranks, strict=True):
+        assert torch.equal(ids, torch.cat([first, second]))
+    with pytest.raises(InputError, match=r"batch_size=16.*3 processes"):
+        make(TrainerStandIn(0, 3)).train_dataloader()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
+    generator = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+        for i in range(20):
+            array = generator.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+            Image.fromarray(array).save(tmp_path / "root" / name / f"{i}.png")
+    return tmp_path / "root"
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 2])
+def test_streaming_equals_resident(folder, num_workers):
+    def batches(in_memory):
+        source = ImageFolder(folder, size=8, in_memory=in_memory, num_workers=num_workers)
+        module = ImageDataModule(source, image_size=10, batch_size=8, augment=FlipCrop(2))
+        module.trainer = TrainerStandIn()
+        module.prepare_data()
+        module.setup()
+        loader = module.train_dataloader()
+        assert isinstance(loader, ResidentBatches if in_memory else StreamedBatches)
+        for epoch in (0, 3):
+            loader.sampler.set_epoch(epoch)
+            if epoch == 3:
+                loader.load_state_dict({"epoch": 3, "batches": 1})
+            yield from (module.on_after_batch_transfer(batch, 0) for batch in loader)
+        abandoned = iter(loader)
+        next(abandoned)
+        yield from loader  # the workers start afresh
+        module.trainer.training = False
+        yield from module.val_dataloader()
+        yield from module.test_dataloader()
+
+    resident, streamed = list(batches(True)), list(batches(False))
+    assert len(resident) > 8
+    for expected, actual in zip(resident, streamed, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(expected, actual, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("image_size", 0),
+        ("batch_size", 0),
+        ("val_fraction", 1.0),
+        ("val_fraction", -0.1),
+        ("train_size", 0),
+        ("test_size", 0),
+        ("num_classes", 10),
+        ("in_channels", 3),
+    ],
+)
+def test_ranges_and_agreement(option, value):
+    with pytest.raises(InputError, match=f"^{option}={value}"):
+        ImageDataModule(Numbers(), **{option: value})
+
+
+def test_too_large_subsets():
+    with pytest.raises(InputError, match="train_size=181: there are only 180"):
+        make(train_size=181)
+    with pytest.raises(InputError, match="test_size=51: there are only 50"):
+        make(test_size=51)
+
+
+def test_a_preprocessing_of_other_channels_is_refused():
+    with pytest.raises(InputError, match="in_channels=3"):
+        ImageDataModule(Numbers(), preprocessing=Preprocessing(3, 28, 32, (0.5,) * 3, (0.5,) * 3))
+
+
+def test_annotations_resolve():
+    assert "source" in typing.get_type_hints(ImageDataModule.__init__)
+    assert isinstance(Numbers(), Source)

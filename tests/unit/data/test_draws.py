@@ -1,0 +1,96 @@
+import pytest
+import torch
+
+from vgg_lit.data import draws
+from vgg_lit.data.draws import Draws
+
+IDS = torch.arange(100_000)
+
+
+@pytest.mark.parametrize("seed", [0, 1, -3, 2**63 + 5])
+def test_uniform_is_uniform(seed):
+    values = draws.uniform(seed, 0, IDS, "crop")
+    assert values.dtype == torch.float32
+    assert values.min() >= 0
+    assert values.max() < 1
+    # Kolmogorov-Smirnov: sqrt(n) * D is below 1.95 with probability 0.999
+    expected = (torch.arange(len(values)) + 0.5) / len(values)
+    assert (values.double().sort().values - expected).abs().max() * len(values) ** 0.5 < 1.95
+
+
+@pytest.mark.parametrize("high", [1, 2, 9, 1000])
+def test_integers_are_uniform(high):
+    values = draws.integers(3, 2, IDS, "crop row", high)
+    assert values.dtype == torch.int64
+    counts = torch.bincount(values, minlength=high).double()
+    assert len(counts) == high
+    chi_square = ((counts - len(IDS) / high) ** 2 / (len(IDS) / high)).sum()
+    assert chi_square < high + 5 * (2 * high) ** 0.5  # five standard deviations
+
+
+def correlation(a, b):
+    return torch.corrcoef(torch.stack([a, b]).double())[0, 1].abs()
+
+
+def test_seed_epoch_stream_and_id_are_independent():
+    base = draws.uniform(1, 0, IDS, "crop")
+    others = [
+        draws.uniform(0, 1, IDS, "crop"),
+        draws.uniform(2, 0, IDS, "crop"),
+        draws.uniform(1, 1, IDS, "crop"),
+        draws.uniform(1, 0, IDS, "flip"),
+        draws.uniform(1, 0, IDS + 1, "crop"),
+        draws.uniform(1, 0, IDS * 2, "crop"),
+    ]
+    for other in others:
+        assert correlation(base, other) < 5 / len(IDS) ** 0.5
+
+
+def test_bits_are_independent():
+    ids = IDS[:20_000]
+    bits = (draws._hash(0, 0, ids, "x")[:, None] >> torch.arange(64)) & 1
+    matrix = torch.corrcoef(bits.T.double()) - torch.eye(64)
+    assert matrix.abs().max() < 6 / len(ids) ** 0.5
+    assert ((bits.double().mean(0) - 0.5).abs() < 5 * 0.5 / len(ids) ** 0.5).all()
+
+
+def test_a_draw_does_not_depend_on_the_batch():
+    ids = torch.tensor([7, 3, 99, -1])
+    whole = Draws(5, 2, ids).uniform("crop")
+    alone = [Draws(5, 2, ids[i : i + 1]).uniform("crop") for i in range(4)]
+    assert torch.equal(whole, torch.cat(alone))
+    assert torch.equal(whole.flip(0), Draws(5, 2, ids.flip(0)).uniform("crop"))
+
+
+def test_the_tensor_hash_is_splitmix64():
+    words = [0, 1, 2**63, 2**64 - 1, 0x0123456789ABCDEF]
+    tensor = draws._mix_tensor(torch.tensor([draws._signed(word) for word in words]))
+    assert tensor.tolist() == [draws._signed(draws._mix(word)) for word in words]
+    # the first output of SplitMix64 seeded with 0, as published
+    assert draws._mix(draws._GOLDEN) == 0xE220A8397B1DCDAF
+
+
+def test_golden_values():
+    """A change here changes every run: it needs a new version, not a new test."""
+    ids = torch.tensor([0, 1, 2, 59_999])
+    assert (draws.uniform(0, 0, ids, "flip") * 2**24).int().tolist() == [
+        12007284,
+        13314115,
+        15813930,
+        10331956,
+    ]
+    assert draws.integers(42, 7, ids, "crop row", 9).tolist() == [7, 0, 7, 7]
+    assert draws.permutation(8, seed=0, epoch=0).tolist() == [4, 1, 7, 5, 2, 0, 6, 3]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 1000])
+def test_permutation(n):
+    first, second = draws.permutation(n, 0, 0), draws.permutation(n, 0, 1)
+    assert torch.equal(first.sort().values, torch.arange(n))
+    if n == 1000:
+        assert not torch.equal(first, second)
+        assert torch.equal(first, draws.permutation(n, 0, 0))
+
+
+def test_integers_never_reach_high():
+    assert draws.integers(0, 0, IDS, "x", 2**31 - 1).max() < 2**31 - 1

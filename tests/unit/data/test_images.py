@@ -1,0 +1,138 @@
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vgg_lit.data.images import read_image
+from vgg_lit.errors import InputError
+
+
+def pixels(height=12, width=12, channels=3, seed=0):
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_png_is_exact(tmp_path):
+    array = pixels()
+    Image.fromarray(array).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png", 3, 12)
+    assert image.dtype == torch.uint8
+    assert np.array_equal(image.permute(1, 2, 0).numpy(), array)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "RGB", "I;16"])
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_a_flat_grey_is_that_grey_in_every_mode(tmp_path, mode, in_channels):
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    level = 255 if mode == "1" else 102  # the palette has multiples of 51
+    if mode == "I;16":
+        Image.fromarray(np.full((8, 8), level * 257, np.uint16)).save(path)
+    else:
+        Image.new("RGB", (8, 8), (level,) * 3).convert(mode).save(path)
+    image = read_image(path, in_channels, 8)
+    assert image.shape == (in_channels, 8, 8)
+    assert (image.int() - level).abs().max() <= (2 if mode == "CMYK" else 0)
+
+
+def test_transparency_is_laid_over_white(tmp_path):
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert (read_image(tmp_path / "clear.png", 3, 4) == 255).all()
+    Image.new("RGBA", (4, 4), (0, 0, 0, 51)).save(tmp_path / "veil.png")
+    assert (read_image(tmp_path / "veil.png", 1, 4) == 204).all()
+    palette = Image.new("P", (4, 4), 0)
+    palette.save(tmp_path / "palette.png", transparency=0)
+    assert (read_image(tmp_path / "palette.png", 3, 4) == 255).all()
+
+
+def test_16_bit_levels_are_scaled_not_clipped(tmp_path):
+    levels = np.array([[0, 257, 32768, 65535]] * 4, np.uint16)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", 1, 4)[0, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_exif_orientation(tmp_path):
+    array = np.zeros((16, 16, 3), np.uint8)
+    array[:8] = 255  # light above
+    image = Image.fromarray(array)
+    exif = image.getexif()
+    exif[0x0112] = 3  # turned by 180 degrees
+    image.save(tmp_path / "a.jpg", exif=exif)
+    read = read_image(tmp_path / "a.jpg", 1, 16)[0].float()
+    assert read[:8].mean() < 10
+    assert read[8:].mean() > 245
+
+
+def test_the_shorter_side_is_resized_and_the_centre_kept(tmp_path):
+    array = np.zeros((20, 60), np.uint8)
+    array[:, 20:40] = 200
+    Image.fromarray(array).save(tmp_path / "wide.png")
+    assert (read_image(tmp_path / "wide.png", 1, 10)[0, :, 1:-1] == 200).all()
+
+
+def test_a_large_jpeg_keeps_its_mean(tmp_path):
+    Image.fromarray(pixels(900, 700)).resize((1400, 1800)).save(tmp_path / "a.jpg", quality=95)
+    image = read_image(tmp_path / "a.jpg", 3, 32)
+    assert image.float().mean().item() == pytest.approx(127.5, abs=3)
+
+
+def damaged(tmp_path, name, change):
+    path = tmp_path / name
+    Image.fromarray(pixels(64, 64)).save(path)
+    path.write_bytes(change(path.read_bytes()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("cut.jpg", lambda body: body[:-2]),
+        ("half.jpg", lambda body: body[: len(body) // 2]),
+        ("zeros.jpg", lambda body: body[: len(body) // 2] + bytes(len(body) // 2)),
+        ("end.png", lambda body: body[:-12]),
+        ("half.png", lambda body: body[: len(body) // 2]),
+        ("flip.png", lambda body: body[:5000] + bytes([body[5000] ^ 4]) + body[5001:]),
+        ("empty.png", lambda body: b""),
+        ("text.png", lambda body: b"this is no image"),
+        ("header.png", lambda body: body[:20]),
+        ("header.jpg", lambda body: body[:20]),
+    ],
+)
+def test_damaged_files_are_refused_by_name(tmp_path, name, change):
+    path = damaged(tmp_path, name, change)
+    with pytest.raises(InputError, match=name) as caught:
+        read_image(path, 3, 32)
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_after_the_end_are_harmless(tmp_path):
+    for name in ("a.jpg", "a.png"):
+        read_image(damaged(tmp_path, name, lambda body: body + b"appended by a camera"), 3, 32)
+
+
+@pytest.mark.parametrize("side", [9_000, 40_000])
+def test_a_decompression_bomb_is_refused_from_its_header(tmp_path, side, recwarn):
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    path = tmp_path / "bomb.png"
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    with pytest.raises(InputError, match="50 megapixels"):
+        read_image(path, 3, 32)
+    assert not recwarn.list
+
+
+def test_missing_and_foreign_files(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.png: no such image file"):
+        read_image(tmp_path / "nowhere.png", 3, 32)
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.gif")
+    with pytest.raises(InputError, match="not a PNG or JPEG"):
+        read_image(tmp_path / "a.gif", 3, 32)
+    with pytest.raises(InputError, match=str(tmp_path)):
+        read_image(tmp_path, 3, 32)

@@ -1,0 +1,69 @@
+import json
+
+import pytest
+import torch
+
+from vgg_lit.data.preprocessing import Preprocessing
+
+
+def make(source_size, image_size, channels=1):
+    mean = (0.25, 0.5, 0.75)[:channels]
+    return Preprocessing(channels, source_size, image_size, mean, (0.5, 0.25, 0.2)[:channels])
+
+
+def test_small_differences_are_padded_symmetrically():
+    images = torch.randint(1, 256, (2, 1, 28, 28), dtype=torch.uint8)
+    fitted = make(28, 32).fit(images)
+    assert fitted.shape == (2, 1, 32, 32)
+    assert fitted.dtype == torch.uint8
+    assert torch.equal(fitted[:, :, 2:30, 2:30], images)
+    assert fitted.int().sum() == images.int().sum()
+
+
+def test_an_odd_margin_goes_right_and_below():
+    images = torch.ones(1, 1, 29, 29, dtype=torch.uint8)
+    fitted = make(29, 32).fit(images)
+    assert fitted[0, 0, 0].sum() == 0
+    assert torch.equal(fitted[:, :, 1:30, 1:30], images)
+
+
+def test_the_same_size_is_left_alone():
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert make(32, 32, 3).fit(images) is images
+
+
+@pytest.mark.parametrize("image_size", [224, 37, 16])
+def test_other_sizes_are_resized_with_antialias(image_size):
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    preprocessing = make(32, image_size, 3)
+    fitted = preprocessing.fit(images)
+    assert fitted.shape == (2, 3, image_size, image_size)
+    assert preprocessing.pad(images) is images
+    if image_size == 16:  # antialiased: the mean survives, which every second pixel would not keep
+        assert fitted.mean().item() == pytest.approx(images.float().mean().item(), rel=0.01)
+
+
+@pytest.mark.parametrize(("source_size", "image_size"), [(28, 32), (32, 32), (32, 40)])
+def test_normalize(source_size, image_size):
+    images = torch.randint(0, 256, (2, 3, source_size, source_size), dtype=torch.uint8)
+    preprocessing = make(source_size, image_size, 3)
+    x = preprocessing(images)
+    mean = torch.tensor(preprocessing.mean).view(3, 1, 1)
+    std = torch.tensor(preprocessing.std).view(3, 1, 1)
+    fitted = preprocessing.fit(images).float() / 255
+    torch.testing.assert_close(x, (fitted - mean) / std)
+    torch.testing.assert_close(preprocessing.denormalize(x), fitted, atol=1e-6, rtol=0)
+
+
+def test_normalize_leaves_its_argument():
+    images = torch.rand(1, 1, 4, 4) * 255
+    before = images.clone()
+    make(4, 4).normalize(images)
+    assert torch.equal(images, before)
+
+
+def test_dict_round_trip_is_plain():
+    preprocessing = make(28, 32, 3)
+    values = preprocessing.to_dict()
+    assert json.loads(json.dumps(values)) == values
+    assert Preprocessing.from_dict(values) == preprocessing

@@ -1,0 +1,56 @@
+"""`metrics.csv`: one row an epoch."""
+
+import csv
+import io
+from pathlib import Path
+
+import lightning.pytorch as L
+from lightning.pytorch.utilities import rank_zero_only
+
+from vgg_lit.files import write_text
+
+LEADING = ["epoch", "step"]
+
+
+class MetricsTable(L.Callback):
+    """Writes every metric of an epoch as a row of `metrics.csv` in the run directory.
+
+    The file is rewritten whole: a crash leaves the last good one, and a resumed run drops the rows of
+    the epochs it trains again.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, str]] = []
+
+    @staticmethod
+    def file(trainer: L.Trainer) -> Path:
+        """The table of a run."""
+        return Path(trainer.default_root_dir) / "metrics.csv"
+
+    @rank_zero_only
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Takes up the rows of the epochs that are done."""
+        file = self.file(trainer)
+        if file.is_file():
+            with file.open(newline="", encoding="utf-8") as lines:
+                rows = list(csv.DictReader(lines))
+            self.rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Adds the row of the epoch."""
+        if trainer.fast_dev_run:
+            return
+        metrics = {name: f"{float(value):.7g}" for name, value in trainer.callback_metrics.items()}
+        epoch = {"epoch": str(trainer.current_epoch + 1), "step": str(trainer.global_step)}
+        self.rows.append(epoch | metrics)
+        write_text(self.file(trainer), _to_csv(self.rows))
+
+
+def _to_csv(rows: list[dict[str, str]]) -> str:
+    columns = LEADING + sorted({name for row in rows for name in row} - set(LEADING))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

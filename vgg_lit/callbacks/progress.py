@@ -1,0 +1,43 @@
+"""One line an epoch, on a terminal and in a log file alike."""
+
+import time
+
+import lightning.pytorch as L
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class Progress(L.Callback):
+    """Prints loss and accuracy of each epoch, its time, and an estimate of what is left."""
+
+    def __init__(self) -> None:
+        self._start = 0.0
+        self._first_epoch = 0
+
+    @rank_zero_only
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock."""
+        self._start = time.perf_counter()
+        self._first_epoch = trainer.current_epoch
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Prints the line."""
+        done = trainer.current_epoch + 1
+        seconds = (time.perf_counter() - self._start) / (done - self._first_epoch)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        parts = [f"epoch {done:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"]
+        for stage in ("train", "val"):
+            if f"{stage}/loss" in metrics:
+                loss, accuracy = metrics[f"{stage}/loss"], metrics[f"{stage}/acc"]
+                parts.append(f"{stage} loss {loss:.4f} acc {accuracy:.4f}")
+        if rate := metrics.get("throughput/images_per_second"):
+            parts.append(f"{rate:,.0f} images/s")
+        left = seconds * max(0, (trainer.max_epochs or 0) - done)
+        parts.append(f"{seconds:.1f} s an epoch, {_duration(left)} left")
+        print("  ".join(parts), flush=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

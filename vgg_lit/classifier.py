@@ -1,0 +1,205 @@
+"""The one LightningModule: a network, its loss, its metrics and its optimiser.
+
+    classifier = Classifier.load_from_checkpoint("logs/runs/.../checkpoints/best.ckpt")
+    logits = classifier(x_BCHW)
+
+B images a batch, C channels, H x W pixels, K classes.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from vgg_lit import __version__
+from vgg_lit.checkpoints import SCHEMA, read_checkpoint
+from vgg_lit.data.batches import PADDING
+from vgg_lit.errors import InputError
+from vgg_lit.optim import Steps, build_optimizer, build_scheduler
+from vgg_lit.targets import ConfigError, instantiate
+
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Normalised images (B, C, H, W), labels (B,) and sample ids (B,), both `PADDING` where a rank was filled up."""
+
+# metric -> k of the top-k accuracy it is
+ACCURACIES = {
+    "train": {"acc": 1},
+    "val": {"acc": 1, "top5": 5},
+    "test": {"acc": 1, "top1": 1, "top2": 2, "top3": 3, "top4": 4, "top5": 5},
+}
+
+
+class Classifier(L.LightningModule):
+    """Trains and evaluates an image classifier with cross-entropy.
+
+    Every argument is a plain Python value and is stored in the checkpoint, so that
+    `load_from_checkpoint(path)` needs nothing else.
+
+    Args:
+        model: `_target_` and arguments of the network, as in `conf/model`.
+        optimizer: `_target_` and arguments of the optimiser; None for a net that is only used.
+        scheduler: `_target_` and arguments of the schedule, a function of `vgg_lit.optim`.
+        classes: class names by label.
+        preprocessing: how images become the net's input, as `Preprocessing.to_dict()`.
+        label_smoothing: share of the target spread evenly over all classes, in training only.
+        seed: decides the first weights, and the dropout of each step with epoch, batch and rank.
+        compile: trains the net through `torch.compile`; checkpoints keep plain keys.
+
+    Raises:
+        ConfigError: the network cannot be built from `model`.
+    """
+
+    def __init__(
+        self,
+        model: Mapping[str, Any],
+        optimizer: Mapping[str, Any] | None = None,
+        scheduler: Mapping[str, Any] | None = None,
+        classes: Sequence[str] = (),
+        preprocessing: Mapping[str, Any] | None = None,
+        label_smoothing: float = 0.0,
+        seed: int = 0,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        _check_plain(self.hparams)
+        self.classes = tuple(classes)
+        self.preprocessing = dict(preprocessing or {})
+        self.seed = seed
+        self.label_smoothing = label_smoothing
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_hash(seed, "weights"))
+            self.net: nn.Module = instantiate(model, key="model")
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+        num_classes = int(model["num_classes"])
+        self.metrics = nn.ModuleDict()  # by the names they are logged under
+        for stage, accuracies in ACCURACIES.items():
+            self.metrics[f"{stage}/loss"] = MeanMetric(nan_strategy="disable")
+            for name, k in accuracies.items():
+                self.metrics[f"{stage}/{name}"] = _accuracy(num_classes, k)
+
+    def setup(self, stage: str) -> None:
+        """Compiles the net where that was asked for: in training, not each time it is loaded."""
+        if stage == "fit" and self.hparams["compile"]:
+            self.net.compile()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Logits (B, K) of normalised images."""
+        return self.net(x_BCHW.contiguous(memory_format=torch.channels_last))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss to descend. Metrics are only counted: nothing here waits for the device."""
+        x_BCHW, labels_B, _ = batch
+        torch.manual_seed(
+            _hash(self.seed, "dropout", self.current_epoch, batch_idx, self.global_rank)
+        )
+        logits_BK = self(x_BCHW).float()
+        loss = F.cross_entropy(logits_BK, labels_B, label_smoothing=self.label_smoothing)
+        self._count("train", logits_BK.detach(), labels_B, loss.detach())
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Counts loss (without label smoothing) and accuracies."""
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Counts loss (without label smoothing) and accuracies up to top-5."""
+        self._evaluate("test", batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Class probabilities (B, K) in float32."""
+        return self(batch[0]).float().softmax(dim=1)
+
+    def _evaluate(self, stage: str, batch: Batch) -> None:
+        x_BCHW, labels_B, _ = batch
+        logits_BK = self(x_BCHW).float()
+        losses_B = F.cross_entropy(logits_BK, labels_B, ignore_index=PADDING, reduction="none")
+        self._count(stage, logits_BK, labels_B, losses_B)
+
+    def _count(self, stage: str, logits_BK: Tensor, labels_B: Tensor, losses: Tensor) -> None:
+        """Adds a batch to a stage's metrics; `losses` is (B,), or the mean over a full batch."""
+        is_sample = (labels_B != PADDING).float()
+        weight = is_sample if losses.ndim else float(len(labels_B))
+        self.metrics[f"{stage}/loss"].update(losses, weight=weight)
+        for name in ACCURACIES[stage]:
+            self.metrics[f"{stage}/{name}"].update(logits_BK, labels_B)
+        for name in ("loss", *ACCURACIES[stage]):
+            metric = self.metrics[f"{stage}/{name}"]
+            self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimiser and, unless the rate is constant, its schedule."""
+        if self.hparams["optimizer"] is None or self.hparams["scheduler"] is None:
+            raise ConfigError("optimizer and scheduler: are needed for training and not set")
+        optimizer = build_optimizer(self.hparams["optimizer"], self.net)
+        scheduler = build_scheduler(self.hparams["scheduler"], optimizer, self._steps())
+        return {"optimizer": optimizer} | ({"lr_scheduler": scheduler} if scheduler else {})  # type: ignore[return-value]
+
+    def _steps(self) -> Steps:
+        total = self.trainer.estimated_stepping_batches
+        datamodule = getattr(self.trainer, "datamodule", None)
+        has_validation = getattr(datamodule, "val_fraction", 1) > 0
+        return Steps(
+            total=int(total),
+            per_epoch=max(1, int(total) // max(1, self.trainer.max_epochs or 1)),
+            has_validation=has_validation and self.trainer.limit_val_batches != 0,
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Names the layout, so that later versions know what they read."""
+        checkpoint["vgg_lit"] = {"schema": SCHEMA, "version": __version__}
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | PathLike[str], map_location: Any = "cpu"
+    ) -> "Classifier":
+        """The classifier of a checkpoint, in evaluation mode; runs nothing that the file holds.
+
+        Raises:
+            InputError: the file is missing, damaged, or its weights do not fit its network.
+        """
+        checkpoint = read_checkpoint(checkpoint_path, map_location)
+        try:
+            classifier = cls(**checkpoint["hyper_parameters"])
+            classifier.load_state_dict(checkpoint["state_dict"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(
+                f"{checkpoint_path}: weights do not fit the network: {reason}"
+            ) from error
+        return classifier.eval()
+
+
+def _accuracy(num_classes: int, k: int) -> MulticlassAccuracy:
+    return MulticlassAccuracy(
+        num_classes,
+        top_k=min(k, num_classes),
+        average="micro",
+        ignore_index=PADDING,
+        validate_args=False,
+    )
+
+
+def _check_plain(hparams: Mapping[str, Any]) -> None:
+    """Refuses hyperparameters that `weights_only=True` would not load back."""
+    for name, value in hparams.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise ConfigError(f"{name}: give plain Python values only ({error})") from error
+
+
+def _hash(*parts: object) -> int:
+    """A 63-bit seed that is a pure function of `parts`, the same on every machine."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,96 @@
+"""How a verb is started: Hydra composes its config, and what a user got wrong is one line, exit code 2."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from vgg_lit.errors import InputError
+from vgg_lit.runs import register_resolvers
+from vgg_lit.targets import one_line, unknown_key
+
+EXIT_BAD_INPUT = 2
+
+
+def config_folder() -> Path:
+    """The folder of configs: beside the modules in a wheel, beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
+    """Composes `conf/<config_name>.yaml` with the command line's overrides and calls `task` with it.
+
+    Exits with 2 and one line on standard error for bad input, with 1 and a traceback for a failure.
+    """
+    # Hydra would print what is wrong over several lines and exit with 1; so it lets us do it.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    register_resolvers()
+    decorate = hydra.main(
+        version_base="1.3", config_path=str(config_folder()), config_name=config_name
+    )
+    refused: list[str] = []
+
+    def guarded(config: DictConfig) -> Any:
+        # Kept from Hydra, which would add a line of its own; in a sweep the other jobs go on.
+        try:
+            return task(config)
+        except InputError as error:
+            refused.append(one_line(error))
+            return None
+
+    try:
+        decorate(guarded)()
+    except (HydraException, OmegaConfBaseException) as error:
+        refused.append(_explain(error, config_name, sys.argv[1:]))
+    if refused:
+        # The other ranks see the same input; one of them speaks.
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(*(f"error: {message}" for message in refused), sep="\n", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
+    """Hydra's message as one line, with the keys or files there are."""
+    message = one_line(error)
+    if match := re.search(r"Could not override '([^']+)'", message):
+        section, _, name = match.group(1).rpartition(".")
+        allowed = _keys_of(section, config_name, arguments)
+        return unknown_key(section, name, allowed) if allowed else f"unknown key {match.group(1)}"
+    if match := re.search(
+        r"Could not find '(\w+)/([^']+)' Available options in '\w+': (.+?)(?: Config search path|$)",
+        message,
+    ):
+        group, choice, options = match.groups()
+        return f"{group}={choice}: there is no such config; allowed: {', '.join(options.split())}"
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        message = f"{message} {one_line(error.__cause__)}"
+    return message
+
+
+def _keys_of(section: str, config_name: str, arguments: Sequence[str]) -> list[str]:
+    """The keys of a section of the config, composed with the groups that were chosen."""
+    folder = config_folder()
+    groups = [
+        argument
+        for argument in arguments
+        if re.fullmatch(r"\w+=[\w,\[\]]+", argument) and (folder / argument.split("=")[0]).is_dir()
+    ]
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+            config: Any = hydra.compose(config_name, overrides=groups)
+            for part in section.split(".") if section else []:
+                config = config[part]
+            return [str(key) for key in config]
+    except Exception:  # this only looks for a hint; the error being explained is what counts
+        return []

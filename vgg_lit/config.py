@@ -1,0 +1,305 @@
+"""The typed schema of a composed config and every check that needs no data.
+
+`check_train(config)` runs before anything is started or written: it imports torch but not Lightning,
+builds the network on the meta device and the optimiser for one weight, and takes about two seconds.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vgg_lit.targets import ConfigError, explain, instantiate, one_line, trust, unknown_key
+
+__all__ = ["ConfigError", "Evaluate", "Predict", "Train", "check", "check_train", "to_plain"]
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)] | None
+Spec = dict[str, Any]
+"""A mapping with a `_target_`; its arguments are checked against the target's signature."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Data(_Section):
+    """The `data` group, for `vgg_lit.ImageDataModule`."""
+
+    target: str = Field(alias="_target_")
+    source: Spec
+    num_classes: Annotated[int, Field(ge=2)] | None
+    in_channels: PositiveInt
+    image_size: PositiveInt
+    batch_size: PositiveInt
+    val_fraction: Fraction
+    train_size: PositiveInt | None
+    test_size: PositiveInt | None
+    augment: Spec
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    root: str | None = None
+
+
+class Trainer(_Section):
+    """The `trainer` group, for `lightning.pytorch.Trainer`."""
+
+    target: str = Field(alias="_target_")
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
+    devices: PositiveInt | Literal["auto"] | list[Annotated[int, Field(ge=0)]]
+    num_nodes: PositiveInt
+    strategy: str
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
+    max_epochs: PositiveInt
+    max_steps: Annotated[int, Field(ge=-1)] = -1
+    max_time: str | None = None
+    accumulate_grad_batches: PositiveInt
+    gradient_clip_val: Annotated[float, Field(gt=0)] | None
+    gradient_clip_algorithm: Literal["norm", "value"] | None = None
+    check_val_every_n_epoch: PositiveInt
+    log_every_n_steps: PositiveInt
+    num_sanity_val_steps: Annotated[int, Field(ge=-1)]
+    deterministic: bool | Literal["warn"]
+    benchmark: bool | None = None
+    sync_batchnorm: bool
+    limit_train_batches: Limit = None
+    limit_val_batches: Limit = None
+    limit_test_batches: Limit = None
+    overfit_batches: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)] = 0.0
+    fast_dev_run: bool | PositiveInt = False
+    detect_anomaly: bool = False
+    profiler: Literal["simple", "advanced", "pytorch"] | None = None
+    enable_progress_bar: bool
+
+
+class Train(_Section):
+    """Everything `vgg_lit.train` is told."""
+
+    name: str | None
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    model: Spec
+    data: Spec
+    augment: Spec
+    optimizer: Spec
+    scheduler: Spec
+    trainer: Spec
+    callbacks: dict[str, Spec | None] | None
+    logger: dict[str, Spec | None] | None
+    label_smoothing: Fraction
+    compile: bool
+    test: bool
+    objective: str
+    ckpt_path: str | None
+    resume: str | None
+    data_root: str
+    trusted_targets: list[str]
+
+
+class Evaluate(_Section):
+    """Everything `vgg_lit.evaluate` is told."""
+
+    run: str
+    checkpoint: str
+    split: Literal["test", "val"]
+    augment: Spec
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    batch_size: PositiveInt | None
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] | None
+    data_root: str
+    trusted_targets: list[str]
+
+
+class Predict(_Section):
+    """Everything `vgg_lit.predict` is told."""
+
+    run: str
+    images: str
+    checkpoint: str
+    top_k: PositiveInt
+    batch_size: PositiveInt
+    output: str | None
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
+    trusted_targets: list[str]
+
+
+def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
+    """The composed config as plain Python values, every interpolation resolved.
+
+    Args:
+        config: as Hydra composed it.
+        without: a key to leave out, because its values are not all known yet.
+
+    Raises:
+        ConfigError: a value is missing (`???`) or an interpolation leads nowhere.
+    """
+    if without:
+        config = OmegaConf.masked_copy(config, [key for key in config if key != without])
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ConfigError(f"{missing[0]}: is needed; set it with {missing[0]}=...")
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(one_line(error)) from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+_SectionT = TypeVar("_SectionT", bound=_Section)
+
+
+def check(plain: Mapping[str, Any], schema: type[_SectionT], section: str = "") -> _SectionT:
+    """Checks names, types and ranges of one section.
+
+    Raises:
+        ConfigError: naming the key, its value and what is allowed.
+    """
+    try:
+        return schema.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        key = f"{section}.{name}" if section else name
+        if first["type"] == "extra_forbidden":
+            names = [field.alias or name for name, field in schema.model_fields.items()]
+            raise ConfigError(unknown_key(section, name, names)) from None
+        if first["type"] == "missing":
+            raise ConfigError(f"{key}: is needed and not set") from None
+        same_key = [item for item in error.errors() if item["loc"][0] == name]
+        raise ConfigError(f"{key}={_value_at(plain, name)}: {explain(same_key)}") from None
+
+
+def _value_at(plain: Mapping[str, Any], name: str) -> str:
+    value = plain.get(name)
+    return "null" if value is None else str(value)
+
+
+def check_train(plain: dict[str, Any]) -> Train:
+    """Every check of a training config; fills in nothing.
+
+    Raises:
+        ConfigError: the first thing that is wrong, in one line.
+    """
+    config = check(plain, Train)
+    trust(config.trusted_targets)
+    if config.data.get("_target_") == "vgg_lit.ImageDataModule":
+        check(config.data, Data, "data")
+    if config.trainer.get("_target_") == "lightning.pytorch.Trainer":
+        trainer = check(config.trainer, Trainer, "trainer")
+        check_devices(trainer, batch_size=config.data.get("batch_size"))
+    check_model(config.model, num_classes=config.data.get("num_classes"))
+    from vgg_lit import optim
+
+    optim.check(config.optimizer, config.scheduler)
+    return config
+
+
+def check_devices(trainer: Trainer, batch_size: int | None) -> None:
+    """Checks that the devices exist and the global batch divides over them.
+
+    Raises:
+        ConfigError: more devices than there are, or a batch that does not divide; names what does.
+    """
+    kind, available = count_devices(trainer.accelerator)
+    devices = trainer.devices
+    wanted = len(devices) if isinstance(devices, list) else devices
+    if wanted == "auto":
+        wanted = 1 if kind == "cpu" else available
+    if isinstance(devices, list) and kind == "cpu":
+        raise ConfigError(f"trainer.devices={devices}: on the CPU give a number of processes")
+    if isinstance(devices, list) and (not devices or max(devices) >= available):
+        raise ConfigError(f"trainer.devices={devices}: this machine's are {list(range(available))}")
+    assert isinstance(wanted, int)
+    if wanted > available:
+        raise ConfigError(
+            f"trainer.devices={wanted}: this machine has {available} for accelerator={kind}; "
+            f"allowed: 1 to {available}"
+        )
+    world_size = wanted * trainer.num_nodes
+    if batch_size is not None and batch_size % world_size:
+        below = batch_size // world_size * world_size
+        near = [size for size in (below, below + world_size) if size > 0]
+        raise ConfigError(
+            f"data.batch_size={batch_size}: does not divide over {world_size} processes; "
+            f"nearest that do: {' and '.join(map(str, near))}"
+        )
+
+
+def count_devices(accelerator: str) -> tuple[str, int]:
+    """The kind of device behind `trainer.accelerator` and how many of it there are.
+
+    On the CPU a device is a process: one a core, and two on any machine, so that distributed runs
+    can be tried everywhere.
+
+    Raises:
+        ConfigError: there is no such device on this machine.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = int(torch.backends.mps.is_available())
+    if accelerator == "auto":
+        accelerator = "gpu" if gpus else "mps" if mps else "cpu"
+    if accelerator == "cpu":
+        return "cpu", max(2, _count_cores())
+    available = mps if accelerator == "mps" else gpus
+    if not available:
+        raise ConfigError(
+            f"trainer.accelerator={accelerator}: this machine has none that torch can use; "
+            f"allowed here: {', '.join(['cpu', *['gpu'] * bool(gpus), *['mps'] * bool(mps)])}, auto"
+        )
+    return accelerator, available
+
+
+def _count_cores() -> int:
+    """Cores this process may run on: a container often has fewer than its machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_model(spec: Spec, num_classes: int | None) -> None:
+    """Builds the network without its weights.
+
+    Args:
+        spec: the `model` group.
+        num_classes: None while the folder of images has not been looked at yet.
+
+    Raises:
+        ConfigError: an argument is wrong, e.g. an image size that the pools do not allow.
+    """
+    import torch
+
+    if spec.get("num_classes", 0) is None and num_classes is None:
+        spec = {**spec, "num_classes": 2}
+    with torch.device("meta"):
+        instantiate(spec, key="model")
+
+
+def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:
+    """`auto` as a precision of Lightning, and the reason.
+
+    bf16-mixed where the hardware computes in it (CUDA capability >= 8.0, CPU with AMX-bf16 or
+    AVX512-bf16), else 32-true.
+    """
+    if precision != "auto":
+        return precision, "as configured"
+    import torch
+
+    kind, _ = count_devices(accelerator)
+    if kind in ("gpu", "cuda"):
+        major, minor = torch.cuda.get_device_capability()
+        if major >= 8:
+            return "bf16-mixed", f"CUDA capability {major}.{minor} computes in bf16"
+        return "32-true", f"CUDA capability {major}.{minor} has no bf16 units"
+    if kind == "cpu":
+        features = torch.cpu.get_capabilities()
+        found = [name for name in ("amx_bf16", "avx512_bf16") if features.get(name)]
+        if found:
+            return "bf16-mixed", f"this CPU computes in bf16 ({found[0]})"
+        return "32-true", "this CPU has no bf16 units"
+    return "32-true", f"{kind} is fastest so"

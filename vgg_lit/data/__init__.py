@@ -1,0 +1,56 @@
+"""Images in, device batches out; knows nothing of models.
+
+Names are imported when first used: Lightning and Pillow take seconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vgg_lit.data.augment import FlipCrop, NoAugmentation
+    from vgg_lit.data.cifar10 import CIFAR10
+    from vgg_lit.data.datamodule import ImageDataModule
+    from vgg_lit.data.draws import Draws
+    from vgg_lit.data.fashion_mnist import FashionMNIST, FashionMNISTSample
+    from vgg_lit.data.image_folder import ImageFolder
+    from vgg_lit.data.images import read_image
+    from vgg_lit.data.preprocessing import Preprocessing
+    from vgg_lit.data.sources import Source
+
+__all__ = [
+    "CIFAR10",
+    "Draws",
+    "FashionMNIST",
+    "FashionMNISTSample",
+    "FlipCrop",
+    "ImageDataModule",
+    "ImageFolder",
+    "NoAugmentation",
+    "Preprocessing",
+    "Source",
+    "read_image",
+]
+
+_MODULES = {
+    "CIFAR10": "cifar10",
+    "Draws": "draws",
+    "FashionMNIST": "fashion_mnist",
+    "FashionMNISTSample": "fashion_mnist",
+    "FlipCrop": "augment",
+    "ImageDataModule": "datamodule",
+    "ImageFolder": "image_folder",
+    "NoAugmentation": "augment",
+    "Preprocessing": "preprocessing",
+    "Source": "sources",
+    "read_image": "images",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

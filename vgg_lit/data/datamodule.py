@@ -1,0 +1,201 @@
+"""The LightningDataModule: one source, its three splits, their loaders and the network's input."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from vgg_lit.data.batches import (
+    Batch,
+    BatchLoader,
+    EvaluationOrder,
+    Order,
+    ResidentBatches,
+    StreamedBatches,
+    TrainingOrder,
+)
+from vgg_lit.data.draws import Draws
+from vgg_lit.data.image_files import ImageFiles
+from vgg_lit.data.preprocessing import Preprocessing
+from vgg_lit.data.sources import Images, ResidentImages, Source, Split
+from vgg_lit.data.splits import stratified_subset
+from vgg_lit.errors import InputError
+
+
+class ImageDataModule(L.LightningDataModule):
+    """Train, validation and test batches of one source, as the network takes them.
+
+    Validation is a stratified part of the official train split; the official test split is only
+    ever tested on. The Trainer needs `use_distributed_sampler=False`: the loaders shard themselves.
+
+    Args:
+        source: of the images.
+        num_classes: if given, must be the source's.
+        in_channels: if given, must be the source's.
+        image_size: side of the network's input, pixels.
+        batch_size: global, over all ranks, in training and evaluation.
+        val_fraction: of the official train split, 0 <= fraction < 1; 0 means no validation.
+        train_size: images to train on, a stratified subset of what validation leaves; None: all.
+        test_size: images to test on, a stratified subset of the official test split; None: all.
+        augment: of training batches: (uint8 images BCHW, Draws) -> uint8 images BCHW; None: none.
+        seed: of the splits, the order and the augmentation.
+        preprocessing: of a finished run, whose statistics and image_size are kept; None measures
+            the official train split.
+
+    Attributes:
+        classes: names, in label order.
+        preprocessing: of the network's input; known after `setup`.
+    """
+
+    preprocessing: Preprocessing
+
+    def __init__(
+        self,
+        source: Source,
+        num_classes: int | None = None,
+        in_channels: int | None = None,
+        image_size: int = 32,
+        batch_size: int = 128,
+        val_fraction: float = 0.1,
+        train_size: int | None = None,
+        test_size: int | None = None,
+        augment: Callable[[Tensor, Draws], Tensor] | None = None,
+        seed: int = 0,
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.classes = tuple(source.classes)
+        self.image_size = image_size
+        self.batch_size = batch_size
+        self.val_fraction = val_fraction
+        self.train_size = train_size
+        self.test_size = test_size
+        self.augment = augment
+        self.seed = seed
+        if preprocessing is not None:
+            self.preprocessing = preprocessing
+        self._check_ranges()
+        self._check_agreement("num_classes", num_classes, len(self.classes))
+        self._check_agreement("in_channels", in_channels, source.in_channels)
+        if preprocessing is not None:
+            self._check_agreement("in_channels", preprocessing.in_channels, source.in_channels)
+        self._images: dict[Split, Images] = {}
+        # of "train", "val" and "test": indices in the official split
+        self._ids: dict[str, Tensor] = {}
+        self._train_order: TrainingOrder | None = None
+
+    def prepare_data(self) -> None:
+        """Download or decode what is missing (one process a node)."""
+        self.source.prepare()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load and divide what a stage needs: fit, validate, test, or all of it (None)."""
+        if stage != "test" or not hasattr(self, "preprocessing"):
+            self._load("train")
+        if stage in (None, "test"):
+            self._load("test")
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Images in each of the splits that are set up: of "train", "val" and "test"."""
+        return {name: len(ids) for name, ids in self._ids.items()}
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled by (seed, epoch), resumable; not reshuffled under `Trainer(overfit_batches=...)`."""
+        rank, world_size = self._rank_and_world_size()
+        num_images = len(self._ids["train"])
+        reshuffle = not getattr(self.trainer, "overfit_batches", 0)
+        order = TrainingOrder(num_images, self.batch_size, self.seed, rank, world_size, reshuffle)
+        self._train_order = order
+        return self._loader("train", "train", order)
+
+    def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
+        """Every image once; an empty list, Lightning's word for none, if val_fraction is 0."""
+        return self._evaluation_loader("train", "val") if len(self._ids["val"]) else []
+
+    def test_dataloader(self) -> BatchLoader:
+        """Every image once."""
+        return self._evaluation_loader("test", "test")
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Network input (float32, normalised) of a batch on the device, augmented in training."""
+        images_BCHW, labels_B, ids_B = batch
+        images_BCHW = self.preprocessing.pad(images_BCHW)
+        if self.augment is not None and self.trainer is not None and self.trainer.training:
+            assert self._train_order is not None
+            # the epoch of the order the batch came from, so that both always agree
+            draws = Draws(self.seed, self._train_order.epoch, ids_B)
+            images_BCHW = self.augment(images_BCHW, draws)
+        x_BCHW = self.preprocessing.normalize(self.preprocessing.resize(images_BCHW))
+        return x_BCHW, labels_B, ids_B
+
+    def _load(self, split: Split) -> None:
+        if split in self._images:
+            return
+        images = self.source.load(split)
+        ids = torch.arange(len(images.labels_N))
+        if split == "train":
+            size = round(self.val_fraction * len(ids))
+            in_val = stratified_subset(images.labels_N, ids, size, self.seed, "validation split")
+            self._ids["train"] = self._subset("train_size", self.train_size, images, ids[~in_val])
+            self._ids["val"] = ids[in_val]
+        else:
+            self._ids["test"] = self._subset("test_size", self.test_size, images, ids)
+        self._set_preprocessing(images)
+        self._images[split] = images
+
+    def _subset(self, option: str, size: int | None, images: Images, ids: Tensor) -> Tensor:
+        if size is None:
+            return ids
+        if size > len(ids):
+            raise InputError(
+                f"{option}={size}: there are only {len(ids)} images; at most that, or null"
+            )
+        return ids[stratified_subset(images.labels_N[ids], ids, size, self.seed, option)]
+
+    def _set_preprocessing(self, images: Images) -> None:
+        """Measure this source, or take the given statistics to the size of its images."""
+        if hasattr(self, "preprocessing"):
+            self.preprocessing = replace(self.preprocessing, source_size=images.size)
+        else:
+            mean, std = images.statistics()
+            channels = self.source.in_channels
+            self.preprocessing = Preprocessing(channels, images.size, self.image_size, mean, std)
+
+    def _evaluation_loader(self, split: Split, name: str) -> BatchLoader:
+        rank, world_size = self._rank_and_world_size()
+        order = EvaluationOrder(len(self._ids[name]), self.batch_size, rank, world_size)
+        return self._loader(split, name, order)
+
+    def _loader(self, split: Split, name: str, order: Order) -> BatchLoader:
+        images, ids = self._images[split], self._ids[name]
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        if isinstance(images, ImageFiles):
+            return StreamedBatches(images, ids, order, pin_memory=device.type == "cuda")
+        # train and validation share one copy on the device
+        resident = ResidentImages(images.images_NCHW.to(device), images.labels_N)
+        self._images[split] = resident
+        return ResidentBatches(resident.images_NCHW, resident.labels_N, ids, order)
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
+    def _check_agreement(self, option: str, given: int | None, actual: int) -> None:
+        if given is not None and given != actual:
+            raise InputError(f"{option}={given}: {self.source.name} has {actual}")
+
+    def _check_ranges(self) -> None:
+        if self.image_size < 1:
+            raise InputError(f"image_size={self.image_size}: at least 1 pixel")
+        if self.batch_size < 1:
+            raise InputError(f"batch_size={self.batch_size}: at least 1 image")
+        if not 0 <= self.val_fraction < 1:
+            raise InputError(f"val_fraction={self.val_fraction}: at least 0 and below 1")
+        for option, size in (("train_size", self.train_size), ("test_size", self.test_size)):
+            if size is not None and size < 1:
+                raise InputError(f"{option}={size}: at least 1 image, or null for all")

@@ -1,0 +1,93 @@
+"""Counter-based random numbers: a draw is a function of (seed, epoch, sample id, stream), no state.
+
+Each number is a 64-bit hash of its coordinates, so it does not depend on the batch, the rank or the
+worker that asks for it, nor on what was drawn before, and is the same on every device: the whole
+computation is integer arithmetic.
+
+Source: the finaliser of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
+generators"); the counter-based design of Salmon et al. 2011, "Parallel random numbers: as easy as
+1, 2, 3".
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_MASK = (1 << 64) - 1
+
+
+def uniform(seed: int, epoch: int, ids: Tensor, stream: str) -> Tensor:
+    """float32 in [0, 1), one per id, on the ids' device: a multiple of 2**-24, hence exact."""
+    return _shift_right(_hash(seed, epoch, ids, stream), 40).to(torch.float32) * 2.0**-24
+
+
+def integers(seed: int, epoch: int, ids: Tensor, stream: str, high: int) -> Tensor:
+    """int64 in [0, high), one per id, for 1 <= high < 2**31; the bias is below high / 2**32."""
+    assert 1 <= high < 1 << 31
+    return (_shift_right(_hash(seed, epoch, ids, stream), 32) * high) >> 32
+
+
+def permutation(n: int, seed: int, epoch: int, stream: str = "order") -> Tensor:
+    """A permutation of 0 .. n-1 (int64, on the CPU): the ids in the order of their hashes."""
+    return torch.argsort(_hash(seed, epoch, torch.arange(n), stream), stable=True)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of one batch: what an augmentation draws from.
+
+    Attributes:
+        seed: of the run.
+        epoch: counted from 0.
+        ids: (B,) int64, the samples' indices in their official split.
+    """
+
+    seed: int
+    epoch: int
+    ids: Tensor
+
+    def uniform(self, stream: str) -> Tensor:
+        """(B,) float32 in [0, 1); another stream name is another independent number."""
+        return uniform(self.seed, self.epoch, self.ids, stream)
+
+    def integers(self, stream: str, high: int) -> Tensor:
+        """(B,) int64 in [0, high)."""
+        return integers(self.seed, self.epoch, self.ids, stream, high)
+
+
+def _hash(seed: int, epoch: int, ids: Tensor, stream: str) -> Tensor:
+    """64 random bits per id, as int64."""
+    key = 0
+    # each word is mixed in before the next is added, or (seed, epoch) = (1, 0) and (0, 1) would meet
+    for word in (seed, epoch, zlib.crc32(stream.encode())):
+        key = _mix((key + word) * _GOLDEN & _MASK)
+    return _mix_tensor(_mix_tensor(ids * _signed(_GOLDEN) + _signed(key)) + _signed(key))
+
+
+def _mix(word: int) -> int:
+    """The finaliser of SplitMix64: a bijection of 64-bit words in which every bit meets every bit."""
+    word = (word ^ word >> 30) * _FACTORS[0] & _MASK
+    word = (word ^ word >> 27) * _FACTORS[1] & _MASK
+    return word ^ word >> 31
+
+
+def _mix_tensor(words: Tensor) -> Tensor:
+    """`_mix` for int64 tensors, whose products wrap around."""
+    words = (words ^ _shift_right(words, 30)) * _signed(_FACTORS[0])
+    words = (words ^ _shift_right(words, 27)) * _signed(_FACTORS[1])
+    return words ^ _shift_right(words, 31)
+
+
+def _shift_right(words: Tensor, bits: int) -> Tensor:
+    """Logical shift: torch has no arithmetic on uint64, and >> on int64 copies the sign."""
+    return (words >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(word: int) -> int:
+    """The int64 with the same bits."""
+    word &= _MASK
+    return word - (1 << 64) if word >> 63 else word

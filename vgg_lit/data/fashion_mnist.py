@@ -1,0 +1,188 @@
+"""Fashion-MNIST: the embedded sample that needs no network, and the whole data set.
+
+Source: Xiao, Rasul & Vollgraf 2017, "Fashion-MNIST: a novel image dataset for benchmarking machine
+learning algorithms" (MIT licence, Zalando SE).
+"""
+
+import gzip
+import hashlib
+import http.client
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from vgg_lit.data.sources import ResidentImages, Split
+from vgg_lit.errors import InputError
+
+CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+SIDE = 28
+
+# SHA-256 of the uncompressed files: the published .gz and recompressed ones hold the same
+IDX_FILES = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+
+SAMPLE_FILE = Path(__file__).parent / "sample" / "fashion_mnist_sample.png"
+SAMPLE_SHA256 = "26693f5bfe99c72c7d94e1a636ef1a12c7364e99b29869bb54323a0e4f9b9d28"
+SAMPLE_COLUMNS = 100  # images in a row of the sheet
+SAMPLE_PER_CLASS = {"train": 600, "test": 100}
+
+
+class FashionMNISTSample:
+    """6,000 training and 1,000 test images of Fashion-MNIST, shipped with the package.
+
+    They are one picture, a sheet of 70 rows of 100 images: for each class in turn 6 rows of
+    training images, then for each class one row of test images.
+    """
+
+    name = "fashion_mnist_sample"
+    in_channels = 1
+    classes = CLASSES
+
+    def prepare(self) -> None:
+        """Nothing to do."""
+
+    def load(self, split: Split) -> ResidentImages:
+        """The images of a split, sorted by class.
+
+        Raises:
+            InputError: the installed file is damaged.
+        """
+        if not SAMPLE_FILE.is_file() or _sha256(SAMPLE_FILE.read_bytes()) != SAMPLE_SHA256:
+            raise InputError(f"{SAMPLE_FILE}: missing or damaged; install vgg_lit again")
+        with Image.open(SAMPLE_FILE) as sheet:
+            pixels = np.array(sheet)
+        rows = pixels.reshape(-1, SIDE, SAMPLE_COLUMNS, SIDE).swapaxes(1, 2)
+        images = torch.from_numpy(rows.reshape(-1, 1, SIDE, SIDE))
+        per_class = SAMPLE_PER_CLASS[split]
+        num_train = SAMPLE_PER_CLASS["train"] * len(CLASSES)
+        chosen = images[:num_train] if split == "train" else images[num_train:]
+        return ResidentImages(
+            chosen.clone(), torch.arange(len(CLASSES)).repeat_interleave(per_class)
+        )
+
+
+class FashionMNIST:
+    """All 60,000 training and 10,000 test images.
+
+    Args:
+        root: where the four idx files lie, gzipped or not (or in its `FashionMNIST/raw` or
+            `fashion-mnist`); they are downloaded to `FashionMNIST/raw` if absent.
+        download: whether absent files may be downloaded.
+    """
+
+    name = "fashion_mnist"
+    in_channels = 1
+    classes = CLASSES
+
+    def __init__(self, root: str | Path, download: bool = True) -> None:
+        self.root = Path(root).expanduser()
+        self.download = download
+
+    def prepare(self) -> None:
+        """Download the files that are absent.
+
+        Raises:
+            InputError: that is not allowed or failed.
+        """
+        absent = [name for name in IDX_FILES if self._find(name) is None]
+        if not absent:
+            return
+        if not self.download:
+            raise InputError(self._way_out(absent, "absent, and download=false"))
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            # verified in a folder of its own: an interrupted or second download spoils nothing
+            with tempfile.TemporaryDirectory(dir=self.root, prefix=".download-") as staging:
+                _download(staging)
+                for name in absent:
+                    downloaded = Path(staging, "FashionMNIST", "raw", name)
+                    _read_verified(downloaded)
+                    target = self.root / "FashionMNIST" / "raw" / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    downloaded.replace(target)
+        except (OSError, RuntimeError, EOFError, zlib.error, http.client.HTTPException) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                self._way_out(absent, f"absent, and the download failed ({reason})")
+            ) from None
+
+    def load(self, split: Split) -> ResidentImages:
+        """The images of a split, in the order of the files.
+
+        Raises:
+            InputError: a file is absent or damaged.
+        """
+        prefix = "train" if split == "train" else "t10k"
+        images = self._read(f"{prefix}-images-idx3-ubyte").reshape(-1, 1, SIDE, SIDE)
+        return ResidentImages(images, self._read(f"{prefix}-labels-idx1-ubyte").long())
+
+    def _read(self, name: str) -> torch.Tensor:
+        path = self._find(name)
+        if path is None:
+            raise InputError(self._way_out([name], "absent"))
+        return parse_idx(_read_verified(path))
+
+    def _find(self, name: str) -> Path | None:
+        folders = (self.root / "FashionMNIST" / "raw", self.root / "fashion-mnist", self.root)
+        candidates = (folder / (name + suffix) for folder in folders for suffix in ("", ".gz"))
+        return next((path for path in candidates if path.is_file()), None)
+
+    def _way_out(self, names: list[str], problem: str) -> str:
+        return (
+            f"Fashion-MNIST: {', '.join(names)} {problem}; put the files (.gz or not) into {self.root},"
+            " or take data=fashion_mnist_sample, which needs none"
+        )
+
+
+def parse_idx(content: bytes) -> torch.Tensor:
+    """The uint8 array of an idx file: magic 00 00 08, number of axes, their lengths, the values."""
+    assert content[:3] == b"\0\0\x08"
+    axes = content[3]
+    shape = np.frombuffer(content, ">u4", axes, offset=4).astype(int)
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
+    return torch.from_numpy(values.reshape(shape).copy())
+
+
+def _read_verified(path: Path) -> bytes:
+    """The uncompressed content of an idx file, known by its SHA-256."""
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        damaged = _sha256(content) != IDX_FILES[path.name.removesuffix(".gz")]
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        damaged = True
+    if damaged:
+        raise InputError(
+            f"{path}: damaged (not the published content); delete it, it is downloaded again"
+        )
+    return content
+
+
+def _download(folder: str) -> None:
+    from torchvision import datasets  # seconds to import; only a first run needs it
+
+    datasets.FashionMNIST(folder, download=True)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,91 @@
+"""Decoded images and their statistics on disk: written atomically, verified when read.
+
+An entry is an array (`.npy`) beside a JSON sidecar that holds the SHA-256 of the array's file and a
+fingerprint of what it was made from. An entry that is absent, stale or damaged reads as None.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgg_lit.errors import InputError
+
+
+def cache_folder() -> Path:
+    """`$VGG_LIT_CACHE`, else `vgg_lit` in the user's cache folder."""
+    if folder := os.environ.get("VGG_LIT_CACHE"):
+        return Path(folder).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vgg_lit"
+
+
+def read_array(path: Path, fingerprint: str) -> np.ndarray | None:
+    """The array, if it was made from what has this fingerprint and is byte for byte as written."""
+    sidecar = read_record(path.with_suffix(".json"), fingerprint)
+    if sidecar is None or not path.is_file() or _sha256(path) != sidecar.get("sha256"):
+        return None
+    return np.load(path, allow_pickle=False)
+
+
+def write_array(
+    path: Path, fingerprint: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]
+) -> None:
+    """Write a uint8 array that `fill` fills in place, and its sidecar."""
+    with _atomically(path) as temporary:
+        array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+        fill(array)
+        array.flush()
+        digest = _sha256(temporary)
+    write_record(path.with_suffix(".json"), fingerprint, {"sha256": digest})
+
+
+def read_record(path: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The values written with this fingerprint, or None."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    fresh = isinstance(record, dict) and record.get("fingerprint") == fingerprint
+    return record if fresh else None
+
+
+def write_record(path: Path, fingerprint: str, values: dict[str, Any]) -> None:
+    """Write plain values under a fingerprint."""
+    with _atomically(path) as temporary:
+        temporary.write_text(json.dumps({"fingerprint": fingerprint, **values}))
+
+
+@contextmanager
+def _atomically(path: Path) -> Iterator[Path]:
+    """A temporary file in the same folder that takes `path`'s place once it is safely on disk."""
+    # not mkstemp: its files are for one user alone, and a cache may be shared
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+    except OSError as error:
+        raise InputError(
+            f"cannot write the image cache {path.parent} ({error.strerror}):"
+            " set VGG_LIT_CACHE to a writable folder"
+        ) from None
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,140 @@
+"""A split that lies on disk as image files: streamed by worker processes, or decoded once and cached."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vgg_lit.data import image_cache
+from vgg_lit.data.images import read_image
+from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_counts
+from vgg_lit.errors import InputError
+
+_DECODING = 1  # version of how a file becomes pixels: part of the fingerprint
+_BATCH = 256  # files a worker decodes at a time when a whole split is read
+_BAR_FROM = 5_000  # files: decoding fewer is a matter of seconds
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files with labels, and how to decode them.
+
+    Attributes:
+        root: the folder that `paths` are relative to.
+        paths: relative, with forward slashes.
+        labels_N: int64 indices into the source's classes.
+        in_channels: to decode to.
+        size: side to decode to, pixels.
+        num_workers: processes that decode; 0 decodes in this one.
+        cache: the `.npy` file that keeps the decoded images; statistics are kept beside it.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    labels_N: Tensor
+    in_channels: int
+    size: int
+    num_workers: int
+    cache: Path
+
+    def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
+        """Decodes `batches` (each a list of positions), read anew at every pass over the loader."""
+        return DataLoader(
+            _Decoder(self.root, self.paths, self.in_channels, self.size),
+            batch_sampler=batches,  # type: ignore[arg-type]  # any re-iterable of index lists does
+            num_workers=self.num_workers,
+            collate_fn=_as_is,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=pin_memory,
+        )
+
+    def decoded(self) -> Tensor:
+        """Every image (N, C, H, W), from the cache, which is built where it is missing or stale.
+
+        Raises:
+            InputError: a file cannot be read, or the cache cannot be written.
+        """
+        fingerprint = self._fingerprint()
+        array = image_cache.read_array(self.cache, fingerprint)
+        if array is None:
+            shape = (len(self.paths), self.in_channels, self.size, self.size)
+            image_cache.write_array(self.cache, fingerprint, shape, self._decode_into)
+            array = image_cache.read_array(self.cache, fingerprint)
+        if array is None:
+            raise InputError(f"{self.cache}: reads back otherwise than written; check the disk")
+        return torch.from_numpy(array)
+
+    def statistics(self) -> ChannelStatistics:
+        """Of every pixel of the split, counted once and then cached."""
+        path, fingerprint = self.cache.with_suffix(".statistics.json"), self._fingerprint()
+        record = image_cache.read_record(path, fingerprint)
+        if record is None:
+            counts = np.zeros((self.in_channels, 256), np.int64)
+            for images in self._in_order("Counting pixels"):
+                counts += pixel_counts(images)
+            record = channel_statistics(counts)._asdict()
+            image_cache.write_record(path, fingerprint, record)
+        return ChannelStatistics(tuple(record["mean"]), tuple(record["std"]))
+
+    def _decode_into(self, array: np.ndarray) -> None:
+        start = 0
+        for images in self._in_order("Decoding images"):
+            array[start : start + len(images)] = images.numpy()
+            start += len(images)
+
+    def _in_order(self, description: str) -> Iterator[Tensor]:
+        """The whole split in batches, with a progress bar where it takes long."""
+        positions = range(len(self.paths))
+        batches = [positions[i : i + _BATCH] for i in range(0, len(positions), _BATCH)]
+        quick = len(positions) < _BAR_FROM
+        with Progress(console=Console(stderr=True), transient=True, disable=quick) as progress:
+            task = progress.add_task(f"{description} of {self.root}", total=len(positions))
+            for images in checked(self.loader(batches)):
+                yield images
+                progress.advance(task, len(images))
+
+    def _fingerprint(self) -> str:
+        """Changes with any file's name, size or time of modification, and with the decoding."""
+        digest = hashlib.sha256(f"{_DECODING} {self.in_channels} {self.size}".encode())
+        for path in self.paths:
+            status = os.stat(self.root / path)
+            digest.update(f"\0{path}\0{status.st_size}\0{status.st_mtime_ns}".encode())
+        return digest.hexdigest()
+
+
+def checked(loader: DataLoader) -> Iterator[Tensor]:
+    """The decoded batches of `ImageFiles.loader`; raises what a worker found wrong with a file."""
+    for images in loader:
+        if isinstance(images, InputError):
+            raise images
+        yield images
+
+
+class _Decoder(Dataset):
+    """What a worker process holds: the file names and how to decode them."""
+
+    def __init__(self, root: Path, paths: tuple[str, ...], in_channels: int, size: int) -> None:
+        self.root, self.paths = root, paths
+        self.in_channels, self.size = in_channels, size
+
+    def __getitems__(self, positions: Sequence[int]) -> Tensor | InputError:
+        try:
+            return torch.stack([self[position] for position in positions])
+        except InputError as error:
+            return error  # raised in a worker, it would come out wrapped in a traceback
+
+    def __getitem__(self, position: int) -> Tensor:
+        return read_image(self.root / self.paths[position], self.in_channels, self.size)
+
+
+def _as_is(batch: Any) -> Any:
+    return batch

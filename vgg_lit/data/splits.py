@@ -1,0 +1,35 @@
+"""Stratified subsets: each class keeps its share, the members drawn by seed and sample id."""
+
+import torch
+from torch import Tensor
+
+from vgg_lit.data import draws
+
+
+def stratified_subset(labels_N: Tensor, ids_N: Tensor, size: int, seed: int, stream: str) -> Tensor:
+    """Boolean mask (N,) of `size` samples in which every class has its share, to within one sample.
+
+    In each class the samples with the smallest draws are taken, so a larger subset contains the
+    smaller one of the same stream, to within a sample a class.
+    """
+    assert 0 <= size <= len(labels_N)
+    counts = torch.bincount(labels_N)
+    quotas = _shares(counts.tolist(), size)
+    order = torch.argsort(draws.uniform(seed, 0, ids_N, stream), stable=True)
+    order = order[torch.argsort(labels_N[order], stable=True)]  # by class, then by draw
+    firsts = (counts.cumsum(0) - counts).tolist()
+    mask = torch.zeros(len(labels_N), dtype=torch.bool)
+    for first, quota in zip(firsts, quotas, strict=True):
+        mask[order[first : first + quota]] = True
+    return mask
+
+
+def _shares(counts: list[int], size: int) -> list[int]:
+    """Integers in proportion to `counts` that add up to `size`: the largest remainders round up."""
+    total = max(1, sum(counts))
+    shares = [count * size // total for count in counts]
+    remainders = [count * size % total for count in counts]
+    by_remainder = sorted(range(len(counts)), key=lambda label: -remainders[label])
+    for label in by_remainder[: size - sum(shares)]:
+        shares[label] += 1
+    return shares

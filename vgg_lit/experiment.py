@@ -1,0 +1,168 @@
+"""One experiment, from its plain config to its last table: data, classifier, fit, test, record."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import OmegaConf
+
+from vgg_lit.callbacks import Checkpointing
+from vgg_lit.classifier import Classifier
+from vgg_lit.data.datamodule import ImageDataModule
+from vgg_lit.runs import Run
+from vgg_lit.tables import print_facts, print_metrics
+from vgg_lit.targets import instantiate
+from vgg_lit.trainer import build_trainer, precision_of
+
+
+def run_experiment(
+    config: dict[str, Any], path: Path, overrides: Sequence[str], resumed: Run | None = None
+) -> dict[str, float]:
+    """Trains, tests the best checkpoint and records both in the run directory.
+
+    Args:
+        config: plain and checked.
+        path: the run directory.
+        overrides: what was typed, for the record.
+        resumed: the run to go on with, if it is none that begins.
+
+    Returns:
+        The metrics of the epoch that was tested, and the test's own.
+
+    Raises:
+        InputError: the data or a checkpoint cannot be used.
+    """
+    datamodule = build_datamodule(config)
+    classifier = build_classifier(config, datamodule)
+    trainer = build_trainer(config, path, has_validation=datamodule.val_fraction > 0)
+    start_from = resumed.checkpoint("last") if resumed else config["ckpt_path"]
+    run = resumed
+    if trainer.is_global_zero:
+        run = run or Run.start(path, config, overrides)
+        run.set_status("running")
+        _print_header(run, trainer, classifier, datamodule, config)
+    started = time.perf_counter()
+    try:
+        trainer.fit(classifier, datamodule=datamodule, ckpt_path=start_from, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        metrics = _tested_metrics(trainer, classifier, datamodule, is_tested=config["test"])
+    except BaseException as error:
+        if run and trainer.is_global_zero:
+            run.set_status("failed", f"{type(error).__name__}: {error}")
+        raise
+    metrics["seconds"] = time.perf_counter() - started
+    if run and trainer.is_global_zero:
+        run.write_metrics(metrics)
+        _log_hyperparameters(trainer, config, metrics)
+        run.set_status("done")
+        print_metrics(
+            metrics, title=f"{config['model'].get('variant')} on {datamodule.source.name}"
+        )
+        _print_footer(run)
+    return metrics
+
+
+def build_datamodule(config: dict[str, Any]) -> ImageDataModule:
+    """The data, prepared and loaded; fills in the number of classes where the folder tells it.
+
+    Raises:
+        InputError: the data is missing, damaged, or not what the config says.
+    """
+    spec = {name: value for name, value in config["data"].items() if name != "root"}
+    datamodule: ImageDataModule = instantiate(spec, key="data")
+    if config["data"].get("num_classes") is None:
+        config["data"]["num_classes"] = len(datamodule.classes)
+        if config["model"].get("num_classes", 0) is None:
+            config["model"]["num_classes"] = len(datamodule.classes)
+    datamodule.prepare_data()
+    datamodule.setup()
+    return datamodule
+
+
+def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> Classifier:
+    """The classifier for these data."""
+    return Classifier(
+        model=config["model"],
+        optimizer=config["optimizer"],
+        scheduler=config["scheduler"],
+        classes=list(datamodule.classes),
+        preprocessing=datamodule.preprocessing.to_dict(),
+        label_smoothing=config["label_smoothing"],
+        seed=config["seed"],
+        compile=config["compile"],
+    )
+
+
+def _tested_metrics(
+    trainer: L.Trainer, classifier: Classifier, datamodule: ImageDataModule, is_tested: bool
+) -> dict[str, float]:
+    """Metrics of the best epoch (the last one without a validation split), and of its test."""
+    callback = next((c for c in trainer.callbacks if isinstance(c, Checkpointing)), None)  # type: ignore[attr-defined]
+    tested = callback.best_checkpoint(trainer) if callback else None
+    if callback and callback.best_metrics:
+        metrics = dict(callback.best_metrics)
+    else:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    if is_tested:
+        trainer.test(
+            classifier, datamodule=datamodule, ckpt_path=tested, verbose=False, weights_only=True
+        )
+        metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return metrics
+
+
+def _print_header(
+    run: Run,
+    trainer: L.Trainer,
+    classifier: Classifier,
+    datamodule: ImageDataModule,
+    config: Mapping[str, Any],
+) -> None:
+    sizes = ", ".join(f"{size:,} {name}" for name, size in datamodule.sizes.items() if size)
+    parameters = sum(parameter.numel() for parameter in classifier.net.parameters())
+    precision, reason = precision_of(config["trainer"])
+    side = datamodule.image_size
+    channels = datamodule.source.in_channels
+    print_facts(
+        {
+            "run": str(run.path),
+            "data": f"{datamodule.source.name}: {sizes}; {len(datamodule.classes)} classes",
+            "network": f"{config['model'].get('variant')}, {parameters:,} parameters, "
+            f"input {channels} x {side} x {side}",
+            "device": f"{trainer.world_size} x {trainer.strategy.root_device.type}, "
+            f"{precision} ({reason})",
+        }
+    )
+
+
+def _print_footer(run: Run) -> None:
+    print_facts(
+        {
+            "checkpoint": str(run.checkpoint()),
+            "evaluate": f"python -m vgg_lit.evaluate run={run.path}",
+            "predict": f"python -m vgg_lit.predict run={run.path} images=<file or folder>",
+            "inspect": f"tensorboard --logdir {run.path}",
+        }
+    )
+
+
+@rank_zero_only
+def _log_hyperparameters(
+    trainer: L.Trainer, config: Mapping[str, Any], metrics: Mapping[str, float]
+) -> None:
+    """Shows TensorBoard the config as text and its scalars beside the final metrics."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+            logger.experiment.add_text("config", f"```yaml\n{text}\n```")
+            final = {f"final/{name}": value for name, value in metrics.items()}
+            names = ("model", "data", "augment", "optimizer", "scheduler", "trainer")
+            chosen = {name: config[name] for name in names}
+            scalars = {"seed": config["seed"], "label_smoothing": config["label_smoothing"]}
+            logger.log_hyperparams(chosen | scalars, final)
+            logger.save()

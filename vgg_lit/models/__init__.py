@@ -1,0 +1,58 @@
+"""VGG networks as plain PyTorch modules; knows nothing of Lightning, Hydra or data sets.
+
+The variants are pure data. The rest loads torch on first use, so that a config is checked at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vgg_lit.models.variants import HEADS, TABLE_1, VARIANTS, Head, Plan, Variant
+
+if TYPE_CHECKING:
+    from vgg_lit.models.vgg import (
+        VGG,
+        build,
+        vgg11,
+        vgg11_bn,
+        vgg11_lrn,
+        vgg13,
+        vgg13_bn,
+        vgg16,
+        vgg16_1x1,
+        vgg16_1x1_bn,
+        vgg16_bn,
+        vgg19,
+        vgg19_bn,
+    )
+
+__all__ = [
+    "HEADS",
+    "TABLE_1",
+    "VARIANTS",
+    "VGG",
+    "Head",
+    "Plan",
+    "Variant",
+    "build",
+    "vgg11",
+    "vgg11_bn",
+    "vgg11_lrn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_1x1",
+    "vgg16_1x1_bn",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("vgg_lit.models.vgg"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,225 @@
+"""3x3 convolution as one matrix product, for the small maps at the end of a VGG on a CPU.
+
+    net = vgg16_bn(num_classes=10, head="linear").to(memory_format=torch.channels_last)
+    lower_small_maps(net)         # every 3x3 layer now takes the faster form at each call
+    lower_small_maps(net, False)  # plain nn.Conv2d again: same parameters, same state_dict
+
+On a 2x2 map five of the nine taps of every output lie on the zero padding, and the library's
+weight gradient falls far below the speed of a matrix product. Two forms avoid it, each built from
+the one 3x3 weight at every call:
+
+- *unfold the weight* (maps of at most 2x2): the layer is a dense linear map from all inputs to all
+  outputs of an image. No tap is spent on padding, no activation is copied, and autograd's own
+  backward is two more matrix products.
+- *unfold the input* (any map; im2col): nine shifted copies of the input, side by side.
+
+`auto` takes a form only where it was measured to win; `benchmarks/layers.py` repeats the measurement.
+
+Shape suffixes: B images, I and O channels in and out, H and W sides of the map, K the kernel's
+side (3), P the positions of a batch (B * H * W).
+"""
+
+from typing import Any, Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vgg_lit.errors import InputError
+
+Form: TypeAlias = Literal["library", "unfold_weight", "unfold_input"]
+Mode: TypeAlias = Literal["auto"] | bool
+
+MIN_BATCH = 32
+"""Images a batch below which writing the unfolded weight costs more than the product saves."""
+
+HAS_AMX: bool = torch.cpu._is_amx_tile_supported()
+"""Whether this CPU multiplies bf16 tiles (Intel AMX), asked once: compiled code cannot ask."""
+
+
+def auto_form(x_BIHW: Tensor, weight_OIKK: Tensor, dtype: torch.dtype) -> Form:
+    """The form `auto` takes for one call that computes in `dtype`.
+
+    The library, unless a batch of at least `MIN_BATCH` images meets a channels-last weight on a
+    CPU; then
+
+    - maps of at most 2x2: the unfolded weight (bf16 x2.9, fp32 x1.6 on an AMD Zen 4 for VGG-16's
+      last three layers, forward and backward, batch 128);
+    - maps of at most 4x4, in bf16 on a CPU with AMX: the unfolded input (x2.9 in the backward, on
+      an Intel CPU; without AMX the library wins from 3x3 up, and in fp32 too).
+    """
+    batch, _, height, width = x_BIHW.shape
+    if (
+        x_BIHW.device.type != "cpu"
+        or batch < MIN_BATCH
+        or not weight_OIKK.is_contiguous(memory_format=torch.channels_last)
+    ):
+        return "library"
+    if max(height, width) <= 2:
+        return "unfold_weight"
+    if max(height, width) <= 4 and dtype == torch.bfloat16 and HAS_AMX:
+        return "unfold_input"
+    return "library"
+
+
+def conv_by_unfolded_weight(x_BIHW: Tensor, weight_OIKK: Tensor, bias_O: Tensor | None) -> Tensor:
+    """3x3 convolution, stride 1, padding 1, of maps of at most 2x2, as one dense product.
+
+    Output (y, x) sees input (v, u) through tap (v - y + 1, u - x + 1), so the taps one output sees
+    are a window of the kernel, and the windows of all outputs stacked are the (H*W*O, H*W*I)
+    matrix of the layer. Its rows of I channels are copied whole from a channels-last weight.
+
+    Returns:
+        (B, O, H, W), channels-last.
+    """
+    height, width = x_BIHW.shape[2:]
+    assert max(height, width) <= 2, "a window of a 3x3 kernel spans at most a 2x2 map"
+    weight_OKKI = weight_OIKK.permute(0, 2, 3, 1)
+    matrix = torch.stack(
+        [
+            weight_OKKI[:, 1 - y : 1 - y + height, 1 - x : 1 - x + width].flatten(1)
+            for y in range(height)
+            for x in range(width)
+        ]
+    ).flatten(0, 1)
+    bias = None if bias_O is None else bias_O.repeat(height * width)
+    out = F.linear(x_BIHW.permute(0, 2, 3, 1).flatten(1), matrix, bias)
+    return out.unflatten(1, (height, width, -1)).permute(0, 3, 1, 2)
+
+
+def conv_by_unfolded_input(x_BIHW: Tensor, weight_OIKK: Tensor, bias_O: Tensor | None) -> Tensor:
+    """3x3 convolution, stride 1, padding 1, of maps of any size, as one product (im2col).
+
+    Returns:
+        (B, O, H, W), channels-last.
+    """
+    return _UnfoldedInput.apply(x_BIHW, weight_OIKK, bias_O)
+
+
+class _UnfoldedInput(torch.autograd.Function):
+    """Im2col with both gradients as one product each.
+
+    Autograd would derive the input gradient as a sum over overlapping windows; it is itself a
+    convolution, of the output gradient with the turned kernel, and so one more im2col product. The
+    unfolded input is nine times the input: the backward makes it anew instead of keeping it.
+    Everything here is differentiable, so second derivatives need no further formula.
+    """
+
+    @staticmethod
+    def forward(x_BIHW: Tensor, weight_OIKK: Tensor, bias_O: Tensor | None) -> Tensor:
+        weight_O_KKI = weight_OIKK.permute(0, 2, 3, 1).flatten(1)
+        out_PO = F.linear(_unfold_input(x_BIHW), weight_O_KKI, bias_O)
+        return _to_maps(out_PO, like=x_BIHW)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        x_BIHW, weight_OIKK, _ = inputs
+        ctx.save_for_backward(x_BIHW, weight_OIKK)
+
+    @staticmethod
+    def backward(ctx: Any, grad_BOHW: Tensor) -> tuple[Tensor | None, ...]:
+        x_BIHW, weight_OIKK = ctx.saved_tensors
+        grad_PO = grad_BOHW.permute(0, 2, 3, 1).flatten(0, 2)
+        grad_x = grad_weight = grad_bias = None
+        if ctx.needs_input_grad[0]:
+            turned_KKO_I = torch.cat(
+                [weight_OIKK[:, :, 2 - y, 2 - x] for y in range(3) for x in range(3)]
+            )
+            grad_x = _to_maps(_unfold_input(grad_BOHW) @ turned_KKO_I, like=x_BIHW)
+        if ctx.needs_input_grad[1]:
+            grad_O_KKI = grad_PO.t() @ _unfold_input(x_BIHW)
+            grad_weight = grad_O_KKI.unflatten(1, (3, 3, -1)).permute(0, 3, 1, 2)
+        if ctx.needs_input_grad[2]:
+            grad_bias = grad_PO.sum(0)
+        return grad_x, grad_weight, grad_bias
+
+
+def _unfold_input(x_BIHW: Tensor) -> Tensor:
+    """The 3x3 neighbourhood of every position, zero-padded: (P, K*K*I), taps slowest."""
+    padded_BHWI = F.pad(x_BIHW.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+    windows_BHWIKK = padded_BHWI.unfold(1, 3, 1).unfold(2, 3, 1)
+    return windows_BHWIKK.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(0, 2)
+
+
+def _to_maps(rows_PO: Tensor, like: Tensor) -> Tensor:
+    """(P, O) as a channels-last (B, O, H, W) with B, H and W of `like`; no copy."""
+    batch, _, height, width = like.shape
+    return rows_PO.view(batch, height, width, rows_PO.shape[1]).permute(0, 3, 1, 2)
+
+
+class GemmConv2d(nn.Conv2d):
+    """`nn.Conv2d` that computes a 3x3 layer as a matrix product where that is faster.
+
+    Parameters, state_dict keys and arguments are those of `nn.Conv2d`. A layer that is not 3x3 with
+    stride 1 and padding 1, an input that is no batch, and a net being exported take the library.
+
+    Attributes:
+        always: take a product for maps of every size, on every device, in place of `auto_form`.
+    """
+
+    always: bool = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`F.conv2d` of (B, I, H, W), equal up to rounding; under autocast in its dtype."""
+        if input.dim() != 4 or not is_lowerable(self) or torch.compiler.is_exporting():
+            return super().forward(input)
+        device, dtype = input.device.type, input.dtype
+        # autocast leaves float64 as it is
+        autocast = torch.is_autocast_enabled(device) and dtype != torch.float64
+        if autocast:
+            dtype = torch.get_autocast_dtype(device)
+        if self.always:
+            form: Form = "unfold_weight" if max(input.shape[2:]) <= 2 else "unfold_input"
+        else:
+            form = auto_form(input, self.weight, dtype)
+        if form == "library":
+            return super().forward(input)
+        weight, bias = self.weight, self.bias
+        if autocast:
+            # here, not left to F.linear: half the bytes to unfold
+            input, weight = input.to(dtype), weight.to(dtype)
+            bias = None if bias is None else bias.to(dtype)
+        if form == "unfold_weight":
+            return conv_by_unfolded_weight(input, weight, bias)
+        return conv_by_unfolded_input(input, weight, bias)
+
+
+def is_lowerable(conv: nn.Conv2d) -> bool:
+    """Whether a layer is VGG's one kind of convolution: 3x3, stride 1, padding 1, nothing else."""
+    return (
+        conv.kernel_size == (3, 3)
+        and conv.stride == conv.padding == conv.dilation == (1, 1)
+        and conv.groups == 1
+        and conv.padding_mode == "zeros"
+    )
+
+
+def lower_small_maps(net: nn.Module, mode: Mode = "auto") -> int:
+    """Let the 3x3 layers of a net compute as matrix products; in place, and reversible.
+
+    Changes the class of each layer, nothing else: parameters, hooks and whoever holds the layer keep
+    it. Layers of any class but `nn.Conv2d` itself stay. Call it before `torch.compile`, with the net
+    in `torch.channels_last` for `auto` to find anything to gain.
+
+    Args:
+        net: any module; itself, if it is such a layer, or its layers.
+        mode: "auto" decides at every call (see `auto_form`), True takes a product always, False
+            makes every layer a plain `nn.Conv2d` again.
+
+    Returns:
+        The number of layers that are now `GemmConv2d`.
+
+    Raises:
+        InputError: `mode` is none of the three.
+    """
+    if mode not in ("auto", True, False):
+        raise InputError(f"mode is {mode!r}; allowed: 'auto', True, False")
+    lowered = 0
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d) and type(layer) in (nn.Conv2d, GemmConv2d):
+            layer.__dict__.pop("always", None)
+            layer.__class__ = GemmConv2d if mode and is_lowerable(layer) else nn.Conv2d
+            if isinstance(layer, GemmConv2d):
+                layer.always = mode is True
+                lowered += 1
+    return lowered

@@ -1,0 +1,226 @@
+"""VGG networks as plain modules.
+
+    net = vgg16_bn(num_classes=10, head="cifar")                    # a row of the paper's Table 1
+    net = build([[128], [256], [512]], head={"hidden": [1024]})     # a plan of one's own
+    net.layer("block3_conv1")                                       # layers by the paper's names
+
+With head "imagenet" modules and state_dict keys are torchvision's, so that weights go both ways.
+
+Tensor names end in their axes: B batch, C channels, H and W pixels, F features, K classes.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vgg_lit.errors import InputError
+from vgg_lit.models.transfer import initialise
+from vgg_lit.models.variants import (
+    LRN,
+    VARIANTS,
+    Head,
+    Plan,
+    PlanLike,
+    positive_int,
+    resolve_head,
+    resolve_variant,
+    scale_head,
+    scale_plan,
+    smallest_image_size,
+    unknown,
+)
+
+
+class VGG(nn.Module):
+    """Blocks of convolutions, each ended by a max pool, then fully connected layers.
+
+    Takes x_BCHW and gives logits_BK. `build` makes one from names and options.
+
+    Attributes:
+        layer_paths: the paper's name of each layer -> its module path, in forward order, such as
+            "block1_conv1" -> "features.0" or "fc6" -> "classifier.0".
+
+    Source: Simonyan & Zisserman 2015, section 2.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        head: Head,
+        *,
+        num_classes: int,
+        in_channels: int,
+        image_size: int,
+        batch_norm: bool,
+    ) -> None:
+        super().__init__()
+        self.plan = plan
+        self.head = head
+        self.num_classes = positive_int("num_classes", num_classes)
+        self.in_channels = positive_int("in_channels", in_channels)
+        self.image_size = positive_int("image_size", image_size)
+        if image_size < smallest_image_size(plan):
+            raise InputError(
+                f"image_size={image_size} is too small for {len(plan)} pools; "
+                f"the smallest is {smallest_image_size(plan)}"
+            )
+
+        side = head.pool or image_size // smallest_image_size(plan)
+        features = dict(_conv_layers(plan, in_channels, batch_norm))
+        classifier = dict(
+            _fc_layers(plan[-1][-1].channels * side**2, head, num_classes, first=len(plan) + 1)
+        )
+        self.features = nn.Sequential(*features.values())
+        self.avgpool = nn.AdaptiveAvgPool2d((head.pool, head.pool)) if head.pool else nn.Identity()
+        self.classifier = nn.Sequential(*classifier.values())
+        self.layer_paths = {
+            **{name: f"features.{i}" for i, name in enumerate(features)},
+            **({"avgpool": "avgpool"} if head.pool else {}),
+            **{name: f"classifier.{i}" for i, name in enumerate(classifier)},
+        }
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """The logits_BK of a batch of images."""
+        if self.head.pool is None:
+            self._check_size(*x_BCHW.shape[-2:])
+        x_BF = torch.flatten(self.avgpool(self.features(x_BCHW)), 1)
+        return self.classifier(x_BF)
+
+    def layer(self, name: str) -> nn.Module:
+        """The module with the paper's name, such as `block4_conv2`, `block5_pool` or `fc6`.
+
+        Raises:
+            InputError: this network has no such layer.
+        """
+        if name not in self.layer_paths:
+            raise unknown("layer", name, self.layer_paths)
+        return self.get_submodule(self.layer_paths[name])
+
+    def _check_size(self, height: int, width: int) -> None:
+        stride = smallest_image_size(self.plan)
+        if not height // stride == width // stride == self.image_size // stride:
+            raise InputError(
+                f"a {height}x{width} image does not fit this network, whose head flattens the "
+                f"maps of {self.image_size}x{self.image_size} images; a head with a pool, such as "
+                "'gap', takes any size"
+            )
+
+
+def _conv_layers(plan: Plan, in_channels: int, batch_norm: bool) -> Iterator[tuple[str, nn.Module]]:
+    for b, block in enumerate(plan, 1):
+        for c, conv in enumerate(block, 1):
+            yield (
+                f"block{b}_conv{c}",
+                nn.Conv2d(in_channels, conv.channels, conv.kernel, padding=conv.kernel // 2),
+            )
+            if batch_norm:
+                yield f"block{b}_bn{c}", nn.BatchNorm2d(conv.channels)
+            yield f"block{b}_relu{c}", nn.ReLU(inplace=True)
+            if conv.lrn:  # behind the ReLU, as in AlexNet (Krizhevsky et al. 2012, section 3.3)
+                yield f"block{b}_lrn{c}", nn.LocalResponseNorm(*LRN)
+            in_channels = conv.channels
+        yield f"block{b}_pool", nn.MaxPool2d(kernel_size=2, stride=2)
+
+
+def _fc_layers(
+    in_features: int, head: Head, num_classes: int, *, first: int
+) -> Iterator[tuple[str, nn.Module]]:
+    for n, size in enumerate(head.hidden, first):
+        yield f"fc{n}", nn.Linear(in_features, size)
+        if head.batch_norm:
+            yield f"fc{n}_bn", nn.BatchNorm1d(size)
+        yield f"fc{n}_relu", nn.ReLU(inplace=True)
+        # Also where nothing is dropped, so that the state_dict keys do not depend on it.
+        yield f"fc{n}_dropout", nn.Dropout(head.dropout)
+        in_features = size
+    yield f"fc{first + len(head.hidden)}", nn.Linear(in_features, num_classes)
+
+
+def build(
+    variant: str | PlanLike,
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    image_size: int | None = None,
+    head: str | Mapping[str, Any] | Head = "imagenet",
+    width: float = 1.0,
+    dropout: float | None = None,
+    init: str = "kaiming",
+    batch_norm: bool | None = None,
+) -> VGG:
+    """The network of that variant, freshly initialised.
+
+    Args:
+        variant: a name such as "vgg16_bn", or a plan such as [[64], [128], [256, 256]].
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of an image in pixels; None takes the head's own (224 or 32).
+        head: a name of `HEADS`, or a mapping of `Head`'s fields such as {"hidden": [1024]}.
+        width: factor on every channel count and hidden layer; each is rounded, at least 1.
+        dropout: probability in [0, 1); None takes the head's own.
+        init: a name of `transfer.INITS`.
+        batch_norm: for plans only, since a name says it; None means no.
+
+    Raises:
+        InputError: a value is not allowed; the message names it and those that are.
+    """
+    network, top = resolve_variant(variant, batch_norm), resolve_head(head)
+    if dropout is not None:
+        top = replace(top, dropout=dropout)
+    net = VGG(
+        scale_plan(network.plan, width),
+        scale_head(top, width),
+        num_classes=num_classes,
+        in_channels=in_channels,
+        image_size=top.image_size if image_size is None else image_size,
+        batch_norm=network.batch_norm,
+    )
+    initialise(net, init)
+    return net
+
+
+class Builder(Protocol):
+    """`build` with the variant chosen."""
+
+    def __call__(
+        self,
+        *,
+        num_classes: int = ...,
+        in_channels: int = ...,
+        image_size: int | None = ...,
+        head: str | Mapping[str, Any] | Head = ...,
+        width: float = ...,
+        dropout: float | None = ...,
+        init: str = ...,
+    ) -> VGG:
+        """The network, freshly initialised."""
+
+
+def _builder(name: str) -> Builder:
+    def builder(**options: Any) -> VGG:
+        return build(name, **options)
+
+    # A real function of that name: it pickles, and help() and Hydra's errors can say what it is.
+    signature = inspect.signature(build)
+    options = [p for p in signature.parameters.values() if p.name not in ("variant", "batch_norm")]
+    builder.__name__ = builder.__qualname__ = name
+    builder.__doc__ = f"Configuration {VARIANTS[name].letter} of the paper's Table 1; see `build`."
+    builder.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]
+    return builder
+
+
+vgg11 = _builder("vgg11")
+vgg11_bn = _builder("vgg11_bn")
+vgg11_lrn = _builder("vgg11_lrn")
+vgg13 = _builder("vgg13")
+vgg13_bn = _builder("vgg13_bn")
+vgg16_1x1 = _builder("vgg16_1x1")
+vgg16_1x1_bn = _builder("vgg16_1x1_bn")
+vgg16 = _builder("vgg16")
+vgg16_bn = _builder("vgg16_bn")
+vgg19 = _builder("vgg19")
+vgg19_bn = _builder("vgg19_bn")

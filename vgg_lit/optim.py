@@ -1,0 +1,225 @@
+"""Optimisers and schedulers as Lightning wants them.
+
+An optimiser is any `torch.optim` class. A scheduler is one of the functions below (or one like them):
+it takes the optimiser and the run's `Steps` and returns Lightning's `lr_scheduler_config`, so that the
+interval and the monitored metric cannot be set wrong. `optimizer.lr` is the rate the schedule peaks at.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    LambdaLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
+
+from vgg_lit.targets import ConfigError, instantiate
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How long a run is.
+
+    Attributes:
+        total: optimiser steps in the whole run.
+        per_epoch: optimiser steps in an epoch.
+        has_validation: whether `val/acc` is there to be monitored.
+    """
+
+    total: int
+    per_epoch: int
+    has_validation: bool = True
+
+
+def build_optimizer(spec: Mapping[str, Any], net: nn.Module) -> Optimizer:
+    """The optimiser that `spec` describes, over the trainable parameters of `net`.
+
+    `decay_norm_and_bias: false` in the spec keeps weight decay off biases and normalisation layers
+    (every parameter with fewer than two dimensions).
+
+    Raises:
+        ConfigError: the optimiser does not take an argument or refuses its value.
+    """
+    arguments = dict(spec)
+    decay_all = arguments.pop("decay_norm_and_bias", True)
+    if not isinstance(decay_all, bool):
+        raise ConfigError(f"optimizer.decay_norm_and_bias={decay_all}: should be true or false")
+    trainable = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": trainable}]
+    if not decay_all:
+        groups = [
+            {"params": [p for p in trainable if p.ndim >= 2]},
+            {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+        ]
+    return instantiate(arguments, key="optimizer", params=groups)
+
+
+def build_scheduler(
+    spec: Mapping[str, Any], optimizer: Optimizer, steps: Steps
+) -> dict[str, Any] | None:
+    """Lightning's `lr_scheduler_config` for the scheduler that `spec` describes; None for `constant`."""
+    return instantiate(spec, key="scheduler", optimizer=optimizer, steps=steps)
+
+
+def constant(optimizer: Optimizer, steps: Steps) -> None:
+    """The rate stays what the optimiser was given."""
+
+
+def one_cycle(
+    optimizer: Optimizer,
+    steps: Steps,
+    warmup_fraction: float = 0.3,
+    start_factor: float = 0.04,
+    end_factor: float = 4e-6,
+) -> dict[str, Any]:
+    """Up to the optimiser's rate over a first part of the run, then down in a half cosine, by step.
+
+    Args:
+        optimizer: its rate is the peak.
+        steps: length of the run.
+        warmup_fraction: share of the run before the peak, in (0, 1).
+        start_factor: first rate as a fraction of the peak, in (0, 1].
+        end_factor: last rate as a fraction of the peak, in (0, 1].
+
+    Source: Smith & Topin 2018, Super-Convergence; momentum is left alone.
+    """
+    _check_range("warmup_fraction", warmup_fraction, above=0, below=1)
+    _check_range("start_factor", start_factor, above=0, at_most=1)
+    _check_range("end_factor", end_factor, above=0, at_most=1)
+    schedule = OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=steps.total,
+        pct_start=warmup_fraction,
+        div_factor=1 / start_factor,
+        final_div_factor=start_factor / end_factor,
+        cycle_momentum=False,
+    )
+    return _every_step(schedule)
+
+
+def cosine(
+    optimizer: Optimizer, steps: Steps, warmup_fraction: float = 0.0, end_factor: float = 0.0
+) -> dict[str, Any]:
+    """Linear warm-up, then a half cosine down to `end_factor` times the rate, by step.
+
+    Source: Loshchilov & Hutter 2017, SGDR, without restarts.
+    """
+    _check_range("warmup_fraction", warmup_fraction, at_least=0, below=1)
+    _check_range("end_factor", end_factor, at_least=0, at_most=1)
+    warmup = round(steps.total * warmup_fraction)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        progress = min(1.0, (step - warmup) / max(1, steps.total - warmup))
+        return end_factor + (1 - end_factor) * (1 + math.cos(math.pi * progress)) / 2
+
+    return _every_step(LambdaLR(optimizer, factor))
+
+
+def step(
+    optimizer: Optimizer, steps: Steps, every_epochs: int = 30, factor: float = 0.1
+) -> dict[str, Any]:
+    """The rate times `factor` every so many epochs."""
+    _check_range("every_epochs", every_epochs, at_least=1)
+    _check_range("factor", factor, above=0, at_most=1)
+    return _every_epoch(StepLR(optimizer, step_size=every_epochs, gamma=factor))
+
+
+def multistep(
+    optimizer: Optimizer, steps: Steps, milestones: Sequence[int], factor: float = 0.1
+) -> dict[str, Any]:
+    """The rate times `factor` after each of the epochs in `milestones`."""
+    if list(milestones) != sorted(set(milestones)) or any(epoch < 1 for epoch in milestones):
+        raise ValueError(f"milestones={list(milestones)}: should be rising epochs from 1 on")
+    _check_range("factor", factor, above=0, at_most=1)
+    return _every_epoch(MultiStepLR(optimizer, milestones=list(milestones), gamma=factor))
+
+
+def plateau(
+    optimizer: Optimizer,
+    steps: Steps,
+    factor: float = 0.1,
+    patience: int = 10,
+    threshold: float = 1e-4,
+    min_lr: float = 0.0,
+) -> dict[str, Any]:
+    """The rate times `factor` when validation accuracy has not risen for `patience` epochs.
+
+    Without a validation split the training accuracy is watched: the test set decides nothing.
+
+    Args:
+        optimizer: its rate is the first.
+        steps: length of the run.
+        factor: what the rate is multiplied with, in (0, 1).
+        patience: epochs without a rise before that.
+        threshold: accuracy, as a fraction, that counts as a rise.
+        min_lr: the rate falls no lower.
+
+    Source: Simonyan & Zisserman 2015, section 3.1 (divided by 10 when validation accuracy stops
+    improving).
+    """
+    _check_range("factor", factor, above=0, below=1)
+    _check_range("patience", patience, at_least=0)
+    _check_range("threshold", threshold, at_least=0)
+    _check_range("min_lr", min_lr, at_least=0)
+    schedule = ReduceLROnPlateau(
+        optimizer,
+        mode="max",
+        factor=factor,
+        patience=patience,
+        threshold=threshold,
+        threshold_mode="abs",
+        min_lr=min_lr,
+    )
+    monitor = "val/acc" if steps.has_validation else "train/acc"
+    return {"scheduler": schedule, "interval": "epoch", "monitor": monitor}
+
+
+def _every_step(schedule: LRScheduler) -> dict[str, Any]:
+    return {"scheduler": schedule, "interval": "step"}
+
+
+def _every_epoch(schedule: LRScheduler) -> dict[str, Any]:
+    return {"scheduler": schedule, "interval": "epoch"}
+
+
+def _check_range(
+    name: str,
+    value: float,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    below: float = math.inf,
+    at_most: float = math.inf,
+) -> None:
+    if above < value < below and at_least <= value <= at_most:
+        return
+    bounds = {"above": above, "at least": at_least, "below": below, "at most": at_most}
+    allowed = " and ".join(f"{word} {x:g}" for word, x in bounds.items() if math.isfinite(x))
+    raise ValueError(f"{name}={value}: should be {allowed}")
+
+
+def check(optimizer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> None:
+    """Builds both for a one-weight net, so that a wrong value shows before anything starts.
+
+    Raises:
+        ConfigError: as `build_optimizer` and `build_scheduler`.
+    """
+    built = build_optimizer(optimizer, nn.Linear(1, 1))
+    for group in built.param_groups:
+        try:  # what torch lets pass and no run survives
+            _check_range("lr", float(group["lr"]), above=0)
+            _check_range("momentum", group.get("momentum", 0), at_least=0, below=1)
+        except ValueError as error:
+            raise ConfigError(f"optimizer.{error}") from error
+    build_scheduler(scheduler, built, Steps(total=100, per_epoch=10))

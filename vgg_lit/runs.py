@@ -1,0 +1,267 @@
+"""A run directory: what is in it, how it is written, found and read back.
+
+config.yaml        every setting, resolved
+overrides.txt      what was typed after the verb, one a line
+environment.json   versions, git commit, hardware, command
+status.json        running, done, failed or preempted, and why
+checkpoints/       best.ckpt (highest validation accuracy), last.ckpt (newest)
+metrics.csv        one row an epoch
+metrics.json       the final figures
+tensorboard/       event files
+figures/           pictures
+
+run = Run("logs/runs/vgg11_bn_slim/2026-01-31_12-00-00_1f3a")
+classifier = run.load_classifier()
+"""
+
+import json
+import os
+import platform
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vgg_lit import __version__
+from vgg_lit.errors import InputError
+from vgg_lit.files import write_text
+
+if TYPE_CHECKING:
+    from vgg_lit.classifier import Classifier
+
+Status = Literal["running", "done", "failed", "preempted"]
+
+PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
+
+
+class Run:
+    """A run directory, read back or written.
+
+    Args:
+        path: the directory, or its name without `logs/runs/`.
+
+    Raises:
+        InputError: there is no such directory, or it holds no run.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise InputError(f"run={path}: there is no such directory{_newest_runs_hint()}")
+        if not self.config_file.is_file():
+            raise InputError(f"run={path}: holds no config.yaml, so it is no run directory")
+
+    @classmethod
+    def start(
+        cls, path: str | os.PathLike[str], config: Mapping[str, Any], overrides: Sequence[str]
+    ) -> "Run":
+        """Writes config, overrides, environment and status of a run that begins in `path`.
+
+        Raises:
+            InputError: the directory holds a run already; two never share one.
+        """
+        path = Path(path)
+        path.mkdir(parents=True, exist_ok=True)
+        if (path / "config.yaml").exists():
+            raise InputError(f"{path}: holds a run already; go on with it by resume={path}")
+        write_text(path / "overrides.txt", "".join(f"{override}\n" for override in overrides))
+        write_text(path / "environment.json", _to_json(describe_environment()))
+        write_text(path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+        run = cls(path)
+        run.set_status("running")
+        return run
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved config as plain values.
+
+        Raises:
+            InputError: the file is no YAML mapping.
+        """
+        try:
+            config = OmegaConf.to_container(OmegaConf.load(self.config_file))
+        except (OmegaConfBaseException, OSError, ValueError) as error:
+            raise InputError(f"{self.config_file}: cannot be read: {error}") from error
+        except Exception as error:  # yaml's own errors share no base with those above
+            reason = " ".join(str(error).split())
+            raise InputError(f"{self.config_file}: is no valid YAML: {reason}") from error
+        if not isinstance(config, dict):
+            raise InputError(f"{self.config_file}: is no mapping of settings")
+        return {str(key): value for key, value in config.items()}
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What `status.json` says; empty if there is none."""
+        return _read_json(self.path / "status.json")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The final figures; empty before the run is done."""
+        return _read_json(self.path / "metrics.json")
+
+    def set_status(self, status: Status, reason: str | None = None) -> None:
+        """Records how the run stands, with the time in UTC."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        content = {"status": status, "reason": reason, "time": now, "process": os.getpid()}
+        write_text(self.path / "status.json", _to_json(content))
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Records the final figures."""
+        write_text(self.path / "metrics.json", _to_json(metrics))
+
+    def checkpoint(self, name: str = "best") -> Path:
+        """The path of a checkpoint: `best`, `last`, or a file.
+
+        Without a validation split there is no best one, and `best` is the last.
+
+        Raises:
+            InputError: there is no such checkpoint; names those there are.
+        """
+        file = self.checkpoints / f"{name}.ckpt"
+        if name == "best" and not file.is_file():
+            file = self.checkpoints / "last.ckpt"
+        if file.is_file():
+            return file
+        if Path(name).is_file():
+            return Path(name)
+        present = sorted(path.stem for path in self.checkpoints.glob("*.ckpt"))
+        there = f"there are: {', '.join(present)}" if present else "the run has written none yet"
+        raise InputError(f"checkpoint={name}: not in {self.checkpoints}; {there}")
+
+    def load_classifier(self, checkpoint: str = "best") -> "Classifier":
+        """The trained classifier, in evaluation mode on the CPU.
+
+        Raises:
+            InputError: no such checkpoint, or a damaged one.
+        """
+        from vgg_lit.classifier import Classifier
+
+        return Classifier.load_from_checkpoint(self.checkpoint(checkpoint))
+
+
+def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """The config of a run that goes on, with the values that were typed this time.
+
+    Args:
+        run: the run to go on with.
+        config: what Hydra composed this time; the typed values are taken from it.
+        overrides: what was typed, e.g. `trainer.max_epochs=20`.
+
+    Raises:
+        InputError: a whole group (`model=...`) was typed: the run has its own.
+    """
+    resumed = OmegaConf.create(run.config)
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~")
+        value = OmegaConf.select(config, key)
+        if key != "resume" and isinstance(OmegaConf.select(resumed, key), DictConfig):
+            raise InputError(
+                f"{override}: a resumed run keeps its {key}; change single values only"
+            )
+        OmegaConf.update(resumed, key, value)
+    return {str(key): value for key, value in OmegaConf.to_container(resumed).items()}  # type: ignore[union-attr]
+
+
+def register_resolvers() -> None:
+    """Makes `${run_dir:...}` and `${sweep_dir:...}` known to configs."""
+    OmegaConf.register_new_resolver("run_dir", run_dir, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
+
+
+def run_dir(resumed: str | None, *names: str | None) -> str:
+    """A new run's directory, after the first name that is set; or the one that is resumed."""
+    return resumed or f"logs/runs/{_first(names)}/{_now()}"
+
+
+def sweep_dir(*names: str | None) -> str:
+    """A new sweep's directory."""
+    return f"logs/sweeps/{_first(names)}/{_now()}"
+
+
+def _first(names: Sequence[str | None]) -> str:
+    return next(name for name in names if name)
+
+
+def _now() -> str:
+    """The time and four random hex digits: two runs of the same second share no directory."""
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(2)}"
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, git commit, hardware and command, for `environment.json`."""
+    import torch
+
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "vgg_lit": __version__,
+        "python": platform.python_version(),
+        "packages": {package: _version(package) for package in PACKAGES},
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_is_dirty": bool(_git("status", "--porcelain")),
+        "platform": platform.platform(),
+        "processor": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),
+        "cpu_threads": torch.get_num_threads(),
+        "gpus": gpus,
+        "host": platform.node(),
+        "directory": str(Path.cwd()),
+        "command": [sys.executable, *sys.argv],
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the checkout this package stands in; None outside of one."""
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _newest_runs_hint() -> str:
+    runs = sorted(Path("logs/runs").glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime)
+    return f"; the newest here is {runs[-1].parent}" if runs else ""
+
+
+def _to_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error

@@ -1,0 +1,50 @@
+"""What the verbs print: facts, one a line, and tables of metrics."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_facts(facts: Mapping[str, str]) -> None:
+    """Prints names and values in two columns; values stay whole, so that they can be copied."""
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}", flush=True)
+
+
+def print_metrics(metrics: Mapping[str, float], title: str) -> None:
+    """Prints metrics as a table, accuracies in per cent."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in metrics.items():
+        table.add_row(name, format_metric(name, value))
+    Console().print(table)
+
+
+def print_predictions(
+    paths: Sequence[str], rows: Sequence[Sequence[tuple[str, float]]], most: int = 20
+) -> None:
+    """Prints the likeliest classes of each image; beyond `most` images only how many there are."""
+    table = Table()
+    table.add_column("image", overflow="fold")
+    for rank in range(1, len(rows[0]) + 1):
+        table.add_column(str(rank))
+    for path, row in list(zip(paths, rows, strict=True))[:most]:
+        table.add_row(path, *(f"{name} {100 * p:.1f} %" for name, p in row))
+    Console().print(table)
+    if len(paths) > most:
+        print(f"... and {len(paths) - most} more")
+
+
+def format_metric(name: str, value: float) -> str:
+    """A metric as a person reads it: accuracies in per cent, counts whole, losses to four digits."""
+    quantity = name.rpartition("/")[2]
+    if quantity == "acc" or quantity.startswith("top"):
+        return f"{100 * value:.2f} %"
+    if quantity == "images_per_second":
+        return f"{value:,.0f}"
+    if quantity == "seconds":
+        return f"{value:.1f}"
+    return f"{value:.4g}"

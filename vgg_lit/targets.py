@@ -1,0 +1,222 @@
+"""The one place where a dotted name from a config or a checkpoint becomes an object.
+
+    instantiate({"_target_": "torch.optim.SGD", "lr": 0.1}, key="optimizer", params=net.parameters())
+
+Only names under `ALLOWED` are imported, and those a user trusts on the command line with
+`trusted_targets`; a checkpoint cannot widen the list. Arguments are checked against the target's
+signature and annotations first, so that a mistake is one line that names the key.
+"""
+
+import importlib
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+
+from vgg_lit.errors import InputError
+
+# Kept to what a config swaps: `torch.hub.load` or our own `trust` would run anything they are given.
+ALLOWED = (
+    "vgg_lit.models.",
+    "vgg_lit.data.",
+    "vgg_lit.ImageDataModule",
+    "vgg_lit.optim.",
+    "vgg_lit.callbacks.",
+    "torch.nn.",
+    "torch.optim.",
+    "torchvision.models.",
+    "torchvision.transforms.",
+    "lightning.pytorch.Trainer",
+    "lightning.pytorch.callbacks.",
+    "lightning.pytorch.loggers.",
+    "lightning.pytorch.profilers.",
+    "lightning.pytorch.strategies.",
+)
+
+_trusted: set[str] = set()
+
+
+class ConfigError(InputError):
+    """A config that cannot be used; the message names the key and what is allowed."""
+
+
+def trust(prefixes: Sequence[str]) -> None:
+    """Lets `instantiate` import names that start with one of `prefixes`, e.g. `my_package.`."""
+    for prefix in prefixes:
+        if not prefix.replace(".", "").replace("_", "").isalnum():
+            raise ConfigError(
+                f"trusted_targets: {prefix!r} is no module prefix such as 'my_package.'"
+            )
+    _trusted.update(prefix if prefix.endswith(".") else prefix + "." for prefix in prefixes)
+
+
+def locate(name: str, *, key: str = "_target_") -> Callable[..., Any]:
+    """The class or function behind a dotted name.
+
+    Raises:
+        ConfigError: the name is outside the allowlist, or there is no such thing.
+    """
+    allowed = (*ALLOWED, *sorted(_trusted))
+    if not isinstance(name, str) or not name.startswith(allowed):
+        raise ConfigError(
+            f"{key}._target_={name}: only names under {', '.join(allowed)} are run; "
+            f"add your own package with trusted_targets=[package]"
+        )
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        module_name = ".".join(parts[:cut])
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name and (module_name + ".").startswith(error.name + "."):
+                continue
+            raise
+        found: Any = module
+        for part in parts[cut:]:
+            # A module that the found one merely imported (torch.os) is not part of its interface.
+            found = None if part.startswith("_") else getattr(found, part, None)
+            if found is None or isinstance(found, types.ModuleType):
+                break
+        if callable(found) and _is_defined_in(found, parts[0]):
+            return found
+        break
+    raise ConfigError(f"{key}._target_={name}: there is no such class or function")
+
+
+def _is_defined_in(found: Any, package: str) -> bool:
+    """Whether an object is a package's own, not something its module imported from elsewhere."""
+    return (getattr(found, "__module__", None) or "").split(".")[0] == package
+
+
+def instantiate(spec: Mapping[str, Any], *, key: str, **runtime: Any) -> Any:
+    """Builds what `spec` describes: its `_target_`, called with the other keys as arguments.
+
+    Mappings inside that have a `_target_` themselves are built first, also within lists.
+
+    Args:
+        spec: plain values, as a YAML file gives them.
+        key: where the spec stands in the config, for messages, e.g. `optimizer`.
+        runtime: arguments that are no part of the config, e.g. `params`.
+
+    Raises:
+        ConfigError: unknown or missing argument, wrong type, or the target itself refused a value.
+    """
+    if "_target_" not in spec:
+        raise ConfigError(f"{key}: has no _target_, the dotted name of what to build")
+    target = locate(spec["_target_"], key=key)
+    values = {name: value for name, value in spec.items() if name != "_target_"}
+    check_arguments(target, {**values, **runtime}, key=key, given=values)
+    arguments = {name: _build(value, f"{key}.{name}") for name, value in values.items()}
+    try:
+        return target(**arguments, **runtime)
+    except ConfigError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{_culprit(key, values, one_line(error))}: {one_line(error)}") from error
+
+
+def _culprit(key: str, values: Mapping[str, Any], message: str) -> str:
+    """The one argument whose name or value the target's message speaks of, else the section."""
+    named = [name for name in values if re.search(rf"\b{re.escape(name)}\b", message)]
+    shown = [name for name, value in values.items() if f" {value} " in f" {message} "]
+    for found in (named, shown):
+        if len(found) == 1:
+            return f"{key}.{found[0]}={values[found[0]]}"
+    return key
+
+
+def _build(value: Any, key: str) -> Any:
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return instantiate(value, key=key)
+        return {name: _build(item, f"{key}.{name}") for name, item in value.items()}
+    if isinstance(value, list):
+        return [_build(item, f"{key}[{index}]") for index, item in enumerate(value)]
+    return value
+
+
+def check_arguments(
+    target: Callable[..., Any], arguments: Mapping[str, Any], *, key: str, given: Mapping[str, Any]
+) -> None:
+    """Checks names of all `arguments`, and types of the `given` ones, against a signature.
+
+    Raises:
+        ConfigError: as in `instantiate`.
+    """
+    parameters = inspect.signature(target).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    names = [n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    for name in arguments:
+        if name not in names and not takes_any:
+            raise ConfigError(unknown_key(key, str(name), names))
+    for name in names:
+        if parameters[name].default is inspect.Parameter.empty and name not in arguments:
+            raise ConfigError(f"{key}.{name}: is needed and not set")
+    annotations = _annotations(target)
+    for name, value in given.items():
+        is_spec = isinstance(value, Mapping) and "_target_" in value
+        if name in annotations and not is_spec:
+            check_type(value, annotations[name], key=f"{key}.{name}")
+
+
+def check_type(value: Any, annotation: Any, *, key: str) -> None:
+    """Checks one plain value against a type annotation, strictly: no string is taken for a number.
+
+    Raises:
+        ConfigError: the value is not of the type.
+    """
+    try:
+        adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError:
+        try:
+            adapter = TypeAdapter(annotation)
+        except PydanticUserError:
+            return  # an annotation that only a type checker understands
+    try:
+        adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        if not _is_listed_tuple(value, annotation):
+            raise ConfigError(f"{key}={value}: {explain(error.errors())}") from None
+
+
+def _is_listed_tuple(value: Any, annotation: Any) -> bool:
+    """YAML has lists where Python has tuples."""
+    if not isinstance(value, list):
+        return False
+    try:
+        TypeAdapter(annotation).validate_python(tuple(value), strict=True)
+    except (ValidationError, PydanticUserError):
+        return False
+    return True
+
+
+def explain(items: Sequence[Mapping[str, Any]]) -> str:
+    """The ways a value was refused, from `ValidationError.errors()`, in one line without repeats."""
+    return " or ".join(dict.fromkeys(item["msg"].removeprefix("Input ") for item in items))
+
+
+def unknown_key(section: str, name: str, allowed: Sequence[str]) -> str:
+    """The message for a key that does not exist, with the nearest one that does."""
+    prefix = f"{section}." if section else ""
+    near = get_close_matches(name, allowed, n=1)
+    hint = f"did you mean {prefix}{near[0]}? " if near else ""
+    return f"unknown key {prefix}{name}; {hint}allowed: {', '.join(allowed)}"
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _annotations(target: Callable[..., Any]) -> dict[str, Any]:
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError):
+        return {}

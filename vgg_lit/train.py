@@ -1,0 +1,50 @@
+"""Trains a network and tests it.
+
+python -m vgg_lit.train                                        # the embedded sample, a minute
+python -m vgg_lit.train model=vgg19_bn data=fashion_mnist trainer.devices=2
+python -m vgg_lit.train -m model=vgg11_bn,vgg13_bn seed=0,1    # a sweep
+python -m vgg_lit.train resume=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from vgg_lit.command import run_verb
+from vgg_lit.config import check_train, to_plain
+from vgg_lit.errors import InputError
+from vgg_lit.runs import Run, resumed_config
+
+
+def train(config: DictConfig) -> float | None:
+    """Trains as configured; returns the objective, for a sweep to maximise.
+
+    Raises:
+        InputError: the config, the data or a checkpoint cannot be used; nothing is left behind.
+    """
+    hydra = HydraConfig.get()
+    path, overrides = Path(hydra.runtime.output_dir), list(hydra.overrides.task)
+    try:
+        resumed = Run(config.resume) if config.resume else None
+        plain = resumed_config(resumed, config, overrides) if resumed else to_plain(config)
+        check_train(plain)
+        # Lightning takes seconds to import: what could be said without it has been said by now.
+        from vgg_lit.experiment import run_experiment
+
+        metrics = run_experiment(plain, path, overrides, resumed)
+    except InputError:
+        with suppress(OSError):  # Hydra made the folder; it stays if the run has begun to fill it
+            path.rmdir()
+        raise
+    return metrics.get(plain["objective"])
+
+
+def main() -> None:
+    """The console script `vgg-train`."""
+    run_verb(train, "train")
+
+
+if __name__ == "__main__":
+    main()
