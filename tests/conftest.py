@@ -1,4 +1,153 @@
+"""Fixtures of the upper floors: composing a config, a tiny training run, a verb's command line."""
+
+import importlib
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import hydra
+import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from vgg_lit.command import config_folder
+from vgg_lit.runs import Run, register_resolvers
 
 # Tests use nets so small that a second thread costs more than it gives, most of all on a busy machine.
 torch.set_num_threads(1)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Trains in half a second: 4 steps, 60 images to validate, 40 to test.
+TINY = (
+    "model.width=0.03125",
+    "data.train_size=64",
+    "data.test_size=40",
+    "data.batch_size=16",
+    "data.val_fraction=0.01",
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+    "trainer.precision=32-true",
+)
+
+
+class Finished(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def no_data_folder(monkeypatch):
+    """No test reads the data sets that the machine may have."""
+    monkeypatch.delenv("VGG_LIT_DATA", raising=False)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def compose() -> Callable[..., DictConfig]:
+    """`compose("model=vgg16")`: the config of a verb, as its command line would have it."""
+
+    def compose(*overrides: str, verb: str = "train") -> DictConfig:
+        register_resolvers()
+        with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+            return hydra.compose(verb, overrides=list(overrides))
+
+    return compose
+
+
+@pytest.fixture(scope="session")
+def train(compose) -> Callable[..., Run]:
+    """`train(path, "trainer.max_epochs=2")`: a tiny run in this process, through every check."""
+    from vgg_lit.config import check_train, to_plain
+    from vgg_lit.experiment import run_experiment
+
+    def train(path: Path, *overrides: str, base: tuple[str, ...] = TINY) -> Run:
+        plain = to_plain(compose(*base, *overrides))
+        check_train(plain)
+        run_experiment(plain, path, overrides)
+        return Run(path)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def resume(compose) -> Callable[..., Run]:
+    """`resume(run, "trainer.max_epochs=4")`: goes on with a run in this process."""
+    from vgg_lit.config import check_train
+    from vgg_lit.experiment import run_experiment
+    from vgg_lit.runs import resumed_config
+
+    def resume(run: Run, *overrides: str) -> Run:
+        plain = resumed_config(run, compose(*overrides), overrides)
+        check_train(plain)
+        run_experiment(plain, run.path, overrides, run)
+        return run
+
+    return resume
+
+
+@pytest.fixture(scope="session")
+def tiny_run(train, tmp_path_factory) -> Run:
+    """A finished run of two epochs. Read only."""
+    return train(tmp_path_factory.mktemp("runs") / "tiny", "trainer.max_epochs=2")
+
+
+@pytest.fixture
+def verb(monkeypatch, capsys) -> Iterator[Callable[..., Finished]]:
+    """`verb("train", "seed=x")`: a command line, run in this process."""
+    # Hydra binds handlers to the standard output of this test.
+    handlers, level = list(logging.root.handlers), logging.root.level
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+
+    def verb(name: str, *arguments: str) -> Finished:
+        module = importlib.import_module(f"vgg_lit.{name}")
+        monkeypatch.setattr(sys, "argv", [str(module.__file__), *arguments])
+        capsys.readouterr()
+        GlobalHydra.instance().clear()
+        code = 0
+        try:
+            module.main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        finally:
+            GlobalHydra.instance().clear()
+        out, err = capsys.readouterr()
+        return Finished(code, out, err)
+
+    yield verb
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., Finished]:
+    """`command("train", "seed=x", cwd=folder)`: a command line in a process of its own."""
+
+    def command(
+        name: str, *arguments: str, cwd: Path, timeout: float = 300, **env: str
+    ) -> Finished:
+        path = os.pathsep.join(filter(None, [env.pop("PYTHONPATH", ""), str(ROOT)]))
+        inherited = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
+        done = subprocess.run(
+            [sys.executable, "-m", f"vgg_lit.{name}", *arguments],
+            cwd=cwd,
+            env={**inherited, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return command

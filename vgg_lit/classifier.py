@@ -10,14 +10,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from lightning.pytorch.utilities.types import LRSchedulerTypeUnion, OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics import MeanMetric
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from vgg_lit import __version__
@@ -79,7 +80,7 @@ class Classifier(L.LightningModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_hash(seed, "weights"))
             self.net: nn.Module = instantiate(model, key="model")
-        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net.to(memory_format=torch.channels_last)
 
         num_classes = int(model["num_classes"])
         self.metrics = nn.ModuleDict()  # by the names they are logged under
@@ -95,7 +96,7 @@ class Classifier(L.LightningModule):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Logits (B, K) of normalised images."""
-        return self.net(x_BCHW.contiguous(memory_format=torch.channels_last))
+        return self.net(x_BCHW.to(self.dtype, memory_format=torch.channels_last))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss to descend. Metrics are only counted: nothing here waits for the device."""
@@ -130,11 +131,12 @@ class Classifier(L.LightningModule):
         """Adds a batch to a stage's metrics; `losses` is (B,), or the mean over a full batch."""
         is_sample = (labels_B != PADDING).float()
         weight = is_sample if losses.ndim else float(len(labels_B))
-        self.metrics[f"{stage}/loss"].update(losses, weight=weight)
-        for name in ACCURACIES[stage]:
-            self.metrics[f"{stage}/{name}"].update(logits_BK, labels_B)
         for name in ("loss", *ACCURACIES[stage]):
-            metric = self.metrics[f"{stage}/{name}"]
+            metric = cast(Metric, self.metrics[f"{stage}/{name}"])
+            if name == "loss":
+                metric.update(losses, weight=weight)
+            else:
+                metric.update(logits_BK, labels_B)
             self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -144,6 +146,23 @@ class Classifier(L.LightningModule):
         optimizer = build_optimizer(self.hparams["optimizer"], self.net)
         scheduler = build_scheduler(self.hparams["scheduler"], optimizer, self._steps())
         return {"optimizer": optimizer} | ({"lr_scheduler": scheduler} if scheduler else {})  # type: ignore[return-value]
+
+    def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Any) -> None:
+        """Steps every schedule but plateau, which `on_train_epoch_end` does."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
+
+    def on_train_epoch_end(self) -> None:
+        """Shows plateau the epoch before it is saved.
+
+        Lightning would do so afterwards: the checkpoint would not know of the epoch's score, and a
+        resumed run go on with another rate than the uninterrupted one.
+        """
+        for config in self.trainer.lr_scheduler_configs:
+            metric = self.trainer.callback_metrics.get(str(config.monitor))
+            # absent in the first epochs where not every one is validated
+            if isinstance(config.scheduler, ReduceLROnPlateau) and metric is not None:
+                config.scheduler.step(float(metric))
 
     def _steps(self) -> Steps:
         total = self.trainer.estimated_stepping_batches

@@ -137,7 +137,7 @@ def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
         ConfigError: a value is missing (`???`) or an interpolation leads nowhere.
     """
     if without:
-        config = OmegaConf.masked_copy(config, [key for key in config if key != without])
+        config = OmegaConf.masked_copy(config, [str(key) for key in config if key != without])
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise ConfigError(f"{missing[0]}: is needed; set it with {missing[0]}=...")

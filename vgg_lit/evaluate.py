@@ -5,7 +5,6 @@ python -m vgg_lit.evaluate run=<run> data=fashion_mnist
 """
 
 import json
-import logging
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -34,8 +33,9 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     import lightning.pytorch as L
 
     from vgg_lit.classifier import Classifier
+    from vgg_lit.trainer import quieten_lightning
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    quieten_lightning()
     classifier = Classifier.load_from_checkpoint(checkpoint)
     datamodule = _datamodule(config, settings, run, classifier)
     precision, reason = resolve_precision(

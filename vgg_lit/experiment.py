@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
 from vgg_lit.callbacks import Checkpointing
+from vgg_lit.checkpoints import read_checkpoint
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.runs import Run
@@ -38,12 +39,19 @@ def run_experiment(
     """
     datamodule = build_datamodule(config)
     classifier = build_classifier(config, datamodule)
-    trainer = build_trainer(config, path, has_validation=datamodule.val_fraction > 0)
+    trainer = build_trainer(
+        config,
+        path,
+        batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
+        has_validation=datamodule.val_fraction > 0,
+    )
     start_from = resumed.checkpoint("last") if resumed else config["ckpt_path"]
     run = resumed
     if trainer.is_global_zero:
-        run = run or Run.start(path, config, overrides)
-        run.set_status("running")
+        if run:
+            run.go_on(config, overrides)
+        else:
+            run = Run.start(path, config, overrides)
         _print_header(run, trainer, classifier, datamodule, config)
     started = time.perf_counter()
     try:
@@ -109,9 +117,10 @@ def _tested_metrics(
     else:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     if is_tested:
-        trainer.test(
-            classifier, datamodule=datamodule, ckpt_path=tested, verbose=False, weights_only=True
-        )
+        if tested:
+            # Not by `ckpt_path`: Lightning's weight averaging would put the raw weights back.
+            classifier.load_state_dict(read_checkpoint(tested)["state_dict"])
+        trainer.test(classifier, datamodule=datamodule, verbose=False)
         metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
     return metrics
 
@@ -141,14 +150,17 @@ def _print_header(
 
 
 def _print_footer(run: Run) -> None:
-    print_facts(
-        {
+    """Where everything is and what to do next."""
+    facts = {"inspect": f"tensorboard --logdir {run.path}"}
+    if any(run.checkpoints.glob("*.ckpt")):
+        facts |= {
             "checkpoint": str(run.checkpoint()),
             "evaluate": f"python -m vgg_lit.evaluate run={run.path}",
             "predict": f"python -m vgg_lit.predict run={run.path} images=<file or folder>",
-            "inspect": f"tensorboard --logdir {run.path}",
         }
-    )
+    if profiles := sorted(run.path.glob("*-profile.txt")):
+        facts["profile"] = ", ".join(map(str, profiles))
+    print_facts(facts)
 
 
 @rank_zero_only

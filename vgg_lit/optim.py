@@ -16,7 +16,6 @@ from torch.optim.lr_scheduler import (
     LambdaLR,
     LRScheduler,
     MultiStepLR,
-    OneCycleLR,
     ReduceLROnPlateau,
     StepLR,
 )
@@ -94,16 +93,19 @@ def one_cycle(
     _check_range("warmup_fraction", warmup_fraction, above=0, below=1)
     _check_range("start_factor", start_factor, above=0, at_most=1)
     _check_range("end_factor", end_factor, above=0, at_most=1)
-    schedule = OneCycleLR(
-        optimizer,
-        max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=steps.total,
-        pct_start=warmup_fraction,
-        div_factor=1 / start_factor,
-        final_div_factor=start_factor / end_factor,
-        cycle_momentum=False,
-    )
-    return _every_step(schedule)
+    # Not torch's OneCycleLR, which divides by zero where the peak falls on the first step, and ends a
+    # resumed run with an error at the old length when more epochs are asked for.
+    peak = max(0.0, warmup_fraction * steps.total - 1)
+    last = steps.total - 1
+
+    def factor(step: int) -> float:
+        if step < peak:
+            return _half_cosine(start_factor, 1.0, step / peak)
+        if last <= peak:
+            return 1.0
+        return _half_cosine(1.0, end_factor, min(1.0, (step - peak) / (last - peak)))
+
+    return _every_step(LambdaLR(optimizer, factor))
 
 
 def cosine(
@@ -121,7 +123,7 @@ def cosine(
         if step < warmup:
             return (step + 1) / (warmup + 1)
         progress = min(1.0, (step - warmup) / max(1, steps.total - warmup))
-        return end_factor + (1 - end_factor) * (1 + math.cos(math.pi * progress)) / 2
+        return _half_cosine(1.0, end_factor, progress)
 
     return _every_step(LambdaLR(optimizer, factor))
 
@@ -182,7 +184,13 @@ def plateau(
         min_lr=min_lr,
     )
     monitor = "val/acc" if steps.has_validation else "train/acc"
-    return {"scheduler": schedule, "interval": "epoch", "monitor": monitor}
+    # not strict: where not every epoch is validated, the first ones have nothing to show
+    return {"scheduler": schedule, "interval": "epoch", "monitor": monitor, "strict": False}
+
+
+def _half_cosine(first: float, last: float, progress: float) -> float:
+    """From `first` at progress 0 to `last` at 1."""
+    return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def _every_step(schedule: LRScheduler) -> dict[str, Any]:

@@ -78,6 +78,14 @@ class Run:
         run.set_status("running")
         return run
 
+    def go_on(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
+        """Records what was changed for a run that is resumed: the next resume starts from there."""
+        file = self.path / "overrides.txt"
+        before = file.read_text(encoding="utf-8") if file.is_file() else ""
+        write_text(file, before + "".join(f"{override}\n" for override in overrides))
+        write_text(self.config_file, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+        self.set_status("running")
+
     @property
     def config_file(self) -> Path:
         """The resolved config."""

@@ -171,27 +171,33 @@ def check_type(value: Any, annotation: Any, *, key: str) -> None:
     Raises:
         ConfigError: the value is not of the type.
     """
-    try:
-        adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:
-        try:
-            adapter = TypeAdapter(annotation)
-        except PydanticUserError:
-            return  # an annotation that only a type checker understands
+    adapter = _adapter(annotation)
+    if adapter is None:
+        return
     try:
         adapter.validate_python(value, strict=True)
     except ValidationError as error:
-        if not _is_listed_tuple(value, annotation):
+        if not _is_listed_tuple(value, adapter):
             raise ConfigError(f"{key}={value}: {explain(error.errors())}") from None
 
 
-def _is_listed_tuple(value: Any, annotation: Any) -> bool:
+def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
+    """What checks values against an annotation; None for one that only a type checker understands."""
+    for options in (ConfigDict(arbitrary_types_allowed=True), None):
+        try:
+            return TypeAdapter(annotation, config=options)
+        except PydanticUserError:
+            continue
+    return None
+
+
+def _is_listed_tuple(value: Any, adapter: TypeAdapter[Any]) -> bool:
     """YAML has lists where Python has tuples."""
     if not isinstance(value, list):
         return False
     try:
-        TypeAdapter(annotation).validate_python(tuple(value), strict=True)
-    except (ValidationError, PydanticUserError):
+        adapter.validate_python(tuple(value), strict=True)
+    except ValidationError:
         return False
     return True
 

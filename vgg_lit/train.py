@@ -6,6 +6,7 @@ python -m vgg_lit.train -m model=vgg11_bn,vgg13_bn seed=0,1    # a sweep
 python -m vgg_lit.train resume=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a
 """
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def train(config: DictConfig) -> float | None:
         InputError: the config, the data or a checkpoint cannot be used; nothing is left behind.
     """
     hydra = HydraConfig.get()
-    path, overrides = Path(hydra.runtime.output_dir), list(hydra.overrides.task)
+    path = Path(os.path.relpath(hydra.runtime.output_dir))
+    overrides = list(hydra.overrides.task)
     try:
         resumed = Run(config.resume) if config.resume else None
         plain = resumed_config(resumed, config, overrides) if resumed else to_plain(config)

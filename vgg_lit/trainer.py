@@ -3,17 +3,28 @@
 import inspect
 import logging
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 
+from vgg_lit.callbacks import ProgressBar
 from vgg_lit.checkpoints import AtomicCheckpointIO
 from vgg_lit.config import resolve_precision
 from vgg_lit.targets import ConfigError, instantiate, locate
+
+
+PROFILERS: dict[str | None, type[Profiler]] = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
+"""They write `fit-profile.txt` and `test-profile.txt` into the run directory."""
 
 
 def precision_of(trainer: Mapping[str, Any]) -> tuple[str, str]:
@@ -21,37 +32,52 @@ def precision_of(trainer: Mapping[str, Any]) -> tuple[str, str]:
     return resolve_precision(trainer["precision"], trainer["accelerator"])
 
 
-def build_trainer(config: Mapping[str, Any], path: Path, has_validation: bool) -> L.Trainer:
+def build_trainer(
+    config: Mapping[str, Any], path: Path, batches_per_epoch: int, has_validation: bool
+) -> L.Trainer:
     """The Trainer of a training run.
 
     Args:
         config: plain and checked; `trainer`, `callbacks` and `logger` are read.
         path: the run directory.
-        has_validation: whether callbacks may monitor `val/...`.
+        batches_per_epoch: training batches in an epoch.
+        has_validation: whether there is a validation split.
 
     Raises:
         ConfigError: a callback, logger or the Trainer refuses a value.
     """
-    # What Lightning says at each start (tips, devices found) is in our own header, or noise.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    quieten_lightning()
     spec = dict(config["trainer"])
     spec["precision"], _ = precision_of(spec)
+    spec["log_every_n_steps"] = max(1, min(spec["log_every_n_steps"], batches_per_epoch))
+    if not has_validation:
+        spec["limit_val_batches"] = 0
+    profiler = PROFILERS.get(spec.pop("profiler", None))
     show_bar = spec.pop("enable_progress_bar") and sys.stdout.isatty()
     callbacks = build_callbacks(config.get("callbacks") or {}, has_validation)
     if show_bar:
-        callbacks.append(RichProgressBar(leave=False))
+        callbacks.append(ProgressBar())
     return instantiate(
         spec,
         key="trainer",
         callbacks=callbacks,
         logger=build_loggers(config.get("logger") or {}, path),
         plugins=[AtomicCheckpointIO()],
+        profiler=profiler(dirpath=path, filename="profile") if profiler else None,
         default_root_dir=str(path),
         enable_progress_bar=show_bar,
         enable_checkpointing=True,
         enable_model_summary=False,
         use_distributed_sampler=False,  # our loaders shard themselves, without double counting
     )
+
+
+def quieten_lightning() -> None:
+    """Leaves out what Lightning says at each start: its tips, and the devices our header shows."""
+    for package in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(package).setLevel(logging.WARNING)
+    # Lightning 2.6 with torch 2.15, in each batch transfer; nothing a user could change.
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 
 
 def build_callbacks(

@@ -2,7 +2,7 @@
 
 from vgg_lit.callbacks.checkpointing import Checkpointing
 from vgg_lit.callbacks.metrics_table import MetricsTable
-from vgg_lit.callbacks.progress import Progress
+from vgg_lit.callbacks.progress import Progress, ProgressBar
 from vgg_lit.callbacks.throughput import LearningRate, Throughput
 
-__all__ = ["Checkpointing", "LearningRate", "MetricsTable", "Progress", "Throughput"]
+__all__ = ["Checkpointing", "LearningRate", "MetricsTable", "Progress", "ProgressBar", "Throughput"]

@@ -49,7 +49,7 @@ class Checkpointing(Checkpoint):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Saves on all ranks together; validation of the epoch is done by now."""
-        if trainer.fast_dev_run:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         score = trainer.callback_metrics.get(self.monitor)
         if score is not None and self._is_better(float(score)):

@@ -39,7 +39,7 @@ class MetricsTable(L.Callback):
     @rank_zero_only
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Adds the row of the epoch."""
-        if trainer.fast_dev_run:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         metrics = {name: f"{float(value):.7g}" for name, value in trainer.callback_metrics.items()}
         epoch = {"epoch": str(trainer.current_epoch + 1), "step": str(trainer.global_step)}

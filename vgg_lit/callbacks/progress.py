@@ -1,9 +1,17 @@
-"""One line an epoch, on a terminal and in a log file alike."""
+"""A bar for the batches on a terminal, and one line an epoch there and in a log file alike."""
 
 import time
 
 import lightning.pytorch as L
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.utilities import rank_zero_only
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar of the batches in an epoch, its epochs counted from 1 as everywhere here."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"{f'epoch {current_epoch + 1}/{self.trainer.max_epochs}':<10}"  # as long as "Validation"
 
 
 class Progress(L.Callback):

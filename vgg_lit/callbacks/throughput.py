@@ -39,7 +39,7 @@ class Throughput(L.Callback):
         """Logs the rate."""
         if self._images and self._seconds > 0:
             rate = self._images * trainer.world_size / self._seconds
-            pl_module.log("throughput/images_per_second", rate, rank_zero_only=True)
+            pl_module.log("throughput/images_per_second", rate, sync_dist=True)
 
 
 class LearningRate(L.Callback):
@@ -55,7 +55,7 @@ class LearningRate(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Makes the rate a metric of the epoch."""
-        pl_module.log("lr", _rate(trainer), rank_zero_only=True, logger=False)
+        pl_module.log("lr", _rate(trainer), sync_dist=True, logger=False)
 
 
 def _rate(trainer: L.Trainer) -> float:

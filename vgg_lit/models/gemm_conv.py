@@ -33,7 +33,7 @@ Mode: TypeAlias = Literal["auto"] | bool
 MIN_BATCH = 32
 """Images a batch below which writing the unfolded weight costs more than the product saves."""
 
-HAS_AMX: bool = torch.cpu._is_amx_tile_supported()
+HAS_AMX = bool(torch.cpu.get_capabilities().get("amx_bf16"))
 """Whether this CPU multiplies bf16 tiles (Intel AMX), asked once: compiled code cannot ask."""
 
 

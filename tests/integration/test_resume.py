@@ -1,0 +1,163 @@
+"""A run that was interrupted and resumed ends as the one that was not, to the bit."""
+
+import csv
+
+import lightning.pytorch as L
+import pytest
+import torch
+
+from vgg_lit import experiment
+from vgg_lit.errors import InputError
+from vgg_lit.runs import Run
+
+EPOCHS = 4
+SCHEDULES = {
+    "one_cycle": (),
+    "cosine": (),
+    "plateau": ("scheduler.patience=0", "scheduler.threshold=0.5"),
+    "step": ("scheduler.every_epochs=1", "scheduler.factor=0.5"),
+    "multistep": ("scheduler.milestones=[2,3]",),
+    "none": (),
+}
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Interrupt(L.Callback):
+    """Ends the run at a step of an epoch, as a crash would."""
+
+    def __init__(self, epoch, step):
+        self.when = (epoch, step)
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == self.when:
+            raise Interrupted
+
+
+@pytest.fixture
+def crash(monkeypatch, train):
+    """`crash(path, epoch, step, *overrides)`: a run that ends there."""
+
+    def crash(path, epoch, step, *overrides):
+        build = experiment.build_trainer
+
+        def build_and_break(*args, **kwargs):
+            trainer = build(*args, **kwargs)
+            trainer.callbacks.append(Interrupt(epoch, step))
+            return trainer
+
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            patch.setattr(experiment, "build_trainer", build_and_break)
+            train(path, *overrides)
+        return Run(path)
+
+    return crash
+
+
+def content(run, name="last"):
+    return torch.load(run.checkpoint(name), weights_only=True)
+
+
+def rows(run):
+    """metrics.csv without the one column that is a time."""
+    with run.metrics_file.open() as lines:
+        table = list(csv.DictReader(lines))
+    return [{k: v for k, v in row.items() if not k.startswith("throughput")} for row in table]
+
+
+def assert_same(found, expected, where="checkpoint"):
+    """Equal to the bit, whatever is nested in what."""
+    assert type(found) is type(expected), where
+    if isinstance(expected, dict):
+        assert list(found) == list(expected), where
+        for key in expected:
+            assert_same(found[key], expected[key], f"{where}.{key}")
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), where
+        for index, item in enumerate(expected):
+            assert_same(found[index], item, f"{where}[{index}]")
+    elif isinstance(expected, torch.Tensor):
+        assert torch.equal(found, expected), where
+    else:
+        assert found == expected, where
+
+
+@pytest.mark.parametrize("step", [0, 2])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_resumed_run_equals_the_uninterrupted_one(
+    schedule, step, tmp_path, train, crash, resume
+):
+    options = [
+        f"scheduler={schedule}",
+        *SCHEDULES[schedule],
+        f"trainer.max_epochs={EPOCHS}",
+        "model.head={hidden: [64], dropout: 0.5}",
+        "data.val_fraction=0.02",
+        "optimizer.lr=0.01",
+        "logger.tensorboard=null",
+    ]
+    whole = train(tmp_path / "whole", *options)
+    broken = crash(tmp_path / "broken", 2, step, *options)
+    assert broken.status["status"] == "failed"
+    assert [row["epoch"] for row in rows(broken)] == ["1", "2"]
+    resume(broken)
+    assert broken.status["status"] == "done"
+    assert rows(broken) == rows(whole)
+    for name in ("last", "best"):
+        found, expected = content(broken, name), content(whole, name)
+        for part in ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers"):
+            assert_same(found[part], expected[part], f"{name}.{part}")
+    assert {k: v for k, v in broken.metrics.items() if k.startswith("test/")} == {
+        k: v for k, v in whole.metrics.items() if k.startswith("test/")
+    }
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_finished_run_goes_on_for_more_epochs(schedule, tmp_path, train, resume):
+    run = train(tmp_path / "run", f"scheduler={schedule}", *SCHEDULES[schedule])
+    resume(run, "trainer.max_epochs=3")
+    assert [row["epoch"] for row in rows(run)] == ["1", "2", "3"]
+    assert content(run)["global_step"] == 12
+    assert run.config["trainer"]["max_epochs"] == 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("callbacks=[default,ema]",),
+        ("callbacks=[default,early_stopping]",),
+        ("trainer.accumulate_grad_batches=2",),
+        ("data.val_fraction=0",),
+        ("scheduler=plateau", "data.val_fraction=0", "scheduler.patience=0"),
+        ("scheduler=plateau", "trainer.check_val_every_n_epoch=2", "scheduler.patience=0"),
+        ("optimizer=adamw", "optimizer.lr=0.01"),
+    ],
+    ids=",".join,
+)
+def test_options_that_carry_state_survive_a_resume(options, tmp_path, train, crash, resume):
+    options = (f"trainer.max_epochs={EPOCHS}", "optimizer.lr=0.01", *options)
+    whole = train(tmp_path / "whole", *options)
+    broken = resume(crash(tmp_path / "broken", 2, 1, *options))
+    assert rows(broken) == rows(whole)
+    found, expected = content(broken), content(whole)
+    for checkpoint in (found, expected):  # a time
+        for state in checkpoint["callbacks"].values():
+            state.get("best_metrics", {}).pop("throughput/images_per_second", None)
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks"):
+        assert_same(found[part], expected[part], part)
+
+
+def test_interrupted_before_its_first_checkpoint_a_run_says_so(tmp_path, crash, resume):
+    broken = crash(tmp_path / "broken", 0, 1)
+    with pytest.raises(InputError, match="has written none yet"):
+        resume(broken)
+
+
+def test_ckpt_path_starts_a_new_run_from_a_checkpoint(tmp_path, train, tiny_run):
+    start = tiny_run.checkpoint("last")
+    run = train(tmp_path / "run", "trainer.max_epochs=3", f"ckpt_path={start}")
+    assert [row["epoch"] for row in rows(run)] == ["3"]
+    assert content(run)["global_step"] == content(tiny_run)["global_step"] + 4
+    assert run.path != tiny_run.path
