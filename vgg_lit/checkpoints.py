@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from vgg_lit.errors import InputError
-from vgg_lit.files import write_atomically
+from vgg_lit.files import replacing
 
 SCHEMA = 1
 """Version of the layout of our part of a checkpoint; raised when an older reader would misread it."""
@@ -54,7 +54,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         """Writes to a temporary file beside `path`, flushes and renames."""
         assert storage_options is None
-        write_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
+        with replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None

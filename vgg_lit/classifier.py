@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import lightning.pytorch as L
 import torch
@@ -22,9 +22,11 @@ from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from vgg_lit import __version__
+from vgg_lit.callbacks.epoch_metrics import epoch_metrics
 from vgg_lit.checkpoints import SCHEMA, read_checkpoint
 from vgg_lit.data.batches import PADDING
 from vgg_lit.errors import InputError
+from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.targets import ConfigError, instantiate
 
@@ -54,6 +56,8 @@ class Classifier(L.LightningModule):
         label_smoothing: share of the target spread evenly over all classes, in training only.
         seed: decides the first weights, and the dropout of each step with epoch, batch and rank.
         compile: trains the net through `torch.compile`; checkpoints keep plain keys.
+        small_map_gemm: computes 3x3 convolutions of small maps as matrix products; `auto` where that
+            was measured to be faster.
 
     Raises:
         ConfigError: the network cannot be built from `model`.
@@ -69,6 +73,7 @@ class Classifier(L.LightningModule):
         label_smoothing: float = 0.0,
         seed: int = 0,
         compile: bool = False,
+        small_map_gemm: Literal["auto"] | bool = "auto",
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -81,6 +86,7 @@ class Classifier(L.LightningModule):
             torch.manual_seed(_hash(seed, "weights"))
             self.net: nn.Module = instantiate(model, key="model")
         self.net.to(memory_format=torch.channels_last)
+        lower_small_maps(self.net, small_map_gemm)
 
         num_classes = int(model["num_classes"])
         self.metrics = nn.ModuleDict()  # by the names they are logged under
@@ -159,10 +165,10 @@ class Classifier(L.LightningModule):
         resumed run go on with another rate than the uninterrupted one.
         """
         for config in self.trainer.lr_scheduler_configs:
-            metric = self.trainer.callback_metrics.get(str(config.monitor))
-            # absent in the first epochs where not every one is validated
+            metric = epoch_metrics(self.trainer).get(str(config.monitor))
+            # None where the epoch was not validated
             if isinstance(config.scheduler, ReduceLROnPlateau) and metric is not None:
-                config.scheduler.step(float(metric))
+                config.scheduler.step(metric)
 
     def _steps(self) -> Steps:
         total = self.trainer.estimated_stepping_batches

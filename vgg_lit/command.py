@@ -9,7 +9,7 @@ from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -72,6 +72,11 @@ def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> st
     ):
         group, choice, options = match.groups()
         return f"{group}={choice}: there is no such config; allowed: {', '.join(options.split())}"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: cannot be read as key=value; a value with spaces, commas or = "
+            f"""takes quotes: 'key="value"'"""
+        )
     if isinstance(error.__cause__, OmegaConfBaseException):
         message = f"{message} {one_line(error.__cause__)}"
     return message

@@ -4,12 +4,12 @@
 builds the network on the meta device and the optimiser for one weight, and takes about two seconds.
 """
 
-import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vgg_lit.targets import ConfigError, explain, instantiate, one_line, trust, unknown_key
@@ -90,6 +90,7 @@ class Train(_Section):
     logger: dict[str, Spec | None] | None
     label_smoothing: Fraction
     compile: bool
+    small_map_gemm: bool | Literal["auto"]
     test: bool
     objective: str
     ckpt_path: str | None
@@ -138,7 +139,12 @@ def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
     """
     if without:
         config = OmegaConf.masked_copy(config, [str(key) for key in config if key != without])
-    missing = sorted(OmegaConf.missing_keys(config))
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+    except (
+        InterpolationToMissingValueError
+    ) as error:  # a key that takes its value from a missing one
+        missing = re.findall(r"Missing mandatory value: (\S+)", str(error))
     if missing:
         raise ConfigError(f"{missing[0]}: is needed; set it with {missing[0]}=...")
     try:
@@ -204,6 +210,8 @@ def check_devices(trainer: Trainer, batch_size: int | None) -> None:
     Raises:
         ConfigError: more devices than there are, or a batch that does not divide; names what does.
     """
+    from vgg_lit.hardware import count_devices
+
     kind, available = count_devices(trainer.accelerator)
     devices = trainer.devices
     wanted = len(devices) if isinstance(devices, list) else devices
@@ -229,39 +237,6 @@ def check_devices(trainer: Trainer, batch_size: int | None) -> None:
         )
 
 
-def count_devices(accelerator: str) -> tuple[str, int]:
-    """The kind of device behind `trainer.accelerator` and how many of it there are.
-
-    On the CPU a device is a process: one a core, and two on any machine, so that distributed runs
-    can be tried everywhere.
-
-    Raises:
-        ConfigError: there is no such device on this machine.
-    """
-    import torch
-
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    mps = int(torch.backends.mps.is_available())
-    if accelerator == "auto":
-        accelerator = "gpu" if gpus else "mps" if mps else "cpu"
-    if accelerator == "cpu":
-        return "cpu", max(2, _count_cores())
-    available = mps if accelerator == "mps" else gpus
-    if not available:
-        raise ConfigError(
-            f"trainer.accelerator={accelerator}: this machine has none that torch can use; "
-            f"allowed here: {', '.join(['cpu', *['gpu'] * bool(gpus), *['mps'] * bool(mps)])}, auto"
-        )
-    return accelerator, available
-
-
-def _count_cores() -> int:
-    """Cores this process may run on: a container often has fewer than its machine."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def check_model(spec: Spec, num_classes: int | None) -> None:
     """Builds the network without its weights.
 
@@ -278,28 +253,3 @@ def check_model(spec: Spec, num_classes: int | None) -> None:
         spec = {**spec, "num_classes": 2}
     with torch.device("meta"):
         instantiate(spec, key="model")
-
-
-def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:
-    """`auto` as a precision of Lightning, and the reason.
-
-    bf16-mixed where the hardware computes in it (CUDA capability >= 8.0, CPU with AMX-bf16 or
-    AVX512-bf16), else 32-true.
-    """
-    if precision != "auto":
-        return precision, "as configured"
-    import torch
-
-    kind, _ = count_devices(accelerator)
-    if kind in ("gpu", "cuda"):
-        major, minor = torch.cuda.get_device_capability()
-        if major >= 8:
-            return "bf16-mixed", f"CUDA capability {major}.{minor} computes in bf16"
-        return "32-true", f"CUDA capability {major}.{minor} has no bf16 units"
-    if kind == "cpu":
-        features = torch.cpu.get_capabilities()
-        found = [name for name in ("amx_bf16", "avx512_bf16") if features.get(name)]
-        if found:
-            return "bf16-mixed", f"this CPU computes in bf16 ({found[0]})"
-        return "32-true", "this CPU has no bf16 units"
-    return "32-true", f"{kind} is fastest so"

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.command import run_verb
-from vgg_lit.config import Data, Evaluate, check, resolve_precision, to_plain
+from vgg_lit.config import Data, Evaluate, check, to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
 from vgg_lit.runs import Run
@@ -33,6 +33,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     import lightning.pytorch as L
 
     from vgg_lit.classifier import Classifier
+    from vgg_lit.hardware import resolve_precision
     from vgg_lit.trainer import quieten_lightning
 
     quieten_lightning()

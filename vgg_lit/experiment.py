@@ -103,6 +103,7 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
         label_smoothing=config["label_smoothing"],
         seed=config["seed"],
         compile=config["compile"],
+        small_map_gemm=config["small_map_gemm"],
     )
 
 

@@ -1,25 +1,25 @@
 """Writing a file so that a crash at any moment leaves the last good one."""
 
 import os
-import tempfile
-from collections.abc import Callable
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Replaces `path` by what `write` puts into the file it is given, or leaves it as it was.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file to fill, which then takes `path`'s place; on an error `path` stays as it was.
 
-    The temporary file lies in the same folder, so that the rename cannot become a copy; both the file
-    and the folder are flushed to disk.
+    It lies in the same folder, so that the rename cannot become a copy, and both the file and the
+    folder are flushed to disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(descriptor)
-    temporary = Path(name)
+    # Not mkstemp: its files are for one user alone, and a cache or a run may be shared.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        write(temporary)
+        yield temporary
         _flush(temporary)
-        temporary.chmod(0o666 & ~_umask())  # mkstemp's files are readable by their owner alone
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -28,8 +28,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces the text of a file atomically, in UTF-8."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    """Replaces the text of a file, in UTF-8, as `replacing` does."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _flush(path: Path) -> None:
@@ -38,9 +39,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

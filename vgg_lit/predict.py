@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from vgg_lit.command import run_verb
-from vgg_lit.config import Predict, check, count_devices, to_plain
+from vgg_lit.config import Predict, check, to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
 from vgg_lit.runs import Run
@@ -36,9 +36,11 @@ def predict(config: DictConfig) -> None:
     run = Run(settings.run)
     checkpoint = run.checkpoint(settings.checkpoint)
     paths = find_images(settings.images)
-    kind, _ = count_devices(settings.accelerator)
 
     from vgg_lit.classifier import Classifier
+    from vgg_lit.hardware import count_devices
+
+    kind, _ = count_devices(settings.accelerator)
 
     classifier = Classifier.load_from_checkpoint(checkpoint)
     classifier.to({"gpu": "cuda"}.get(kind, kind))

@@ -17,6 +17,7 @@ classifier = run.load_classifier()
 import json
 import os
 import platform
+import re
 import secrets
 import subprocess
 import sys
@@ -229,13 +230,23 @@ def describe_environment() -> dict[str, Any]:
         "git_commit": _git("rev-parse", "HEAD"),
         "git_is_dirty": bool(_git("status", "--porcelain")),
         "platform": platform.platform(),
-        "processor": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),
+        "processor": _processor(),
         "cpu_threads": torch.get_num_threads(),
         "gpus": gpus,
         "host": platform.node(),
         "directory": str(Path.cwd()),
         "command": [sys.executable, *sys.argv],
     }
+
+
+def _processor() -> str:
+    """The CPU's name; Python's own answer is empty on many a Linux."""
+    names = re.findall(r"model name\s*: (.+)", _read_text(Path("/proc/cpuinfo")))
+    return names[0] if names else platform.processor()
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
 
 
 def _version(package: str) -> str | None:

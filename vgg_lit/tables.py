@@ -13,14 +13,23 @@ def print_facts(facts: Mapping[str, str]) -> None:
         print(f"{name:<{width}}  {value}", flush=True)
 
 
+STAGES = ("train", "val", "test")
+
+
 def print_metrics(metrics: Mapping[str, float], title: str) -> None:
-    """Prints metrics as a table, accuracies in per cent."""
+    """Prints metrics as a table by stage, accuracies in per cent."""
     table = Table(title=title, title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
-    for name, value in metrics.items():
-        table.add_row(name, format_metric(name, value))
+    for name in sorted(metrics, key=_place):
+        if name != "test/top1":  # which test/acc is
+            table.add_row(name, format_metric(name, metrics[name]))
     Console().print(table)
+
+
+def _place(name: str) -> tuple[int, str]:
+    stage = name.partition("/")[0]
+    return (STAGES.index(stage) if stage in STAGES else len(STAGES)), name
 
 
 def print_predictions(

@@ -15,9 +15,8 @@ from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfi
 
 from vgg_lit.callbacks import ProgressBar
 from vgg_lit.checkpoints import AtomicCheckpointIO
-from vgg_lit.config import resolve_precision
+from vgg_lit.hardware import resolve_precision
 from vgg_lit.targets import ConfigError, instantiate, locate
-
 
 PROFILERS: dict[str | None, type[Profiler]] = {
     "simple": SimpleProfiler,

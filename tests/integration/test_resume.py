@@ -48,9 +48,10 @@ def crash(monkeypatch, train):
             trainer.callbacks.append(Interrupt(epoch, step))
             return trainer
 
-        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        with monkeypatch.context() as patch:
             patch.setattr(experiment, "build_trainer", build_and_break)
-            train(path, *overrides)
+            with pytest.raises(Interrupted):
+                train(path, *overrides)
         return Run(path)
 
     return crash
@@ -86,9 +87,7 @@ def assert_same(found, expected, where="checkpoint"):
 
 @pytest.mark.parametrize("step", [0, 2])
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_resumed_run_equals_the_uninterrupted_one(
-    schedule, step, tmp_path, train, crash, resume
-):
+def test_resumed_run_equals_the_uninterrupted_one(schedule, step, tmp_path, train, crash, resume):
     options = [
         f"scheduler={schedule}",
         *SCHEDULES[schedule],

@@ -1,12 +1,13 @@
 """`best.ckpt` and `last.ckpt`."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Checkpoint
+
+from vgg_lit.callbacks.epoch_metrics import epoch_metrics
 
 
 class Checkpointing(Checkpoint):
@@ -51,10 +52,11 @@ class Checkpointing(Checkpoint):
         """Saves on all ranks together; validation of the epoch is done by now."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        score = trainer.callback_metrics.get(self.monitor)
-        if score is not None and self._is_better(float(score)):
-            self.best_score = float(score)
-            self.best_metrics = _floats(trainer.callback_metrics)
+        metrics = epoch_metrics(trainer)
+        score = metrics.get(self.monitor)
+        if score is not None and self._is_better(score):
+            self.best_score = score
+            self.best_metrics = metrics
             trainer.save_checkpoint(self.folder(trainer) / "best.ckpt")
         epoch = trainer.current_epoch + 1
         if epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs or trainer.should_stop:
@@ -65,7 +67,7 @@ class Checkpointing(Checkpoint):
             return False
         if self.best_score is None:
             return True
-        return score > self.best_score if self.mode == "max" else score < self.best_score
+        return score >= self.best_score if self.mode == "max" else score <= self.best_score
 
     def state_dict(self) -> dict[str, Any]:
         """The best score goes on to count in a resumed run."""
@@ -75,7 +77,3 @@ class Checkpointing(Checkpoint):
         """Takes the best score of the run that is resumed."""
         self.best_score = state_dict["best_score"]
         self.best_metrics = state_dict["best_metrics"]
-
-
-def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items()}

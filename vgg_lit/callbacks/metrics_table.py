@@ -7,6 +7,7 @@ from pathlib import Path
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
 
+from vgg_lit.callbacks.epoch_metrics import epoch_metrics
 from vgg_lit.files import write_text
 
 LEADING = ["epoch", "step"]
@@ -41,7 +42,7 @@ class MetricsTable(L.Callback):
         """Adds the row of the epoch."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        metrics = {name: f"{float(value):.7g}" for name, value in trainer.callback_metrics.items()}
+        metrics = {name: f"{value:.7g}" for name, value in epoch_metrics(trainer).items()}
         epoch = {"epoch": str(trainer.current_epoch + 1), "step": str(trainer.global_step)}
         self.rows.append(epoch | metrics)
         write_text(self.file(trainer), _to_csv(self.rows))

@@ -6,6 +6,8 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
+from vgg_lit.callbacks.epoch_metrics import epoch_metrics
+
 
 class ProgressBar(RichProgressBar):
     """Lightning's bar of the batches in an epoch, its epochs counted from 1 as everywhere here."""
@@ -32,7 +34,7 @@ class Progress(L.Callback):
         """Prints the line."""
         done = trainer.current_epoch + 1
         seconds = (time.perf_counter() - self._start) / (done - self._first_epoch)
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        metrics = epoch_metrics(trainer)
         parts = [f"epoch {done:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"]
         for stage in ("train", "val"):
             if f"{stage}/loss" in metrics:

@@ -7,7 +7,6 @@ fingerprint of what it was made from. An entry that is absent, stale or damaged 
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vgg_lit.errors import InputError
+from vgg_lit.files import replacing
 
 
 def cache_folder() -> Path:
@@ -37,7 +37,7 @@ def write_array(
     path: Path, fingerprint: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]
 ) -> None:
     """Write a uint8 array that `fill` fills in place, and its sidecar."""
-    with _atomically(path) as temporary:
+    with _writing(path) as temporary:
         array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
         fill(array)
         array.flush()
@@ -57,30 +57,21 @@ def read_record(path: Path, fingerprint: str) -> dict[str, Any] | None:
 
 def write_record(path: Path, fingerprint: str, values: dict[str, Any]) -> None:
     """Write plain values under a fingerprint."""
-    with _atomically(path) as temporary:
+    with _writing(path) as temporary:
         temporary.write_text(json.dumps({"fingerprint": fingerprint, **values}))
 
 
 @contextmanager
-def _atomically(path: Path) -> Iterator[Path]:
-    """A temporary file in the same folder that takes `path`'s place once it is safely on disk."""
-    # not mkstemp: its files are for one user alone, and a cache may be shared
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+def _writing(path: Path) -> Iterator[Path]:
+    """`replacing`, with one line for a folder that cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
+        with replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         raise InputError(
             f"cannot write the image cache {path.parent} ({error.strerror}):"
             " set VGG_LIT_CACHE to a writable folder"
         ) from None
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

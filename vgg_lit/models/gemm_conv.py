@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgg_lit.errors import InputError
+from vgg_lit.hardware import cpu_features
 
 Form: TypeAlias = Literal["library", "unfold_weight", "unfold_input"]
 Mode: TypeAlias = Literal["auto"] | bool
@@ -33,7 +34,7 @@ Mode: TypeAlias = Literal["auto"] | bool
 MIN_BATCH = 32
 """Images a batch below which writing the unfolded weight costs more than the product saves."""
 
-HAS_AMX = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+HAS_AMX = "amx_bf16" in cpu_features()
 """Whether this CPU multiplies bf16 tiles (Intel AMX), asked once: compiled code cannot ask."""
 
 

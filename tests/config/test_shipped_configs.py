@@ -1,0 +1,199 @@
+"""Every file under conf/ composes, passes every check, and trains a tiny network."""
+
+import importlib
+import re
+from importlib.util import find_spec
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from vgg_lit.command import config_folder
+from vgg_lit.config import ConfigError, Trainer, check, check_train, to_plain
+from vgg_lit.data.sources import ResidentImages
+from vgg_lit.errors import InputError
+from vgg_lit.experiment import run_experiment
+from vgg_lit.hardware import count_devices
+from vgg_lit.runs import Run
+from vgg_lit.targets import locate
+
+CONF = config_folder()
+VERBS = sorted(file.stem for file in CONF.glob("*.yaml"))
+# group and option of every file that is one
+OPTIONS = sorted(
+    (file.parent.relative_to(CONF).as_posix(), file.stem)
+    for file in CONF.glob("*/**/*.yaml")
+    if not file.is_relative_to(CONF / "hydra")
+)
+SMALL = (
+    "model.width=0.03125",
+    "data.train_size=64",
+    "data.test_size=40",
+    "data.batch_size=16",
+)
+SHORT = ("trainer.max_epochs=1", "trainer.precision=32-true")
+FEW_STEPS = ("trainer.limit_train_batches=2",)
+
+
+def test_every_file_is_found():
+    files = [file for file in CONF.rglob("*.yaml") if not file.is_relative_to(CONF / "hydra")]
+    assert len(OPTIONS) + len(VERBS) == len(files)
+    assert {group for group, _ in OPTIONS} >= {
+        "model",
+        "data",
+        "augment",
+        "optimizer",
+        "scheduler",
+        "trainer",
+        "callbacks",
+        "logger",
+        "experiment",
+        "debug",
+    }
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_entry_config_has_its_verb_and_its_help(verb, compose):
+    assert callable(importlib.import_module(f"vgg_lit.{verb}").main)
+    assert (CONF / "hydra" / "help" / f"{verb}.yaml").is_file()
+    assert compose(verb=verb)
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_file_says_what_it_is(group, option):
+    """A header, or a name that says it all: no file is empty and none is misspelt YAML."""
+    content = yaml.safe_load((CONF / group / f"{option}.yaml").read_text())
+    assert isinstance(content, dict)
+    assert content
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """Random pictures in place of those that a source would download."""
+
+    def replace_source(spec):
+        source = locate(spec["_target_"])
+        side = 28 if source.in_channels == 1 else 32
+
+        def load(self, split):
+            draws = torch.Generator().manual_seed(int(split == "test"))
+            count = 20 * len(self.classes)
+            images = torch.randint(
+                0, 256, (count, self.in_channels, side, side), generator=draws, dtype=torch.uint8
+            )
+            return ResidentImages(images, torch.arange(count) % len(self.classes))
+
+        monkeypatch.setattr(source, "load", load)
+        monkeypatch.setattr(source, "prepare", lambda self: None)
+
+    return replace_source
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of pictures, forty in each of two classes."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("ant", "bee"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(40):
+            picture = Image.new("RGB", (9, 9), (6 * i, 40 * (name == "ant"), 9))
+            picture.save(tmp_path / "images" / name / f"{i}.png")
+    return tmp_path / "images"
+
+
+def overrides_of(group, option, folder):
+    """What is typed to try an option out quickly."""
+    name = f"{group}=[default,{option}]" if group == "callbacks" else f"{group}={option}"
+    name = "callbacks=[default]" if name == "callbacks=[default,default]" else name
+    size = SMALL
+    if (group, option) == ("data", "image_folder"):
+        return [name, *SMALL, f"data.root={folder}", "data.train_size=32", "data.test_size=16"]
+    return [name, *size]
+
+
+def is_abstract(group, option):
+    """Whether the file is only there to be extended by others of its group."""
+    others = [file for file in (CONF / group).glob("*.yaml") if file.stem != option]
+    extended = [yaml.safe_load(file.read_text()).get("defaults", []) for file in others]
+    return "???" in (CONF / group / f"{option}.yaml").read_text() and [option] in extended
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_option_composes_checks_and_trains(group, option, compose, folder, published, tmp_path):
+    overrides = overrides_of(group, option, folder)
+    short = [*SHORT, *(() if group in ("experiment", "debug") else FEW_STEPS)]
+    config = compose(*overrides, *short)
+    if is_abstract(group, option):
+        with pytest.raises(ConfigError, match=r"is needed; set it with \w+\.\w+="):
+            to_plain(config)
+        return
+    plain = to_plain(config)
+    if group == "trainer":
+        check(plain["trainer"], Trainer, "trainer")
+        try:
+            count_devices(plain["trainer"]["accelerator"])
+        except InputError:
+            with pytest.raises(InputError, match="this machine has none"):
+                check_train(plain)
+            pytest.skip("composed and checked, not trained: this machine has no such device")
+    else:
+        plain["trainer"]["accelerator"] = "cpu"
+    for name, spec in (plain["logger"] or {}).items():
+        package = re.sub(r"Logger$", "", spec["_target_"].rpartition(".")[2]).lower()
+        if package in ("wandb", "mlflow", "comet", "neptune") and not find_spec(package):
+            pytest.skip(f"composed, not trained: logger {name} needs {package}")
+    check_train(plain)
+    if plain["trainer"]["devices"] not in (1, "auto"):
+        pytest.skip("composed and checked; trained by test_command_line.py, in its own processes")
+    if "download" in plain["data"]["source"]:
+        published(plain["data"]["source"])
+    metrics = run_experiment(plain, tmp_path / "run", overrides)
+    run = Run(tmp_path / "run")
+    assert run.status["status"] == "done"
+    assert metrics["train/loss"] > 0
+    if plain["test"]:
+        assert 0 <= metrics["test/acc"] <= 1
+    if not plain["trainer"]["fast_dev_run"]:
+        assert run.metrics_file.is_file()
+        assert run.checkpoint("last").is_file()
+        assert run.load_classifier().classes
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "model"])
+def test_network_has_its_name_and_full_size(option, compose):
+    """What a model file describes, without its weights."""
+    if is_abstract("model", option):
+        pytest.skip("there to be extended")
+    plain = to_plain(compose(f"model={option}"))
+    check_train(plain)
+    variant = plain["model"]["variant"]
+    if isinstance(variant, str):
+        assert option.removesuffix("_slim") == variant
+    assert plain["model"]["width"] == (0.5 if option.endswith("_slim") else 1.0)
+
+
+DOWNLOADED = [
+    option
+    for group, option in OPTIONS
+    if group == "data" and "download:" in (CONF / "data" / f"{option}.yaml").read_text()
+]
+
+
+@pytest.mark.parametrize("option", DOWNLOADED)
+def test_absent_data_say_where_they_belong_and_what_needs_none(option, compose, tmp_path):
+    config = compose(
+        f"data={option}", f"data_root={tmp_path / 'here'}", "data.source.download=false", *SMALL
+    )
+    plain = to_plain(config)
+    check_train(plain)
+    with pytest.raises(ValueError, match="fashion_mnist_sample") as refused:
+        run_experiment(plain, tmp_path / "run", [])
+    assert str(tmp_path / "here") in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_images_must_be_named(compose):
+    with pytest.raises(ConfigError, match=r"data\.root: is needed; set it with data\.root="):
+        to_plain(compose("data=image_folder"))

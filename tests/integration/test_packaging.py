@@ -1,0 +1,200 @@
+"""What is installed: the wheel, its version, its dependencies and their pinned versions."""
+
+import ast
+import configparser
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+import vgg_lit
+from vgg_lit.runs import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+IMPORTED_AS = {"hydra-core": "hydra", "pillow": "PIL"}
+# Lightning's TensorBoardLogger imports it.
+IMPORTED_BY_OTHERS = {"tensorboard"}
+# torch pins these itself, on Linux.
+PINNED_BY_TORCH = ("nvidia-", "cuda-", "triton")
+
+
+def declared(*extras):
+    """The declared dependencies, with those of extras, by normalised name."""
+    lines = PROJECT["dependencies"] + [
+        line for extra in extras for line in PROJECT["optional-dependencies"][extra]
+    ]
+    return {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The wheel, built from the source archive that is built from the checkout; no network."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def installed(wheel, tmp_path_factory):
+    """A folder with what the wheel installs, and nothing else."""
+    folder = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_the_wheel_holds_what_git_tracks(installed):
+    for folder, inside in (("conf", "vgg_lit/conf"), ("vgg_lit", "vgg_lit")):
+        done = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT / folder,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            pytest.skip("needs a git checkout")
+        tracked = {name for name in done.stdout.split("\0") if (ROOT / folder / name).is_file()}
+        assert len(tracked) > 20
+        there = {
+            path.relative_to(installed / inside).as_posix()
+            for path in (installed / inside).rglob("*")
+            if path.is_file()
+        }
+        if folder == "vgg_lit":
+            there = {name for name in there if not name.startswith("conf/")}
+        assert there == tracked
+
+
+def test_the_wheel_holds_sample_and_licences(installed):
+    ours = installed / f"vgg_lit-{vgg_lit.__version__}.dist-info" / "licenses"
+    assert (ours / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    sample = installed / "vgg_lit/data/sample"
+    assert (sample / "fashion_mnist_sample.png").stat().st_size > 1_000_000
+    assert "Zalando" in (sample / "LICENSE").read_text()
+    assert (ours / "vgg_lit/data/sample/LICENSE").is_file()
+
+
+def test_one_console_script_a_verb(installed):
+    entry_points = configparser.ConfigParser()
+    entry_points.read(next(installed.glob("*.dist-info")) / "entry_points.txt")
+    verbs = {path.stem for path in (ROOT / "conf").glob("*.yaml")}
+    scripts = {f"vgg-{verb}": f"vgg_lit.{verb}:main" for verb in verbs}
+    assert dict(entry_points["console_scripts"]) == scripts
+
+
+def test_the_wheel_composes_and_trains_in_an_empty_folder(installed, tiny, tmp_path):
+    env = os.environ | {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
+
+    def run(verb, *arguments):
+        command = [sys.executable, "-m", f"vgg_lit.{verb}", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    composed = OmegaConf.create(run("train", "--cfg", "job"))
+    assert composed["model"]["variant"] == "vgg11_bn"
+    assert list(tmp_path.iterdir()) == []
+
+    run("train", *tiny)
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    (path,) = tmp_path.glob("logs/runs/*/*")
+    assert Run(path).status["status"] == "done"
+    environment = json.loads((path / "environment.json").read_text())
+    assert environment["command"][1] == str(installed / "vgg_lit/train.py")
+    assert "test/acc" in run("evaluate", f"run={path}")
+
+
+def test_versions_agree(wheel):
+    assert wheel.name.startswith(f"vgg_lit-{vgg_lit.__version__}-py3-")
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert next(name for name in headings if name != "Unreleased") == vgg_lit.__version__
+    citation = OmegaConf.load(ROOT / "CITATION.cff")
+    assert citation["version"] == vgg_lit.__version__
+    assert citation["license"] == PROJECT["license"]
+
+
+def imported_packages():
+    """Top-level names of what the package imports, anywhere in its files, but the standard library."""
+    names = set()
+    for file in (ROOT / "vgg_lit").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(str(node.module).split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"vgg_lit"}
+
+
+def test_dependencies_are_what_is_imported():
+    extras = [name for name in PROJECT["optional-dependencies"] if name != "dev"]
+    runtime = {IMPORTED_AS.get(name, name) for name in declared()}
+    optional = {IMPORTED_AS.get(name, name) for name in declared(*extras)} - runtime
+    imported = imported_packages()
+    assert imported - runtime - optional == set(), "imported and not declared"
+    assert (runtime | optional) - imported == IMPORTED_BY_OTHERS, "declared and not imported"
+
+
+def pinned():
+    """The versions in constraints.txt for this Python, and all names, by normalised name."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    here = {canonicalize_name(pin.name): pin for pin in pins if not pin.marker or evaluate(pin)}
+    return here, {canonicalize_name(pin.name) for pin in pins}
+
+
+def evaluate(requirement, *extras):
+    assert requirement.marker
+    return any(requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras))
+
+
+def test_constraints_hold_exact_versions_within_the_declared_ranges():
+    here, names = pinned()
+    for pin in here.values():
+        assert re.fullmatch(r"==[\w.]+", str(pin.specifier)), f"{pin} is no exact version"
+        assert not pin.url
+    for name, requirement in declared(*PROJECT["optional-dependencies"]).items():
+        assert name in names, f"{name} is not in constraints.txt"
+        if name in here:
+            version = str(here[name].specifier).removeprefix("==")
+            assert requirement.specifier.contains(version), f"{requirement}: pinned to {version}"
+
+
+def test_constraints_name_indirect_dependencies_too():
+    """Of what is installed here; what only some platforms need may be left out."""
+    _, names = pinned()
+    waiting = [(name, r.extras) for name, r in declared(*PROJECT["optional-dependencies"]).items()]
+    seen = set()
+    while waiting:
+        name, extras = waiting.pop()
+        if name in seen or name.startswith(PINNED_BY_TORCH):
+            continue
+        seen.add(name)
+        assert name in names, f"{name} is not in constraints.txt"
+        try:
+            requires = [Requirement(line) for line in distribution(name).requires or []]
+        except PackageNotFoundError:
+            continue
+        for requirement in requires:
+            marker = str(requirement.marker or "")
+            by_platform = re.search(r"platform|sys_|os_name|python_", marker)
+            if not by_platform and (not marker or evaluate(requirement, *extras)):
+                waiting.append((canonicalize_name(requirement.name), requirement.extras))
+    assert len(seen) > 40

@@ -1,0 +1,84 @@
+"""Devices are counted and the precision is chosen by what the machine can do."""
+
+import pytest
+import torch
+
+from vgg_lit import hardware
+from vgg_lit.errors import InputError
+from vgg_lit.hardware import count_devices, resolve_precision
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """`machine(gpus=1, capability=(8, 0))`: a machine with these devices and CPU features."""
+
+    def machine(gpus=0, capability=(0, 0), mps=False, cpu=(), cores=4):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        monkeypatch.setattr(hardware, "cpu_features", lambda: frozenset(cpu))
+        monkeypatch.setattr(hardware, "_count_cores", lambda: cores)
+
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("options", "precision", "reason"),
+    [
+        ({"gpus": 1, "capability": (9, 0)}, "bf16-mixed", "CUDA capability 9.0"),
+        ({"gpus": 1, "capability": (8, 0)}, "bf16-mixed", "CUDA capability 8.0"),
+        ({"gpus": 1, "capability": (7, 5)}, "32-true", "CUDA capability 7.5"),
+        ({"cpu": ["avx2", "amx_bf16"]}, "bf16-mixed", "amx_bf16"),
+        ({"cpu": ["avx512_bf16"]}, "bf16-mixed", "avx512_bf16"),
+        ({"cpu": ["avx2", "avx512f"]}, "32-true", "no bf16"),
+        ({"mps": True, "cpu": ["amx_bf16"]}, "32-true", "mps"),
+    ],
+)
+def test_auto_precision_is_what_the_hardware_computes_in(machine, options, precision, reason):
+    machine(**options)
+    chosen, why = resolve_precision("auto", "auto")
+    assert chosen == precision
+    assert reason in why
+
+
+def test_a_precision_that_is_set_is_taken(machine):
+    machine(gpus=1, capability=(7, 0))
+    assert resolve_precision("bf16-mixed", "gpu") == ("bf16-mixed", "as configured")
+
+
+def test_the_cpu_is_taken_where_it_is_asked_for(machine):
+    machine(gpus=1, capability=(9, 0), cpu=[])
+    assert resolve_precision("auto", "cpu")[0] == "32-true"
+
+
+def test_auto_prefers_the_gpu_then_mps_then_the_cpu(machine):
+    machine(gpus=2, mps=True)
+    assert count_devices("auto") == ("gpu", 2)
+    machine(mps=True)
+    assert count_devices("auto") == ("mps", 1)
+    machine(cores=6)
+    assert count_devices("auto") == ("cpu", 6)
+
+
+def test_two_processes_can_be_tried_on_one_core(machine):
+    machine(cores=1)
+    assert count_devices("cpu") == ("cpu", 2)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "options", "allowed"),
+    [
+        ("gpu", {}, "cpu, auto"),
+        ("cuda", {"mps": True}, "cpu, mps, auto"),
+        ("mps", {"gpus": 1}, "cpu, gpu, auto"),
+    ],
+)
+def test_a_device_that_is_not_there_names_those_that_are(machine, accelerator, options, allowed):
+    machine(**options)
+    with pytest.raises(InputError, match=f"accelerator={accelerator}: .*allowed here: {allowed}$"):
+        count_devices(accelerator)
+
+
+def test_features_of_this_cpu_are_names():
+    assert all(isinstance(name, str) and name for name in hardware.cpu_features())
