@@ -8,7 +8,8 @@ B images a batch, C channels, H x W pixels, K classes.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from typing import Any, Literal, cast
 
@@ -18,7 +19,7 @@ from lightning.pytorch.utilities.types import LRSchedulerTypeUnion, OptimizerLRS
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from vgg_lit import __version__
@@ -39,6 +40,31 @@ ACCURACIES = {
     "val": {"acc": 1, "top5": 5},
     "test": {"acc": 1, "top1": 1, "top2": 2, "top3": 3, "top4": 4, "top5": 5},
 }
+
+
+class MeanLoss(Metric):
+    """The mean loss over samples.
+
+    torchmetrics' MeanMetric looks for NaN and so waits for the device; told not to, it ignores weights
+    (1.9), and with them the padding.
+    """
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, losses: Tensor, weight: Tensor | float) -> None:
+        """Adds losses, a mean over `weight` samples each, or 0 of padding."""
+        self.total += (losses * weight).sum()
+        self.count += weight.sum() if isinstance(weight, Tensor) else weight * losses.numel()
+
+    def compute(self) -> Tensor:
+        """The mean."""
+        return self.total / self.count
 
 
 class Classifier(L.LightningModule):
@@ -91,7 +117,7 @@ class Classifier(L.LightningModule):
         num_classes = int(model["num_classes"])
         self.metrics = nn.ModuleDict()  # by the names they are logged under
         for stage, accuracies in ACCURACIES.items():
-            self.metrics[f"{stage}/loss"] = MeanMetric(nan_strategy="disable")
+            self.metrics[f"{stage}/loss"] = MeanLoss()
             for name, k in accuracies.items():
                 self.metrics[f"{stage}/{name}"] = _accuracy(num_classes, k)
 
@@ -194,15 +220,30 @@ class Classifier(L.LightningModule):
             InputError: the file is missing, damaged, or its weights do not fit its network.
         """
         checkpoint = read_checkpoint(checkpoint_path, map_location)
-        try:
+        with _fitting(checkpoint_path):
             classifier = cls(**checkpoint["hyper_parameters"])
             classifier.load_state_dict(checkpoint["state_dict"])
-        except (KeyError, TypeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise InputError(
-                f"{checkpoint_path}: weights do not fit the network: {reason}"
-            ) from error
         return classifier.eval()
+
+    def load_weights(self, checkpoint_path: str | PathLike[str]) -> None:
+        """Takes the weights of a checkpoint.
+
+        Raises:
+            InputError: the file is missing, damaged, or its weights do not fit this network.
+        """
+        checkpoint = read_checkpoint(checkpoint_path)
+        with _fitting(checkpoint_path):
+            self.load_state_dict(checkpoint["state_dict"])
+
+
+@contextmanager
+def _fitting(checkpoint_path: str | PathLike[str]) -> Iterator[None]:
+    """Turns what torch says of weights that do not fit into one line."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{checkpoint_path}: weights do not fit the network: {reason}") from error
 
 
 def _accuracy(num_classes: int, k: int) -> MulticlassAccuracy:

@@ -39,18 +39,25 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
         version_base="1.3", config_path=str(config_folder()), config_name=config_name
     )
     refused: list[str] = []
+    is_composed = False
 
     def guarded(config: DictConfig) -> Any:
         # Kept from Hydra, which would add a line of its own; in a sweep the other jobs go on.
+        nonlocal is_composed
+        is_composed = True
         try:
             return task(config)
-        except InputError as error:
+        except (InputError, OmegaConfBaseException) as error:
             refused.append(one_line(error))
             return None
 
     try:
         decorate(guarded)()
     except (HydraException, OmegaConfBaseException) as error:
+        refused.append(_explain(error, config_name, sys.argv[1:]))
+    except ValueError as error:
+        if is_composed:
+            raise
         refused.append(_explain(error, config_name, sys.argv[1:]))
     if refused:
         # The other ranks see the same input; one of them speaks.
@@ -77,9 +84,19 @@ def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> st
             f"{error.override}: cannot be read as key=value; a value with spaces, commas or = "
             f"""takes quotes: 'key="value"'"""
         )
+    if "Config group override must be a string" in message:
+        wrong = [argument for argument in arguments if _is_no_choice(argument)]
+        return f"{', '.join(wrong)}: a group takes the name of one of its configs, such as none"
     if isinstance(error.__cause__, OmegaConfBaseException):
         message = f"{message} {one_line(error.__cause__)}"
     return message
+
+
+def _is_no_choice(argument: str) -> bool:
+    """Whether an override gives a group a number or null, which is no name of a config."""
+    group, _, choice = argument.partition("=")
+    is_group = not group or (config_folder() / group).is_dir()
+    return is_group and (choice == "null" or not re.match(r"[^\W\d]|\[", choice))
 
 
 def _keys_of(section: str, config_name: str, arguments: Sequence[str]) -> list[str]:

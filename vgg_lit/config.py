@@ -86,8 +86,8 @@ class Train(_Section):
     optimizer: Spec
     scheduler: Spec
     trainer: Spec
-    callbacks: dict[str, Spec | None] | None
-    logger: dict[str, Spec | None] | None
+    callbacks: dict[str, Spec | None] | None = None
+    logger: dict[str, Spec | None] | None = None
     label_smoothing: Fraction
     compile: bool
     small_map_gemm: bool | Literal["auto"]
@@ -139,18 +139,19 @@ def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
     """
     if without:
         config = OmegaConf.masked_copy(config, [str(key) for key in config if key != without])
+    plain: Any = {}
     try:
         missing = sorted(OmegaConf.missing_keys(config))
-    except (
-        InterpolationToMissingValueError
-    ) as error:  # a key that takes its value from a missing one
+        if not missing:
+            plain = OmegaConf.to_container(config, resolve=True)
+    except InterpolationToMissingValueError as error:
+        # a key that takes its value from a missing one
         missing = re.findall(r"Missing mandatory value: (\S+)", str(error))
+    except OmegaConfBaseException as error:
+        message = one_line(error).partition(" full_key: ")[0]
+        raise ConfigError(f"{error.full_key}: {message}") from error
     if missing:
         raise ConfigError(f"{missing[0]}: is needed; set it with {missing[0]}=...")
-    try:
-        plain = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(one_line(error)) from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 

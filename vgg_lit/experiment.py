@@ -7,17 +7,18 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
 from vgg_lit.callbacks import Checkpointing
-from vgg_lit.checkpoints import read_checkpoint
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.targets import instantiate
 from vgg_lit.trainer import build_trainer, precision_of
+
+FINAL = ("val/acc", "val/loss", "test/acc", "test/loss", "seconds")
+"""The metrics that TensorBoard shows beside the hyperparameters."""
 
 
 def run_experiment(
@@ -46,6 +47,8 @@ def run_experiment(
         has_validation=datamodule.val_fraction > 0,
     )
     start_from = resumed.checkpoint("last") if resumed else config["ckpt_path"]
+    if start_from:
+        classifier.load_weights(start_from)  # what does not fit is said before a run begins
     run = resumed
     if trainer.is_global_zero:
         if run:
@@ -53,6 +56,7 @@ def run_experiment(
         else:
             run = Run.start(path, config, overrides)
         _print_header(run, trainer, classifier, datamodule, config)
+        _log_config(trainer, config)
     started = time.perf_counter()
     try:
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=start_from, weights_only=True)
@@ -120,7 +124,7 @@ def _tested_metrics(
     if is_tested:
         if tested:
             # Not by `ckpt_path`: Lightning's weight averaging would put the raw weights back.
-            classifier.load_state_dict(read_checkpoint(tested)["state_dict"])
+            classifier.load_weights(tested)
         trainer.test(classifier, datamodule=datamodule, verbose=False)
         metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
     return metrics
@@ -164,18 +168,24 @@ def _print_footer(run: Run) -> None:
     print_facts(facts)
 
 
-@rank_zero_only
-def _log_hyperparameters(
-    trainer: L.Trainer, config: Mapping[str, Any], metrics: Mapping[str, float]
-) -> None:
-    """Shows TensorBoard the config as text and its scalars beside the final metrics."""
+def _log_config(trainer: L.Trainer, config: Mapping[str, Any]) -> None:
+    """Shows TensorBoard the config as text, from the start."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
             logger.experiment.add_text("config", f"```yaml\n{text}\n```")
-            final = {f"final/{name}": value for name, value in metrics.items()}
-            names = ("model", "data", "augment", "optimizer", "scheduler", "trainer")
-            chosen = {name: config[name] for name in names}
-            scalars = {"seed": config["seed"], "label_smoothing": config["label_smoothing"]}
-            logger.log_hyperparams(chosen | scalars, final)
+
+
+def _log_hyperparameters(
+    trainer: L.Trainer, config: Mapping[str, Any], metrics: Mapping[str, float]
+) -> None:
+    """Shows TensorBoard what runs differ in, beside how they ended."""
+    hyperparameters = {name: config[name] for name in ("seed", "label_smoothing")}
+    for section in ("model", "data", "augment", "optimizer", "scheduler", "trainer"):
+        values = {name: value for name, value in config[section].items() if name != "augment"}
+        hyperparameters[section] = values
+    final = {f"final/{name}": metrics[name] for name in FINAL if name in metrics}
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(hyperparameters, final)
             logger.save()

@@ -29,6 +29,8 @@ def train(config: DictConfig) -> float | None:
     path = Path(os.path.relpath(hydra.runtime.output_dir))
     overrides = list(hydra.overrides.task)
     try:
+        if config.resume and not (path / "config.yaml").is_file():
+            raise InputError(f"resume={config.resume}: there is no run in that directory")
         resumed = Run(config.resume) if config.resume else None
         plain = resumed_config(resumed, config, overrides) if resumed else to_plain(config)
         check_train(plain)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 
@@ -65,7 +65,8 @@ def build_trainer(
         profiler=profiler(dirpath=path, filename="profile") if profiler else None,
         default_root_dir=str(path),
         enable_progress_bar=show_bar,
-        enable_checkpointing=True,
+        # else Lightning would add a checkpoint callback of its own
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         enable_model_summary=False,
         use_distributed_sampler=False,  # our loaders shard themselves, without double counting
     )

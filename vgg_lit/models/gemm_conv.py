@@ -44,10 +44,10 @@ def auto_form(x_BIHW: Tensor, weight_OIKK: Tensor, dtype: torch.dtype) -> Form:
     The library, unless a batch of at least `MIN_BATCH` images meets a channels-last weight on a
     CPU; then
 
-    - maps of at most 2x2: the unfolded weight (bf16 x2.9, fp32 x1.6 on an AMD Zen 4 for VGG-16's
-      last three layers, forward and backward, batch 128);
-    - maps of at most 4x4, in bf16 on a CPU with AMX: the unfolded input (x2.9 in the backward, on
-      an Intel CPU; without AMX the library wins from 3x3 up, and in fp32 too).
+    - maps of at most 2x2: the unfolded weight (VGG-16's last three layers, batch 128, on an AMD
+      Zen 4, forward and backward: x1.9 to x2.5 in bf16, x1.5 in fp32);
+    - maps of 3x3 and 4x4, in bf16 on a CPU with AMX: the unfolded input (a prototype's backward
+      was x2.9 on an Intel CPU; on the Zen 4, which has no AMX, the library wins here).
     """
     batch, _, height, width = x_BIHW.shape
     if (

@@ -1,0 +1,52 @@
+"""`metrics.csv` has one row an epoch, also after a resume."""
+
+import csv
+
+from vgg_lit.callbacks import Checkpointing, MetricsTable
+
+
+def rows(folder):
+    with (folder / "metrics.csv").open() as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_each_epoch_is_a_row_with_its_metrics(scripted, tmp_path):
+    scripted([0.25, 0.5], MetricsTable())
+    assert [list(row.items())[:2] for row in rows(tmp_path)] == [
+        [("epoch", "1"), ("step", "2")],
+        [("epoch", "2"), ("step", "4")],
+    ]
+    assert [row["val/acc"] for row in rows(tmp_path)] == ["0.25", "0.5"]
+    assert {row["train/acc"] for row in rows(tmp_path)} == {"0.5"}
+
+
+def test_an_epoch_without_validation_has_no_validation_metrics(scripted, tmp_path):
+    scripted([0.1, 0.2, 0.3], MetricsTable(), check_val_every_n_epoch=2)
+    assert [row["val/acc"] for row in rows(tmp_path)] == ["", "0.2", ""]
+
+
+def test_epochs_that_are_trained_again_are_no_second_rows(scripted, tmp_path):
+    """The checkpoint is of epoch 2, the table of the crashed run got as far as epoch 3."""
+    scripted([0.1, 0.2, 0.3, 0.4], MetricsTable(), Checkpointing(), max_epochs=2)
+    crashed = (tmp_path / "metrics.csv").read_text()
+    (tmp_path / "metrics.csv").write_text(
+        crashed + crashed.splitlines()[-1].replace("2", "3", 1) + "\n"
+    )
+    assert [row["epoch"] for row in rows(tmp_path)] == ["1", "2", "3"]
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    scripted([0.1, 0.2, 0.3, 0.4], MetricsTable(), resume=last)
+    assert [row["epoch"] for row in rows(tmp_path)] == ["1", "2", "3", "4"]
+    assert [row["val/acc"] for row in rows(tmp_path)] == ["0.1", "0.2", "0.3", "0.4"]
+
+
+def test_a_new_metric_widens_the_table(scripted, tmp_path):
+    (tmp_path / "metrics.csv").write_text("epoch,step,old\n0,0,1\n")
+    scripted([0.1], MetricsTable())
+    found = rows(tmp_path)
+    assert (found[0]["old"], found[0]["val/acc"]) == ("1", "")
+    assert (found[1]["old"], found[1]["val/acc"]) == ("", "0.1")
+
+
+def test_a_fast_dev_run_leaves_no_table(scripted, tmp_path):
+    scripted([0.1], MetricsTable(), fast_dev_run=True)
+    assert not (tmp_path / "metrics.csv").exists()

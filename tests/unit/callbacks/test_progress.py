@@ -1,0 +1,34 @@
+"""One line an epoch."""
+
+import re
+
+import pytest
+
+from vgg_lit.callbacks import Progress
+from vgg_lit.callbacks.progress import _duration
+
+
+def test_every_epoch_is_one_line(scripted, capsys):
+    scripted([0.25] * 10, Progress())
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10
+    assert lines[0].startswith(
+        "epoch  1/10  train loss 1.0000 acc 0.5000  val loss 2.0000 acc 0.2500  "
+    )
+    assert lines[-1].endswith("0 min 00 s left")
+    assert all(re.search(r"\d+\.\d s an epoch, 0 min \d\d s left$", line) for line in lines)
+
+
+def test_an_epoch_without_validation_shows_training_alone(scripted, capsys):
+    scripted([0.25] * 2, Progress(), check_val_every_n_epoch=2)
+    first, second = capsys.readouterr().out.splitlines()
+    assert "val" not in first
+    assert "val loss" in second
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 min 00 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"), (7261, "2 h 01 min")],
+)
+def test_durations_are_read_at_a_glance(seconds, text):
+    assert _duration(seconds) == text

@@ -1,0 +1,56 @@
+"""Images a second and the learning rate."""
+
+import pytest
+import torch
+from lightning.pytorch.loggers import Logger
+
+from vgg_lit.callbacks import LearningRate, Throughput, throughput
+
+
+class Memory(Logger):
+    """Keeps what is logged."""
+
+    name, version = "memory", 0
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def log_metrics(self, metrics, step=None):
+        self.lines.append((step, metrics))
+
+    def log_hyperparams(self, *args, **kwargs):
+        pass
+
+
+def test_images_of_the_batches_are_divided_by_their_seconds(scripted, monkeypatch):
+    clock = iter(range(100))  # a second goes by at each look
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
+    callback = Throughput()
+    trainer = scripted([0.1], callback)
+    # two batches of 3 images; the clock is read at the start and after each batch
+    assert float(trainer.callback_metrics["throughput/images_per_second"]) == pytest.approx(3.0)
+
+
+def test_the_rate_of_a_real_run_is_above_zero(tiny_run):
+    assert tiny_run.metrics["throughput/images_per_second"] > 0
+
+
+def test_the_learning_rate_is_logged_as_it_is_used(scripted):
+    memory = Memory()
+    trainer = scripted([0.1, 0.1], LearningRate(), logger=memory, log_every_n_steps=2)
+    assert float(trainer.callback_metrics["lr"]) == 1.0
+    assert [(s, m) for s, m in memory.lines if "lr" in m] == [(0, {"lr": 1.0}), (2, {"lr": 1.0})]
+
+
+def test_nothing_is_logged_of_an_epoch_without_batches():
+    callback = Throughput()
+    callback.on_train_epoch_end(None, None)
+    assert callback._images == 0
+
+
+def test_a_rate_is_a_plain_number(scripted):
+    trainer = scripted([0.1])
+    trainer.optimizers[0].param_groups[0]["lr"] = torch.tensor(0.25)
+    assert type(throughput._rate(trainer)) is float
+    assert throughput._rate(trainer) == 0.25

@@ -1,0 +1,250 @@
+"""Optimisers with their groups, and every schedule's learning rates against its formula."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+
+from vgg_lit import optim
+from vgg_lit.models import build
+from vgg_lit.optim import Steps, build_optimizer, build_scheduler
+from vgg_lit.targets import ConfigError
+
+PEAK = 0.1
+SCHEDULES = {
+    "constant": {},
+    "one_cycle": {},
+    "cosine": {"warmup_fraction": 0.2},
+    "step": {"every_epochs": 2},
+    "multistep": {"milestones": [1, 3]},
+    "plateau": {"patience": 0},
+}
+
+
+def sgd(lr=PEAK):
+    return torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr)
+
+
+def schedule(name, optimizer, steps, **options):
+    spec = {"_target_": f"vgg_lit.optim.{name}", **options}
+    return build_scheduler(spec, optimizer, steps)
+
+
+def rates(name, total, per_epoch=1, scores=None, **options):
+    """The rate of each step (or epoch) of a run."""
+    optimizer = sgd()
+    config = schedule(name, optimizer, Steps(total, per_epoch), **options)
+    found = []
+    for index in range(total if config["interval"] == "step" else total // per_epoch):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        config["scheduler"].step(*([scores[index]] if scores else []))
+    return found
+
+
+@pytest.mark.parametrize("total", [4, 10, 47, 1000])
+@pytest.mark.parametrize("warmup", [0.05, 0.3, 0.9])
+def test_one_cycle_is_torchs_own(total, warmup):
+    if warmup * total <= 1:
+        pytest.skip("torch's own has no such peak")
+    optimizer = sgd()
+    theirs = OneCycleLR(
+        optimizer,
+        PEAK,
+        total_steps=total,
+        pct_start=warmup,
+        div_factor=25,
+        final_div_factor=1e4,
+        cycle_momentum=False,
+    )
+    expected = []
+    for _ in range(total):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step() if len(expected) < total else None
+    assert rates("one_cycle", total, warmup_fraction=warmup) == pytest.approx(expected, abs=1e-12)
+
+
+def test_one_cycle_starts_peaks_and_ends_where_it_says():
+    found = rates("one_cycle", 101, warmup_fraction=0.5, start_factor=0.2, end_factor=0.01)
+    assert found[0] == pytest.approx(0.2 * PEAK)
+    assert max(found) == pytest.approx(PEAK, rel=1e-3)
+    assert found.index(max(found)) in (49, 50)
+    assert found[-1] == pytest.approx(0.01 * PEAK)
+
+
+def test_cosine_warms_up_in_a_line_and_then_falls():
+    found = rates("cosine", 20, warmup_fraction=0.2, end_factor=0.1)
+    assert found[:4] == pytest.approx([PEAK * (i + 1) / 5 for i in range(4)])
+    for step in range(4, 20):
+        share = 0.1 + 0.9 * (1 + math.cos(math.pi * (step - 4) / 16)) / 2
+        assert found[step] == pytest.approx(PEAK * share)
+
+
+def test_cosine_without_warm_up_starts_at_the_rate():
+    assert rates("cosine", 10)[0] == PEAK
+
+
+def test_step_multiplies_every_so_many_epochs():
+    found = rates("step", 12, per_epoch=2, every_epochs=2, factor=0.5)
+    assert found == pytest.approx([PEAK * 0.5 ** (epoch // 2) for epoch in range(6)])
+
+
+def test_multistep_multiplies_after_each_milestone():
+    found = rates("multistep", 6, milestones=[1, 4], factor=0.1)
+    assert found == pytest.approx([0.1, 0.01, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_plateau_multiplies_when_accuracy_has_not_risen_for_so_long():
+    scores = [0.1, 0.5, 0.5, 0.50001, 0.6, 0.6, 0.6, 0.6]
+    found = rates("plateau", 8, scores=scores, patience=1, factor=0.1, min_lr=0.005)
+    # it is lowered by the second epoch without a rise, and rises below the threshold are none
+    assert found == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.005])
+
+
+def test_plateau_watches_the_highest_accuracy_of_validation_or_else_of_training():
+    for has_validation, monitor in ((True, "val/acc"), (False, "train/acc")):
+        config = schedule("plateau", sgd(), Steps(10, 2, has_validation))
+        assert config["monitor"] == monitor
+        assert isinstance(config["scheduler"], ReduceLROnPlateau)
+        assert config["scheduler"].mode == "max"
+
+
+@pytest.mark.parametrize(
+    ("name", "interval"),
+    [
+        ("one_cycle", "step"),
+        ("cosine", "step"),
+        ("step", "epoch"),
+        ("multistep", "epoch"),
+        ("plateau", "epoch"),
+    ],
+)
+def test_the_interval_is_the_schedules_own(name, interval):
+    assert schedule(name, sgd(), Steps(10, 2), **SCHEDULES[name])["interval"] == interval
+
+
+def test_constant_is_no_schedule():
+    assert schedule("constant", sgd(), Steps(10, 2)) is None
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if name != "constant"])
+@pytest.mark.parametrize("warmup", [0.05, 0.25, 0.5, 0.9])
+def test_the_shortest_runs_have_a_rate(name, total, warmup):
+    options = dict(SCHEDULES[name])
+    if "_cycle" in name or name == "cosine":
+        options["warmup_fraction"] = warmup
+    found = rates(name, total, scores=[0.1] * total if name == "plateau" else None, **options)
+    assert len(found) == total
+    assert all(0 < rate <= PEAK for rate in found)
+    # even one step learns something
+    assert max(found) >= PEAK / 50
+
+
+@pytest.mark.parametrize("name", ["one_cycle", "cosine"])
+def test_steps_beyond_the_planned_end_keep_the_last_rate(name):
+    optimizer = sgd()
+    scheduler = schedule(name, optimizer, Steps(5, 1), end_factor=0.01)["scheduler"]
+    for _ in range(12):
+        optimizer.step()
+        scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01 * PEAK)
+
+
+def test_every_group_keeps_its_own_peak():
+    weights = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": weights[:1], "lr": 0.1}, {"params": weights[1:], "lr": 0.5}]
+    optimizer = torch.optim.SGD(groups)
+    scheduler = schedule("one_cycle", optimizer, Steps(10, 1))["scheduler"]
+    for _ in range(4):
+        first, second = (group["lr"] for group in optimizer.param_groups)
+        assert second == pytest.approx(5 * first)
+        optimizer.step()
+        scheduler.step()
+
+
+def named_decay(net, optimizer):
+    """Weight decay by parameter name."""
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    return {
+        names[id(parameter)]: group["weight_decay"]
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+
+
+@pytest.mark.parametrize("decay_all", [True, False])
+def test_weight_decay_reaches_norms_and_biases_only_where_it_should(decay_all):
+    net = build("vgg11_bn", num_classes=3, width=0.02, head="linear")
+    spec = {
+        "_target_": "torch.optim.SGD",
+        "lr": 0.1,
+        "weight_decay": 0.3,
+        "decay_norm_and_bias": decay_all,
+    }
+    decay = named_decay(net, build_optimizer(spec, net))
+    assert set(decay) == {name for name, _ in net.named_parameters()}
+    for name, parameter in net.named_parameters():
+        is_matrix = parameter.ndim >= 2
+        assert decay[name] == (0.3 if is_matrix or decay_all else 0.0), name
+
+
+def test_frozen_parameters_are_left_out():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    net[0].requires_grad_(False)
+    optimizer = build_optimizer({"_target_": "torch.optim.SGD", "lr": 0.1}, net)
+    assert [id(p) for p in optimizer.param_groups[0]["params"]] == [
+        id(p) for p in net[1].parameters()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "key"),
+    [
+        ({"lr": 0}, "optimizer.lr=0"),
+        ({"lr": float("inf")}, "optimizer.lr=inf"),
+        ({"lr": float("nan")}, "optimizer.lr=nan"),
+        ({"lr": 0.1, "momentum": 1.0}, "optimizer.momentum=1"),
+        ({"lr": 0.1, "decay_norm_and_bias": "no"}, "optimizer.decay_norm_and_bias=no"),
+        ({"lr": 0.1, "nesterov": True}, "Nesterov"),
+    ],
+)
+def test_a_rate_that_no_run_survives_is_refused(spec, key):
+    with pytest.raises(ConfigError) as refused:
+        optim.check({"_target_": "torch.optim.SGD", **spec}, {"_target_": "vgg_lit.optim.constant"})
+    assert key in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "key"),
+    [
+        ("one_cycle", {"warmup_fraction": 0.0}, "warmup_fraction=0.0: should be above 0 and below"),
+        ("one_cycle", {"start_factor": 1.5}, "start_factor=1.5"),
+        ("one_cycle", {"end_factor": 0.0}, "end_factor=0.0"),
+        ("cosine", {"warmup_fraction": 1.0}, "warmup_fraction=1.0"),
+        ("step", {"every_epochs": 0}, "every_epochs=0: should be at least 1"),
+        ("step", {"factor": 0.0}, "factor=0.0"),
+        ("multistep", {"milestones": [0]}, "rising epochs from 1 on"),
+        ("multistep", {"milestones": [2, 2]}, "rising"),
+        ("multistep", {}, "milestones: is needed"),
+        ("plateau", {"factor": 1.0}, "factor=1.0"),
+        ("plateau", {"min_lr": -1.0}, "min_lr=-1.0"),
+        ("plateau", {"mode": "min"}, "unknown key scheduler.mode"),
+        ("linear", {}, "no such class or function"),
+    ],
+)
+def test_a_schedule_says_what_it_does_not_take(name, options, key):
+    with pytest.raises(ConfigError) as refused:
+        schedule(name, sgd(), Steps(10, 1), **options)
+    assert key in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["one_cycle", "cosine", "step", "multistep", "plateau", "none"])
+def test_a_run_of_one_step_trains_and_tests(name, train, tmp_path):
+    more = ["scheduler.milestones=[1]"] if name == "multistep" else []
+    run = train(tmp_path / "run", f"scheduler={name}", "data.batch_size=64", "logger=none", *more)
+    assert run.status["status"] == "done"
+    assert torch.load(run.checkpoint("last"), weights_only=True)["global_step"] == 1

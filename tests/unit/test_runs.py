@@ -1,0 +1,189 @@
+"""A run directory: what is written, how it is found and read back, and how a run goes on."""
+
+import json
+import re
+
+import pytest
+from omegaconf import OmegaConf
+
+from vgg_lit import runs
+from vgg_lit.errors import InputError
+from vgg_lit.runs import Run, describe_environment, resumed_config, run_dir, sweep_dir
+
+CONFIG = {"seed": 3, "trainer": {"max_epochs": 2}, "optimizer": {"lr": 0.1}}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.start(tmp_path / "run", CONFIG, ["seed=3"])
+
+
+def test_a_run_that_begins_writes_what_it_is(run):
+    assert {path.name for path in run.path.iterdir()} == {
+        "config.yaml",
+        "overrides.txt",
+        "environment.json",
+        "status.json",
+    }
+    assert run.config == CONFIG
+    assert (run.path / "overrides.txt").read_text() == "seed=3\n"
+    assert run.status["status"] == "running"
+    assert run.metrics == {}
+
+
+def test_two_runs_never_share_a_directory(run):
+    with pytest.raises(InputError, match="holds a run already; go on with it by resume="):
+        Run.start(run.path, CONFIG, [])
+    assert (run.path / "overrides.txt").read_text() == "seed=3\n"
+
+
+def test_names_of_one_second_differ():
+    names = {run_dir(None, None, None, "vgg11") for _ in range(40)}
+    assert len(names) >= 39  # four hex digits may meet once
+    pattern = r"logs/runs/vgg11/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]{4}"
+    assert all(re.fullmatch(pattern, name) for name in names)
+
+
+def test_a_run_is_filed_under_its_name_experiment_or_model():
+    assert run_dir(None, "mine", "exp", "vgg11").startswith("logs/runs/mine/")
+    assert run_dir(None, None, "exp", "vgg11").startswith("logs/runs/exp/")
+    assert run_dir("old/run", "mine", "exp", "vgg11") == "old/run"
+    assert sweep_dir(None, None, "vgg11").startswith("logs/sweeps/vgg11/")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [("done", None), ("failed", "ValueError: x"), ("preempted", "SIGTERM")]
+)
+def test_the_status_says_how_a_run_stands_and_since_when(run, status, reason):
+    run.set_status(status, reason)
+    found = Run(run.path).status
+    assert (found["status"], found["reason"]) == (status, reason)
+    assert found["time"].endswith("+00:00")
+
+
+def test_a_failed_run_says_why(train, tmp_path, monkeypatch):
+    from vgg_lit import experiment
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(experiment, "_tested_metrics", fail)
+    with pytest.raises(RuntimeError):
+        train(tmp_path / "run")
+    assert Run(tmp_path / "run").status["reason"] == "RuntimeError: out of luck"
+    assert Run(tmp_path / "run").status["status"] == "failed"
+
+
+def test_the_final_figures_are_read_back(run):
+    run.write_metrics({"test/acc": 0.5, "seconds": 1.25})
+    assert Run(run.path).metrics == {"test/acc": 0.5, "seconds": 1.25}
+
+
+def test_environment_says_what_ran_where_without_secrets():
+    found = describe_environment()
+    assert set(found["packages"]) >= {"torch", "lightning", "hydra-core"}
+    assert all(found["packages"].values())
+    assert found["vgg_lit"]
+    assert found["python"].count(".") == 2
+    assert re.fullmatch(r"[0-9a-f]{40}", found["git_commit"] or "0" * 40)
+    json.dumps(found)
+
+
+def test_a_package_that_is_not_installed_has_no_version():
+    assert runs._version("there-is-no-such-package") is None
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda path: None, "there is no such directory"),
+        (lambda path: path.mkdir(), "holds no config.yaml"),
+        (lambda path: path.write_text("x"), "there is no such directory"),
+    ],
+)
+def test_what_is_no_run_says_so(make, match, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "x")
+    with pytest.raises(InputError, match=match):
+        Run(tmp_path / "x")
+
+
+def test_a_missing_run_names_the_newest_there_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Run.start("logs/runs/vgg11/2026-01-01_00-00-00_abcd", CONFIG, [])
+    with pytest.raises(InputError, match="newest here is logs/runs/vgg11/2026-01-01_00-00-00_abcd"):
+        Run("nowhere")
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "3", "\x00"])
+def test_a_damaged_config_is_one_line(text, run):
+    run.config_file.write_text(text)
+    with pytest.raises(InputError, match=r"config\.yaml") as refused:
+        run.config  # noqa: B018
+    assert "\n" not in str(refused.value)
+
+
+def test_a_damaged_status_is_one_line(run):
+    (run.path / "status.json").write_text("{")
+    with pytest.raises(InputError, match=r"status\.json: cannot be read"):
+        run.status  # noqa: B018
+
+
+def test_checkpoints_are_found_by_name_or_file(tiny_run, tmp_path):
+    assert tiny_run.checkpoint("best").name == "best.ckpt"
+    assert tiny_run.checkpoint("last").name == "last.ckpt"
+    file = tmp_path / "other.ckpt"
+    file.write_bytes(b"x")
+    assert tiny_run.checkpoint(str(file)) == file
+
+
+def test_an_unknown_checkpoint_names_those_there_are(tiny_run):
+    with pytest.raises(InputError, match=r"checkpoint=first: not in .*; there are: best, last$"):
+        tiny_run.checkpoint("first")
+
+
+def test_a_run_without_checkpoints_says_so(run):
+    with pytest.raises(InputError, match="the run has written none yet"):
+        run.checkpoint()
+
+
+def test_without_validation_the_best_checkpoint_is_the_last(run):
+    run.checkpoints.mkdir()
+    (run.checkpoints / "last.ckpt").write_bytes(b"x")
+    assert run.checkpoint("best").name == "last.ckpt"
+
+
+def test_a_run_gives_its_classifier_and_a_stranger_needs_nothing_else(tiny_run):
+    classifier = tiny_run.load_classifier()
+    assert not classifier.training
+    assert tiny_run.load_classifier("last").classes == classifier.classes
+
+
+def test_typed_values_are_taken_into_a_resumed_config(run):
+    typed = OmegaConf.create({**CONFIG, "trainer": {"max_epochs": 9, "new": 1}, "resume": "x"})
+    overrides = ["resume=x", "trainer.max_epochs=9", "+trainer.new=1"]
+    found = resumed_config(run, typed, overrides)
+    assert found["trainer"] == {"max_epochs": 9, "new": 1}
+    assert found["optimizer"] == CONFIG["optimizer"]
+    assert found["seed"] == 3
+
+
+def test_values_that_were_not_typed_stay_the_runs_own(run):
+    other = OmegaConf.create({"seed": 7, "trainer": {"max_epochs": 50}, "resume": "x"})
+    found = resumed_config(run, other, ["resume=x"])
+    assert found["seed"] == 3
+    assert found["trainer"]["max_epochs"] == 2
+
+
+def test_a_resumed_run_keeps_its_groups(run):
+    typed = OmegaConf.create({"optimizer": {"lr": 9.0}})
+    with pytest.raises(InputError, match="optimizer=adam: a resumed run keeps its optimizer"):
+        resumed_config(run, typed, ["optimizer=adam"])
+
+
+def test_what_changes_in_a_resumed_run_is_recorded(run):
+    run.set_status("failed", "x")
+    run.go_on({**CONFIG, "trainer": {"max_epochs": 5}}, ["trainer.max_epochs=5"])
+    assert run.config["trainer"]["max_epochs"] == 5
+    assert (run.path / "overrides.txt").read_text() == "seed=3\ntrainer.max_epochs=5\n"
+    assert run.status["status"] == "running"

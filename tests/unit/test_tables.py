@@ -1,0 +1,45 @@
+"""What is printed can be read and copied."""
+
+import pytest
+
+from vgg_lit.tables import format_metric, print_facts, print_metrics, print_predictions
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("test/acc", 0.91234, "91.23 %"),
+        ("test/top5", 1.0, "100.00 %"),
+        ("val/loss", 0.123456, "0.1235"),
+        ("throughput/images_per_second", 12345.6, "12,346"),
+        ("seconds", 61.04, "61.0"),
+        ("lr", 4e-7, "4e-07"),
+        ("val/loss", float("nan"), "nan"),
+    ],
+)
+def test_a_metric_is_shown_as_a_person_reads_it(name, value, text):
+    assert format_metric(name, value) == text
+
+
+def test_facts_stay_whole_however_long(capsys):
+    path = "/a" * 200
+    print_facts({"run": path, "network": "vgg11"})
+    assert capsys.readouterr().out == f"run      {path}\nnetwork  vgg11\n"
+
+
+def test_metrics_are_in_the_order_of_their_stages(capsys):
+    print_metrics({"test/acc": 0.5, "seconds": 3, "val/acc": 0.25, "train/loss": 1}, title="t")
+    out = capsys.readouterr().out
+    places = [out.index(name) for name in ("train/loss", "val/acc", "test/acc", "seconds")]
+    assert places == sorted(places)
+    assert "50.00 %" in out
+
+
+def test_of_many_images_the_first_are_shown_and_the_rest_counted(capsys):
+    paths = [f"{index}.png" for index in range(25)]
+    print_predictions(paths, [[("Bag", 0.75), ("Coat", 0.2)]] * 25, most=20)
+    out = capsys.readouterr().out
+    assert "19.png" in out
+    assert "20.png" not in out
+    assert "Bag 75.0 %" in out
+    assert "... and 5 more" in out

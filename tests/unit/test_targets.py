@@ -1,0 +1,284 @@
+"""A dotted name from a config becomes an object only if it is allowed, with arguments that fit."""
+
+import sys
+from typing import Literal
+
+import pytest
+import torch
+from torch import nn
+
+from vgg_lit import targets
+from vgg_lit.errors import InputError
+from vgg_lit.targets import (
+    ConfigError,
+    check_type,
+    explain,
+    instantiate,
+    locate,
+    one_line,
+    trust,
+    unknown_key,
+)
+
+
+@pytest.fixture(autouse=True)
+def untouched_trust(monkeypatch):
+    """What one test trusts the next does not."""
+    monkeypatch.setattr(targets, "_trusted", set())
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A package of the user's own."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").write_text("")
+    (tmp_path / "mine" / "things.py").write_text(
+        "import os\n"
+        "class Thing:\n"
+        "    def __init__(self, size: int, names: tuple[str, ...] = (), scale: float = 1.0,\n"
+        "                 inner: object = None, flag: bool = False):\n"
+        "        if size > 9:\n"
+        "            raise ValueError(f'size={size}\\n is too large')\n"
+        "        self.size, self.names, self.scale = size, names, scale\n"
+        "        self.inner, self.flag = inner, flag\n"
+        "def collect(**options):\n"
+        "    return options\n"
+        "number = 3\n"
+    )
+    (tmp_path / "mine" / "broken.py").write_text("import there_is_no_such_package\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "mine."
+    for name in [name for name in sys.modules if name == "mine" or name.startswith("mine.")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os.system",
+        "builtins.eval",
+        "builtins.exec",
+        "subprocess.run",
+        "subprocess.Popen",
+        "torch.hub.load",
+        "torch.load",
+        "torch.os.system",
+        "vgg_lit.targets.trust",
+        "vgg_lit.targets.instantiate",
+        "vgg_lit.runs.subprocess.run",
+        "vgg_lit.train.main",
+        "lightning.pytorch.trainer.call.os.system",
+        "pickle.loads",
+        "torch",
+        "",
+        "torch.nnx.Linear",
+        "torchvision.modelsx.vgg11",
+    ],
+)
+def test_names_outside_of_the_list_are_not_even_imported(name):
+    with pytest.raises(ConfigError, match="only names under") as refused:
+        locate(name, key="model")
+    assert str(refused.value).startswith(f"model._target_={name}: ")
+    assert "trusted_targets" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torch.nn.os.system",
+        "torch.nn.functional.importlib.import_module",
+        "torch.nn.modules.module.warnings.warn",
+        "torch.optim.optimizer.cast",
+        "torch.nn.modules.module.functools.partial",
+        "vgg_lit.data.import_module",
+        "vgg_lit.data.datamodule.replace",
+        "vgg_lit.data.fashion_mnist.tempfile.mkdtemp",
+        "torchvision.models.vgg.partial",
+        "torch.nn.Linear.__init__.__globals__",
+        "torch.nn.Linea",
+        "torch.nn.nothing.at.all",
+        "vgg_lit.models._builder",
+    ],
+)
+def test_what_an_allowed_module_imported_from_elsewhere_is_not_its_own(name):
+    with pytest.raises(ConfigError, match="there is no such class or function"):
+        locate(name)
+
+
+@pytest.mark.parametrize("name", [None, 3, ["torch.nn.Linear"], True])
+def test_a_target_is_a_string(name):
+    with pytest.raises(ConfigError, match="_target_"):
+        locate(name)
+
+
+def test_what_configs_swap_is_found():
+    assert locate("torch.nn.Linear") is nn.Linear
+    assert locate("torch.optim.SGD") is torch.optim.SGD
+    assert locate("vgg_lit.models.vgg16_bn")(num_classes=3, width=0.01, head="gap")
+    assert callable(locate("torchvision.models.vgg11"))
+    assert callable(locate("vgg_lit.ImageDataModule"))
+
+
+def test_a_package_of_ones_own_is_run_when_it_is_trusted(mine):
+    with pytest.raises(ConfigError, match="only names under"):
+        locate("mine.things.Thing")
+    trust(["mine"])
+    thing = instantiate({"_target_": "mine.things.Thing", "size": 2}, key="thing")
+    assert thing.size == 2
+    with pytest.raises(ConfigError, match="only names under"):
+        locate("mine_too.things.Thing")
+    with pytest.raises(ConfigError, match="no such class"):
+        locate("mine.things.os.system")
+    with pytest.raises(ConfigError, match="no such class"):
+        locate("mine.things.number")
+
+
+def test_a_trusted_module_that_does_not_import_shows_why(mine):
+    trust([mine])
+    with pytest.raises(ModuleNotFoundError, match="there_is_no_such_package"):
+        locate("mine.broken.Thing")
+
+
+@pytest.mark.parametrize("prefix", ["", ".", "my package", "a;b", "os.system('x')"])
+def test_only_module_names_are_trusted(prefix):
+    with pytest.raises(ConfigError, match="trusted_targets"):
+        trust([prefix])
+    assert not targets._trusted
+
+
+def test_specs_inside_are_built_first_also_in_lists_and_mappings(mine):
+    trust([mine])
+    inner = {"_target_": "torch.nn.ReLU"}
+    built = instantiate(
+        {
+            "_target_": "mine.things.collect",
+            "one": inner,
+            "many": [inner, [inner]],
+            "named": {"a": inner, "b": {"c": 1}},
+        },
+        key="thing",
+    )
+    assert isinstance(built["one"], nn.ReLU)
+    assert isinstance(built["many"][1][0], nn.ReLU)
+    assert isinstance(built["named"]["a"], nn.ReLU)
+    assert built["named"]["b"] == {"c": 1}
+
+
+def test_a_spec_inside_is_held_to_the_same_list(mine):
+    trust([mine])
+    spec = {"_target_": "mine.things.collect", "deep": [{"_target_": "os.system", "command": "x"}]}
+    with pytest.raises(ConfigError, match=r"thing\.deep\[0\]\._target_=os\.system"):
+        instantiate(spec, key="thing")
+
+
+def test_a_spec_needs_a_target():
+    with pytest.raises(ConfigError, match=r"^model: has no _target_"):
+        instantiate({"lr": 1}, key="model")
+
+
+def test_an_unknown_argument_names_the_nearest_and_all():
+    with pytest.raises(ConfigError) as refused:
+        instantiate({"_target_": "torch.nn.Linear", "in_feature": 1}, key="layer")
+    assert str(refused.value).startswith(
+        "unknown key layer.in_feature; did you mean layer.in_features? allowed: in_features, "
+    )
+
+
+def test_a_missing_argument_is_named():
+    with pytest.raises(ConfigError, match=r"^layer\.out_features: is needed and not set$"):
+        instantiate({"_target_": "torch.nn.Linear", "in_features": 1}, key="layer")
+
+
+def test_runtime_arguments_are_passed_unchecked(mine):
+    trust([mine])
+    thing = instantiate({"_target_": "mine.things.Thing"}, key="thing", size=nn.ReLU() and 3)
+    assert thing.size == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation"),
+    [
+        (True, int),
+        (1, bool),
+        ("1", int),
+        ("1", float),
+        (1.0, int),
+        (1.5, int),
+        ("true", bool),
+        (1, str),
+        ([1], int),
+        ([1, "2"], list[int]),
+        ([1.0, "2"], tuple[float, float]),
+        ([1.0], tuple[float, float]),
+        (None, int),
+        ("c", Literal["a", "b"]),
+    ],
+)
+def test_types_are_strict(value, annotation):
+    with pytest.raises(ConfigError, match=r"^opt\.x=.+: should be") as refused:
+        check_type(value, annotation, key="opt.x")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation"),
+    [
+        (1, float),
+        (1, int),
+        (1.5, float | torch.Tensor),
+        (None, int | None),
+        ([0.9, 0.999], tuple[float, float]),
+        ([0.9, 0.999], tuple[float | torch.Tensor, float | torch.Tensor]),
+        (["a", "b"], tuple[str, ...]),
+        ([1, 2], list[int]),
+        ({"a": 1}, dict[str, int]),
+    ],
+)
+def test_a_value_of_the_type_passes(value, annotation):
+    check_type(value, annotation, key="x")
+
+
+def test_the_types_of_a_target_are_checked(mine):
+    trust([mine])
+    for wrong in ({"size": "1"}, {"size": True}, {"size": 1, "scale": "x"}, {"size": 1, "flag": 1}):
+        with pytest.raises(ConfigError, match=r"^thing\.(size|scale|flag)="):
+            instantiate({"_target_": "mine.things.Thing", **wrong}, key="thing")
+    names = {"_target_": "mine.things.Thing", "size": 1, "names": ["a"]}
+    assert list(instantiate(names, key="thing").names) == ["a"]
+
+
+def test_what_the_target_refuses_is_one_line_that_names_the_key(mine):
+    trust([mine])
+    with pytest.raises(ConfigError) as refused:
+        instantiate({"_target_": "mine.things.Thing", "size": 10}, key="thing")
+    assert str(refused.value) == "thing.size=10: size=10 is too large"
+    assert isinstance(refused.value.__cause__, ValueError)
+
+
+def test_torchs_own_complaint_names_the_key():
+    weight = nn.Parameter(torch.zeros(1))
+    spec = {"_target_": "torch.optim.SGD", "lr": -1.0}
+    with pytest.raises(
+        ConfigError, match=r"^optimizer(\.lr=-1\.0)?: Invalid learning rate: -1\.0$"
+    ):
+        instantiate(spec, key="optimizer", params=[weight])
+
+
+def test_a_config_error_is_an_input_error():
+    assert issubclass(ConfigError, InputError)
+    assert issubclass(InputError, ValueError)
+
+
+def test_messages_are_put_together_without_repeats():
+    items = [
+        {"msg": "Input should be a"},
+        {"msg": "Input should be a"},
+        {"msg": "Input should be b"},
+    ]
+    assert explain(items) == "should be a or should be b"
+    assert one_line(ValueError("two\n  lines")) == "two lines"
+    assert one_line(KeyError()) == "KeyError"
+    assert unknown_key("", "sede", ["seed"]) == (
+        "unknown key sede; did you mean seed? allowed: seed"
+    )
+    assert unknown_key("a", "zzz", ["seed"]) == "unknown key a.zzz; allowed: seed"
