@@ -51,6 +51,7 @@ def build_trainer(
     spec["log_every_n_steps"] = max(1, min(spec["log_every_n_steps"], batches_per_epoch))
     if not has_validation:
         spec["limit_val_batches"] = 0
+    has_validation = spec.get("limit_val_batches") != 0
     profiler = PROFILERS.get(spec.pop("profiler", None))
     show_bar = spec.pop("enable_progress_bar") and sys.stdout.isatty()
     callbacks = build_callbacks(config.get("callbacks") or {}, has_validation)
@@ -97,8 +98,8 @@ def build_callbacks(
         needs_validation = monitor.startswith("val/") and not _is_ours(spec)
         if needs_validation and not has_validation:
             raise ConfigError(
-                f"callbacks.{name}.monitor={monitor}: data.val_fraction=0 leaves nothing to "
-                f"validate; set it above 0 or drop the callback"
+                f"callbacks.{name}.monitor={monitor}: nothing is validated with data.val_fraction=0 or "
+                f"trainer.limit_val_batches=0; set it above 0 or drop the callback"
             )
         callbacks.append(callback)
     return callbacks

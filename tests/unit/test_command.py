@@ -97,6 +97,11 @@ def test_shell_completion_is_a_script(verb):
         ),
         (
             "train",
+            ["callbacks=[default,early_stopping]", "trainer.limit_val_batches=0"],
+            ["callbacks.early_stopping.monitor=val/acc", "trainer.limit_val_batches=0"],
+        ),
+        (
+            "train",
             ["data=image_folder", "data.root=nowhere"],
             ["nowhere", "no such folder"],
         ),

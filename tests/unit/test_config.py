@@ -245,9 +245,9 @@ def test_checks_change_nothing(compose):
 
 
 def test_a_section_is_checked_by_itself(compose):
-    plain = to_plain(compose("trainer.devices=1"))
+    plain = to_plain(compose("trainer.devices=1", "data.batch_size=24"))
     assert check(plain["trainer"], Trainer, "trainer").devices == 1
-    assert check(plain["data"], Data, "data").batch_size == 128
+    assert check(plain["data"], Data, "data").batch_size == 24
     del plain["data"]["seed"]
     with pytest.raises(ConfigError, match=r"data\.seed: is needed and not set"):
         check(plain["data"], Data, "data")
