@@ -13,11 +13,11 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.runs import register_resolvers
 from vgg_lit.targets import one_line, unknown_key
 
-EXIT_BAD_INPUT = 2
+EXIT_FAILURE, EXIT_BAD_INPUT = 1, 2
 
 
 def config_folder() -> Path:
@@ -30,7 +30,8 @@ def config_folder() -> Path:
 def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Composes `conf/<config_name>.yaml` with the command line's overrides and calls `task` with it.
 
-    Exits with 2 and one line on standard error for bad input, with 1 and a traceback for a failure.
+    Exits with 2 and one line on standard error for bad input, with 1 and one line for a training that
+    went wrong, with 1 and a traceback for a bug.
     """
     # Hydra would print what is wrong over several lines and exit with 1; so it lets us do it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -39,6 +40,7 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
         version_base="1.3", config_path=str(config_folder()), config_name=config_name
     )
     refused: list[str] = []
+    failed: list[str] = []
     is_composed = False
 
     def guarded(config: DictConfig) -> Any:
@@ -49,7 +51,9 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
             return task(config)
         except (InputError, OmegaConfBaseException) as error:
             refused.append(one_line(error))
-            return None
+        except TrainingError as error:
+            failed.append(one_line(error))
+        return None
 
     try:
         decorate(guarded)()
@@ -59,11 +63,12 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
         if is_composed:
             raise
         refused.append(_explain(error, config_name, sys.argv[1:]))
-    if refused:
-        # The other ranks see the same input; one of them speaks.
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            print(*(f"error: {message}" for message in refused), sep="\n", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
+    # The other ranks see the same; one of them speaks.
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        for message in refused + failed:
+            print(f"error: {message}", file=sys.stderr)
+    if refused or failed:
+        sys.exit(EXIT_BAD_INPUT if refused else EXIT_FAILURE)
 
 
 def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> str:

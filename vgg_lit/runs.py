@@ -4,7 +4,7 @@ config.yaml        every setting, resolved
 overrides.txt      what was typed after the verb, one a line
 environment.json   versions, git commit, hardware, command
 status.json        running, done, failed or preempted, and why
-checkpoints/       best.ckpt (highest validation accuracy), last.ckpt (newest)
+checkpoints/       best.ckpt (lowest validation loss), last.ckpt (newest)
 metrics.csv        one row an epoch
 metrics.json       the final figures
 tensorboard/       event files
@@ -46,7 +46,7 @@ class Run:
     """A run directory, read back or written.
 
     Args:
-        path: the directory, or its name without `logs/runs/`.
+        path: the directory.
 
     Raises:
         InputError: there is no such directory, or it holds no run.

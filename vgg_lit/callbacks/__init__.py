@@ -1,8 +1,17 @@
 """What happens beside training."""
 
 from vgg_lit.callbacks.checkpointing import Checkpointing
+from vgg_lit.callbacks.guards import FiniteLoss
 from vgg_lit.callbacks.metrics_table import MetricsTable
 from vgg_lit.callbacks.progress import Progress, ProgressBar
 from vgg_lit.callbacks.throughput import LearningRate, Throughput
 
-__all__ = ["Checkpointing", "LearningRate", "MetricsTable", "Progress", "ProgressBar", "Throughput"]
+__all__ = [
+    "Checkpointing",
+    "FiniteLoss",
+    "LearningRate",
+    "MetricsTable",
+    "Progress",
+    "ProgressBar",
+    "Throughput",
+]

@@ -25,8 +25,8 @@ class Checkpointing(Checkpoint):
 
     def __init__(
         self,
-        monitor: str = "val/acc",
-        mode: Literal["max", "min"] = "max",
+        monitor: str = "val/loss",
+        mode: Literal["max", "min"] = "min",
         every_n_epochs: int = 1,
     ) -> None:
         if every_n_epochs < 1:

@@ -28,7 +28,7 @@ def epochs(folder):
     ],
 )
 def test_best_follows_the_monitor_and_last_the_epochs(scores, best, scripted, tmp_path):
-    callback = Checkpointing()
+    callback = Checkpointing(monitor="val/acc", mode="max")
     trainer = scripted(scores, callback)
     assert epochs(tmp_path) == {"best": best, "last": 3}
     assert callback.best_score == pytest.approx(scores[best - 1])
@@ -37,12 +37,12 @@ def test_best_follows_the_monitor_and_last_the_epochs(scores, best, scripted, tm
 
 
 def test_the_lowest_may_be_the_best(scripted, tmp_path):
-    scripted([0.3, 0.1, 0.2], Checkpointing(mode="min"))
+    scripted([0.3, 0.1, 0.2], Checkpointing(monitor="val/acc", mode="min"))
     assert epochs(tmp_path) == {"best": 2, "last": 3}
 
 
 def test_without_validation_there_is_only_the_last(scripted, tmp_path):
-    callback = Checkpointing()
+    callback = Checkpointing(monitor="val/acc", mode="max")
     trainer = scripted([0.3, 0.2], callback, validates=False)
     assert epochs(tmp_path) == {"last": 2}
     assert callback.best_checkpoint(trainer) == str(tmp_path / "checkpoints" / "last.ckpt")
@@ -50,7 +50,11 @@ def test_without_validation_there_is_only_the_last(scripted, tmp_path):
 
 
 def test_an_epoch_that_was_not_validated_is_not_the_best(scripted, tmp_path):
-    scripted([9.0, 0.2, 9.0, 0.1, 9.0], Checkpointing(), check_val_every_n_epoch=2)
+    scripted(
+        [9.0, 0.2, 9.0, 0.1, 9.0],
+        Checkpointing(monitor="val/acc", mode="max"),
+        check_val_every_n_epoch=2,
+    )
     assert epochs(tmp_path) == {"best": 2, "last": 5}
 
 
@@ -67,16 +71,16 @@ def test_last_may_be_saved_less_often_but_always_at_the_end(scripted, tmp_path):
 
 
 def test_nothing_is_written_in_a_fast_dev_run(scripted, tmp_path):
-    callback = Checkpointing()
+    callback = Checkpointing(monitor="val/acc", mode="max")
     trainer = scripted([0.1], callback, fast_dev_run=True)
     assert not (tmp_path / "checkpoints").exists()
     assert callback.best_checkpoint(trainer) is None
 
 
 def test_the_best_score_goes_on_to_count_in_a_resumed_run(scripted, tmp_path):
-    scripted([0.1, 0.5], Checkpointing(), max_epochs=2)
+    scripted([0.1, 0.5], Checkpointing(monitor="val/acc", mode="max"), max_epochs=2)
     last = tmp_path / "checkpoints" / "last.ckpt"
-    callback = Checkpointing()
+    callback = Checkpointing(monitor="val/acc", mode="max")
     scripted([0.1, 0.5, 0.4], callback, resume=last)
     assert callback.best_score == pytest.approx(0.5)
     assert epochs(tmp_path) == {"best": 2, "last": 3}
