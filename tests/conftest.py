@@ -44,10 +44,21 @@ class Finished(NamedTuple):
     err: str
 
 
+DATA_FOLDER = os.environ.get("VGG_LIT_DATA")
+
+
 @pytest.fixture(autouse=True)
 def no_data_folder(monkeypatch):
-    """No test reads the data sets that the machine may have."""
+    """No test reads the data sets that the machine may have, but those that ask for `data_folder`."""
     monkeypatch.delenv("VGG_LIT_DATA", raising=False)
+
+
+@pytest.fixture
+def data_folder() -> Path:
+    """The folder of whole data sets; without one the test skips."""
+    if not DATA_FOLDER:
+        pytest.skip("reads whole data sets: needs VGG_LIT_DATA to name their folder")
+    return Path(DATA_FOLDER)
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ def run_experiment(
         _log_hyperparameters(trainer, config, metrics)
         run.set_status("done")
         print_metrics(
-            metrics, title=f"{config['model'].get('variant')} on {datamodule.source.name}"
+            metrics, title=f"{_network(config)} on {datamodule.source.name}"
         )
         _print_footer(run)
     return metrics
@@ -146,12 +146,18 @@ def _print_header(
         {
             "run": str(run.path),
             "data": f"{datamodule.source.name}: {sizes}; {len(datamodule.classes)} classes",
-            "network": f"{config['model'].get('variant')}, {parameters:,} parameters, "
+            "network": f"{_network(config)}, {parameters:,} parameters, "
             f"input {channels} x {side} x {side}",
             "device": f"{trainer.world_size} x {trainer.strategy.root_device.type}, "
             f"{precision} ({reason})",
         }
     )
+
+
+def _network(config: Mapping[str, Any]) -> str:
+    """The variant or plan, of another network its class."""
+    model = config["model"]
+    return str(model.get("variant") or model["_target_"].rpartition(".")[2])
 
 
 def _print_footer(run: Run) -> None:

@@ -165,11 +165,10 @@ def test_a_damaged_sample_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def published():
-    folder = os.environ.get("VGG_LIT_DATA")
-    if not folder or not Path(folder, "fashion-mnist").is_dir():
+def published(data_folder):
+    if not (data_folder / "fashion-mnist").is_dir():
         pytest.skip("needs Fashion-MNIST's idx files in $VGG_LIT_DATA/fashion-mnist")
-    return Path(folder)
+    return data_folder
 
 
 def test_the_published_files(published):

@@ -1,6 +1,5 @@
 import json
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,10 +209,9 @@ def test_an_unwritable_cache(divided, monkeypatch, tmp_path):
         make(divided).prepare()
 
 
-def test_cifar10_jpeg(tmp_path):
-    folder = os.environ.get("VGG_LIT_DATA")
-    archive = Path(folder or "", "cifar10-jpeg.tar.xz")
-    if not folder or not archive.is_file():
+def test_cifar10_jpeg(data_folder, tmp_path):
+    archive = data_folder / "cifar10-jpeg.tar.xz"
+    if not archive.is_file():
         pytest.skip("needs $VGG_LIT_DATA/cifar10-jpeg.tar.xz")
     import tarfile
 
