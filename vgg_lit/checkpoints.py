@@ -1,4 +1,4 @@
-"""How a checkpoint file is written, checked and read.
+"""How a checkpoint file is checked and read.
 
 A checkpoint holds tensors and plain Python values only, so it loads with `weights_only=True`: nothing
 in a file from a stranger is run. It names its schema version.
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from vgg_lit.errors import InputError
-from vgg_lit.files import replacing
 
 SCHEMA = 1
 """Version of the layout of our part of a checkpoint; raised when an older reader would misread it."""
@@ -40,25 +38,3 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
             f"{path}: has schema {ours['schema']}, this version of vgg_lit reads up to {SCHEMA}"
         )
     return checkpoint
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, written so that a crash leaves the last good one.
-
-    Lightning 2.6 writes through a temporary folder that may lie on another file system, and does not
-    flush: a full disk then destroys the previous file.
-    """
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
-    ) -> None:
-        """Writes to a temporary file beside `path`, flushes and renames."""
-        assert storage_options is None
-        with replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
-
-    def load_checkpoint(
-        self, path: Any, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """Reads with `weights_only=True`, whatever is asked for."""
-        return read_checkpoint(path, map_location or "cpu")

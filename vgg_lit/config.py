@@ -198,11 +198,25 @@ def check_train(plain: dict[str, Any]) -> Train:
     if config.trainer.get("_target_") == "lightning.pytorch.Trainer":
         trainer = check(config.trainer, Trainer, "trainer")
         check_devices(trainer, batch_size=config.data.get("batch_size"))
+    check_source(config.data)
     check_model(config.model, num_classes=config.data.get("num_classes"))
     from vgg_lit import optim
 
     optim.check(config.optimizer, config.scheduler)
     return config
+
+
+def check_source(data: Spec) -> None:
+    """Builds the data set's source, which looks at a folder's classes but reads no image.
+
+    Raises:
+        ConfigError: there is no such folder, or its classes are not as many as the config says.
+    """
+    if not isinstance(data.get("source"), dict):
+        return  # data of one's own kind
+    classes = instantiate(data["source"], key="data.source").classes
+    if data["num_classes"] not in (None, len(classes)):
+        raise ConfigError(f"data.num_classes={data['num_classes']}: the data have {len(classes)}")
 
 
 def check_devices(trainer: Trainer, batch_size: int | None) -> None:

@@ -5,10 +5,12 @@ python -m vgg_lit.evaluate run=<run> data=fashion_mnist
 """
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vgg_lit.checkpoints import read_checkpoint
 from vgg_lit.command import run_verb
 from vgg_lit.config import Data, Evaluate, check, to_plain
 from vgg_lit.errors import InputError
@@ -16,6 +18,9 @@ from vgg_lit.files import write_text
 from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.targets import instantiate, trust
+
+if TYPE_CHECKING:
+    from vgg_lit.data.sources import Source
 
 
 def evaluate(config: DictConfig) -> dict[str, float]:
@@ -28,6 +33,8 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     trust(settings.trusted_targets)
     run = Run(settings.run)
     checkpoint = run.checkpoint(settings.checkpoint)
+    hyperparameters = read_checkpoint(checkpoint)["hyper_parameters"]
+    spec = _data_spec(config, settings, run, hyperparameters)
 
     # What can be wrong with the command has been said: now Lightning, which takes seconds.
     import lightning.pytorch as L
@@ -38,7 +45,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
 
     quieten_lightning()
     classifier = Classifier.load_from_checkpoint(checkpoint)
-    datamodule = _datamodule(config, settings, run, classifier)
+    datamodule = instantiate(spec, key="data")
     precision, reason = resolve_precision(
         settings.precision or run.config["trainer"]["precision"], settings.accelerator
     )
@@ -70,12 +77,16 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     return metrics
 
 
-def _datamodule(config: DictConfig, settings: Evaluate, run: Run, classifier: Any) -> Any:
-    """The data to evaluate on, brought to the input that the run was trained with."""
-    from vgg_lit.data.datamodule import ImageDataModule
+def _data_spec(
+    config: DictConfig, settings: Evaluate, run: Run, hyperparameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The `data` group to evaluate on, with its source built and its classes checked.
+
+    The images are brought to the input that the run was trained with.
+    """
     from vgg_lit.data.preprocessing import Preprocessing
 
-    preprocessing = Preprocessing.from_dict(classifier.preprocessing)
+    preprocessing = Preprocessing.from_dict(hyperparameters["preprocessing"])
     if OmegaConf.select(config, "data") is None:
         spec = run.config["data"]
     else:
@@ -84,23 +95,26 @@ def _datamodule(config: DictConfig, settings: Evaluate, run: Run, classifier: An
         OmegaConf.update(config, "data.in_channels", preprocessing.in_channels)
         spec = to_plain(config)["data"]
         check(spec, Data, "data")
-    spec = {name: value for name, value in spec.items() if name != "root"}
-    spec |= {"batch_size": settings.batch_size or spec["batch_size"], "augment": None}
-    datamodule: ImageDataModule = instantiate(spec, key="data", preprocessing=preprocessing)
-    _check_classes(classifier.classes, datamodule)
     if settings.split == "val" and not spec["val_fraction"]:
         raise InputError("split=val: data.val_fraction=0 leaves no validation split; allowed: test")
-    return datamodule
+    source = instantiate(spec["source"], key="data.source")
+    _check_classes(tuple(hyperparameters["classes"]), source)
+    return {name: value for name, value in spec.items() if name != "root"} | {
+        "source": source,
+        "batch_size": settings.batch_size or spec["batch_size"],
+        "augment": None,
+        "preprocessing": preprocessing,
+    }
 
 
-def _check_classes(of_run: tuple[str, ...], datamodule: Any) -> None:
-    of_data = datamodule.classes
+def _check_classes(of_run: tuple[str, ...], source: "Source") -> None:
+    of_data = source.classes
     if of_run == of_data:
         return
     only_run = [name for name in of_run if name not in of_data][:3]
     only_data = [name for name in of_data if name not in of_run][:3]
     raise InputError(
-        f"data={datamodule.source.name}: its {len(of_data)} classes are not the run's {len(of_run)}"
+        f"data={source.name}: its {len(of_data)} classes are not the run's {len(of_run)}"
         f" (only in the run: {', '.join(only_run) or 'none'};"
         f" only in the data: {', '.join(only_data) or 'none'}); the same in the same order are needed"
     )

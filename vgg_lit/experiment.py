@@ -72,9 +72,7 @@ def run_experiment(
         run.write_metrics(metrics)
         _log_hyperparameters(trainer, config, metrics)
         run.set_status("done")
-        print_metrics(
-            metrics, title=f"{_network(config)} on {datamodule.source.name}"
-        )
+        print_metrics(metrics, title=f"{_network(config)} on {datamodule.source.name}")
         _print_footer(run)
     return metrics
 

@@ -118,7 +118,11 @@ def instantiate(spec: Mapping[str, Any], *, key: str, **runtime: Any) -> Any:
     except ConfigError:
         raise
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"{_culprit(key, values, one_line(error))}: {one_line(error)}") from error
+        message = one_line(error)
+        where = _culprit(key, values, message)
+        for name, value in values.items():
+            message = message.removeprefix(f"{name}={value}: ")  # which `where` says already
+        raise ConfigError(f"{where}: {message}") from error
 
 
 def _culprit(key: str, values: Mapping[str, Any], message: str) -> str:

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 
 from vgg_lit.callbacks import ProgressBar
-from vgg_lit.checkpoints import AtomicCheckpointIO
+from vgg_lit.checkpoints import read_checkpoint
+from vgg_lit.files import replacing
 from vgg_lit.hardware import resolve_precision
 from vgg_lit.targets import ConfigError, instantiate, locate
 
@@ -122,3 +125,25 @@ def build_loggers(specs: Mapping[str, Mapping[str, Any] | None], path: Path) -> 
             )
             loggers.append(instantiate(spec, key=key, **place))
     return loggers
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint files, written so that a crash leaves the last good one.
+
+    Lightning 2.6 writes through a temporary folder that may lie on another file system, and does not
+    flush: a full disk then destroys the previous file.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Writes to a temporary file beside `path`, flushes and renames."""
+        assert storage_options is None
+        with replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Reads with `weights_only=True`, whatever is asked for."""
+        return read_checkpoint(path, map_location or "cpu")

@@ -4,10 +4,15 @@ import lightning.pytorch as L
 import pytest
 
 from vgg_lit.callbacks import Checkpointing
-from vgg_lit.checkpoints import AtomicCheckpointIO
 from vgg_lit.config import to_plain
 from vgg_lit.targets import ConfigError
-from vgg_lit.trainer import build_callbacks, build_loggers, build_trainer, precision_of
+from vgg_lit.trainer import (
+    AtomicCheckpointIO,
+    build_callbacks,
+    build_loggers,
+    build_trainer,
+    precision_of,
+)
 
 
 @pytest.fixture
