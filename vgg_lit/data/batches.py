@@ -5,6 +5,7 @@ so they mean the same image in any subset; in an evaluation over several ranks t
 evens out the last batch has id and label PADDING.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeAlias
 
@@ -132,7 +133,7 @@ class EvaluationOrder:
         return -(-self._num_images // self._world_size)
 
 
-class BatchLoader:
+class BatchLoader(ABC):
     """Iterates over the batches of the current epoch, and resumes in the middle of one.
 
     Lightning sets the epoch through `sampler`, saves `state_dict` with a checkpoint and loads it
@@ -168,8 +169,9 @@ class BatchLoader:
         """Continue after those batches, if that epoch is iterated over next."""
         self._epoch, self._batches, self._resuming = state["epoch"], state["batches"], True
 
+    @abstractmethod
     def _read(self, positions: Tensor) -> Iterator[Batch]:
-        raise NotImplementedError
+        """The batches at these positions of the subset."""
 
 
 class ResidentBatches(BatchLoader):
