@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vgg_lit.command import run_verb
@@ -34,6 +35,12 @@ def train(config: DictConfig) -> float | None:
         resumed = Run(config.resume) if config.resume else None
         plain = resumed_config(resumed, config, overrides) if resumed else to_plain(config)
         check_train(plain)
+        if hydra.mode == RunMode.MULTIRUN and plain["trainer"]["devices"] != 1:
+            # Lightning starts the other processes with this command line: each would sweep by itself.
+            raise InputError(
+                f"trainer.devices={plain['trainer']['devices']}: a job of a sweep (-m) takes one "
+                "device; allowed: 1, or single runs one after another"
+            )
         # Lightning takes seconds to import: what could be said without it has been said by now.
         from vgg_lit.experiment import run_experiment
 
