@@ -1,0 +1,56 @@
+"""A cache entry is what was written, for what it was made from, or it is none."""
+
+import numpy as np
+import pytest
+
+from vgg_lit.data.image_cache import cache_folder, read_array, read_record, write_array
+from vgg_lit.errors import InputError
+
+
+def fill(array):
+    array[:] = np.arange(array.size, dtype=np.uint8).reshape(array.shape)
+
+
+def test_an_array_reads_as_written_and_only_for_its_fingerprint(tmp_path):
+    path = tmp_path / "new" / "images.npy"
+    write_array(path, "a", (2, 3), fill)
+    assert read_array(path, "a").tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert read_array(path, "b") is None
+    assert sorted(p.name for p in path.parent.iterdir()) == ["images.json", "images.npy"]
+
+
+def test_a_changed_byte_or_an_absent_file_is_no_entry(tmp_path):
+    path = tmp_path / "images.npy"
+    assert read_array(path, "a") is None
+    write_array(path, "a", (2, 3), fill)
+    body = bytearray(path.read_bytes())
+    body[-1] ^= 1
+    path.write_bytes(body)
+    assert read_array(path, "a") is None
+
+
+def test_a_writer_that_fails_leaves_the_entry_before(tmp_path):
+    path = tmp_path / "images.npy"
+    write_array(path, "a", (2, 3), fill)
+
+    def broken(array):
+        raise InputError("cat.png: damaged")
+
+    with pytest.raises(InputError, match=r"cat\.png"):
+        write_array(path, "b", (2, 3), broken)
+    assert read_array(path, "a") is not None
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_sidecar_that_is_no_record_reads_as_none(tmp_path):
+    for text in ("", "[]", "{"):
+        (tmp_path / "x.json").write_text(text)
+        assert read_record(tmp_path / "x.json", "a") is None
+
+
+def test_the_folder_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("VGG_LIT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "vgg_lit"
