@@ -18,6 +18,7 @@ import torch
 from lightning.pytorch.utilities.types import LRSchedulerTypeUnion, OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
@@ -175,9 +176,29 @@ class Classifier(L.LightningModule):
         """The optimiser and, unless the rate is constant, its schedule."""
         if self.hparams["optimizer"] is None or self.hparams["scheduler"] is None:
             raise ConfigError("optimizer and scheduler: are needed for training and not set")
-        optimizer = build_optimizer(self.hparams["optimizer"], self.net)
+        optimizer = build_optimizer(
+            self.hparams["optimizer"], self.net, fused=not self._scales_gradients()
+        )
         scheduler = build_scheduler(self.hparams["scheduler"], optimizer, self._steps())
         return {"optimizer": optimizer} | ({"lr_scheduler": scheduler} if scheduler else {})  # type: ignore[return-value]
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips as torch does: Lightning refuses to with a fused optimiser, also where nothing is scaled."""
+        if not gradient_clip_val or self._scales_gradients():
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(self.net.parameters(), gradient_clip_val)
+        else:
+            nn.utils.clip_grad_norm_(self.net.parameters(), gradient_clip_val)
+
+    def _scales_gradients(self) -> bool:
+        """Whether gradients are scaled against underflow, as only float16 needs it."""
+        return self.trainer.precision == "16-mixed"
 
     def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Any) -> None:
         """Steps every schedule but plateau, which `on_train_epoch_end` does."""

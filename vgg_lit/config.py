@@ -52,6 +52,8 @@ class Trainer(_Section):
     devices: PositiveInt | Literal["auto"] | list[Annotated[int, Field(ge=0)]]
     num_nodes: PositiveInt
     strategy: str
+    process_timeout: Annotated[float, Field(gt=0)]
+    gradient_compression: Literal["bf16"] | None
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
     max_epochs: PositiveInt
     max_steps: Annotated[int, Field(ge=-1)] = -1

@@ -22,6 +22,14 @@ from torch.optim.lr_scheduler import (
 
 from vgg_lit.targets import ConfigError, instantiate
 
+FUSED = {
+    "SGD": ("cpu", "cuda"),
+    "Adam": ("cpu", "cuda"),
+    "AdamW": ("cpu", "cuda"),
+    "Adagrad": ("cpu",),
+}
+"""The devices on which torch's optimisers have a step that is one pass over all parameters."""
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -38,8 +46,10 @@ class Steps:
     has_validation: bool = True
 
 
-def build_optimizer(spec: Mapping[str, Any], net: nn.Module) -> Optimizer:
+def build_optimizer(spec: Mapping[str, Any], net: nn.Module, fused: bool = True) -> Optimizer:
     """The optimiser that `spec` describes, over the trainable parameters of `net`.
+
+    With `fused` it updates all of them in one pass where torch has one for it: see `FUSED`. `fused: false` in the spec decides otherwise.
 
     `decay_norm_and_bias: false` in the spec keeps weight decay off biases and normalisation layers
     (every parameter with fewer than two dimensions).
@@ -58,7 +68,15 @@ def build_optimizer(spec: Mapping[str, Any], net: nn.Module) -> Optimizer:
             {"params": [p for p in trainable if p.ndim >= 2]},
             {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
         ]
+    if fused and "fused" not in arguments and _has_fused_step(arguments.get("_target_"), trainable):
+        arguments["fused"] = True
     return instantiate(arguments, key="optimizer", params=groups)
+
+
+def _has_fused_step(target: Any, parameters: Sequence[nn.Parameter]) -> bool:
+    """Whether torch updates such parameters in one pass; other devices would refuse to."""
+    in_torch = FUSED.get(str(target).removeprefix("torch.optim."))
+    return in_torch is not None and all(p.device.type in in_torch for p in parameters)
 
 
 def build_scheduler(

@@ -52,6 +52,8 @@ def format_metric(name: str, value: float) -> str:
     quantity = name.rpartition("/")[2]
     if quantity == "acc" or quantity.startswith("top"):
         return f"{100 * value:.2f} %"
+    if quantity in ("data_wait", "ceiling_fraction"):
+        return f"{100 * value:.1f} %"
     if quantity == "images_per_second":
         return f"{value:,.0f}"
     if quantity == "seconds":

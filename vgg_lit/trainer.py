@@ -5,6 +5,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
 from vgg_lit.callbacks import ProgressBar
 from vgg_lit.checkpoints import read_checkpoint
 from vgg_lit.files import replacing
-from vgg_lit.hardware import resolve_precision
+from vgg_lit.hardware import count_devices, keep_freed_memory, resolve_precision
 from vgg_lit.targets import ConfigError, instantiate, locate
 
 PROFILERS: dict[str | None, type[Profiler]] = {
@@ -51,6 +54,9 @@ def build_trainer(
     quieten_lightning()
     spec = dict(config["trainer"])
     spec["precision"], _ = precision_of(spec)
+    if count_devices(spec["accelerator"])[0] == "cpu":
+        keep_freed_memory()
+    spec["strategy"] = build_strategy(spec)
     spec["log_every_n_steps"] = max(1, min(spec["log_every_n_steps"], batches_per_epoch))
     if not has_validation:
         spec["limit_val_batches"] = 0
@@ -73,6 +79,31 @@ def build_trainer(
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         enable_model_summary=False,
         use_distributed_sampler=False,  # our loaders shard themselves, without double counting
+    )
+
+
+def build_strategy(spec: dict[str, Any]) -> str | Strategy:
+    """How the processes of a `trainer` group work together; takes the keys that only this needs out.
+
+    One process and the strategies of others stay as they are named. `ddp` exchanges gradients in the
+    buffers they are computed in, and is told that every step uses every weight in the same order (but
+    with accumulated gradients: torch 2.15 then ends in an internal error of its own). Batch norm's statistics are process 0's, sent to the
+    others in each step, so that a run resumed from its checkpoint goes on as it would have.
+    """
+    minutes, compression = spec.pop("process_timeout"), spec.pop("gradient_compression")
+    name = spec["strategy"]
+    is_single = spec["devices"] in (1, "1") or (
+        isinstance(spec["devices"], list) and len(spec["devices"]) == 1
+    )
+    if name not in ("auto", "ddp") or (name == "auto" and is_single and spec["num_nodes"] == 1):
+        return name
+    if spec["devices"] == "auto" and count_devices(spec["accelerator"])[1] == 1:
+        return name
+    return DDPStrategy(
+        static_graph=spec["accumulate_grad_batches"] == 1,
+        gradient_as_bucket_view=True,
+        timeout=timedelta(minutes=minutes),
+        ddp_comm_hook=default_hooks.bf16_compress_hook if compression == "bf16" else None,
     )
 
 

@@ -5,7 +5,12 @@ import torch
 
 from vgg_lit import hardware
 from vgg_lit.errors import InputError
-from vgg_lit.hardware import count_devices, resolve_precision
+from vgg_lit.hardware import (
+    count_devices,
+    keep_freed_memory,
+    matmul_rate,
+    resolve_precision,
+)
 
 
 @pytest.fixture
@@ -82,3 +87,18 @@ def test_a_device_that_is_not_there_names_those_that_are(machine, accelerator, o
 
 def test_features_of_this_cpu_are_names():
     assert all(isinstance(name, str) and name for name in hardware.cpu_features())
+
+
+def test_the_rate_of_products_is_plausible_and_draws_no_random_number():
+    state = torch.get_rng_state()
+    rate = matmul_rate(torch.float32, torch.device("cpu"))
+    assert 1e8 < rate < 1e15
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_keeping_freed_memory_may_be_asked_for_anywhere_and_again(monkeypatch):
+    keep_freed_memory()
+    keep_freed_memory()
+    monkeypatch.setattr(hardware.sys, "platform", "win32")
+    monkeypatch.setattr(hardware.ctypes, "CDLL", None)  # not looked for there
+    keep_freed_memory()

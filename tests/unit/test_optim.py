@@ -248,3 +248,25 @@ def test_a_run_of_one_step_trains_and_tests(name, train, tmp_path):
     run = train(tmp_path / "run", f"scheduler={name}", "data.batch_size=64", "logger=none", *more)
     assert run.status["status"] == "done"
     assert torch.load(run.checkpoint("last"), weights_only=True)["global_step"] == 1
+
+
+@pytest.mark.parametrize("target", ["SGD", "Adam", "AdamW", "Adagrad"])
+def test_torchs_optimisers_update_all_weights_in_one_pass(target):
+    spec = {"_target_": f"torch.optim.{target}", "lr": 0.1}
+    net = nn.Linear(2, 2)
+    assert build_optimizer(spec, net).param_groups[0]["fused"] is True
+    assert not build_optimizer(spec | {"fused": False}, net).param_groups[0]["fused"]
+    assert not build_optimizer(spec, net, fused=False).param_groups[0].get("fused")
+
+
+def test_optimisers_and_devices_without_such_a_pass_take_their_own():
+    assert (
+        "fused"
+        not in build_optimizer(
+            {"_target_": "torch.optim.RMSprop", "lr": 0.1}, nn.Linear(2, 2)
+        ).param_groups[0]
+    )
+    on_meta = nn.Linear(2, 2, device="meta")
+    assert not build_optimizer({"_target_": "torch.optim.SGD", "lr": 0.1}, on_meta).param_groups[0][
+        "fused"
+    ]

@@ -1,7 +1,10 @@
 """The Trainer of a config: what every run has, and where its loggers write."""
 
+from datetime import timedelta
+
 import lightning.pytorch as L
 import pytest
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.config import to_plain
@@ -42,6 +45,24 @@ def test_what_is_configured_reaches_the_trainer(build):
     )
     assert (trainer.max_epochs, trainer.gradient_clip_val) == (7, 0.5)
     assert (trainer.accumulate_grad_batches, trainer.world_size) == (3, 2)
+
+
+def test_processes_exchange_gradients_in_place_and_give_up_on_a_silent_one(build):
+    strategy = build("trainer.devices=2", "trainer.process_timeout=3").strategy
+    assert isinstance(strategy, L.strategies.DDPStrategy)
+    options = strategy._ddp_kwargs
+    assert options["static_graph"]
+    assert options["gradient_as_bucket_view"]
+    assert strategy._timeout == timedelta(minutes=3)
+    assert strategy._ddp_comm_hook is None
+    accumulating = build("trainer.devices=2", "trainer.accumulate_grad_batches=2").strategy
+    assert not accumulating._ddp_kwargs["static_graph"]
+    compressed = build("trainer.devices=2", "trainer.gradient_compression=bf16").strategy
+    assert compressed._ddp_comm_hook is default_hooks.bf16_compress_hook
+
+
+def test_one_process_has_nothing_to_exchange(build):
+    assert not isinstance(build().strategy, L.strategies.DDPStrategy)
 
 
 def test_short_epochs_are_logged_too(build):

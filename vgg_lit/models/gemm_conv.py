@@ -152,7 +152,7 @@ class GemmConv2d(nn.Conv2d):
     """`nn.Conv2d` that computes a 3x3 layer as a matrix product where that is faster.
 
     Parameters, state_dict keys and arguments are those of `nn.Conv2d`. A layer that is not 3x3 with
-    stride 1 and padding 1, an input that is no batch, and a net being exported take the library.
+    stride 1 and padding 1, an input that is no batch, and a net being exported or on the meta device take the library.
 
     Attributes:
         always: take a product for maps of every size, on every device, in place of `auto_form`.
@@ -162,7 +162,8 @@ class GemmConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """`F.conv2d` of (B, I, H, W), equal up to rounding; under autocast in its dtype."""
-        if input.dim() != 4 or not is_lowerable(self) or torch.compiler.is_exporting():
+        is_traced = input.is_meta or torch.compiler.is_exporting()
+        if input.dim() != 4 or not is_lowerable(self) or is_traced:
             return super().forward(input)
         device, dtype = input.device.type, input.dtype
         # autocast leaves float64 as it is

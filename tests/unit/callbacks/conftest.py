@@ -13,6 +13,7 @@ class Scripted(L.LightningModule):
         super().__init__()
         self.scores = scores
         self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.net = torch.nn.Linear(4, 1)
 
     def training_step(self, batch, batch_idx):
         self.log("train/acc", 0.5, on_step=False, on_epoch=True)
@@ -49,7 +50,7 @@ def scripted(tmp_path):
                 **options,
             }
         )
-        rows = [[torch.zeros(3), torch.zeros(3)]] * 2
+        rows = [[torch.zeros(3, 4), torch.zeros(3)]] * 2
         train, val = (DataLoader(rows, batch_size=None) for _ in range(2))
         trainer.fit(Scripted(scores), train, val, ckpt_path=resume, weights_only=False)
         return trainer

@@ -28,8 +28,19 @@ def test_images_of_the_batches_are_divided_by_their_seconds(scripted, monkeypatc
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
     callback = Throughput()
     trainer = scripted([0.1], callback)
-    # two batches of 3 images; the clock is read at the start and after each batch
-    assert float(trainer.callback_metrics["throughput/images_per_second"]) == pytest.approx(3.0)
+    # two batches of 3 images; the clock is read at the start, before and after each batch
+    assert float(trainer.callback_metrics["throughput/images_per_second"]) == pytest.approx(1.5)
+    assert float(trainer.callback_metrics["throughput/data_wait"]) == pytest.approx(0.5)
+
+
+def test_the_ceiling_is_the_rate_of_products_over_the_operations_of_an_image(scripted, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(throughput, "matmul_rate", lambda dtype, device: 60.0)
+    monkeypatch.setattr(throughput, "training_operations", lambda net, shape: 8.0)
+    trainer = scripted([0.1], Throughput())
+    # 60 / 8 images a second at most, 1.5 of them done
+    assert float(trainer.callback_metrics["throughput/ceiling_fraction"]) == pytest.approx(0.2)
 
 
 def test_the_rate_of_a_real_run_is_above_zero(tiny_run):

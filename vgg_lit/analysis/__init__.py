@@ -1,0 +1,1 @@
+"""Numbers and pictures from a model or a run; knows nothing of training."""
