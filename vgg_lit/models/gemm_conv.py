@@ -94,7 +94,9 @@ def conv_by_unfolded_input(x_BIHW: Tensor, weight_OIKK: Tensor, bias_O: Tensor |
     Returns:
         (B, O, H, W), channels-last.
     """
-    return _UnfoldedInput.apply(x_BIHW, weight_OIKK, bias_O)
+    # Maps are made of the rows out here: a view made inside the function could not be changed in
+    # place, as the ReLU behind a convolution without batch norm does.
+    return _to_maps(_UnfoldedInput.apply(x_BIHW, weight_OIKK, bias_O), like=x_BIHW)
 
 
 class _UnfoldedInput(torch.autograd.Function):
@@ -109,8 +111,7 @@ class _UnfoldedInput(torch.autograd.Function):
     @staticmethod
     def forward(x_BIHW: Tensor, weight_OIKK: Tensor, bias_O: Tensor | None) -> Tensor:
         weight_O_KKI = weight_OIKK.permute(0, 2, 3, 1).flatten(1)
-        out_PO = F.linear(_unfold_input(x_BIHW), weight_O_KKI, bias_O)
-        return _to_maps(out_PO, like=x_BIHW)
+        return F.linear(_unfold_input(x_BIHW), weight_O_KKI, bias_O)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -118,14 +119,14 @@ class _UnfoldedInput(torch.autograd.Function):
         ctx.save_for_backward(x_BIHW, weight_OIKK)
 
     @staticmethod
-    def backward(ctx: Any, grad_BOHW: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_PO: Tensor) -> tuple[Tensor | None, ...]:
         x_BIHW, weight_OIKK = ctx.saved_tensors
-        grad_PO = grad_BOHW.permute(0, 2, 3, 1).flatten(0, 2)
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
             turned_KKO_I = torch.cat(
                 [weight_OIKK[:, :, 2 - y, 2 - x] for y in range(3) for x in range(3)]
             )
+            grad_BOHW = _to_maps(grad_PO, like=x_BIHW)
             grad_x = _to_maps(_unfold_input(grad_BOHW) @ turned_KKO_I, like=x_BIHW)
         if ctx.needs_input_grad[1]:
             grad_O_KKI = grad_PO.t() @ _unfold_input(x_BIHW)

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 import vgg_lit.models.gemm_conv as gemm_conv
 from vgg_lit.errors import InputError
+from vgg_lit.models import build
 from vgg_lit.models.gemm_conv import (
     GemmConv2d,
     auto_form,
@@ -161,6 +162,15 @@ def test_a_lowered_net_computes_the_plain_nets_loss_and_gradients(mode):
     assert lower_small_maps(ours, mode) == 3
     x_BCHW = torch.randn(32, 3, 8, 8, dtype=torch.float64)
     torch.testing.assert_close(ours(x_BCHW), plain(x_BCHW))
+    torch.testing.assert_close(gradients(ours, x_BCHW), gradients(plain, x_BCHW))
+
+
+def test_what_follows_a_product_may_work_in_place():
+    """A ReLU behind a convolution does, where no batch norm is between them."""
+    plain = build([[4], [8]], num_classes=3, in_channels=3, image_size=8, head="linear").double()
+    ours = copy.deepcopy(plain)
+    lower_small_maps(ours, True)
+    x_BCHW = torch.randn(32, 3, 8, 8, dtype=torch.float64)
     torch.testing.assert_close(gradients(ours, x_BCHW), gradients(plain, x_BCHW))
 
 
