@@ -10,18 +10,17 @@ The last line is the library's time over ours for all 13 layers in bf16, where o
 if `auto` takes it and the library if not.
 """
 
-import argparse
 import statistics
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from rich.console import Console
-from rich.table import Table
+from measurement import argument_parser, by_turns, print_closing_line, print_header, print_table
 from torch import nn
 
-from vgg_lit.models.gemm_conv import HAS_AMX, Form, auto_form, lower_small_maps
+from vgg_lit.models.gemm_conv import Form, auto_form, lower_small_maps
 from vgg_lit.models.variants import VARIANTS
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -81,34 +80,31 @@ def measure(
     x_BCHW.requires_grad_(layer.in_channels > 3)
     form = auto_form(x_BCHW, convs[0].weight, dtype)
 
-    times: list[list[tuple[float, float]]] = [[], []]
-    for repeat in range(-2, repeats):  # two to warm up
-        for conv, seconds in zip(convs, times, strict=True):
-            x_BCHW.grad = None
-            conv.zero_grad()
-            start = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-                out_BCHW = conv(x_BCHW)
-            forward = time.perf_counter() - start
-            grad_BCHW = torch.ones_like(out_BCHW)
-            start = time.perf_counter()
-            out_BCHW.backward(grad_BCHW)
-            if repeat >= 0:
-                seconds.append((forward, time.perf_counter() - start))
+    def seconds(conv: nn.Conv2d) -> tuple[float, float]:
+        x_BCHW.grad = None
+        conv.zero_grad()
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            out_BCHW = conv(x_BCHW)
+        forward = time.perf_counter() - start
+        grad_BCHW = torch.ones_like(out_BCHW)
+        start = time.perf_counter()
+        out_BCHW.backward(grad_BCHW)
+        return forward, time.perf_counter() - start
+
+    names = ("library", "product")
+    sides = {name: partial(seconds, conv) for name, conv in zip(names, convs, strict=True)}
+    measured = by_turns(sides, repeats)
     library, product = (
-        Seconds(*(statistics.median(column) for column in zip(*seconds, strict=True)))
-        for seconds in times
+        Seconds(*map(statistics.median, zip(*measured[name], strict=True))) for name in names
     )
     return form, library, product
 
 
 def compare(name: str, batch: int, repeats: int) -> float:
     """Prints one precision's table; the library's time over ours for all layers."""
-    table = Table(title=f"{name}, forward | backward", title_justify="left")
-    table.add_column("layers")
-    for column in ("library ms", "GFLOP/s", "product ms", "GFLOP/s", "library / product"):
-        table.add_column(column, justify="right")
-    table.add_column("auto takes")
+    columns = ["layers", *("library ms", "GFLOP/s", "product ms", "GFLOP/s"), "library / product"]
+    rows = []
     totals: defaultdict[str, float] = defaultdict(float)
     for layer, count in vgg16_layers().items():
         form, library, product = measure(layer, DTYPES[name], batch, repeats)
@@ -121,14 +117,14 @@ def compare(name: str, batch: int, repeats: int) -> float:
             ]
         shape = f"{layer.side}x{layer.side}, {layer.in_channels} -> {layer.out_channels}"
         ratio = library.total / product.total
-        table.add_row(f"{count} of {shape}", *cells, f"{ratio:.2f}", form)
+        rows.append([f"{count} of {shape}", *cells, f"{ratio:.2f}", form])
         ours = library if form == "library" else product
         totals["library"] += count * library.total
         totals["ours"] += count * ours.total
         if form != "library":
             totals["library, lowered"] += count * library.total
             totals["ours, lowered"] += count * ours.total
-    Console(width=120).print(table)
+    print_table(f"{name}, forward | backward", [*columns, "auto takes"], rows)
     if totals["ours, lowered"]:
         lowered = totals["library, lowered"] / totals["ours, lowered"]
         print(f"{name}, the layers where auto takes a product: {lowered:.2f}")
@@ -138,19 +134,12 @@ def compare(name: str, batch: int, repeats: int) -> float:
 
 def main() -> None:
     """Measures both precisions and prints the ratio in bf16 last."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, repeats=11)
     parser.add_argument("--batch", type=int, default=128, help="images a batch (%(default)s)")
-    parser.add_argument("--repeats", type=int, default=11, help="of each layer (%(default)s)")
     args = parser.parse_args()
-
-    cpu = torch.cpu.get_capabilities()["cpu_name"]
-    print(
-        f"{cpu}, {torch.backends.cpu.get_cpu_capability()}, {'' if HAS_AMX else 'no '}AMX, "
-        f"{torch.get_num_threads()} threads; torch {torch.__version__}; "
-        f"batch {args.batch}, medians of {args.repeats} repeats\n"
-    )
+    print_header(f"batches of {args.batch}, {args.repeats} repeats")
     ratios = {name: compare(name, args.batch, args.repeats) for name in DTYPES}
-    print(f"layers: {ratios['bf16']:.3f}")
+    print_closing_line("layers", ratios["bf16"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""How long the train command takes, and how accurate its networks are, over several seeds.
+
+    python benchmarks/time_to_accuracy.py                                # the quick start
+    python benchmarks/time_to_accuracy.py experiment=compact_vgg16 data=fashion_mnist --seeds 0,1
+
+Each seed is one `python -m vgg_lit.train <settings> seed=<seed>`, one after another, each in a process of
+its own. Test accuracy is the run's own: of the epoch with the lowest validation loss, or without
+validation of the last. Training is from the start of the fit to the end of the test; start-up from the
+command to the end of the first step. The last line is the median of the training seconds.
+"""
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+from measurement import print_closing_line, print_header, print_table, resolve_device
+from train_command import Finished, train
+
+FIGURES = {
+    "test accuracy, %": ".2f",
+    "training, s": ".1f",
+    "start-up to the first step, s": ".1f",
+    "training, images/s": ",.0f",
+}
+"""What is shown of each run, and how it is written."""
+
+
+def figures(finished: Finished) -> tuple[float, ...]:
+    """The `FIGURES` of one run."""
+    metrics = finished.run.metrics
+    return (
+        100 * metrics["test/acc"],
+        metrics["seconds"],
+        finished.startup,
+        finished.images_per_second,
+    )
+
+
+def main() -> None:
+    """Prints a line a seed, a table over the seeds, and the median seconds last."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("overrides", nargs="*", help="settings of the train command")
+    parser.add_argument("--seeds", default="0,1,2", help="with commas between (%(default)s)")
+    args = parser.parse_args()
+    settings = " ".join(args.overrides)
+    print_header(f"python -m vgg_lit.train {settings}; seeds {args.seeds}", resolve_device("auto"))
+
+    runs = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in args.seeds.split(","):
+            runs.append(figures(train(Path(folder, seed), *args.overrides, f"seed={seed}")))
+            shown = (
+                f"{name} {value:{digits}}"
+                for (name, digits), value in zip(FIGURES.items(), runs[-1], strict=True)
+            )
+            print(f"seed {seed}: {'; '.join(shown)}", flush=True)
+    rows = []
+    for (name, digits), values in zip(FIGURES.items(), zip(*runs, strict=True), strict=True):
+        statistics_ = (statistics.mean(values), statistics.median(values), min(values), max(values))
+        rows.append([name, *(f"{value:{digits}}" for value in statistics_)])
+    print_table(f"{len(runs)} seeds", ["", "mean", "median", "least", "most"], rows)
+    print_closing_line("time_to_accuracy", statistics.median(run[1] for run in runs))
+
+
+if __name__ == "__main__":
+    main()

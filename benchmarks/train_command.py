@@ -1,0 +1,90 @@
+"""The real train command in a process of its own, with the time and memory that it took."""
+
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.utilities import rank_zero_only
+
+from vgg_lit.files import write_text
+from vgg_lit.runs import Run
+
+HERE = Path(__file__).resolve().parent
+FIRST_STEP = "first_step.txt"
+
+
+class FirstStep(L.Callback):
+    """Writes down when the first step of a run was done, in Unix time."""
+
+    @rank_zero_only
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Writes at the first step alone."""
+        if trainer.global_step == 1:
+            write_text(Path(trainer.default_root_dir) / FIRST_STEP, str(time.time()))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is done.
+
+    Attributes:
+        run: its directory.
+        startup: seconds from the command to the end of its first step.
+        peak_bytes: the most memory that its process had resident; of several processes, the first.
+    """
+
+    run: Run
+    startup: float
+    peak_bytes: int
+
+    @property
+    def images_per_second(self) -> float:
+        """Training throughput, the median of its epochs but the first, if there are more."""
+        with self.run.metrics_file.open(newline="", encoding="utf-8") as lines:
+            rates = [float(row["throughput/images_per_second"]) for row in csv.DictReader(lines)]
+        return statistics.median(rates[1:] or rates)
+
+
+def train(path: Path, *overrides: str) -> Finished:
+    """Runs `python -m vgg_lit.train <overrides>`; its run directory and what it prints go to `path`.
+
+    Raises:
+        SystemExit: the command failed; shows its last lines.
+    """
+    path.mkdir(parents=True)
+    command = [
+        *(sys.executable, "-m", "vgg_lit.train"),
+        f"hydra.run.dir={path / 'run'}",
+        *overrides,
+        "trusted_targets=[train_command,real_images]",
+        "+callbacks.first_step._target_=train_command.FirstStep",
+    ]
+    inherited = os.environ.get("PYTHONPATH")
+    python_path = os.pathsep.join(filter(None, [str(HERE), inherited, str(HERE.parent)]))
+    printed = path / "printed.txt"
+    start = time.time()
+    with printed.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": python_path},
+        )
+        # wait4, and not the resource module: that knows only the largest of all children
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"failed: {' '.join(command)}\n{printed.read_text(encoding='utf-8')[-2000:]}")
+    run = Run(path / "run")
+    first_step = float((run.path / FIRST_STEP).read_text())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Finished(run, first_step - start, usage.ru_maxrss * unit)

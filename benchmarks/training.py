@@ -1,0 +1,214 @@
+"""Our side of the benchmarks: the real Trainer in blocks of steps, and a bare loop over the same training.
+
+`fit_by_turns` fits as the train command does, with every default callback and logger and a progress
+bar, and lets the other sides run while it stands between two steps.
+"""
+
+import contextlib
+import io
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+import lightning.pytorch as L
+import torch
+from measurement import WARM_ROUNDS, WARM_STEPS, steps_needed, synchronise
+from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
+
+from vgg_lit.classifier import Batch, Classifier
+from vgg_lit.command import config_folder
+from vgg_lit.config import check_train, to_plain
+from vgg_lit.data import ImageDataModule
+from vgg_lit.experiment import build_classifier, build_datamodule
+from vgg_lit.optim import Steps, build_optimizer, build_scheduler
+from vgg_lit.runs import register_resolvers
+from vgg_lit.trainer import build_trainer
+
+REAL_IMAGES = (
+    "data=fashion_mnist_sample",
+    "data.source._target_=real_images.RealImages",
+    "data.in_channels=3",
+    "data.num_classes=null",
+)
+"""Settings of the train command, which has to trust `real_images`, that take its `RealImages`."""
+
+
+def real_images(count: int, folder: str | None = None) -> tuple[str, ...]:
+    """Settings of the train command for so many real images."""
+    place = (f"+data.source.folder='{folder}'",) if folder else ()
+    return (*REAL_IMAGES, f"+data.source.count={count}", *place)
+
+
+def compose(*overrides: str) -> dict[str, Any]:
+    """The config of `python -m vgg_lit.train <overrides>`, plain and checked, that may name our images."""
+    register_resolvers()
+    overrides = (*overrides, "trusted_targets=[real_images]")
+    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        plain = to_plain(hydra.compose("train", overrides=list(overrides)))
+    check_train(plain)
+    return plain
+
+
+def trainer_for(device: torch.device) -> str:
+    """The setting of the train command that trains on a device."""
+    return f"trainer={'gpu' if device.type == 'cuda' else 'cpu'}"
+
+
+class Turns(L.Callback):
+    """Times blocks of a fit's steps; between two of them the other sides have their turn.
+
+    A block is from the end of one step, with all that callbacks do then, to the end of another.
+
+    Args:
+        steps: in a block that count.
+        others: by name, what runs a block of another side and gives its seconds a step.
+        device: of the fit.
+
+    Attributes:
+        seconds: a step's, of each side in each round that counts.
+    """
+
+    def __init__(
+        self, steps: int, others: Mapping[str, Callable[[], float]], device: torch.device
+    ) -> None:
+        self.steps = steps
+        self.others = others
+        self.device = device
+        self._rounds: dict[str, list[float]] = {name: [] for name in ("trainer", *others)}
+        self._start = 0.0
+
+    @property
+    def seconds(self) -> dict[str, list[float]]:
+        """Without the rounds that warm up."""
+        return {name: seconds[WARM_ROUNDS:] for name, seconds in self._rounds.items()}
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Starts or stops the clock, and hands over at the end of a block."""
+        done = (batch_idx + 1) % (WARM_STEPS + self.steps)
+        if done == WARM_STEPS:
+            synchronise(self.device)
+            self._start = time.perf_counter()
+        elif done == 0:
+            synchronise(self.device)
+            self._rounds["trainer"].append((time.perf_counter() - self._start) / self.steps)
+            for name, block in self.others.items():
+                self._rounds[name].append(block())
+
+
+def fit_by_turns(
+    config: dict[str, Any],
+    others: Mapping[str, Callable[[], float]],
+    repeats: int,
+    steps: int,
+    device: torch.device,
+    callbacks: Sequence[L.Callback] = (),
+) -> dict[str, list[float]]:
+    """Seconds a step of the Trainer, as "trainer", and of the other sides, round by round.
+
+    Args:
+        config: of the fit; its data hold the steps of all rounds in one epoch, which ends once.
+        others: as in `Turns`.
+        repeats: rounds that count.
+        steps: in a block that count.
+        device: of the fit.
+        callbacks: called last, beside those of the config.
+    """
+    config["trainer"] |= {"max_epochs": 1, "limit_train_batches": steps_needed(repeats, steps)}
+    turns = Turns(steps, others, device)
+    with terminal(), tempfile.TemporaryDirectory() as folder:
+        classifier, datamodule, trainer = build(config, Path(folder))
+        trainer.callbacks += [turns, *callbacks]  # type: ignore[attr-defined]
+        trainer.fit(classifier, datamodule=datamodule)
+    return turns.seconds
+
+
+def build(config: dict[str, Any], path: Path) -> tuple[Classifier, ImageDataModule, L.Trainer]:
+    """What the train command builds from a config."""
+    datamodule = build_datamodule(config)
+    classifier = build_classifier(config, datamodule)
+    batches = datamodule.sizes["train"] // datamodule.batch_size
+    trainer = build_trainer(
+        config,
+        path,
+        batches_per_epoch=min(batches, config["trainer"]["limit_train_batches"] or batches),
+        has_validation=datamodule.val_fraction > 0,
+    )
+    return classifier, datamodule, trainer
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[None]:
+    """Takes what a run prints as a terminal would, so that it draws its progress bar too."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    with contextlib.redirect_stdout(Terminal()):
+        yield
+
+
+def training_batches(datamodule: ImageDataModule, trainer: L.Trainer) -> Iterator[Batch]:
+    """The batches that a fit would train on: resident, augmented, normalised; without end."""
+    datamodule.trainer = trainer
+    trainer.training = True  # augments
+    loader = datamodule.train_dataloader()
+    for epoch in itertools.count():
+        loader.sampler.set_epoch(epoch)
+        for batch in loader:
+            yield datamodule.on_after_batch_transfer(batch, 0)
+
+
+class BareLoop:
+    """The training of a config as a loop of ten lines, without Lightning's loop.
+
+    The same batches, augmentation, network, kernels, loss, clipping, optimiser and schedule; no
+    metrics, no callbacks, no loggers.
+
+    Args:
+        config: as for the train command.
+        total_steps: how long the schedule is.
+    """
+
+    def __init__(self, config: dict[str, Any], total_steps: int) -> None:
+        with terminal(), tempfile.TemporaryDirectory() as folder:
+            self.classifier, datamodule, trainer = build(config, Path(folder))
+        device = trainer.strategy.root_device
+        self.classifier.to(device).train()
+        self.classifier.setup("fit")
+        self.batches = training_batches(datamodule, trainer)
+        self.precision = trainer.precision_plugin
+        self.clip = config["trainer"]["gradient_clip_val"]
+        self.optimizer = build_optimizer(config["optimizer"], self.classifier.net)
+        schedule = build_scheduler(
+            config["scheduler"], self.optimizer, Steps(total_steps, total_steps)
+        )
+        assert schedule is not None
+        self.scheduler = schedule["scheduler"]
+
+    def step(self) -> None:
+        """One step of the optimiser."""
+        x_BCHW, labels_B, _ = next(self.batches)
+        with self.precision.forward_context():
+            logits_BK = self.classifier(x_BCHW).float()
+            loss = F.cross_entropy(
+                logits_BK, labels_B, label_smoothing=self.classifier.label_smoothing
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.clip is not None:
+            clip_grad_norm_(self.classifier.net.parameters(), self.clip)
+        self.optimizer.step()
+        self.scheduler.step()

@@ -1,0 +1,71 @@
+"""Every benchmark as its one command, on a setting so tiny that its figures mean nothing."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from vgg_lit import targets
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+
+TINY = {
+    "layers": "--batch 1 --repeats 1",
+    "pipeline": "--batch 8 --steps 4 --repeats 1 --images 200",
+    "scaling": "--model vgg11_bn --width 0.03125 --batch 8 --steps 1 --repeats 1 --images 200",
+    "time_to_accuracy": (
+        "model.width=0.03125 data.train_size=64 data.test_size=40 trainer.max_epochs=1 --seeds 0"
+    ),
+    "trainer_overhead": "--model vgg11_bn --width 0.03125 --batch 8 --steps 1 --repeats 1",
+    "usual_script": "--model vgg11_bn --batch 4 --steps 1 --repeats 1",
+}
+
+SHOWS = {
+    "layers": ("2x2, 512 -> 512", "bf16, all layers"),
+    "pipeline": ("ours", "torchvision v2, 2 workers", "torchvision v2, 0 workers"),
+    "scaling": ("vgg19_bn", "2 processes / 1", "resident at most", "cost ~ images^"),
+    "time_to_accuracy": ("seed 0: test accuracy", "start-up to the first step"),
+    "trainer_overhead": ("bare", "an epoch's end", "weights after 4 steps: 0.0e+00"),
+    "usual_script": ("Trainer, 32-true", "usual script", "of the ceiling"),
+}
+
+
+@pytest.fixture
+def benchmark(monkeypatch, capsys, tmp_path):
+    """`benchmark("layers", "--batch", "1")`: what it printed."""
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(targets, "_trusted", set())
+
+    def benchmark(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(FOLDER / f"{name}.py"), *arguments])
+        importlib.import_module(name).main()
+        return capsys.readouterr().out
+
+    return benchmark
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "scaling" else name
+        for name in sorted(TINY)
+    ],
+)
+def test_a_benchmark_runs_and_ends_with_its_line(benchmark, name, tmp_path):
+    printed = benchmark(name, *TINY[name].split())
+    assert re.fullmatch(rf"{name}: \d+\.\d{{3}}", printed.splitlines()[-1])
+    for part in ("threads", "torch 2", *SHOWS[name]):
+        assert part in printed
+    assert not list(tmp_path.iterdir())  # it leaves nothing where the user stands
+
+
+def test_every_benchmark_is_tried_and_described():
+    files = {path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text()}
+    assert files == set(TINY)
+    described = (FOLDER / "README.md").read_text()
+    for name in files:
+        assert f"`python benchmarks/{name}.py`" in described
