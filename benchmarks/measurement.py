@@ -1,8 +1,8 @@
 """How the benchmarks measure: a header, repeats by turns, medians of paired ratios, a closing line.
 
-The sides of a comparison run by turns, each a block of steps in every round, and are compared within
-a round: what slows the machine for a while slows them all. Of a block the first step is not counted,
-nor is the first round.
+The sides of a comparison run by turns, each a block of steps in every round, and are compared
+within a round: what slows the machine for a while slows them all. Of a block the first step is not
+counted, nor is the first round.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from vgg_lit.hardware import cpu_features
 from vgg_lit.runs import describe_environment
 
 WARM_STEPS = 1
-"""Steps at the start of a block that are not counted: the caches hold what another side left there."""
+"""Steps at the start of a block that are not counted: the caches hold what another side left."""
 
 WARM_ROUNDS = 1
 """Rounds that are not counted: kernels are chosen and compiled, buffers allocated."""
@@ -139,7 +139,7 @@ def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
 
 
 class Elsewhere:
-    """A side in a process of its own: nothing that this one sets, of the allocator or of kernels, is for it.
+    """A side in a process of its own: what this one sets, of allocator or kernels, is not for it.
 
     It waits while the others have their turn. Close it in the end.
 

@@ -1,8 +1,8 @@
 """The input pipeline of the usual script: torchvision's v2 transforms a sample, DataLoader workers.
 
-Random crop from a margin of 4, random flip, normalisation. It is given every advantage that a script of
-this kind may have: decoded uint8 tensors (faster than PIL images), workers that stay, pinned memory
-for a GPU, and an order without end, so that no epoch's start empties the queue.
+Random crop from a margin of 4, random flip, normalisation. It is given every advantage that a
+script of this kind may have: decoded uint8 tensors (faster than PIL images), workers that stay,
+pinned memory for a GPU, and an order without end, so that no epoch's start empties the queue.
 """
 
 import contextlib
@@ -46,8 +46,9 @@ class PerSampleImages(Dataset[tuple[Tensor, int]]):
 class PerSamplePipeline:
     """Batches on the device, without end; the workers stand still but in `running`.
 
-    Outside of it they are stopped (SIGSTOP), whatever they were doing: they take no time from another
-    side and prepare nothing for their own. A block begins with the queue as the last one left it.
+    Outside of it they are stopped (SIGSTOP), whatever they were doing: they take no time from
+    another side and prepare nothing for their own. A block begins with the queue as the last one
+    left it.
     Needs a POSIX system.
 
     Args:
@@ -108,7 +109,7 @@ class PerSamplePipeline:
 def reading(
     source: Source, batch_size: int, num_workers: int, steps: int, device: torch.device
 ) -> Iterator[Callable[[], float]]:
-    """The pipeline by itself; yields what reads a block of batches and gives its seconds a batch."""
+    """The pipeline by itself; yields what reads a block and gives its seconds a batch."""
     images = source.load("train")
     assert isinstance(images, ResidentImages)
     pipeline = PerSamplePipeline(PerSampleImages(images), batch_size, num_workers, device)

@@ -1,13 +1,13 @@
-"""Batches to train on: ours, resident and augmented whole, against torchvision v2 a sample and kornia.
+"""Batches to train on: ours, resident and augmented whole, against torchvision v2 and kornia.
 
     python benchmarks/pipeline.py
     python benchmarks/pipeline.py --batch 1024 --data cifar10-folder
 
 Each side gives normalised float32 batches on the device, of the same uint8 images in memory, every
-image flipped and cropped by itself: ours is the batch loader and the data module's hook, as in a fit;
-torchvision's transforms run in a DataLoader with 2 workers and with none, in processes of their own;
-kornia's, where it is installed, on whole batches gathered as ours are. Nothing is trained in the
-meantime: the workers have all cores to themselves.
+image flipped and cropped by itself: ours is the batch loader and the data module's hook, as in a
+fit; torchvision's transforms run a sample, in a DataLoader with 2 workers and with none, in
+processes of their own; kornia's, where it is installed, on whole batches gathered as ours are.
+Nothing is trained in the meantime: the workers have all cores to themselves.
 
 The last line is our batches a second over those of the faster torchvision side.
 """
@@ -96,7 +96,8 @@ def main() -> None:
     args = parser.parse_args()
     device = resolve_device(args.device)
     print_header(
-        f"{args.images:,} images of 3 x {SIDE} x {SIDE}, batches of {args.batch}, {args.repeats} repeats",
+        f"{args.images:,} images of 3 x {SIDE} x {SIDE}, batches of {args.batch}, "
+        f"blocks of {args.steps} batches (torchvision: a quarter), {args.repeats} repeats",
         device,
     )
     with contextlib.ExitStack() as stack:

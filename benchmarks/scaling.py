@@ -5,8 +5,8 @@
 
 - throughput: a step of training (the bare loop of `training.py`) over batch size, width and depth.
 - processes: the train command on the CPU, as 1 and as 2 processes that share its cores.
-- images: an epoch, from its order to its checkpoint, of some images and of 8 times as many, with a net
-  so narrow that it hides nothing; linear in the images is a ratio of at most 1.
+- images: an epoch, from its order to its checkpoint, of some images and of 8 times as many, with a
+  net so narrow that it hides nothing; linear in the images is a ratio of at most 1.
 - memory: the most that the train command has resident on images of CIFAR-10's number and size, and
   that without the images' own bytes.
 
@@ -46,7 +46,7 @@ GROWTH = 8
 
 
 def compare_throughput(args: argparse.Namespace, device: torch.device) -> None:
-    """Prints images a second around one setting: its batch size, width and depth changed in turn."""
+    """Prints images a second around one setting: other batch sizes, widths and depths."""
     settings = [(args.model, args.width, args.batch * factor // 4) for factor in (1, 4, 16)]
     settings += [(args.model, args.width * factor, args.batch) for factor in (0.25, 0.5)]
     depths = [f"vgg{depth}_bn" for depth in (11, 13, 16, 19)]
@@ -193,8 +193,8 @@ def measure_memory(args: argparse.Namespace, folder: Path, device: torch.device)
     data = total * 3 * SIDE**2 / 1e9
     peak = finished.peak_bytes / 1e9
     print(
-        f"memory, {args.model}, batches of {args.batch}: {peak:.2f} GB resident at most, {data:.2f} GB of "
-        f"them {total:,} images; the rest is {peak - data:.2f} GB\n",
+        f"memory, {args.model}, batches of {args.batch}: {peak:.2f} GB resident at most, "
+        f"{data:.2f} GB of them {total:,} images; the rest is {peak - data:.2f} GB\n",
         flush=True,
     )
 
@@ -211,7 +211,8 @@ def main() -> None:
     args = parser.parse_args()
     device = resolve_device(args.device)
     print_header(
-        f"{args.model}, batches of {args.batch}, blocks of {args.steps} steps, {args.repeats} repeats",
+        f"{args.model}, batches of {args.batch}, blocks of {args.steps} steps, "
+        f"{args.repeats} repeats",
         device,
     )
     compare_throughput(args, device)

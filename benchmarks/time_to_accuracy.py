@@ -3,10 +3,11 @@
     python benchmarks/time_to_accuracy.py                                # the quick start
     python benchmarks/time_to_accuracy.py experiment=compact_vgg16 data=fashion_mnist --seeds 0,1
 
-Each seed is one `python -m vgg_lit.train <settings> seed=<seed>`, one after another, each in a process of
-its own. Test accuracy is the run's own: of the epoch with the lowest validation loss, or without
-validation of the last. Training is from the start of the fit to the end of the test; start-up from the
-command to the end of the first step. The last line is the median of the training seconds.
+Each seed is one `python -m vgg_lit.train <settings> seed=<seed>`, one after another, each in a
+process of its own. Test accuracy is the run's own: of the epoch with the lowest validation loss, or
+without validation of the last. Training is from the start of the fit to the end of the test;
+start-up from the command to the end of the first step. The last line is the median of the training
+seconds.
 """
 
 import argparse

@@ -55,7 +55,7 @@ class Finished:
 
 
 def train(path: Path, *overrides: str) -> Finished:
-    """Runs `python -m vgg_lit.train <overrides>`; its run directory and what it prints go to `path`.
+    """Runs `python -m vgg_lit.train <overrides>`; its run directory and its output go to `path`.
 
     Raises:
         SystemExit: the command failed; shows its last lines.

@@ -1,4 +1,4 @@
-"""Our side of the benchmarks: the real Trainer in blocks of steps, and a bare loop over the same training.
+"""Our side of the benchmarks: the real Trainer in blocks of steps, and a bare loop beside it.
 
 `fit_by_turns` fits as the train command does, with every default callback and logger and a progress
 bar, and lets the other sides run while it stands between two steps.
@@ -45,7 +45,7 @@ def real_images(count: int, folder: str | None = None) -> tuple[str, ...]:
 
 
 def compose(*overrides: str) -> dict[str, Any]:
-    """The config of `python -m vgg_lit.train <overrides>`, plain and checked, that may name our images."""
+    """The config of `python -m vgg_lit.train <overrides>`, which may name `real_images`."""
     register_resolvers()
     overrides = (*overrides, "trusted_targets=[real_images]")
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):

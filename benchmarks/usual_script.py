@@ -5,14 +5,14 @@
     python benchmarks/usual_script.py --batch 128 512 1024 --compile --steps 30    # on a GPU
 
 The usual script: torchvision's v2 transforms a sample (crop, flip, normalise), a DataLoader with 2
-workers, torchvision's layers with a linear head, fp32, contiguous NCHW, SGD; no metrics, no logging,
-no clipping. It runs in a process of its own. Ours: the Trainer of the default config with its
+workers, torchvision's layers with a linear head, fp32, contiguous NCHW, SGD; no metrics, logging or
+clipping. It runs in a process of its own. Ours: the Trainer of the default config with its
 callbacks and loggers and the progress bar, in `auto` precision and in fp32. Both train on the same
 images and no epoch ends in between.
 
 The ceiling is what a large matrix product does in that precision in the same run, over the
-operations of the net's convolutions and linear layers. The last line is the usual script's time over
-ours in `auto` precision.
+operations of the net's convolutions and linear layers. The last line is the usual script's time
+over ours in `auto` precision.
 """
 
 import argparse

@@ -2,6 +2,7 @@ import pytest
 from train_command import train
 
 
+@pytest.mark.slow  # the process; tests/integration/test_benchmarks.py runs one too
 def test_a_run_tells_its_time_and_memory(tmp_path, tiny, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     finished = train(tmp_path / "seed", *tiny)
