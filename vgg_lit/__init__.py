@@ -1,6 +1,6 @@
 """VGG networks on small images, with PyTorch Lightning and Hydra.
 
-`Classifier`, `ImageDataModule` and `Run` are loaded when first used, so that a verb's `--help` and its
+`Classifier`, `ImageDataModule`, `Run` and `Sweep` are loaded when first used, so that a verb's `--help` and its
 config checks do not wait for Lightning.
 """
 
@@ -11,15 +11,17 @@ if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
     from vgg_lit.data.datamodule import ImageDataModule
     from vgg_lit.runs import Run
+    from vgg_lit.sweeps import Sweep
 
 __version__ = "0.1.0"
 
-__all__ = ["Classifier", "ImageDataModule", "Run", "__version__"]
+__all__ = ["Classifier", "ImageDataModule", "Run", "Sweep", "__version__"]
 
 _HOMES = {
     "Classifier": "vgg_lit.classifier",
     "ImageDataModule": "vgg_lit.data.datamodule",
     "Run": "vgg_lit.runs",
+    "Sweep": "vgg_lit.sweeps",
 }
 
 

@@ -28,12 +28,17 @@ from vgg_lit.callbacks.epoch_metrics import epoch_metrics
 from vgg_lit.checkpoints import SCHEMA, read_checkpoint
 from vgg_lit.data.batches import PADDING
 from vgg_lit.errors import InputError
+from vgg_lit.hardware import seed_device
+from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.targets import ConfigError, instantiate
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Normalised images (B, C, H, W), labels (B,) and sample ids (B,), both `PADDING` where a rank was filled up."""
+"""Normalised images (B, C, H, W), labels (B,) and sample ids (B,), both `PADDING` where a rank was filled up.
+
+In training, class probabilities (B, K) may take the labels' place, where images are mixed.
+"""
 
 # metric -> k of the top-k accuracy it is
 ACCURACIES = {
@@ -117,15 +122,22 @@ class Classifier(L.LightningModule):
 
         num_classes = int(model["num_classes"])
         self.metrics = nn.ModuleDict()  # by the names they are logged under
+        self._are_metrics_logged = False
         for stage, accuracies in ACCURACIES.items():
             self.metrics[f"{stage}/loss"] = MeanLoss()
             for name, k in accuracies.items():
-                self.metrics[f"{stage}/{name}"] = _accuracy(num_classes, k)
+                self.metrics[f"{stage}/{name}"] = _accuracy(num_classes, k, stage)
 
     def setup(self, stage: str) -> None:
         """Compiles the net where that was asked for: in training, not each time it is loaded."""
         if stage == "fit" and self.hparams["compile"]:
             self.net.compile()
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Sets the mode of all but frozen batch norm, which stays in evaluation."""
+        super().train(mode)
+        rest_frozen_norms(self)
+        return self
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Logits (B, K) of normalised images."""
@@ -133,12 +145,12 @@ class Classifier(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss to descend. Metrics are only counted: nothing here waits for the device."""
-        x_BCHW, labels_B, _ = batch
-        torch.manual_seed(
-            _hash(self.seed, "dropout", self.current_epoch, batch_idx, self.global_rank)
-        )
+        x_BCHW, targets, _ = batch  # labels (B,) or class probabilities (B, K)
+        draw = _hash(self.seed, "dropout", self.current_epoch, batch_idx, self.global_rank)
+        seed_device(draw, self.device)
         logits_BK = self(x_BCHW).float()
-        loss = F.cross_entropy(logits_BK, labels_B, label_smoothing=self.label_smoothing)
+        loss = F.cross_entropy(logits_BK, targets, label_smoothing=self.label_smoothing)
+        labels_B = targets if targets.ndim == 1 else targets.argmax(dim=1)
         self._count("train", logits_BK.detach(), labels_B, loss.detach())
         return loss
 
@@ -170,7 +182,18 @@ class Classifier(L.LightningModule):
                 metric.update(losses, weight=weight)
             else:
                 metric.update(logits_BK, labels_B)
+        if self._are_metrics_logged:
+            return
+        self._are_metrics_logged = True
+        for name in ("loss", *ACCURACIES[stage]):
+            metric = cast(Metric, self.metrics[f"{stage}/{name}"])
             self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True)
+
+    def _begin_epoch(self) -> None:
+        """Has the metrics logged with the next batch: once an epoch, at whose end they are computed."""
+        self._are_metrics_logged = False
+
+    on_train_epoch_start = on_validation_epoch_start = on_test_epoch_start = _begin_epoch
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser and, unless the rate is constant, its schedule."""
@@ -267,12 +290,13 @@ def _fitting(checkpoint_path: str | PathLike[str]) -> Iterator[None]:
         raise InputError(f"{checkpoint_path}: weights do not fit the network: {reason}") from error
 
 
-def _accuracy(num_classes: int, k: int) -> MulticlassAccuracy:
+def _accuracy(num_classes: int, k: int, stage: str) -> MulticlassAccuracy:
     return MulticlassAccuracy(
         num_classes,
         top_k=min(k, num_classes),
         average="micro",
-        ignore_index=PADDING,
+        # leaving out padding waits for the device, and training has none
+        ignore_index=None if stage == "train" else PADDING,
         validate_args=False,
     )
 

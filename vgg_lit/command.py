@@ -2,7 +2,10 @@
 
 import os
 import re
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,12 @@ from vgg_lit.runs import register_resolvers
 from vgg_lit.targets import one_line, unknown_key
 
 EXIT_FAILURE, EXIT_BAD_INPUT = 1, 2
+
+SWEEP_JOB = "VGG_LIT_SWEEP_JOB"
+"""Set in the environment of a sweep's jobs, whose standard input ends when their sweep does."""
+
+SECONDS_TO_SAVE = 60
+"""How long a job whose sweep is gone may take to save its work."""
 
 
 def config_folder() -> Path:
@@ -35,40 +44,64 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """
     # Hydra would print what is wrong over several lines and exit with 1; so it lets us do it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    if SWEEP_JOB in os.environ:
+        threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     register_resolvers()
     decorate = hydra.main(
         version_base="1.3", config_path=str(config_folder()), config_name=config_name
     )
-    refused: list[str] = []
-    failed: list[str] = []
-    is_composed = False
-
-    def guarded(config: DictConfig) -> Any:
-        # Kept from Hydra, which would add a line of its own; in a sweep the other jobs go on.
-        nonlocal is_composed
-        is_composed = True
-        try:
-            return task(config)
-        except (InputError, OmegaConfBaseException) as error:
-            refused.append(one_line(error))
-        except TrainingError as error:
-            failed.append(one_line(error))
-        return None
-
+    guarded = GuardedTask(task)
     try:
         decorate(guarded)()
-    except (HydraException, OmegaConfBaseException) as error:
-        refused.append(_explain(error, config_name, sys.argv[1:]))
+    except (HydraException, OmegaConfBaseException, InputError) as error:
+        guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
     except ValueError as error:
-        if is_composed:
+        if guarded.is_composed:
             raise
-        refused.append(_explain(error, config_name, sys.argv[1:]))
-    # The other ranks see the same; one of them speaks.
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        for message in refused + failed:
-            print(f"error: {message}", file=sys.stderr)
-    if refused or failed:
-        sys.exit(EXIT_BAD_INPUT if refused else EXIT_FAILURE)
+        guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
+    finally:
+        # The other ranks see the same; one of them speaks.
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            for message in guarded.refused + guarded.failed:
+                print(f"error: {message}", file=sys.stderr)
+    if guarded.refused or guarded.failed:
+        sys.exit(EXIT_FAILURE if guarded.failed else EXIT_BAD_INPUT)
+
+
+class GuardedTask:
+    """A verb as Hydra calls it: what goes wrong is kept from Hydra, which would add lines of its own.
+
+    The other jobs of a sweep go on. A launcher that runs them elsewhere adds what went wrong there.
+
+    Args:
+        task: the verb.
+    """
+
+    def __init__(self, task: Callable[[DictConfig], Any]) -> None:
+        self.refused: list[str] = []  # bad input
+        self.failed: list[str] = []
+        self.is_composed = False  # a ValueError from now on is a bug
+        self._task = task
+
+    def __call__(self, config: DictConfig) -> Any:
+        """What the verb returns; None if it did not come to that."""
+        self.is_composed = True
+        try:
+            return self._task(config)
+        except (InputError, OmegaConfBaseException) as error:
+            self.refused.append(one_line(error))
+        except TrainingError as error:
+            self.failed.append(one_line(error))
+        return None
+
+
+def _end_with_the_sweep() -> None:
+    """Waits until the sweep that started this job is gone, however it ended, then ends the job."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(SECONDS_TO_SAVE)
+    os._exit(128 + signal.SIGTERM)
 
 
 def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> str:

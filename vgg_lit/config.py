@@ -6,7 +6,7 @@ builds the network on the meta device and the optimiser for one weight, and take
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
@@ -14,7 +14,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vgg_lit.targets import ConfigError, explain, instantiate, one_line, trust, unknown_key
 
-__all__ = ["ConfigError", "Evaluate", "Predict", "Train", "check", "check_train", "to_plain"]
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "ConfigError",
+    "Evaluate",
+    "Launcher",
+    "Predict",
+    "Preview",
+    "Train",
+    "check",
+    "check_train",
+    "to_plain",
+]
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -39,6 +52,7 @@ class Data(_Section):
     val_fraction: Fraction
     train_size: PositiveInt | None
     test_size: PositiveInt | None
+    normalize: Literal["mean_std", "mean", "none"] = "mean_std"
     augment: Spec
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     root: str | None = None
@@ -77,6 +91,13 @@ class Trainer(_Section):
     enable_progress_bar: bool
 
 
+class Init(_Section):
+    """The weights to start with; checked on the network by `vgg_lit.fine_tuning`."""
+
+    origin: str | None = Field(alias="from")
+    layers: list[str] | dict[str, str] | None
+
+
 class Train(_Section):
     """Everything `vgg_lit.train` is told."""
 
@@ -91,8 +112,11 @@ class Train(_Section):
     callbacks: dict[str, Spec | None] | None = None
     logger: dict[str, Spec | None] | None = None
     label_smoothing: Fraction
-    compile: bool
+    compile: bool | Literal["reduce-overhead", "max-autotune"]
     small_map_gemm: bool | Literal["auto"]
+    init: Spec
+    freeze: list[str]
+    cache_features: bool
     test: bool
     objective: str
     ckpt_path: str | None
@@ -104,9 +128,13 @@ class Train(_Section):
 class Evaluate(_Section):
     """Everything `vgg_lit.evaluate` is told."""
 
-    run: str
+    run: str | Annotated[list[str], Field(min_length=1)]
     checkpoint: str
     split: Literal["test", "val"]
+    flip: bool
+    scales: Annotated[list[PositiveInt], Field(min_length=1)] | None
+    dense: bool
+    crops: PositiveInt | None
     augment: Spec
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     batch_size: PositiveInt | None
@@ -126,6 +154,26 @@ class Predict(_Section):
     batch_size: PositiveInt
     output: str | None
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
+    trusted_targets: list[str]
+
+
+class Launcher(_Section):
+    """`hydra.launcher`, for the process launcher of sweeps."""
+
+    n_jobs: PositiveInt
+    grace_seconds: Annotated[float, Field(ge=0)]
+
+
+class Preview(_Section):
+    """Everything `vgg_lit.preview` is told."""
+
+    data: Spec
+    augment: Spec
+    output: str
+    images: PositiveInt
+    epochs: PositiveInt
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    data_root: str
     trusted_targets: list[str]
 
 
@@ -200,25 +248,32 @@ def check_train(plain: dict[str, Any]) -> Train:
     if config.trainer.get("_target_") == "lightning.pytorch.Trainer":
         trainer = check(config.trainer, Trainer, "trainer")
         check_devices(trainer, batch_size=config.data.get("batch_size"))
-    check_source(config.data)
-    check_model(config.model, num_classes=config.data.get("num_classes"))
-    from vgg_lit import optim
+    check(config.init, Init, "init")
+    instantiate(config.augment, key="augment")
+    num_classes = check_source(config.data)
+    net = check_model(config.model, num_classes)
+    from vgg_lit import fine_tuning, optim
 
     optim.check(config.optimizer, config.scheduler)
+    fine_tuning.check(plain, net)
     return config
 
 
-def check_source(data: Spec) -> None:
+def check_source(data: Spec) -> int | None:
     """Builds the data set's source, which looks at a folder's classes but reads no image.
+
+    Returns:
+        The number of classes; None if data of one's own kind do not say it.
 
     Raises:
         ConfigError: there is no such folder, or its classes are not as many as the config says.
     """
     if not isinstance(data.get("source"), dict):
-        return  # data of one's own kind
+        return data.get("num_classes")
     classes = instantiate(data["source"], key="data.source").classes
     if data["num_classes"] not in (None, len(classes)):
         raise ConfigError(f"data.num_classes={data['num_classes']}: the data have {len(classes)}")
+    return len(classes)
 
 
 def check_devices(trainer: Trainer, batch_size: int | None) -> None:
@@ -227,18 +282,15 @@ def check_devices(trainer: Trainer, batch_size: int | None) -> None:
     Raises:
         ConfigError: more devices than there are, or a batch that does not divide; names what does.
     """
-    from vgg_lit.hardware import count_devices
+    from vgg_lit.hardware import count_devices, count_processes
 
     kind, available = count_devices(trainer.accelerator)
     devices = trainer.devices
-    wanted = len(devices) if isinstance(devices, list) else devices
-    if wanted == "auto":
-        wanted = 1 if kind == "cpu" else available
+    wanted = count_processes(devices, trainer.accelerator)
     if isinstance(devices, list) and kind == "cpu":
         raise ConfigError(f"trainer.devices={devices}: on the CPU give a number of processes")
     if isinstance(devices, list) and (not devices or max(devices) >= available):
         raise ConfigError(f"trainer.devices={devices}: this machine's are {list(range(available))}")
-    assert isinstance(wanted, int)
     if wanted > available:
         raise ConfigError(
             f"trainer.devices={wanted}: this machine has {available} for accelerator={kind}; "
@@ -254,19 +306,19 @@ def check_devices(trainer: Trainer, batch_size: int | None) -> None:
         )
 
 
-def check_model(spec: Spec, num_classes: int | None) -> None:
-    """Builds the network without its weights.
+def check_model(spec: Spec, num_classes: int | None) -> "nn.Module":
+    """The network without its weights, on the meta device.
 
     Args:
         spec: the `model` group.
-        num_classes: None while the folder of images has not been looked at yet.
+        num_classes: what the group leaves open where the data decide it; None if they do not say.
 
     Raises:
         ConfigError: an argument is wrong, e.g. an image size that the pools do not allow.
     """
     import torch
 
-    if spec.get("num_classes", 0) is None and num_classes is None:
-        spec = {**spec, "num_classes": 2}
+    if spec.get("num_classes", 0) is None:
+        spec = {**spec, "num_classes": num_classes or 2}
     with torch.device("meta"):
-        instantiate(spec, key="model")
+        return instantiate(spec, key="model")

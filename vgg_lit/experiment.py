@@ -1,17 +1,28 @@
 """One experiment, from its plain config to its last table: data, classifier, fit, test, record."""
 
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as L
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.classifier import Classifier
+from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
+from vgg_lit.files import write_text
+from vgg_lit.fine_tuning import copy_weights, freeze_layers
+from vgg_lit.models.freezing import frozen_depth
+from vgg_lit.models.transfer import Transfer
+from vgg_lit.models.vgg import VGG
 from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.targets import instantiate
@@ -47,8 +58,12 @@ def run_experiment(
         has_validation=datamodule.val_fraction > 0,
     )
     start_from = resumed.checkpoint("last") if resumed else config["ckpt_path"]
+    transfer = None
     if start_from:
         classifier.load_weights(start_from)  # what does not fit is said before a run begins
+    else:
+        transfer = copy_weights(config, classifier.net)
+    freeze_layers(config, classifier.net)
     run = resumed
     if trainer.is_global_zero:
         if run:
@@ -56,10 +71,12 @@ def run_experiment(
         else:
             run = Run.start(path, config, overrides)
         _print_header(run, trainer, classifier, datamodule, config)
+        _record_weights(run, classifier, transfer, config)
         _log_config(trainer, config)
     started = time.perf_counter()
     try:
-        trainer.fit(classifier, datamodule=datamodule, ckpt_path=start_from, weights_only=True)
+        with _training_data(config, classifier, datamodule) as data:
+            trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
         if trainer.interrupted:
             raise KeyboardInterrupt
         metrics = _tested_metrics(trainer, classifier, datamodule, is_tested=config["test"])
@@ -109,6 +126,28 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
     )
 
 
+@contextmanager
+def _training_data(
+    config: Mapping[str, Any], classifier: Classifier, datamodule: ImageDataModule
+) -> Iterator[L.LightningDataModule]:
+    """The images, or under `cache_features` what the frozen first modules of the net make of them."""
+    if not config["cache_features"]:
+        yield datamodule
+        return
+    net = cast(VGG, classifier.net)
+    depth = frozen_depth(net)
+
+    def features(x_BCHW: Tensor) -> Tensor:
+        x_BCHW = x_BCHW.to(classifier.dtype, memory_format=torch.channels_last)
+        return net.features[:depth](x_BCHW)
+
+    net.first_module = depth
+    try:
+        yield CachedFeatures(datamodule, features)
+    finally:
+        net.first_module = 0
+
+
 def _tested_metrics(
     trainer: L.Trainer, classifier: Classifier, datamodule: ImageDataModule, is_tested: bool
 ) -> dict[str, float]:
@@ -150,6 +189,20 @@ def _print_header(
             f"{precision} ({reason})",
         }
     )
+
+
+def _record_weights(
+    run: Run, classifier: Classifier, transfer: Transfer | None, config: Mapping[str, Any]
+) -> None:
+    """Says which weights come from elsewhere, for the record too, and which stay as they are."""
+    if transfer:
+        origin = config["init"]["from"]
+        print_facts({"init   ": f"from {origin}: {transfer}"})
+        record = {"from": origin, **asdict(transfer)}
+        write_text(run.path / "init.json", json.dumps(record, indent=2) + "\n")
+    if config["freeze"]:
+        sizes = [p.numel() for p in classifier.net.parameters() if not p.requires_grad]
+        print_facts({"frozen ": f"{', '.join(config['freeze'])}: {sum(sizes):,} parameters"})
 
 
 def _network(config: Mapping[str, Any]) -> str:

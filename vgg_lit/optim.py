@@ -20,7 +20,8 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from vgg_lit.targets import ConfigError, instantiate
+from vgg_lit.models.layers import modules_of
+from vgg_lit.targets import ConfigError, check_type, instantiate
 
 FUSED = {
     "SGD": ("cpu", "cuda"),
@@ -52,25 +53,66 @@ def build_optimizer(spec: Mapping[str, Any], net: nn.Module, fused: bool = True)
     With `fused` it updates all of them in one pass where torch has one for it: see `FUSED`. `fused: false` in the spec decides otherwise.
 
     `decay_norm_and_bias: false` in the spec keeps weight decay off biases and normalisation layers
-    (every parameter with fewer than two dimensions).
+    (every parameter with fewer than two dimensions). `layer_rates: {block1: 0.1}` multiplies the rate
+    of layers or blocks; their groups bear their names.
 
     Raises:
-        ConfigError: the optimiser does not take an argument or refuses its value.
+        ConfigError: the optimiser does not take an argument or refuses its value, or `net` has no such
+            layer.
     """
     arguments = dict(spec)
     decay_all = arguments.pop("decay_norm_and_bias", True)
     if not isinstance(decay_all, bool):
         raise ConfigError(f"optimizer.decay_norm_and_bias={decay_all}: should be true or false")
-    trainable = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    groups: list[dict[str, Any]] = [{"params": trainable}]
+    layer_rates = arguments.pop("layer_rates", None) or {}
+    groups = parameter_groups(net, layer_rates)
     if not decay_all:
-        groups = [
-            {"params": [p for p in trainable if p.ndim >= 2]},
-            {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-        ]
+        groups = [part for group in groups for part in _split_by_decay(group)]
+    trainable = [parameter for group in groups for parameter in group["params"]]
     if fused and "fused" not in arguments and _has_fused_step(arguments.get("_target_"), trainable):
         arguments["fused"] = True
-    return instantiate(arguments, key="optimizer", params=groups)
+    optimizer: Optimizer = instantiate(arguments, key="optimizer", params=groups)
+    for group in optimizer.param_groups:
+        group["lr"] *= layer_rates.get(group.get("name"), 1)
+    return optimizer
+
+
+def parameter_groups(net: nn.Module, layer_rates: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The trainable parameters in groups: first the rest, then those of each name in `layer_rates`.
+
+    Args:
+        net: with frozen layers where there are any.
+        layer_rates: layers or blocks, and the factors on their rates.
+
+    Raises:
+        ConfigError: no such layer, one that is frozen or named twice, or a factor that is not above 0.
+    """
+    check_type(layer_rates, dict[str, float], key="optimizer.layer_rates")
+    named: list[dict[str, Any]] = []
+    taken: dict[nn.Parameter, str] = {}
+    for name, factor in layer_rates.items():
+        try:
+            _check_range("factor", factor, above=0)
+            modules = modules_of(net, name)
+        except ValueError as error:
+            raise ConfigError(f"optimizer.layer_rates.{name}: {error}") from error
+        parameters = [p for m in modules for p in m.parameters(recurse=False) if p.requires_grad]
+        if not parameters:
+            raise ConfigError(f"optimizer.layer_rates.{name}: is frozen and has no rate")
+        for other in {taken[p] for p in parameters if p in taken}:
+            raise ConfigError(f"optimizer.layer_rates.{name}: {other} has a part of it already")
+        taken |= dict.fromkeys(parameters, name)
+        named.append({"params": parameters, "name": name})
+    rest = [p for p in net.parameters() if p.requires_grad and p not in taken]
+    return [{"params": rest}, *named] if rest else named
+
+
+def _split_by_decay(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """Matrices and kernels, which decay, and the rest, which does not."""
+    return [
+        {**group, "params": [p for p in group["params"] if p.ndim >= 2]},
+        {**group, "params": [p for p in group["params"] if p.ndim < 2], "weight_decay": 0.0},
+    ]
 
 
 def _has_fused_step(target: Any, parameters: Sequence[nn.Parameter]) -> bool:
@@ -183,7 +225,7 @@ def plateau(
         factor: what the rate is multiplied with, in (0, 1).
         patience: epochs without a rise before that.
         threshold: accuracy, as a fraction, that counts as a rise.
-        min_lr: the rate falls no lower.
+        min_lr: the rate falls no lower; for a layer with a factor on its rate, times that factor.
 
     Source: Simonyan & Zisserman 2015, section 3.1 (divided by 10 when validation accuracy stops
     improving).
@@ -199,7 +241,11 @@ def plateau(
         patience=patience,
         threshold=threshold,
         threshold_mode="abs",
-        min_lr=min_lr,
+        # of a group with a rate of its own, the same fraction
+        min_lr=[
+            min_lr * group["lr"] / optimizer.defaults["lr"] for group in optimizer.param_groups
+        ],
+        eps=0.0,
     )
     monitor = "val/acc" if steps.has_validation else "train/acc"
     # not strict: where not every epoch is validated, the first ones have nothing to show
@@ -241,7 +287,8 @@ def check(optimizer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: as `build_optimizer` and `build_scheduler`.
     """
-    built = build_optimizer(optimizer, nn.Linear(1, 1))
+    # which has no layers of a network's names
+    built = build_optimizer({**optimizer, "layer_rates": None}, nn.Linear(1, 1))
     for group in built.param_groups:
         try:  # what torch lets pass and no run survives
             _check_range("lr", float(group["lr"]), above=0)

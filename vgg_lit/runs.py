@@ -131,10 +131,8 @@ class Run:
         return _read_json(self.path / "metrics.json")
 
     def set_status(self, status: Status, reason: str | None = None) -> None:
-        """Records how the run stands, with the time in UTC."""
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        content = {"status": status, "reason": reason, "time": now, "process": os.getpid()}
-        write_text(self.path / "status.json", _to_json(content))
+        """Records how the run stands."""
+        write_status(self.path, status, reason)
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Records the final figures."""
@@ -168,6 +166,13 @@ class Run:
         from vgg_lit.classifier import Classifier
 
         return Classifier.load_from_checkpoint(self.checkpoint(checkpoint))
+
+
+def write_status(path: Path, status: Status, reason: str | None = None) -> None:
+    """Records how the run in a directory stands, with the time in UTC and the process that says so."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    content = {"status": status, "reason": reason, "time": now, "process": os.getpid()}
+    write_text(path / "status.json", _to_json(content))
 
 
 def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:

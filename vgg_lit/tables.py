@@ -22,7 +22,7 @@ def print_metrics(metrics: Mapping[str, float], title: str) -> None:
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name in sorted(metrics, key=_place):
-        if name != "test/top1":  # which test/acc is
+        if not name.endswith("/top1"):  # which acc is
             table.add_row(name, format_metric(name, metrics[name]))
     Console().print(table)
 
@@ -45,6 +45,22 @@ def print_predictions(
     Console().print(table)
     if len(paths) > most:
         print(f"... and {len(paths) - most} more")
+
+
+def print_rows(rows: Sequence[Mapping[str, str]], title: str) -> None:
+    """Prints rows that have the same columns as a table."""
+    table = Table(title=title, title_justify="left")
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row.values())
+    Console().print(table)
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows that have the same columns, as a table in Markdown."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def format_metric(name: str, value: float) -> str:

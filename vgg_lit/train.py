@@ -38,8 +38,8 @@ def train(config: DictConfig) -> float | None:
         if hydra.mode == RunMode.MULTIRUN and plain["trainer"]["devices"] != 1:
             # Lightning starts the other processes with this command line: each would sweep by itself.
             raise InputError(
-                f"trainer.devices={plain['trainer']['devices']}: a job of a sweep (-m) takes one "
-                "device; allowed: 1, or single runs one after another"
+                f"trainer.devices={plain['trainer']['devices']}: needs hydra/launcher=process, which "
+                "is the default; with another launcher a job takes one device"
             )
         # Lightning takes seconds to import: what could be said without it has been said by now.
         from vgg_lit.experiment import run_experiment

@@ -5,7 +5,6 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
-from lightning.pytorch.strategies import DDPStrategy, Strategy
-from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
+from lightning.pytorch.strategies import DDPStrategy
 
-from vgg_lit.callbacks import ProgressBar
+from vgg_lit.callbacks import LayerTimes, ProgressBar
 from vgg_lit.checkpoints import read_checkpoint
+from vgg_lit.distributed import SharedBuffers, build_strategy, leave_out_sigterm_broadcast
 from vgg_lit.files import replacing
-from vgg_lit.hardware import count_devices, keep_freed_memory, resolve_precision
+from vgg_lit.hardware import count_devices, resolve_precision, tune_process
 from vgg_lit.targets import ConfigError, instantiate, locate
 
 PROFILERS: dict[str | None, type[Profiler]] = {
@@ -30,6 +29,9 @@ PROFILERS: dict[str | None, type[Profiler]] = {
     "pytorch": PyTorchProfiler,
 }
 """They write `fit-profile.txt` and `test-profile.txt` into the run directory."""
+
+BAR_REFRESHES = 5
+"""A second; Lightning's hundred take time from the thread that keeps a GPU busy."""
 
 
 def precision_of(trainer: Mapping[str, Any]) -> tuple[str, str]:
@@ -54,8 +56,10 @@ def build_trainer(
     quieten_lightning()
     spec = dict(config["trainer"])
     spec["precision"], _ = precision_of(spec)
-    if count_devices(spec["accelerator"])[0] == "cpu":
-        keep_freed_memory()
+    kind, _ = count_devices(spec["accelerator"])
+    tune_process(kind)
+    if kind in ("gpu", "cuda") and spec.get("benchmark") is None:
+        spec["benchmark"] = not spec["deterministic"]  # which algorithm is fastest varies by run
     spec["strategy"] = build_strategy(spec)
     spec["log_every_n_steps"] = max(1, min(spec["log_every_n_steps"], batches_per_epoch))
     if not has_validation:
@@ -64,9 +68,16 @@ def build_trainer(
     profiler = PROFILERS.get(spec.pop("profiler", None))
     show_bar = spec.pop("enable_progress_bar") and sys.stdout.isatty()
     callbacks = build_callbacks(config.get("callbacks") or {}, has_validation)
+    if config.get("compile") and any(isinstance(callback, LayerTimes) for callback in callbacks):
+        raise ConfigError(
+            f"compile={config['compile']}: a compiled network has no layers to time; "
+            "set compile=false, or drop callbacks.layer_times"
+        )
     if show_bar:
-        callbacks.append(ProgressBar())
-    return instantiate(
+        callbacks.append(ProgressBar(refresh_rate=BAR_REFRESHES))
+    if isinstance(spec["strategy"], DDPStrategy):
+        callbacks.append(SharedBuffers())
+    trainer: L.Trainer = instantiate(
         spec,
         key="trainer",
         callbacks=callbacks,
@@ -80,31 +91,8 @@ def build_trainer(
         enable_model_summary=False,
         use_distributed_sampler=False,  # our loaders shard themselves, without double counting
     )
-
-
-def build_strategy(spec: dict[str, Any]) -> str | Strategy:
-    """How the processes of a `trainer` group work together; takes the keys that only this needs out.
-
-    One process and the strategies of others stay as they are named. `ddp` exchanges gradients in the
-    buffers they are computed in, and is told that every step uses every weight in the same order (but
-    with accumulated gradients: torch 2.15 then ends in an internal error of its own). Batch norm's statistics are process 0's, sent to the
-    others in each step, so that a run resumed from its checkpoint goes on as it would have.
-    """
-    minutes, compression = spec.pop("process_timeout"), spec.pop("gradient_compression")
-    name = spec["strategy"]
-    is_single = spec["devices"] in (1, "1") or (
-        isinstance(spec["devices"], list) and len(spec["devices"]) == 1
-    )
-    if name not in ("auto", "ddp") or (name == "auto" and is_single and spec["num_nodes"] == 1):
-        return name
-    if spec["devices"] == "auto" and count_devices(spec["accelerator"])[1] == 1:
-        return name
-    return DDPStrategy(
-        static_graph=spec["accumulate_grad_batches"] == 1,
-        gradient_as_bucket_view=True,
-        timeout=timedelta(minutes=minutes),
-        ddp_comm_hook=default_hooks.bf16_compress_hook if compression == "bf16" else None,
-    )
+    leave_out_sigterm_broadcast(trainer)
+    return trainer
 
 
 def quieten_lightning() -> None:

@@ -5,8 +5,13 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from vgg_lit.data.augment import FlipCrop
+from vgg_lit.data.augment import Compose, FlipCrop
+from vgg_lit.data.autoaugment import AutoAugment
+from vgg_lit.data.colour import ColourShift
 from vgg_lit.data.datamodule import ImageDataModule
+from vgg_lit.data.erasing import Cutout, RandomErasing
+from vgg_lit.data.jitter import ScaleJitter
+from vgg_lit.data.mixing import CutMix, MixUp
 from vgg_lit.data.sources import ResidentImages
 
 EPOCHS, STEPS = 3, 5
@@ -43,7 +48,7 @@ class Recorder(L.LightningModule):
         return torch.optim.SGD(self.parameters(), 0.1)
 
 
-def fit(folder, checkpoint=None, resume=None, val_fraction=0.2, **options):
+def fit(folder, checkpoint=None, resume=None, val_fraction=0.2, augment=None, **options):
     callbacks = [checkpoint] if checkpoint else []
     trainer = L.Trainer(
         max_epochs=EPOCHS,
@@ -59,8 +64,9 @@ def fit(folder, checkpoint=None, resume=None, val_fraction=0.2, **options):
         **options,
     )
     module = Recorder()
+    augment = augment or FlipCrop(2)
     data = ImageDataModule(
-        Noise(), image_size=8, batch_size=8, val_fraction=val_fraction, augment=FlipCrop(2)
+        Noise(), image_size=8, batch_size=8, val_fraction=val_fraction, augment=augment
     )
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     return module
@@ -100,6 +106,35 @@ def test_resumed_from_any_checkpoint(tmp_path, when, val_fraction, limit):
         step = int(path.stem.removeprefix("step="))
         resumed = fit(tmp_path, resume=path, **options).seen
         assert resumed == whole[step:], path.name
+
+
+@pytest.mark.parametrize(
+    "make_augment",
+    [
+        lambda: FlipCrop(2, flip="alternating", padding_mode="reflect"),
+        lambda: Compose(jitter=ScaleJitter(8), colour=ColourShift(2.0)),
+        lambda: Compose(policy=AutoAugment(), cutout=Cutout(3), erasing=RandomErasing()),
+        lambda: Compose(mixing=MixUp(0.3)),
+        lambda: Compose(mixing=CutMix()),
+    ],
+)
+def test_every_kind_of_augmentation_resumes_within_an_epoch(tmp_path, make_augment):
+    checkpoint = ModelCheckpoint(
+        tmp_path, filename="{step}", save_top_k=-1, every_n_train_steps=STEPS + 2
+    )
+    whole = fit(tmp_path, checkpoint, augment=make_augment()).seen
+    resumed = fit(tmp_path, resume=tmp_path / f"step={STEPS + 2}.ckpt", augment=make_augment())
+    assert resumed.seen == whole[STEPS + 2 :]
+    assert resumed.seen
+
+
+def test_a_checkpoint_of_before_the_statistics_were_kept_resumes(tmp_path):
+    checkpoint = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, every_n_train_steps=7)
+    whole = fit(tmp_path, checkpoint).seen
+    content = torch.load(tmp_path / "step=7.ckpt", weights_only=True)
+    assert content.pop("ImageDataModule")
+    torch.save(content, tmp_path / "old.ckpt")
+    assert fit(tmp_path, resume=tmp_path / "old.ckpt").seen == whole[7:]
 
 
 def test_overfitting_meets_the_same_images_in_every_epoch(tmp_path):

@@ -23,6 +23,7 @@ else:
 
 import vgg_lit
 from vgg_lit.runs import Run
+from vgg_lit.sweeps import Sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -62,7 +63,11 @@ def installed(wheel, tmp_path_factory):
 
 
 def test_the_wheel_holds_what_git_tracks(installed):
-    for folder, inside in (("conf", "vgg_lit/conf"), ("vgg_lit", "vgg_lit")):
+    for folder, inside, at_least in (
+        ("conf", "vgg_lit/conf", 20),
+        ("vgg_lit", "vgg_lit", 20),
+        ("hydra_plugins", "hydra_plugins", 3),
+    ):
         done = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
             cwd=ROOT / folder,
@@ -72,7 +77,7 @@ def test_the_wheel_holds_what_git_tracks(installed):
         if done.returncode:
             pytest.skip("needs a git checkout")
         tracked = {name for name in done.stdout.split("\0") if (ROOT / folder / name).is_file()}
-        assert len(tracked) > 20
+        assert len(tracked) > at_least
         there = {
             path.relative_to(installed / inside).as_posix()
             for path in (installed / inside).rglob("*")
@@ -120,6 +125,11 @@ def test_the_wheel_composes_and_trains_in_an_empty_folder(installed, tiny, tmp_p
     environment = json.loads((path / "environment.json").read_text())
     assert environment["command"][1] == str(installed / "vgg_lit/train.py")
     assert "test/acc" in run("evaluate", f"run={path}")
+
+    run("train", "-m", *tiny, "trainer.fast_dev_run=true", "hydra.sweep.dir=sweep")
+    (job,) = Sweep(tmp_path / "sweep").jobs
+    assert job.status == "done"
+    assert f"run      sweep{os.sep}0" in (tmp_path / "sweep/0/log.txt").read_text()
 
 
 def test_versions_agree(wheel):

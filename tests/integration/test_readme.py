@@ -159,8 +159,10 @@ def test_training_commands_run(line, run, verb, tiny):
     assert len(done) == (0 if "resume=" in line else len(jobs(arguments)))
 
 
-@pytest.mark.parametrize("line", present(["vgg_lit.evaluate", "vgg_lit.predict"]))
-def test_commands_on_a_run(line, run, verb):
+@pytest.mark.parametrize(
+    "line", present(["vgg_lit.evaluate", "vgg_lit.predict", "vgg_lit.preview"])
+)
+def test_commands_that_write(line, run, verb):
     name, arguments = split(line, run)
     finished = verb(name, *arguments)
     assert finished.code == 0, finished.err
@@ -235,7 +237,7 @@ def test_python_examples_run(run, capsys):
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb_name", ["train", "evaluate", "predict"])
+@pytest.mark.parametrize("verb_name", ["train", "evaluate", "predict", "preview"])
 def test_help_names_the_settings(verb_name, verb):
     finished = verb(verb_name, "--help")
     assert finished.code == 0
@@ -266,6 +268,11 @@ def test_table_of_data_sets():
     assert shown == {path.stem for path in (ROOT / "conf/data").glob("*.yaml")} - {"base"}
 
 
+def test_table_of_augmentations():
+    shown = [names(row[0])[0] for row in rows("`augment=`")]
+    assert set(shown) == {path.stem for path in (ROOT / "conf/augment").glob("*.yaml")}
+
+
 def test_table_of_groups():
     """Every option of every group, the default first."""
     train = OmegaConf.load(ROOT / "conf/train.yaml")
@@ -285,7 +292,12 @@ def test_table_of_groups():
 
 def test_tables_of_settings():
     """Every setting outside the groups, with its default."""
-    for verb_name, tables in {"train": ["`train`"], "evaluate": ["`evaluate`, `predict`"]}.items():
+    tables_of = {
+        "train": ["`train`"],
+        "evaluate": ["`evaluate`, `predict`"],
+        "preview": ["`preview`"],
+    }
+    for verb_name, tables in tables_of.items():
         config = OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/{verb_name}.yaml"))
         shown = {name: row[1] for table in tables for row in rows(table) for name in names(row[0])}
         missing = set(config) - {"defaults", "hydra"} - set(shown)
@@ -293,7 +305,8 @@ def test_tables_of_settings():
         if verb_name == "train":
             for name, default in shown.items():
                 value = config[name]
-                text = "" if value is None else str(value)
+                values = list(value.values()) if isinstance(value, dict) else [value]
+                text = "" if all(one is None for one in values) else str(value)
                 assert default == {"True": "true", "False": "false"}.get(text, text) or (
                     text == f"${{oc.env:VGG_LIT_DATA,{default}}}"
                 ), name

@@ -61,6 +61,21 @@ def test_smoothing_is_for_training_alone():
     assert module.metrics["val/loss"].compute().item() == pytest.approx(expected.item(), rel=1e-6)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_class_probabilities_take_the_labels_place_in_training(smoothing):
+    module = quiet(classifier(label_smoothing=smoothing)).eval()
+    x, labels, ids = batch()
+    others = labels.roll(1)
+    targets = 0.7 * F.one_hot(labels, 7) + 0.3 * F.one_hot(others, 7)
+    loss = module.training_step((x, targets, ids), 0)
+    logits = module(x)
+    pure = [F.cross_entropy(logits, part, label_smoothing=smoothing) for part in (labels, others)]
+    assert loss.item() == pytest.approx((0.7 * pure[0] + 0.3 * pure[1]).item(), rel=1e-6)
+    assert module.metrics["train/loss"].compute().item() == pytest.approx(loss.item(), rel=1e-6)
+    hits = (logits.argmax(1) == targets.argmax(1)).float().mean().item()
+    assert module.metrics["train/acc"].compute().item() == pytest.approx(hits)
+
+
 @pytest.mark.parametrize("stage", ["val", "test"])
 def test_padded_positions_count_for_nothing(stage):
     module = quiet(classifier()).eval()

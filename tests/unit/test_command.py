@@ -123,8 +123,11 @@ def test_bad_input_of_any_verb_is_one_line(name, arguments, words, verb, tiny_ru
 def test_every_bad_job_of_a_sweep_is_named_and_the_good_ones_run(verb, tiny, tmp_path):
     done = verb("train", "-m", *tiny, "logger=none", "seed=-1,0,x")
     assert done.code == 2
-    lines = done.err.splitlines()
-    assert [line[: line.index(":", 7)] for line in lines] == ["error: seed=-1", "error: seed=x"]
+    lines = [line.split(": ") for line in done.err.splitlines()]
+    assert [line[:3] for line in lines] == [
+        ["error", "job 0, seed=-1", "seed=-1"],
+        ["error", "job 2, seed=x", "seed=x"],
+    ]
     (good,) = tmp_path.rglob("config.yaml")
     assert Run(good.parent).config["seed"] == 0
     assert Run(good.parent).status["status"] == "done"

@@ -88,6 +88,22 @@ BAD = [
     ("model.head=cifar model.dropout=-0.5", ["dropout=-0.5"]),
     ("model.width=0", ["width=0"]),
     ("augment.padding=-1", ["padding=-1"]),
+    ("augment=flip_crop augment.flip=sometimes", ["augment.flip=sometimes", "alternating"]),
+    ("augment=erasing augment.probability=2", ["augment.probability=2", "0 to 1"]),
+    ("augment=erasing augment.scale=[0.4,0.02]", ["augment.scale=[0.4, 0.02]", "smaller first"]),
+    ("augment=mixup augment.mixing.alpha=0", ["augment.mixing.alpha=0", "above 0"]),
+    ("augment=paper augment.colour.std=-1", ["augment.colour.std=-1", "0 or more"]),
+    ("augment=paper augment.jitter.min_scale=20", ["min_scale=20", "below image_size=32"]),
+    (
+        "augment=paper augment.jitter.min_scale=50 augment.jitter.max_scale=40",
+        ["augment.jitter", "min_scale=50 is above max_scale=40"],
+    ),
+    (
+        "augment=paper augment.jitter.min_scale=40 augment.jitter.max_scale=50",
+        ["min_scale=40", "32 pixels", "at most 32"],
+    ),
+    ("augment=autoaugment_cutout augment.cutout.size=0", ["augment.cutout.size=0", "at least 1"]),
+    ("data.normalize=std", ["data.normalize=std", "'mean_std', 'mean' or 'none'"]),
     ("callbacks.checkpointing.every_n_epochs=0", ["callbacks.checkpointing.every_n_epochs=0"]),
     # choices
     ("trainer.accelerator=tpu", ["trainer.accelerator=tpu", "cpu"]),
@@ -167,7 +183,7 @@ def test_bad_override_is_one_line_that_says_what_is_allowed(
     assert lines[0].startswith("error: ")
     for word in words:
         assert word in lines[0], lines[0]
-    assert len(lines[0]) < 500
+    assert len(lines[0]) < 600
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not list(tmp_path.glob("logs/runs/*/*")), "an empty run directory is left behind"
 

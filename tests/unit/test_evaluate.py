@@ -1,8 +1,10 @@
 """Evaluation reads the run and nothing else, and refuses data that do not fit it."""
 
 import json
+import shutil
 
 import pytest
+from omegaconf import OmegaConf
 
 from vgg_lit.runs import Run
 
@@ -29,7 +31,7 @@ def test_another_split_and_checkpoint_have_other_metrics(verb, tiny_run, tmp_pat
     record = tiny_run.path / "evaluations" / "fashion_mnist_sample_val.json"
     content = json.loads(record.read_text())
     assert content["checkpoint"].endswith("last.ckpt")
-    assert set(content["metrics"]) == {"val/loss", "val/acc", "val/top5"}
+    assert set(content["metrics"]) == {"val/loss", "val/acc", *(f"val/top{k}" for k in range(1, 6))}
 
 
 def test_other_classes_are_refused_by_name(verb, tiny_run, tmp_path, monkeypatch):
@@ -49,6 +51,12 @@ def test_other_classes_are_refused_by_name(verb, tiny_run, tmp_path, monkeypatch
         ("checkpoint=newest", ["checkpoint=newest", "best, last"]),
         ("batch_size=0", ["batch_size=0"]),
         ("accelerator=abacus", ["accelerator=abacus"]),
+        ("crops=24", ["crops=24", "k * k", "50"]),
+        ("crops=50", ["crops=50", "own 32 pixels", "scales=[...] of at least 36"]),
+        ("scales=[31]", ["31 is too small", "at least 32"]),
+        ("scales=[]", ["scales=[]", "at least 1"]),
+        ("scales=[40,big]", ["scales=[40, 'big']", "integer"]),
+        ("flip=2", ["flip=2", "boolean"]),
     ],
 )
 def test_a_wrong_setting_is_one_line(argument, parts, verb, tiny_run, tmp_path, monkeypatch):
@@ -64,3 +72,136 @@ def test_no_validation_split_is_none_to_evaluate(verb, train, tmp_path, monkeypa
     assert "leaves no validation split" in error_of(
         verb("evaluate", f"run={run.path}", "split=val")
     )
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path, monkeypatch):
+    """A copy of the tiny run, to be written into."""
+    monkeypatch.chdir(tmp_path)
+    copy = tmp_path / "run"
+    shutil.copytree(tiny_run.path, copy, ignore=shutil.ignore_patterns("evaluations"))
+    return Run(copy)
+
+
+def written(run):
+    return sorted(path.name for path in (run.path / "evaluations").iterdir())
+
+
+def read(run, name):
+    return json.loads((run.path / "evaluations" / f"{name}.json").read_text())
+
+
+def test_views_that_are_asked_for_stand_in_a_table_below_the_single_view(verb, run):
+    views = ("flip=true", "scales=[36,40]", "dense=true", "crops=8")
+    done = verb("evaluate", f"run={run.path}", "accelerator=cpu", *views)
+    assert done.code == 0, done.err
+    name = "fashion_mnist_sample_test_dense-flip-8-crops-at-36-40"
+    assert written(run) == [f"{name}.json", f"{name}.md"]
+    record = read(run, name)
+    labels = [row["views"] for row in record["rows"]]
+    assert labels == [
+        "single view",
+        "dense, flip at 36, 40",
+        "8 crops at 36, 40",
+        "dense, flip + 8 crops at 36, 40",
+    ]
+    single = {k: v for k, v in run.metrics.items() if k.startswith("test/")}
+    assert record["rows"][0]["metrics"] == single
+    assert record["rows"][-1]["metrics"] == record["metrics"]
+    losses = [row["metrics"]["test/loss"] for row in record["rows"]]
+    assert len(set(losses)) == 4
+    assert losses[3] <= (losses[1] + losses[2]) / 2  # of a mean: -log is convex
+    markdown = (run.path / "evaluations" / f"{name}.md").read_text()
+    top1 = f"{100 * single['test/top1']:.2f}"
+    assert f"| single view | {single['test/loss']:.4f} | {top1} |" in markdown
+    assert "8 crops" in done.out
+
+
+def test_the_single_view_alone_is_evaluated_where_nothing_is_asked_for(verb, run):
+    assert verb("evaluate", f"run={run.path}", "accelerator=cpu").code == 0
+    assert written(run) == ["fashion_mnist_sample_test.json"]
+
+
+def test_the_batch_size_changes_no_accuracy(verb, run):
+    found = []
+    for size in (7, 40):
+        arguments = (f"run={run.path}", "accelerator=cpu", "flip=true", f"batch_size={size}")
+        assert verb("evaluate", *arguments).code == 0
+        found.append(read(run, "fashion_mnist_sample_test_flip")["metrics"])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_a_fusion_of_a_run_with_itself_is_the_run(verb, run):
+    done = verb("evaluate", f"run=[{run.path},{run.path}]", "accelerator=cpu")
+    assert done.code == 0, done.err
+    record = read(run, "fashion_mnist_sample_test_fusion-of-2-single-view")
+    assert [row["network"] for row in record["rows"]] == ["run", "run", "fusion of 2"]
+    single = {k: v for k, v in run.metrics.items() if k.startswith("test/")}
+    assert record["metrics"] == pytest.approx(single, rel=1e-6)
+    assert [one["precision"] for one in record["checkpoints"]] == ["32-true"] * 2
+
+
+@pytest.fixture(scope="module")
+def other(train, tmp_path_factory):
+    """A run with another network and input, on the same images. Read only."""
+    path = tmp_path_factory.mktemp("other") / "other"
+    return train(path, "model=plan_1", "model.head=gap", "data.image_size=40")
+
+
+def test_runs_of_other_networks_and_inputs_are_fused(verb, run, other):
+    arguments = (f"run=[{run.path},{other.path}]", "accelerator=cpu", "dense=true", "scales=[48]")
+    done = verb("evaluate", *arguments)
+    assert done.code == 0, done.err
+    record = read(run, "fashion_mnist_sample_test_fusion-of-2-dense-at-48")
+    assert record["rows"][1]["metrics"]["test/acc"] == other.metrics["test/acc"]
+    assert record["rows"][1]["metrics"]["test/loss"] == pytest.approx(other.metrics["test/loss"])
+    losses = [row["metrics"]["test/loss"] for row in record["rows"][:3]]
+    assert losses[2] <= (losses[0] + losses[1]) / 2
+    assert not (other.path / "evaluations").exists()
+
+
+def test_a_scale_must_suit_every_run_of_a_fusion(verb, run, other):
+    error = error_of(verb("evaluate", f"run=[{run.path},{other.path}]", "scales=[32]"))
+    assert "32 is too small for the network; at least 40" in error
+
+
+def test_runs_with_other_validation_images_are_not_fused_on_them(verb, run, other):
+    both = f"run=[{run.path},{other.path}]"
+    assert verb("evaluate", both, "split=val", "accelerator=cpu").code == 0
+    config = OmegaConf.load(run.config_file)
+    config.data.seed = 1
+    OmegaConf.save(config, run.config_file)
+    error = error_of(verb("evaluate", both, "split=val"))
+    assert f"run={other.path} has data.seed=0, not 1" in error
+    assert "allowed: test" in error
+    assert verb("evaluate", both, "accelerator=cpu").code == 0
+
+
+def test_one_checkpoint_file_is_not_that_of_several_runs(verb, run, other):
+    file = run.checkpoint("last")
+    error = error_of(verb("evaluate", f"run=[{run.path},{other.path}]", f"checkpoint={file}"))
+    assert "one file for 2 runs; allowed: best, last" in error
+
+
+def test_a_run_without_checkpoint_is_one_line(verb, run):
+    shutil.rmtree(run.checkpoints)
+    error = error_of(verb("evaluate", f"run={run.path}", "flip=true"))
+    assert "the run has written none yet" in error
+
+
+def test_a_network_of_ones_own_has_no_dense_form(verb, train, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net.py").write_text(
+        "from torch import nn\n"
+        "def net(num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(1024, num_classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("vgg_lit.targets._trusted", set())
+    base = tuple(setting for setting in tiny if not setting.startswith("model."))
+    own = ("~model", "+model._target_=own_net.net", "+model.num_classes=10")
+    run = train(tmp_path / "run", *own, "trusted_targets=[own_net]", base=base)
+    arguments = (f"run={run.path}", "accelerator=cpu", "trusted_targets=[own_net]")
+    assert verb("evaluate", *arguments, "scales=[34]", "crops=9").code == 0
+    error = error_of(verb("evaluate", *arguments, "dense=true"))
+    assert "dense: a Sequential has no fully connected layers" in error

@@ -10,6 +10,7 @@ from vgg_lit.hardware import (
     keep_freed_memory,
     matmul_rate,
     resolve_precision,
+    seed_device,
 )
 
 
@@ -102,3 +103,17 @@ def test_keeping_freed_memory_may_be_asked_for_anywhere_and_again(monkeypatch):
     monkeypatch.setattr(hardware.sys, "platform", "win32")
     monkeypatch.setattr(hardware.ctypes, "CDLL", None)  # not looked for there
     keep_freed_memory()
+
+
+def test_a_seeded_device_draws_as_torch_seeds_it():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        wanted = torch.rand(3)
+        seed_device(7, torch.device("cpu"))
+        assert torch.equal(torch.rand(3), wanted)
+
+
+def test_seeding_a_cpu_keeps_nothing_for_gpus_that_are_not_in_use(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "_lazy_call", lambda *_, **__: pytest.fail("kept for later"))
+    with torch.random.fork_rng(devices=[]):
+        seed_device(7, torch.device("cpu"))

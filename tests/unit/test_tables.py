@@ -2,7 +2,14 @@
 
 import pytest
 
-from vgg_lit.tables import format_metric, print_facts, print_metrics, print_predictions
+from vgg_lit.tables import (
+    format_metric,
+    markdown_table,
+    print_facts,
+    print_metrics,
+    print_predictions,
+    print_rows,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +50,20 @@ def test_of_many_images_the_first_are_shown_and_the_rest_counted(capsys):
     assert "20.png" not in out
     assert "Bag 75.0 %" in out
     assert "... and 5 more" in out
+
+
+ROWS = [{"views": "single view", "top1": "87.00"}, {"views": "flip", "top1": "87.50"}]
+
+
+def test_rows_are_a_table(capsys):
+    print_rows(ROWS, title="evaluation")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].strip() == "evaluation"
+    assert any("single view" in line and "87.00" in line for line in lines)
+    assert any("flip" in line and "87.50" in line for line in lines)
+
+
+def test_rows_are_a_table_in_markdown():
+    assert markdown_table(ROWS) == (
+        "| views | top1 |\n| --- | --- |\n| single view | 87.00 |\n| flip | 87.50 |\n"
+    )

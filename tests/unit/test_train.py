@@ -1,13 +1,13 @@
 """What the train verb refuses itself; what it does is tested where it is done."""
 
 
-def test_a_job_of_a_sweep_takes_one_device(verb, tiny, tmp_path, monkeypatch):
+def test_with_another_launcher_a_job_takes_one_device(verb, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done = verb("train", "-m", "seed=0,1", "trainer.devices=2", *tiny)
+    done = verb("train", "-m", "hydra/launcher=basic", "seed=0,1", "trainer.devices=2", *tiny)
     assert done.code == 2
     errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 2
-    assert all("trainer.devices=2: a job of a sweep (-m) takes one device" in e for e in errors)
+    assert all("trainer.devices=2: needs hydra/launcher=process" in error for error in errors)
     assert not list(tmp_path.glob("logs/sweeps/*/*/*/config.yaml"))
 
 

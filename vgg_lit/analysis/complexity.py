@@ -1,10 +1,10 @@
 """What a network costs."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -18,9 +18,20 @@ def training_operations(net: nn.Module, image_shape: Sequence[int]) -> float:
         net: any module on images; it is left as it is.
         image_shape: (C, H, W).
     """
-    twin = copy.deepcopy(net).to("meta").train()
+    # the copy's tensors are given beforehand: it has none that hold anything
+    twin = copy.deepcopy(net, {id(tensor): _on_meta(tensor) for tensor in _tensors(net)}).train()
     batch = 2  # batch norm on 1x1 maps needs more than one
     with FlopCounterMode(display=False) as counter:
         # forward, not the call: a compiled net would compile again
         twin.forward(torch.empty(batch, *image_shape, device="meta")).sum().backward()
     return counter.get_total_flops() / batch
+
+
+def _tensors(net: nn.Module) -> Iterator[Tensor]:
+    yield from net.parameters()
+    yield from net.buffers()
+
+
+def _on_meta(tensor: Tensor) -> Tensor:
+    empty = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty

@@ -1,5 +1,6 @@
 """How fast training goes, and its learning rate, logged without waiting for the device in a step."""
 
+import math
 import time
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from vgg_lit.analysis.complexity import training_operations
-from vgg_lit.hardware import matmul_rate
+from vgg_lit.hardware import matmul_rate, synchronise
 
 PRODUCT_DTYPES = {
     "bf16-mixed": torch.bfloat16,
@@ -23,18 +24,19 @@ class Throughput(L.Callback):
     """Logs how fast each training epoch went, over all processes together.
 
     - `throughput/images_per_second`: validation and saving do not count.
-    - `throughput/data_wait`: share of that time between one step's end and the next one's batch being
-      ready: loading, transfer, augmentation and normalisation. 0..1.
+    - `throughput/data_wait`: share of that time between asking the loader for a batch and having it
+      ready: loading, transfer, augmentation and normalisation. 0..1. Of a loader that does not say when
+      it was asked (`asked_at`), all the time between one step and the next.
     - `throughput/ceiling_fraction`: operations a second over the rate at which this device multiplies
       matrices in the run's precision, measured once, after the first epoch.
 
-    No step waits for the device: on a GPU the last steps' work may still be queued when the clock is
-    read, which an epoch of many steps does not feel, and `data_wait` is the host's.
+    No step waits for the device but an epoch's last, so that its work is done when the clock is read. On
+    a GPU `data_wait` is the host's: what it asks of the device in that time is done as part of a step.
     """
 
     def __init__(self) -> None:
         self._start = 0.0
-        self._ready = 0.0  # when the last step ended
+        self._stepped_at = 0.0
         self._seconds = 0.0
         self._waited = 0.0
         self._images = 0
@@ -45,13 +47,14 @@ class Throughput(L.Callback):
         """Starts the clock."""
         self._images = 0
         self._waited = 0.0
-        self._start = self._ready = time.perf_counter()
+        self._start = self._stepped_at = time.perf_counter()
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Counts the time since the last step."""
-        self._waited += time.perf_counter() - self._ready
+        """Counts the time since the batch was asked for."""
+        asked_at = getattr(trainer.train_dataloader, "asked_at", self._stepped_at)
+        self._waited += time.perf_counter() - asked_at
         self._image_shape = tuple(batch[0].shape[1:])
 
     def on_train_batch_end(
@@ -64,8 +67,10 @@ class Throughput(L.Callback):
     ) -> None:
         """Counts the batch."""
         self._images += len(batch[1])
-        self._ready = time.perf_counter()
-        self._seconds = self._ready - self._start
+        if trainer.is_last_batch:
+            synchronise(pl_module.device)
+        self._stepped_at = time.perf_counter()
+        self._seconds = self._stepped_at - self._start
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Logs the three figures."""
@@ -73,34 +78,46 @@ class Throughput(L.Callback):
             return
         rate = self._images * trainer.world_size / self._seconds
         if self._ceiling is None:
-            dtype = PRODUCT_DTYPES.get(str(trainer.precision), torch.float32)
-            operations = training_operations(cast(nn.Module, pl_module.net), self._image_shape)
-            each = matmul_rate(dtype, pl_module.device)
-            self._ceiling = each * trainer.world_size / operations
-        figures = {
-            "images_per_second": rate,
-            "data_wait": self._waited / self._seconds,
-            "ceiling_fraction": rate / self._ceiling,
-        }
+            self._ceiling = self._measure_ceiling(trainer, pl_module)
+        figures = {"images_per_second": rate, "data_wait": self._waited / self._seconds}
+        if math.isfinite(self._ceiling):
+            figures["ceiling_fraction"] = rate / self._ceiling
         for name, value in figures.items():
             pl_module.log(f"throughput/{name}", value, sync_dist=True)
 
+    def _measure_ceiling(self, trainer: L.Trainer, pl_module: L.LightningModule) -> float:
+        """Images a second if every operation took as long as in a matrix product."""
+        try:
+            operations = training_operations(cast(nn.Module, pl_module.net), self._image_shape)
+        except (NotImplementedError, RuntimeError):
+            return (
+                math.inf
+            )  # a network of one's own that needs values: its operations are not counted
+        dtype = PRODUCT_DTYPES.get(str(trainer.precision), torch.float32)
+        return matmul_rate(dtype, pl_module.device) * trainer.world_size / operations
+
 
 class LearningRate(L.Callback):
-    """Logs `lr`, the rate of the first parameter group, every `log_every_n_steps` and each epoch."""
+    """Logs the learning rates, every `log_every_n_steps` and each epoch.
+
+    - `lr`: of the first parameter group.
+    - `lr/<name>`: of layers or blocks that have a rate of their own (`optimizer.layer_rates`).
+    """
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Hands the rate to the loggers as the float it is."""
+        """Hands the rates to the loggers as the floats they are."""
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             for logger in trainer.loggers:
-                logger.log_metrics({"lr": _rate(trainer)}, step=trainer.global_step)
+                logger.log_metrics(_rates(trainer), step=trainer.global_step)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Makes the rate a metric of the epoch."""
-        pl_module.log("lr", _rate(trainer), sync_dist=True, logger=False)
+        """Makes the rates metrics of the epoch."""
+        pl_module.log_dict(_rates(trainer), sync_dist=True, logger=False)
 
 
-def _rate(trainer: L.Trainer) -> float:
-    return float(trainer.optimizers[0].param_groups[0]["lr"])
+def _rates(trainer: L.Trainer) -> dict[str, float]:
+    groups = trainer.optimizers[0].param_groups
+    named = {f"lr/{group['name']}": float(group["lr"]) for group in groups if "name" in group}
+    return {"lr": float(groups[0]["lr"]), **named}

@@ -7,41 +7,66 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vgg_lit.data.augment import FlipCrop, NoAugmentation
+    from vgg_lit.data.augment import Augmentation, Compose, FlipCrop, NoAugmentation
+    from vgg_lit.data.autoaugment import AutoAugment, TrivialAugment
     from vgg_lit.data.cifar10 import CIFAR10
+    from vgg_lit.data.colour import ColourShift
     from vgg_lit.data.datamodule import ImageDataModule
     from vgg_lit.data.draws import Draws
+    from vgg_lit.data.erasing import Cutout, RandomErasing
     from vgg_lit.data.fashion_mnist import FashionMNIST, FashionMNISTSample
     from vgg_lit.data.image_folder import ImageFolder
     from vgg_lit.data.images import read_image
+    from vgg_lit.data.jitter import ScaleJitter
+    from vgg_lit.data.mixing import CutMix, MixUp
     from vgg_lit.data.preprocessing import Preprocessing
     from vgg_lit.data.sources import Source
 
 __all__ = [
     "CIFAR10",
+    "Augmentation",
+    "AutoAugment",
+    "ColourShift",
+    "Compose",
+    "CutMix",
+    "Cutout",
     "Draws",
     "FashionMNIST",
     "FashionMNISTSample",
     "FlipCrop",
     "ImageDataModule",
     "ImageFolder",
+    "MixUp",
     "NoAugmentation",
     "Preprocessing",
+    "RandomErasing",
+    "ScaleJitter",
     "Source",
+    "TrivialAugment",
     "read_image",
 ]
 
 _MODULES = {
+    "Augmentation": "augment",
+    "AutoAugment": "autoaugment",
     "CIFAR10": "cifar10",
+    "ColourShift": "colour",
+    "Compose": "augment",
+    "CutMix": "mixing",
+    "Cutout": "erasing",
     "Draws": "draws",
     "FashionMNIST": "fashion_mnist",
     "FashionMNISTSample": "fashion_mnist",
     "FlipCrop": "augment",
     "ImageDataModule": "datamodule",
     "ImageFolder": "image_folder",
+    "MixUp": "mixing",
     "NoAugmentation": "augment",
     "Preprocessing": "preprocessing",
+    "RandomErasing": "erasing",
+    "ScaleJitter": "jitter",
     "Source": "sources",
+    "TrivialAugment": "autoaugment",
     "read_image": "images",
 }
 

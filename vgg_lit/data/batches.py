@@ -5,6 +5,7 @@ so they mean the same image in any subset; in an evaluation over several ranks t
 evens out the last batch has id and label PADDING.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeAlias
@@ -138,9 +139,18 @@ class BatchLoader(ABC):
 
     Lightning sets the epoch through `sampler`, saves `state_dict` with a checkpoint and loads it
     before the first epoch of a resumed run.
+
+    Args:
+        ids_M: which images of a split are visited, on the CPU.
+        order: of those M.
+
+    Attributes:
+        asked_at: when the batch in hand was asked for, as `time.perf_counter` counts.
     """
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, ids_M: Tensor, order: Order) -> None:
+        self.ids_M = ids_M
+        self.asked_at = 0.0
         self.sampler = order
         self.batch_sampler = None  # Lightning looks here too where there is a sampler
         self._epoch = 0
@@ -153,6 +163,7 @@ class BatchLoader(ABC):
     def __iter__(self) -> Iterator[Batch]:
         # A generator, whose body waits for the first next(): Lightning makes the first epoch's
         # iterator before it sets the epoch, and throws one away to see that it can be made.
+        self.asked_at = time.perf_counter()
         epoch = self.sampler.epoch
         # An epoch that was complete when saved is not resumed: the next one has another number.
         first = self._batches if self._resuming and self._epoch == epoch else 0
@@ -160,6 +171,11 @@ class BatchLoader(ABC):
         for batch in self._read(self.sampler.positions(epoch)[first * self.sampler.batch_size :]):
             self._batches += 1  # before the step: a checkpoint of this step counts it
             yield batch
+            self.asked_at = time.perf_counter()
+
+    def in_order(self) -> Iterator[Batch]:
+        """Every image once, on each rank; no epoch, and nothing to resume."""
+        return self._read(torch.arange(len(self.ids_M)))
 
     def state_dict(self) -> dict[str, int]:
         """How many batches of which epoch have been handed out."""
@@ -185,12 +201,12 @@ class ResidentBatches(BatchLoader):
     """
 
     def __init__(self, images_NCHW: Tensor, labels_N: Tensor, ids_M: Tensor, order: Order) -> None:
-        super().__init__(order)
-        self._images, self._labels, self._ids = images_NCHW, labels_N, ids_M
+        super().__init__(ids_M, order)
+        self._images, self._labels = images_NCHW, labels_N
 
     def _read(self, positions: Tensor) -> Iterator[Batch]:
         # one transfer an epoch; none, and no wait for the device, a batch
-        ids, labels = _look_up(positions, self._ids, self._labels.cpu())
+        ids, labels = _look_up(positions, self.ids_M, self._labels.cpu())
         device = self._images.device
         size = self.sampler.batch_size
         for ids_B, labels_B in zip(
@@ -206,23 +222,41 @@ class StreamedBatches(BatchLoader):
         files: a whole official split.
         ids_M: which of its images are visited.
         order: of those M.
-        pin_memory: for the transfer to a GPU.
+        device: that the batches are brought to.
     """
 
     def __init__(
-        self, files: ImageFiles, ids_M: Tensor, order: Order, pin_memory: bool = False
+        self, files: ImageFiles, ids_M: Tensor, order: Order, device: torch.device
     ) -> None:
-        super().__init__(order)
-        self._labels, self._ids = files.labels_N, ids_M
+        super().__init__(ids_M, order)
+        self._labels = files.labels_N
         # the loader keeps its workers from epoch to epoch and reads this list anew in each
         self._pending: list[Sequence[int]] = []
-        self._loader = files.loader(self._pending, pin_memory)
+        self._loader = files.loader(self._pending, pin_memory=device.type == "cuda")
+        self._device = device
+        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def _read(self, positions: Tensor) -> Iterator[Batch]:
         size = self.sampler.batch_size
-        ids, labels = (part.split(size) for part in _look_up(positions, self._ids, self._labels))
-        self._pending[:] = [ids_B.clamp(min=0).tolist() for ids_B in ids]
-        yield from zip(checked(self._loader), labels, ids, strict=True)
+        ids, labels = _look_up(positions, self.ids_M, self._labels)
+        self._pending[:] = [ids_B.clamp(min=0).tolist() for ids_B in ids.split(size)]
+        images = map(self._to_device, checked(self._loader))
+        parts = (part.to(self._device).split(size) for part in (labels, ids))
+        yield from zip(images, *parts, strict=True)
+
+    def _to_device(self, images_BCHW: Tensor) -> Tensor:
+        """A copy on the device; on CUDA in a stream of its own.
+
+        The host runs ahead of a GPU: the copy is made while the step before is still computed.
+        """
+        if self._copies is None:
+            return images_BCHW.to(self._device)
+        with torch.cuda.stream(self._copies):
+            copied_BCHW = images_BCHW.to(self._device, non_blocking=True)
+        steps = torch.cuda.current_stream(self._device)
+        steps.wait_stream(self._copies)
+        copied_BCHW.record_stream(steps)  # or the next copy could take the memory before it is read
+        return copied_BCHW
 
 
 def _look_up(positions: Tensor, ids_M: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,13 @@
 """The LightningDataModule: one source, its three splits, their loaders and the network's input."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, get_args
 
 import lightning as L
 import torch
 from torch import Tensor
 
+from vgg_lit.data.augment import Augmentation, Prepared
 from vgg_lit.data.batches import (
     Batch,
     BatchLoader,
@@ -18,9 +19,10 @@ from vgg_lit.data.batches import (
 )
 from vgg_lit.data.draws import Draws
 from vgg_lit.data.image_files import ImageFiles
-from vgg_lit.data.preprocessing import Preprocessing
+from vgg_lit.data.preprocessing import Normalization, Preprocessing
 from vgg_lit.data.sources import Images, ResidentImages, Source, Split
 from vgg_lit.data.splits import stratified_subset
+from vgg_lit.data.statistics import ChannelStatistics
 from vgg_lit.errors import InputError
 
 
@@ -39,9 +41,10 @@ class ImageDataModule(L.LightningDataModule):
         val_fraction: of the official train split, 0 <= fraction < 1; 0 means no validation.
         train_size: images to train on, a stratified subset of what validation leaves; None: all.
         test_size: images to test on, a stratified subset of the official test split; None: all.
-        augment: of training batches: (uint8 images BCHW, Draws) -> uint8 images BCHW; None: none.
+        normalize: what is subtracted and divided by: "mean_std", "mean" (the paper's) or "none".
+        augment: of training batches: (uint8 images BCHW, Draws) -> images BCHW; None: none.
         seed: of the splits, the order and the augmentation.
-        preprocessing: of a finished run, whose statistics and image_size are kept; None measures
+        preprocessing: of a finished run, whose normalisation and image_size are kept; None measures
             the official train split.
 
     Attributes:
@@ -61,7 +64,8 @@ class ImageDataModule(L.LightningDataModule):
         val_fraction: float = 0.1,
         train_size: int | None = None,
         test_size: int | None = None,
-        augment: Callable[[Tensor, Draws], Tensor] | None = None,
+        normalize: Normalization = "mean_std",
+        augment: Augmentation | None = None,
         seed: int = 0,
         preprocessing: Preprocessing | None = None,
     ) -> None:
@@ -73,6 +77,7 @@ class ImageDataModule(L.LightningDataModule):
         self.val_fraction = val_fraction
         self.train_size = train_size
         self.test_size = test_size
+        self.normalize = normalize
         self.augment = augment
         self.seed = seed
         if preprocessing is not None:
@@ -86,6 +91,7 @@ class ImageDataModule(L.LightningDataModule):
         # of "train", "val" and "test": indices in the official split
         self._ids: dict[str, Tensor] = {}
         self._train_order: TrainingOrder | None = None
+        self._statistics: ChannelStatistics | None = None
 
     def prepare_data(self) -> None:
         """Download or decode what is missing (one process a node)."""
@@ -121,16 +127,40 @@ class ImageDataModule(L.LightningDataModule):
         return self._evaluation_loader("test", "test")
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Network input (float32, normalised) of a batch on the device, augmented in training."""
-        images_BCHW, labels_B, ids_B = batch
+        """Network input of a batch on the device, augmented in training."""
+        if self.trainer is None or not self.trainer.training:
+            return self.to_input(batch)
+        assert self._train_order is not None
+        # the epoch of the order the batch came from, so that both always agree
+        return self.to_input(batch, self._train_order.epoch)
+
+    def to_input(self, batch: Batch, epoch: int | None = None) -> Batch:
+        """Network input (float32, normalised) of a batch of source images.
+
+        Where training images are mixed, class probabilities (B, K) take the labels' place.
+
+        Args:
+            batch: uint8 images, labels and sample ids.
+            epoch: augmented as in this training epoch; None: not augmented.
+        """
+        images_BCHW, targets, ids_B = batch
         images_BCHW = self.preprocessing.pad(images_BCHW)
-        if self.augment is not None and self.trainer is not None and self.trainer.training:
-            assert self._train_order is not None
-            # the epoch of the order the batch came from, so that both always agree
-            draws = Draws(self.seed, self._train_order.epoch, ids_B)
+        if self.augment is not None and epoch is not None:
+            draws = Draws(self.seed, epoch, ids_B)
             images_BCHW = self.augment(images_BCHW, draws)
+            mixing = getattr(self.augment, "mixing", None)
+            if mixing is not None:
+                images_BCHW, targets = mixing(images_BCHW, targets, draws, len(self.classes))
         x_BCHW = self.preprocessing.normalize(self.preprocessing.resize(images_BCHW))
-        return x_BCHW, labels_B, ids_B
+        return x_BCHW, targets, ids_B
+
+    def state_dict(self) -> dict[str, Any]:
+        """What augmentation knows of the training images, for a resumed run to go on with."""
+        return {} if self._statistics is None else {"statistics": self._statistics._asdict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the statistics of a checkpoint, whatever was measured since."""
+        self._prepare_augment(ChannelStatistics(**state_dict["statistics"]))
 
     def _load(self, split: Split) -> None:
         if split in self._images:
@@ -145,6 +175,8 @@ class ImageDataModule(L.LightningDataModule):
         else:
             self._ids["test"] = self._subset("test_size", self.test_size, images, ids)
         self._set_preprocessing(images)
+        if split == "train" and isinstance(self.augment, Prepared):
+            self._prepare_augment(self._statistics or images.statistics())
         self._images[split] = images
 
     def _subset(self, option: str, size: int | None, images: Images, ids: Tensor) -> Tensor:
@@ -161,9 +193,15 @@ class ImageDataModule(L.LightningDataModule):
         if hasattr(self, "preprocessing"):
             self.preprocessing = replace(self.preprocessing, source_size=images.size)
         else:
-            mean, std = images.statistics()
-            channels = self.source.in_channels
-            self.preprocessing = Preprocessing(channels, images.size, self.image_size, mean, std)
+            self._statistics = images.statistics()
+            self.preprocessing = Preprocessing.measured(
+                images.size, self.image_size, self._statistics, self.normalize
+            )
+
+    def _prepare_augment(self, statistics: ChannelStatistics) -> None:
+        self._statistics = statistics
+        if isinstance(self.augment, Prepared):
+            self.augment.prepare(self.preprocessing.padded_size, statistics)
 
     def _evaluation_loader(self, split: Split, name: str) -> BatchLoader:
         rank, world_size = self._rank_and_world_size()
@@ -174,7 +212,7 @@ class ImageDataModule(L.LightningDataModule):
         images, ids = self._images[split], self._ids[name]
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
         if isinstance(images, ImageFiles):
-            return StreamedBatches(images, ids, order, pin_memory=device.type == "cuda")
+            return StreamedBatches(images, ids, order, device)
         # train and validation share one copy on the device
         resident = ResidentImages(images.images_NCHW.to(device), images.labels_N)
         self._images[split] = resident
@@ -190,6 +228,8 @@ class ImageDataModule(L.LightningDataModule):
             raise InputError(f"{option}={given}: {self.source.name} has {actual}")
 
     def _check_ranges(self) -> None:
+        if self.normalize not in get_args(Normalization):
+            raise InputError(f"normalize={self.normalize}: {', '.join(get_args(Normalization))}")
         if self.image_size < 1:
             raise InputError(f"image_size={self.image_size}: at least 1 pixel")
         if self.batch_size < 1:

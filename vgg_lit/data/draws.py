@@ -9,6 +9,7 @@ generators"); the counter-based design of Salmon et al. 2011, "Parallel random n
 1, 2, 3".
 """
 
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -29,6 +30,22 @@ def integers(seed: int, epoch: int, ids: Tensor, stream: str, high: int) -> Tens
     """int64 in [0, high), one per id, for 1 <= high < 2**31; the bias is below high / 2**32."""
     assert 1 <= high < 1 << 31
     return (_shift_right(_hash(seed, epoch, ids, stream), 32) * high) >> 32
+
+
+def normal(seed: int, epoch: int, ids: Tensor, stream: str) -> Tensor:
+    """float32 of the standard normal distribution, one per id: its quantile at a uniform draw.
+
+    The draw is the middle of one of 2**24 equal parts of (0, 1), which ends the tails at 5.4.
+    """
+    parts = _shift_right(_hash(seed, epoch, ids, stream), 40).to(torch.float32)
+    return torch.erfinv(parts * 2.0**-23 + (2.0**-24 - 1)) * math.sqrt(2)
+
+
+def random_bytes(seed: int, epoch: int, ids: Tensor, stream: str, count: int) -> Tensor:
+    """uint8 (ids, count): SplitMix64's own sequence, begun at each id's hash."""
+    steps = torch.arange(1, -(-count // 8) + 1, device=ids.device) * _signed(_GOLDEN)
+    words = _mix_tensor(_hash(seed, epoch, ids, stream)[:, None] + steps)
+    return words.view(torch.uint8)[:, :count]
 
 
 def permutation(n: int, seed: int, epoch: int, stream: str = "order") -> Tensor:
@@ -57,6 +74,18 @@ class Draws:
     def integers(self, stream: str, high: int) -> Tensor:
         """(B,) int64 in [0, high)."""
         return integers(self.seed, self.epoch, self.ids, stream, high)
+
+    def normal(self, stream: str) -> Tensor:
+        """(B,) float32 of the standard normal distribution."""
+        return normal(self.seed, self.epoch, self.ids, stream)
+
+    def order(self, stream: str) -> Tensor:
+        """(B,) int64: the batch's positions, sorted by a draw for each sample."""
+        return torch.argsort(_hash(self.seed, self.epoch, self.ids, stream), stable=True)
+
+    def bytes(self, stream: str, count: int) -> Tensor:
+        """(B, count) uint8."""
+        return random_bytes(self.seed, self.epoch, self.ids, stream, count)
 
 
 def _hash(seed: int, epoch: int, ids: Tensor, stream: str) -> Tensor:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vgg_lit.data import image_cache
 from vgg_lit.data.images import read_image
-from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_counts
+from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import InputError
 
 _DECODING = 1  # version of how a file becomes pixels: part of the fingerprint
@@ -74,16 +74,16 @@ class ImageFiles:
         return torch.from_numpy(array)
 
     def statistics(self) -> ChannelStatistics:
-        """Of every pixel of the split, counted once and then cached."""
-        path, fingerprint = self.cache.with_suffix(".statistics.json"), self._fingerprint()
+        """Of every pixel of the split, summed up once and then cached."""
+        path, fingerprint = self.cache.with_suffix(".sums.json"), self._fingerprint()
         record = image_cache.read_record(path, fingerprint)
         if record is None:
-            counts = np.zeros((self.in_channels, 256), np.int64)
-            for images in self._in_order("Counting pixels"):
-                counts += pixel_counts(images)
-            record = channel_statistics(counts)._asdict()
+            sums = np.zeros((1 + self.in_channels, 1 + self.in_channels), np.int64)
+            for images in self._in_order("Summing up pixels"):
+                sums += pixel_sums(images)
+            record = {"sums": sums.tolist()}
             image_cache.write_record(path, fingerprint, record)
-        return ChannelStatistics(tuple(record["mean"]), tuple(record["std"]))
+        return channel_statistics(np.array(record["sums"]))
 
     def _decode_into(self, array: np.ndarray) -> None:
         start = 0

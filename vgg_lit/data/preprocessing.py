@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vgg_lit.data.statistics import ChannelStatistics
+
 MAX_PADDING = 4
+
+Normalization: TypeAlias = Literal["mean_std", "mean", "none"]
+"""What is done to pixels in 0..1: less the mean and over the deviation, less the mean, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,8 @@ class Preprocessing:
         in_channels: of the images.
         source_size: side of the source's images, pixels.
         image_size: side of the network's input, pixels.
-        mean: per channel, for pixels in 0..1.
-        std: per channel, for pixels in 0..1; above 0.
+        mean: that is subtracted, per channel, for pixels in 0..1.
+        std: that is divided by, per channel, for pixels in 0..1; above 0.
     """
 
     in_channels: int
@@ -39,6 +44,20 @@ class Preprocessing:
         assert self.in_channels == len(self.mean) == len(self.std)
         assert all(std > 0 for std in self.std)
 
+    @classmethod
+    def measured(
+        cls,
+        source_size: int,
+        image_size: int,
+        statistics: ChannelStatistics,
+        normalize: Normalization = "mean_std",
+    ) -> "Preprocessing":
+        """With as much of the training images' statistics as `normalize` says."""
+        channels = len(statistics.mean)
+        mean = (0.0,) * channels if normalize == "none" else statistics.mean
+        std = statistics.std if normalize == "mean_std" else (1.0,) * channels
+        return cls(channels, source_size, image_size, mean, std)
+
     def __call__(self, images_BCHW: Tensor) -> Tensor:
         """uint8 source images to float32 input (B, in_channels, image_size, image_size)."""
         return self.normalize(self.fit(images_BCHW))
@@ -47,6 +66,11 @@ class Preprocessing:
     def pads(self) -> bool:
         """Whether the geometry is padding."""
         return 0 < self.image_size - self.source_size <= MAX_PADDING
+
+    @property
+    def padded_size(self) -> int:
+        """Side of source images after `pad`, pixels."""
+        return self.image_size if self.pads else self.source_size
 
     @property
     def resizes(self) -> bool:
@@ -67,8 +91,11 @@ class Preprocessing:
         return F.pad(images_BCHW, (before, after, before, after))
 
     def resize(self, images_BCHW: Tensor) -> Tensor:
-        """Antialiased bilinear resizing if `resizes` (float32, still in 0..255), else as they are."""
-        if not self.resizes:
+        """Antialiased bilinear resizing to the network's side (float32, still in 0..255), if needed.
+
+        An augmentation may have brought the images there already.
+        """
+        if images_BCHW.shape[-1] == self.image_size:
             return images_BCHW
         # in float32: the uint8 kernels exist on the CPU alone and round
         side = (self.image_size, self.image_size)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from torch import Tensor
 
 from vgg_lit.data.image_files import ImageFiles
-from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_counts
+from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 
 Split: TypeAlias = Literal["train", "test"]
 
@@ -33,7 +33,7 @@ class ResidentImages:
 
     def statistics(self) -> ChannelStatistics:
         """Of every pixel of the split."""
-        return channel_statistics(pixel_counts(self.images_NCHW))
+        return channel_statistics(pixel_sums(self.images_NCHW))
 
 
 Images: TypeAlias = ResidentImages | ImageFiles

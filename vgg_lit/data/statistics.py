@@ -1,4 +1,7 @@
-"""Mean and standard deviation of each channel, exact: from the counts of the 256 pixel values."""
+"""Mean, deviation and covariance of the channels' pixels, exact and in constant memory.
+
+Images are summed up in chunks by `pixel_sums`, whose results add up; `channel_statistics` divides.
+"""
 
 import math
 from typing import NamedTuple
@@ -6,35 +9,62 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-_CHUNK = 4096  # images; bounds the int64 copy that counting makes
+_CHUNK = 1 << 18  # pixels; bounds the float64 copy that summing makes
 
 
 class ChannelStatistics(NamedTuple):
-    """Per channel, for pixels in 0..1."""
+    """Per channel, for pixels in 0..1.
+
+    Attributes:
+        mean: of each channel.
+        std: (population) deviation of each channel; 1 for a constant one, which leaves it at 0.
+        covariance: (population) covariance of each pair of channels.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
 
 
-def pixel_counts(images_NCHW: Tensor) -> np.ndarray:
-    """How often each value occurs in each channel of uint8 images: (C, 256) int64."""
-    channels = images_NCHW.shape[1]
-    counts_C256 = np.zeros((channels, 256), np.int64)
-    for chunk in images_NCHW.split(_CHUNK):
-        for channel in range(channels):
-            pixels = chunk[:, channel].flatten().numpy()
-            counts_C256[channel] += np.bincount(pixels, minlength=256)
-    return counts_C256
+def pixel_sums(images_NCHW: Tensor) -> np.ndarray:
+    """Sum over all pixels of (1, values) times (1, values): int64 (1 + C, 1 + C).
+
+    The first row holds the number of pixels and the channels' sums. Every product and sum is an
+    integer below 2**53, so that float64, in which products are fast, rounds none.
+    """
+    channels, height, width = images_NCHW.shape[1:]
+    sums = np.zeros((1 + channels, 1 + channels), np.int64)
+    for chunk in images_NCHW.split(max(1, _CHUNK // (height * width))):
+        values_CP = chunk.numpy().swapaxes(0, 1).reshape(channels, -1)
+        terms = np.ones((1 + channels, values_CP.shape[1]))
+        terms[1:] = values_CP
+        sums += (terms @ terms.T).astype(np.int64)
+    return sums
 
 
-def channel_statistics(counts_C256: np.ndarray) -> ChannelStatistics:
-    """Mean and (population) standard deviation; a constant channel gets 1, which leaves it at 0."""
-    means, stds = [], []
-    for counts in counts_C256.tolist():
-        # Python integers: no rounding before the last division
-        total = sum(counts)
-        first = sum(value * count for value, count in enumerate(counts))
-        second = sum(value * value * count for value, count in enumerate(counts))
-        means.append(first / total / 255)
-        stds.append(math.sqrt(total * second - first * first) / total / 255 or 1.0)
-    return ChannelStatistics(tuple(means), tuple(stds))
+def channel_statistics(sums: np.ndarray) -> ChannelStatistics:
+    """The statistics of summed up pixels: no rounding before the last division."""
+    (total, *firsts), *rows = sums.tolist()  # Python integers, of any size
+    seconds = [row[1:] for row in rows]
+    channels = range(len(firsts))
+    covariance = [
+        [total * seconds[i][j] - firsts[i] * firsts[j] for j in channels] for i in channels
+    ]
+    return ChannelStatistics(
+        mean=tuple(first / total / 255 for first in firsts),
+        std=tuple(math.sqrt(covariance[i][i]) / total / 255 or 1.0 for i in channels),
+        covariance=tuple(tuple(value / total**2 / 255**2 for value in row) for row in covariance),
+    )
+
+
+def principal_components(
+    covariance: tuple[tuple[float, ...], ...],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (C,), the greatest first, and eigenvectors (C, C) as columns, in float64.
+
+    An eigenvector's sign is chosen so that its largest component is positive.
+    """
+    values, vectors = np.linalg.eigh(np.array(covariance))
+    values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
+    largest = np.abs(vectors).argmax(axis=0)
+    return values, vectors * np.sign(vectors[largest, np.arange(len(values))])

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from vgg_lit.models.variants import HEADS, TABLE_1, VARIANTS, Head, Plan, Variant
 
 if TYPE_CHECKING:
+    from vgg_lit.models.comparison import efficientnet_b0, resnet18, resnet50
+    from vgg_lit.models.freezing import freeze
+    from vgg_lit.models.transfer import copy_layers
     from vgg_lit.models.vgg import (
         VGG,
         build,
@@ -34,6 +37,11 @@ __all__ = [
     "Plan",
     "Variant",
     "build",
+    "copy_layers",
+    "efficientnet_b0",
+    "freeze",
+    "resnet18",
+    "resnet50",
     "vgg11",
     "vgg11_bn",
     "vgg11_lrn",
@@ -47,10 +55,19 @@ __all__ = [
     "vgg19_bn",
 ]
 
+_HOMES = {
+    "copy_layers": "transfer",
+    "efficientnet_b0": "comparison",
+    "freeze": "freezing",
+    "resnet18": "comparison",
+    "resnet50": "comparison",
+}
+"""The module of each name that is not in `vgg`."""
+
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module("vgg_lit.models.vgg"), name)
+        return getattr(import_module(f"vgg_lit.models.{_HOMES.get(name, 'vgg')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,74 +1,163 @@
-"""Initialisation schemes: what a network's weights are before its first step.
+"""Weights from another network.
 
-initialise(net, "xavier")
+copy_layers(vgg16(), trained_vgg11)                           # the layers the paper copies
+copy_layers(vgg16(), trained_vgg11, ["block1_conv1", "fc6"])  # from those of the same names
+copy_layers(deeper, trained, {"block1": "block1", "fc6": "fc5"})  # here: there
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from vgg_lit.models.variants import unknown
+from vgg_lit.errors import InputError
+from vgg_lit.models.layers import layers_of, tensors_of, weighted_layers
+from vgg_lit.models.vgg import VGG
 
-Weighted: TypeAlias = nn.Conv2d | nn.Linear
+Tensors: TypeAlias = dict[str, Tensor]
+"""Weights and statistics of a layer and its batch norm."""
 
 
-def initialise(net: nn.Module, init: str) -> None:
-    """Draw the weights of every convolution and FC layer anew, in place.
+@dataclass(frozen=True)
+class Transfer:
+    """What a network took from another.
 
-    Biases become 0 (but under "pytorch"); batch norm starts as the identity: scale 1, shift 0.
+    Attributes:
+        copied: layer here -> layer there; batch norm went with its layer.
+        fresh: the layers here that stay as they were drawn.
+    """
+
+    copied: dict[str, str]
+    fresh: tuple[str, ...]
+
+    def __str__(self) -> str:
+        pairs = [
+            here if here == there else f"{here} of {there}" for here, there in self.copied.items()
+        ]
+        copied = ", ".join(pairs) if self.fresh else f"all {len(pairs)} layers"
+        return f"{copied}; as drawn: {', '.join(self.fresh) or 'none'}"
+
+
+def copy_layers(
+    net: nn.Module,
+    source: nn.Module,
+    layers: Sequence[str] | Mapping[str, str] | None = None,
+) -> Transfer:
+    """Copies layers of `source` into `net`, in place: all that were chosen, or none.
+
+    A first layer for grey images takes one for colour summed over its three channels: it answers a
+    grey image as the other would the same image in three equal channels.
+
+    Args:
+        net: takes the weights.
+        source: gives them.
+        layers: names of layers or blocks in both networks, or a mapping of those of `net` to those
+            of `source`. None takes what the two have in common:
+
+            - Of networks with the same convolutions all of them, and the head if its hidden layers
+              are the same; its last layer stays as drawn if it does not fit, as with other classes.
+            - Of VGGs of different depth what the paper copies: "the first four convolutional layers
+              and the last three fully-connected layers" of the source. One by one A's first four
+              (64, 128, 256, 256 channels) fit no deeper configuration's (64, 64, 128, 128), but they
+              fit the layers of the same block and place, in B as in E: those of the same name take
+              them. With other classes the last layer stays as drawn.
 
     Raises:
-        InputError: no scheme has that name; see `INITS`.
-    """
-    if init not in INITS:
-        raise unknown("init", str(init), INITS)
-    for module in net.modules():
-        if isinstance(module, Weighted):
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-            INITS[init](module)  # after the zeros, since PyTorch's own scheme draws biases too
-        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            module.reset_parameters()
-
-
-def kaiming(layer: Weighted) -> None:
-    """N(0, 2 / fan in): a ReLU network of any depth passes its signal on at the same strength.
-
-    torchvision takes fan out for convolutions and N(0, 0.01^2) for FC layers, which shrinks what
-    little signal a deep network without batch norm has left: the logits of VGG-19 (linear head, 32
-    pixels, noise) vary from image to image by 9e-4 that way, by 7e-2 this way.
-
-    Source: He et al. 2015, https://arxiv.org/abs/1502.01852, section 2.2.
-    """
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-
-
-def xavier(layer: Weighted) -> None:
-    """U(-a, a), a^2 = 6 / (fan in + fan out): the paper's way to do without a shallower net's weights.
-
-    Source: Glorot & Bengio 2010, equation 16; Simonyan & Zisserman 2015, section 3.1.
-    """
-    nn.init.xavier_uniform_(layer.weight)
-
-
-def paper(layer: Weighted) -> None:
-    """N(0, 0.01), a standard deviation of 0.1: how the paper starts A, its shallowest network.
+        InputError: no such layer, or one that does not fit; says which and how.
 
     Source: Simonyan & Zisserman 2015, section 3.1.
     """
-    nn.init.normal_(layer.weight, std=0.1)
+    mine, given = _tensors_by_layer(net), _tensors_by_layer(source)
+    _fold_colour(mine, given)
+    if layers is None:
+        pairs = {name: name for name in _in_common(net, source, mine, given)}
+    else:
+        pairs = _named(net, source, layers)
+    checked = [_misfit(here, mine[here], there, given[there]) for here, there in pairs.items()]
+    if misfits := [misfit for misfit in checked if misfit]:
+        more = f"; and {len(misfits) - 3} more layers do not fit" if len(misfits) > 3 else ""
+        raise InputError("; ".join(misfits[:3]) + more)
+    with torch.no_grad():
+        for here, there in pairs.items():
+            for name, tensor in mine[here].items():
+                tensor.copy_(given[there][name])
+    return Transfer(pairs, tuple(layer for layer in mine if layer not in pairs))
 
 
-def pytorch(layer: Weighted) -> None:
-    """PyTorch's own default, U(-b, b) with b^2 = 1 / fan in, for weights and biases."""
-    layer.reset_parameters()
+def _named(
+    net: nn.Module, source: nn.Module, layers: Sequence[str] | Mapping[str, str]
+) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    names = layers if isinstance(layers, Mapping) else {name: name for name in layers}
+    for here, there in names.items():
+        inside_here, inside_there = layers_of(net, here), layers_of(source, there)
+        if len(inside_here) != len(inside_there):
+            raise InputError(
+                f"{here} has {len(inside_here)} layers here, {there} of the source {len(inside_there)}"
+            )
+        pairs |= dict(zip(inside_here, inside_there, strict=True))
+    return pairs
 
 
-INITS: dict[str, Callable[[Weighted], None]] = {
-    "kaiming": kaiming,
-    "xavier": xavier,
-    "paper": paper,
-    "pytorch": pytorch,
-}
-"""The schemes by name."""
+def _in_common(
+    net: nn.Module, source: nn.Module, mine: dict[str, Tensors], given: dict[str, Tensors]
+) -> list[str]:
+    """The layers that `copy_layers` takes where none are named."""
+    body, head = _body_and_head(net, list(mine))
+    source_body, source_head = _body_and_head(source, list(given))
+    if body == source_body:
+        if head != source_head:
+            return body
+        fits = [_misfit(name, mine[name], name, given[name]) is None for name in head]
+        if not all(fits[:-1]):
+            return body
+        return body + (head if fits[-1] else head[:-1])
+    if not (isinstance(net, VGG) and isinstance(source, VGG)):
+        both = [type(module).__name__ for module in (net, source)]
+        raise InputError(f"this {both[0]} and that {both[1]} have other layers; name those to copy")
+    last_three = source_head[-3:]
+    if net.num_classes != source.num_classes:
+        last_three.pop()
+    names = source_body[:4] + last_three
+    if missing := [name for name in names if name not in mine]:
+        raise InputError(f"there is no {' and no '.join(missing)} here to take the source's")
+    return names
+
+
+def _body_and_head(net: nn.Module, layers: list[str]) -> tuple[list[str], list[str]]:
+    """A VGG's convolutions and fully connected layers; of another network all layers and the last."""
+    size = len(net.head.hidden) + 1 if isinstance(net, VGG) else 1
+    return layers[:-size], layers[-size:]
+
+
+def _tensors_by_layer(net: nn.Module) -> dict[str, Tensors]:
+    return {
+        layer: {
+            f"{place}.{name}": tensor
+            for place, path in enumerate(paths)
+            for name, tensor in tensors_of(net.get_submodule(path))
+        }
+        for layer, paths in weighted_layers(net).items()
+    }
+
+
+def _fold_colour(mine: dict[str, Tensors], given: dict[str, Tensors]) -> None:
+    """Sums the given first layer over its three channels where this network's has one."""
+    own, first = next(iter(mine.values())), next(iter(given.values()))
+    channels = [layer["0.weight"].shape[1:2] for layer in (own, first) if "0.weight" in layer]
+    if channels == [(1,), (3,)]:
+        first["0.weight"] = first["0.weight"].sum(dim=1, keepdim=True)
+
+
+def _misfit(here: str, mine: Tensors, there: str, given: Tensors) -> str | None:
+    """Why a layer cannot be copied; None if it can."""
+    if list(mine) != list(given):
+        # the weights were trained for what their batch norm makes of them
+        return f"{here} and the source's {there} are not alike in batch norm or bias"
+    for name in mine:
+        if mine[name].shape != given[name].shape:
+            shapes = ["x".join(map(str, tensor[name].shape)) for tensor in (mine, given)]
+            return f"{here} is {shapes[0]} here, {there} of the source {shapes[1]}"
+    return None

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from vgg_lit.errors import InputError
-from vgg_lit.models.transfer import initialise
+from vgg_lit.models.block_checkpointing import run_blocks
+from vgg_lit.models.initialisation import initialise
 from vgg_lit.models.variants import (
     LRN,
     VARIANTS,
@@ -43,6 +44,10 @@ class VGG(nn.Module):
     Attributes:
         layer_paths: the paper's name of each layer -> its module path, in forward order, such as
             "block1_conv1" -> "features.0" or "fc6" -> "classifier.0".
+        checkpoint_blocks: whether training keeps only what goes from block to block for its backward
+            pass, and computes the maps inside a block a second time.
+        first_module: the module of `features` that takes the input; above 0 the input are the maps
+            that the modules before it make of an image.
 
     Source: Simonyan & Zisserman 2015, section 2.
     """
@@ -56,6 +61,7 @@ class VGG(nn.Module):
         in_channels: int,
         image_size: int,
         batch_norm: bool,
+        checkpoint_blocks: bool = False,
     ) -> None:
         super().__init__()
         self.plan = plan
@@ -63,6 +69,8 @@ class VGG(nn.Module):
         self.num_classes = positive_int("num_classes", num_classes)
         self.in_channels = positive_int("in_channels", in_channels)
         self.image_size = positive_int("image_size", image_size)
+        self.checkpoint_blocks = checkpoint_blocks
+        self.first_module = 0
         if image_size < smallest_image_size(plan):
             raise InputError(
                 f"image_size={image_size} is too small for {len(plan)} pools; "
@@ -85,10 +93,14 @@ class VGG(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """The logits_BK of a batch of images."""
-        if self.head.pool is None:
+        if self.head.pool is None and not self.first_module:
             self._check_size(*x_BCHW.shape[-2:])
-        x_BF = torch.flatten(self.avgpool(self.features(x_BCHW)), 1)
-        return self.classifier(x_BF)
+        features = self.features[self.first_module :] if self.first_module else self.features
+        if self.checkpoint_blocks and self.training and torch.is_grad_enabled():
+            x_BCHW = run_blocks(features, x_BCHW)
+        else:
+            x_BCHW = features(x_BCHW)
+        return self.classifier(torch.flatten(self.avgpool(x_BCHW), 1))
 
     def layer(self, name: str) -> nn.Module:
         """The module with the paper's name, such as `block4_conv2`, `block5_pool` or `fc6`.
@@ -151,6 +163,7 @@ def build(
     dropout: float | None = None,
     init: str = "kaiming",
     batch_norm: bool | None = None,
+    checkpoint_blocks: bool = False,
 ) -> VGG:
     """The network of that variant, freshly initialised.
 
@@ -162,8 +175,9 @@ def build(
         head: a name of `HEADS`, or a mapping of `Head`'s fields such as {"hidden": [1024]}.
         width: factor on every channel count and hidden layer; each is rounded, at least 1.
         dropout: probability in [0, 1); None takes the head's own.
-        init: a name of `transfer.INITS`.
+        init: a name of `initialisation.INITS`.
         batch_norm: for plans only, since a name says it; None means no.
+        checkpoint_blocks: less memory for a second forward pass in training; see `VGG`.
 
     Raises:
         InputError: a value is not allowed; the message names it and those that are.
@@ -178,6 +192,7 @@ def build(
         in_channels=in_channels,
         image_size=top.image_size if image_size is None else image_size,
         batch_norm=network.batch_norm,
+        checkpoint_blocks=checkpoint_blocks,
     )
     initialise(net, init)
     return net
@@ -196,6 +211,7 @@ class Builder(Protocol):
         width: float = ...,
         dropout: float | None = ...,
         init: str = ...,
+        checkpoint_blocks: bool = ...,
     ) -> VGG:
         """The network, freshly initialised."""
 

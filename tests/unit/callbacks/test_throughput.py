@@ -63,5 +63,5 @@ def test_nothing_is_logged_of_an_epoch_without_batches():
 def test_a_rate_is_a_plain_number(scripted):
     trainer = scripted([0.1])
     trainer.optimizers[0].param_groups[0]["lr"] = torch.tensor(0.25)
-    assert type(throughput._rate(trainer)) is float
-    assert throughput._rate(trainer) == 0.25
+    assert throughput._rates(trainer) == {"lr": 0.25}
+    assert type(throughput._rates(trainer)["lr"]) is float

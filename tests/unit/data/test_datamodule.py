@@ -6,12 +6,16 @@ import pytest
 import torch
 from PIL import Image
 
-from vgg_lit.data.augment import FlipCrop
+from vgg_lit.data.augment import Compose, FlipCrop
 from vgg_lit.data.batches import ResidentBatches, StreamedBatches
+from vgg_lit.data.colour import ColourShift
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.image_folder import ImageFolder
+from vgg_lit.data.jitter import ScaleJitter
+from vgg_lit.data.mixing import MixUp
 from vgg_lit.data.preprocessing import Preprocessing
 from vgg_lit.data.sources import ResidentImages, Source
+from vgg_lit.data.statistics import ChannelStatistics
 from vgg_lit.errors import InputError
 
 
@@ -158,6 +162,76 @@ def test_training_is_augmented_by_sample_and_epoch():
         )
 
 
+@pytest.mark.parametrize("normalize", ["mean_std", "mean", "none"])
+def test_normalisation_reaches_the_input(normalize):
+    module = make(normalize=normalize)
+    images, labels, ids = next(iter(module.val_dataloader()))
+    x, _, _ = module.on_after_batch_transfer((images, labels, ids), 0)
+    levels = images[:, 0, 0, 0] / 255
+    mean = 0 if normalize == "none" else 99.5 / 255
+    std = torch.arange(200.0).std(correction=0) / 255 if normalize == "mean_std" else 1
+    torch.testing.assert_close(x[:, 0, 9, 9], (levels - mean) / std)
+
+
+def test_augmentation_is_told_of_the_training_images():
+    class Recorder(FlipCrop):
+        told = ()
+
+        def prepare(self, size, statistics):
+            self.told = (*self.told, (size, statistics.mean))
+
+    recorder = Recorder()
+    make(augment=Compose(recorder=recorder))
+    assert recorder.told == ((32, pytest.approx((99.5 / 255,))),)  # padded from 28
+    jitter = ScaleJitter(32, min_scale=40)
+    with pytest.raises(InputError, match="min_scale=40: more than the 32 pixels"):
+        make(augment=jitter)
+    make(augment=jitter, stage="test", preprocessing=Preprocessing(1, 28, 32, (0.1,), (0.2,)))
+
+
+def test_a_resumed_run_goes_on_with_the_statistics_of_its_checkpoint():
+    module = make(augment=ColourShift())
+    state = module.state_dict()
+    ids = torch.arange(9)
+    images = torch.zeros(9, 1, 28, 28, dtype=torch.uint8)
+    first, _, _ = module.to_input((images, ids, ids), 0)
+
+    class Brighter(Numbers):
+        def load(self, split):
+            images = super().load(split)
+            return ResidentImages(images.images_NCHW // 2 + 100, images.labels_N)
+
+    resumed = ImageDataModule(Brighter(), batch_size=16, augment=ColourShift(), normalize="none")
+    resumed.setup("fit")
+    resumed.load_state_dict(state)
+    again, _, _ = resumed.to_input((images, ids, ids), 0)
+    # black images: the shift, and what normalisation takes off
+    shift = first * module.preprocessing.std[0] + module.preprocessing.mean[0]
+    assert shift.std() > 0.001
+    torch.testing.assert_close(again, shift, atol=1e-6, rtol=0)
+    assert resumed.state_dict() == state
+    assert ChannelStatistics(**state["statistics"]).mean == module.preprocessing.mean
+
+
+def test_mixed_training_batches_have_class_probabilities():
+    augment = Compose(mixing=MixUp(), flip=FlipCrop(0))
+    module = make(TrainerStandIn(), augment=augment)
+    images, labels, ids = next(iter(module.train_dataloader()))
+    x, targets, _ = module.on_after_batch_transfer((images, labels, ids), 0)
+    assert x.shape == (16, 1, 32, 32)
+    assert targets.shape == (16, 3)
+    assert (targets[torch.arange(16), labels] > 0).all()
+    module.trainer.training = False
+    _, targets, _ = module.on_after_batch_transfer(next(iter(module.val_dataloader())), 0)
+    assert targets.ndim == 1
+
+
+def test_scale_jitter_brings_large_images_to_the_networks_side():
+    module = make(TrainerStandIn(), augment=ScaleJitter(20, 24, 28), image_size=20)
+    x, _, _ = module.on_after_batch_transfer(next(iter(module.train_dataloader())), 0)
+    assert x.shape == (16, 1, 20, 20)
+
+
 def test_two_ranks_make_the_batches_of_one():
     whole = list(make().train_dataloader())
     ranks = [list(make(TrainerStandIn(rank, 2)).train_dataloader()) for rank in (0, 1)]
@@ -218,6 +292,7 @@ def test_streaming_equals_resident(folder, num_workers):
         ("test_size", 0),
         ("num_classes", 10),
         ("in_channels", 3),
+        ("normalize", "std"),
     ],
 )
 def test_ranges_and_agreement(option, value):

@@ -83,6 +83,65 @@ def test_golden_values():
     assert draws.permutation(8, seed=0, epoch=0).tolist() == [4, 1, 7, 5, 2, 0, 6, 3]
 
 
+def test_golden_values_of_normal_draws_and_bytes():
+    ids = torch.tensor([0, 1, 59_999])
+    assert draws.normal(0, 0, ids, "colour").tolist() == pytest.approx(
+        [0.803324, -1.022785, 1.41137], rel=1e-5
+    )
+    assert draws.random_bytes(0, 0, ids, "pixels", 3).tolist() == [
+        [121, 73, 141],
+        [175, 153, 87],
+        [84, 179, 35],
+    ]
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_normal_is_normal(seed):
+    values = draws.normal(seed, 0, IDS, "colour").double()
+    standard = torch.distributions.Normal(0.0, 1.0)
+    expected = (torch.arange(len(values)) + 0.5) / len(values)
+    distance = (standard.cdf(values.sort().values) - expected).abs().max()
+    assert distance * len(values) ** 0.5 < 1.95
+    # tails, which that hardly sees
+    assert values.pow(4).mean().item() == pytest.approx(3, abs=5 * (96 / len(values)) ** 0.5)
+    assert 4 < values.abs().max() < 5.5
+
+
+def test_normal_is_finite_where_the_hash_is_extreme(monkeypatch):
+    words = torch.tensor([0, -1, 1 << 63 - 1])
+    monkeypatch.setattr(draws, "_hash", lambda *coordinates: words)
+    low, high, _ = draws.normal(0, 0, words, "x").tolist()
+    assert low == pytest.approx(-5.42, abs=0.01)
+    assert high == pytest.approx(5.42, abs=0.01)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 3072])
+def test_bytes_are_uniform_and_independent(count):
+    ids = IDS[: max(100, 200_000 // count)]
+    values = draws.random_bytes(0, 0, ids, "pixels", count)
+    assert values.shape == (len(ids), count)
+    assert values.dtype == torch.uint8
+    counts = torch.bincount(values.flatten().long(), minlength=256).double()
+    expected = values.numel() / 256
+    assert ((counts - expected) ** 2 / expected).sum() < 255 + 5 * (2 * 255) ** 0.5
+    for shift in (1, 8):
+        if count > shift:
+            assert correlation(values[:, shift:].flatten(), values[:, :-shift].flatten()) < (
+                5 / values[:, shift:].numel() ** 0.5
+            )
+    assert correlation(values[1:].flatten(), values[:-1].flatten()) < 5 / values.numel() ** 0.5
+    assert torch.equal(values[3:4], draws.random_bytes(0, 0, ids[3:4], "pixels", count))
+
+
+def test_an_order_is_of_the_samples_not_of_their_positions():
+    ids = torch.arange(100)
+    order = Draws(0, 0, ids).order("partner")
+    assert torch.equal(order.sort().values, ids)
+    shuffled = torch.randperm(100)
+    assert torch.equal(shuffled[Draws(0, 0, shuffled).order("partner")], order)
+    assert not torch.equal(order, Draws(0, 1, ids).order("partner"))
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 1000])
 def test_permutation(n):
     first, second = draws.permutation(n, 0, 0), draws.permutation(n, 0, 1)

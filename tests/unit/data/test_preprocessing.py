@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from vgg_lit.data.preprocessing import Preprocessing
+from vgg_lit.data.statistics import ChannelStatistics
 
 
 def make(source_size, image_size, channels=1):
@@ -67,3 +68,37 @@ def test_dict_round_trip_is_plain():
     values = preprocessing.to_dict()
     assert json.loads(json.dumps(values)) == values
     assert Preprocessing.from_dict(values) == preprocessing
+
+
+STATISTICS = ChannelStatistics((0.2, 0.4), (0.5, 0.25), ((0.25, 0.0), (0.0, 0.0625)))
+
+
+@pytest.mark.parametrize(
+    ("normalize", "mean", "std"),
+    [
+        ("mean_std", (0.2, 0.4), (0.5, 0.25)),
+        ("mean", (0.2, 0.4), (1.0, 1.0)),
+        ("none", (0.0, 0.0), (1.0, 1.0)),
+    ],
+)
+def test_normalisation_takes_what_it_says_of_the_statistics(normalize, mean, std):
+    preprocessing = Preprocessing.measured(8, 8, STATISTICS, normalize)
+    assert preprocessing == Preprocessing(2, 8, 8, mean, std)
+    images = torch.randint(0, 256, (3, 2, 8, 8), dtype=torch.uint8)
+    scaled = images / 255 - torch.tensor(mean).view(2, 1, 1)
+    torch.testing.assert_close(preprocessing(images), scaled / torch.tensor(std).view(2, 1, 1))
+    # the checkpoint's dictionary says it all
+    assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
+
+
+def test_images_that_augmentation_brought_to_the_networks_side_are_not_resized():
+    preprocessing = make(64, 32)
+    images = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
+    assert preprocessing.resize(images) is images
+    assert preprocessing.resize(torch.zeros(2, 1, 64, 64)).shape[-1] == 32
+
+
+def test_padded_size():
+    assert make(28, 32).padded_size == 32
+    assert make(64, 32).padded_size == 64
+    assert make(28, 40).padded_size == 28

@@ -1,0 +1,95 @@
+"""Two processes that train one network, to the bit as Lightning's plain DDP has them."""
+
+import csv
+
+import pytest
+import torch
+
+from vgg_lit.runs import Run
+
+PLAIN = "trainer.strategy=ddp_find_unused_parameters_false"  # a name of Lightning's, taken as it is
+TWO = ("trainer.devices=2", "trainer.max_epochs=2", "data.val_fraction=0.02", "optimizer.lr=0.01")
+
+
+@pytest.fixture
+def fit(command, tiny, tmp_path):
+    """`fit("name", "trainer.devices=2")`: a run of two processes."""
+
+    def fit(name, *overrides):
+        done = command("train", *tiny, *TWO, *overrides, f"name={name}", cwd=tmp_path)
+        assert done.code == 0, done.err
+        assert "Grad strides do not match" not in done.err
+        (path,) = (tmp_path / "logs/runs" / name).iterdir()
+        return Run(path)
+
+    return fit
+
+
+def content(run, name="last"):
+    checkpoint = torch.load(run.checkpoint(name), weights_only=True)
+    return {**checkpoint["state_dict"], **checkpoint.get("current_model_state", {})}
+
+
+def rows(run):
+    with run.metrics_file.open() as lines:
+        table = list(csv.DictReader(lines))
+    return [{k: v for k, v in row.items() if not k.startswith("throughput")} for row in table]
+
+
+def assert_same(found, expected):
+    assert rows(found) == rows(expected)
+    assert len(rows(expected)) == 2
+    for name in ("last", "best"):
+        ours, theirs = content(found, name), content(expected, name)
+        assert list(ours) == list(theirs)
+        assert [key for key in theirs if not torch.equal(ours[key], theirs[key])] == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        pytest.param(("trainer.accumulate_grad_batches=2",), marks=pytest.mark.slow),
+        pytest.param(("freeze=[block1]",), marks=pytest.mark.slow),
+        pytest.param(("callbacks=[default,ema]",), marks=pytest.mark.slow),
+        pytest.param(
+            ("trainer.check_val_every_n_epoch=2", "model.head=cifar"), marks=pytest.mark.slow
+        ),
+    ],
+    ids=lambda options: ",".join(options) or "default",
+)
+def test_what_is_sent_less_often_changes_no_bit(options, fit):
+    assert_same(fit("ours", *options), fit("plain", PLAIN, *options))
+
+
+@pytest.mark.slow
+def test_compressed_gradients_are_those_of_bf16(fit):
+    exact, compressed = fit("exact"), fit("compressed", "trainer.gradient_compression=bf16")
+    assert content(exact).keys() == content(compressed).keys()
+    for name, tensor in content(compressed).items():
+        torch.testing.assert_close(tensor, content(exact)[name], rtol=0.1, atol=0.02)
+    assert any(not torch.equal(content(exact)[name], t) for name, t in content(compressed).items())
+
+
+CRASH = """
+import lightning.pytorch as L
+
+class Crash(L.Callback):
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.ckpt_path is None and (trainer.current_epoch, batch_idx) == (1, 2):
+            raise RuntimeError("crash")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_resume_to_the_bit(command, fit, tiny, tmp_path):
+    (tmp_path / "crash.py").write_text(CRASH)
+    whole = fit("whole")
+    crash = ("name=broken", "trusted_targets=[crash]", "+callbacks.crash._target_=crash.Crash")
+    environment = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
+    assert command("train", *tiny, *TWO, *crash, **environment).code == 1
+    (path,) = (tmp_path / "logs/runs/broken").iterdir()
+    assert [row["epoch"] for row in rows(Run(path))] == ["1"]
+    done = command("train", f"resume={path}", **environment)
+    assert done.code == 0, done.err
+    assert_same(Run(path), whole)

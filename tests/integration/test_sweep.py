@@ -1,0 +1,210 @@
+"""Sweeps of real trainings, two processes a job: faults, ends, and going on. All but one are slow."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vgg_lit.runs import Run
+from vgg_lit.sweeps import Sweep
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Raises, kills its process, or is slow in the second epoch, as long as the folder holds `armed`.
+FAULTY = """
+import os, signal, time
+from pathlib import Path
+import lightning.pytorch as L
+
+class Faulty(L.Callback):
+    def __init__(self, folder, fault):
+        self.folder, self.fault = Path(folder), fault
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch != 1 or not (self.folder / "armed").exists():
+            return
+        if self.fault == "raises":
+            raise RuntimeError("out of luck")
+        if self.fault == "killed" and trainer.is_global_zero:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.fault.startswith("slow"):
+            time.sleep(2)
+"""
+
+
+@pytest.fixture
+def home(tmp_path):
+    """Where the user stands, with a package of faults."""
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    (tmp_path / "armed").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def arguments(tiny, home):
+    """`arguments("ok,raises")`: a sweep over faults."""
+
+    def arguments(faults, *more):
+        return [
+            "-m",
+            *tiny,
+            "trainer.max_epochs=2",
+            "logger=none",
+            "trusted_targets=[faulty]",
+            "+callbacks.faulty._target_=faulty.Faulty",
+            f"+callbacks.faulty.folder={home}",
+            f"+callbacks.faulty.fault={faults}",
+            "hydra.sweep.dir=sweep",
+            *more,
+        ]
+
+    return arguments
+
+
+@pytest.fixture
+def start(home):
+    """Starts a sweep, in a process group of its own, and leaves nothing of it behind."""
+    started = []
+
+    def start(arguments):
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vgg_lit.train", *arguments],
+            cwd=home,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+    for pid in processes_in(home):
+        os.kill(pid, signal.SIGKILL)
+
+
+def processes_in(folder):
+    """The processes that work in a folder."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if os.readlink(link) == str(folder):
+                found.append(int(link.parent.name))
+        except OSError:  # ended just now
+            continue
+    return found
+
+
+def wait_until(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+def epochs(folder, job):
+    file = folder / "sweep" / str(job) / "metrics.csv"
+    return len(file.read_text().splitlines()) - 1 if file.is_file() else 0
+
+
+@pytest.mark.slow
+def test_of_five_jobs_one_raises_and_one_is_killed(command, arguments, home):
+    words = arguments("a,raises,b,killed,c", "trainer.devices=2")
+    first = command("train", *words, cwd=home)
+    assert first.code == 1
+    jobs = Sweep(home / "sweep").jobs
+    assert [job.status for job in jobs] == ["done", "failed", "done", "failed", "done"]
+    assert jobs[1].reason == "RuntimeError: out of luck"
+    assert (jobs[3].exit_code, jobs[3].signal) == (None, "SIGKILL")
+    for job in jobs:
+        status = Run(home / "sweep" / job.directory).status
+        assert (status["status"], status["reason"]) == (job.status, job.reason)
+    assert len(re.findall("^error: ", first.err, re.MULTILINE)) == 2
+    assert "Traceback" not in first.out + first.err
+    assert processes_in(home) == []
+
+    (home / "armed").unlink()
+    second = command("train", *words, cwd=home)
+    assert second.code == 0, second.err
+    assert re.findall(r"^\[(\d)\] .*: goes on in", second.out, re.MULTILINE) == ["1", "3"]
+    assert [job.status for job in Sweep(home / "sweep").jobs] == ["done"] * 5
+    figures = [Run(home / "sweep" / str(number)).metrics["val/loss"] for number in range(5)]
+    assert figures == [figures[0]] * 5  # what went on came to the same as what was not disturbed
+    assert [epochs(home, number) for number in range(5)] == [2] * 5
+
+    third = command("train", *words, cwd=home)
+    assert third.code == 0
+    assert "goes on" not in third.out
+    assert "starts" not in third.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_the_sweep_ends_all_and_it_goes_on(sent, code, start, command, arguments, home):
+    words = arguments("slow1,slow2,late", "hydra.launcher.n_jobs=2", "trainer.devices=2")
+    sweep = start(words)
+    wait_until(lambda: epochs(home, 0) == 1 == epochs(home, 1))
+    sweep.send_signal(sent)
+    out, err = sweep.communicate(timeout=120)
+    assert sweep.returncode == code
+    wait_until(lambda: processes_in(home) == [], seconds=10)
+    assert [job.status for job in Sweep(home / "sweep").jobs] == [
+        "preempted",
+        "preempted",
+        "waiting",
+    ]
+    assert "Traceback" not in out + err
+
+    (home / "armed").unlink()
+    again = command("train", *words, cwd=home)
+    assert again.code == 0, again.err
+    assert [epochs(home, number) for number in range(3)] == [2, 2, 2]
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_leaves_no_orphans_and_goes_on(start, command, arguments, home):
+    words = arguments("slow1,late", "trainer.devices=2")
+    sweep = start(words)
+    wait_until(lambda: epochs(home, 0) == 1)
+    assert len(processes_in(home)) >= 3
+    sweep.kill()
+    wait_until(lambda: processes_in(home) == [], seconds=90)
+    (home / "armed").unlink()
+    again = command("train", *words, cwd=home)
+    assert again.code == 0, again.err
+    assert "[0] +callbacks.faulty.fault=slow1: goes on in" in again.out
+    assert [epochs(home, number) for number in range(2)] == [2, 2]
+
+
+@pytest.mark.slow
+def test_eight_runs_of_one_second_have_eight_directories(tiny, home, start):
+    runs = [start([*tiny, "trainer.fast_dev_run=true", "logger=none"]) for _ in range(8)]
+    for run in runs:
+        _, err = run.communicate(timeout=170)
+        assert run.returncode == 0, err
+    paths = list(home.glob("logs/runs/vgg11_bn_slim/*"))
+    assert len(paths) == 8
+    assert {Run(path).status["status"] for path in paths} == {"done"}
+
+
+def test_jobs_side_by_side_have_directories_and_figures_of_their_own(command, arguments, home):
+    (home / "armed").unlink()
+    words = arguments("a", "seed=0,1", "hydra.launcher.n_jobs=2")
+    done = command("train", *words, cwd=home)
+    assert done.code == 0, done.err
+    runs = [Run(home / "sweep" / str(number)) for number in range(2)]
+    assert [run.config["seed"] for run in runs] == [0, 1]
+    assert runs[0].metrics["val/loss"] != runs[1].metrics["val/loss"]
+    record = json.loads((home / "sweep/sweep.json").read_text())
+    assert [job["objective"] for job in record] == [run.metrics["val/acc"] for run in runs]

@@ -1,0 +1,87 @@
+import pytest
+import torch
+from torchvision.transforms import v2
+
+from vgg_lit.data import autoaugment
+from vgg_lit.data.autoaugment import AutoAugment, TrivialAugment
+from vgg_lit.data.draws import Draws
+from vgg_lit.data.operations import OPERATIONS, operate
+
+SAMPLES = 40_000
+
+
+@pytest.fixture
+def applied(monkeypatch):
+    """Operations and magnitudes of every step, by name, in place of their doing."""
+    steps = []
+
+    def record(images, operation, magnitude):
+        steps.append(([OPERATIONS[place] for place in operation.tolist()], magnitude))
+        return images
+
+    monkeypatch.setattr(autoaugment, "operate", record)
+    return steps
+
+
+@pytest.mark.parametrize("policy", ["cifar10", "imagenet", "svhn"])
+def test_autoaugment_draws_from_torchvisions_table(policy, applied):
+    images = torch.zeros(SAMPLES, 1, 20, 30, dtype=torch.uint8)
+    draws = Draws(0, 0, torch.arange(SAMPLES))
+    AutoAugment(policy)(images, draws)
+    theirs = v2.AutoAugment(v2.AutoAugmentPolicy(policy))
+    chosen = draws.integers("autoaugment policy", 25)
+    counts = torch.bincount(chosen, minlength=25)
+    assert counts.tolist() == pytest.approx([SAMPLES / 25] * 25, rel=0.15)
+    assert len(applied) == 2
+    for number, steps in enumerate(theirs._policies):
+        members = (chosen == number).nonzero().flatten().tolist()
+        for step, (name, probability, place) in enumerate(steps):
+            names, magnitude = applied[step]
+            done = [i for i in members if names[i] == name]
+            assert {names[i] for i in members} <= {name, "Identity"}
+            assert len(done) / len(members) == pytest.approx(probability, abs=0.07)
+            values, is_signed = theirs._AUGMENTATION_SPACE[name]
+            values = values(10, 20, 30)
+            if values is None or not done:
+                continue
+            expected = float(values[place])
+            signs = {-1.0, 1.0} if is_signed and expected else {1.0}
+            assert {magnitude[i].item() for i in done} == {sign * expected for sign in signs}
+            if len(signs) == 2:
+                positive = sum(magnitude[i].item() > 0 for i in done) / len(done)
+                assert positive == pytest.approx(0.5, abs=3 / len(done) ** 0.5)
+
+
+def test_trivialaugment_draws_any_operation_at_any_strength(applied):
+    images = torch.zeros(SAMPLES, 1, 32, 32, dtype=torch.uint8)
+    TrivialAugment()(images, Draws(0, 0, torch.arange(SAMPLES)))
+    ((names, magnitude),) = applied
+    space = v2.TrivialAugmentWide()._AUGMENTATION_SPACE
+    assert set(names) == set(space)
+    for name, (values, is_signed) in space.items():
+        found = magnitude[[i for i, other in enumerate(names) if other == name]]
+        assert len(found) == pytest.approx(SAMPLES / len(space), rel=0.1)
+        expected = values(31, 32, 32)
+        expected = torch.zeros(1) if expected is None else expected.float().unique()
+        both = torch.cat([expected, -expected]).unique() if is_signed else expected
+        assert torch.equal((found + 0.0).unique(), both + 0.0)
+        if is_signed:
+            assert (found > 0).float().mean().item() == pytest.approx(30 / 62, abs=0.05)
+
+
+def test_the_two_steps_are_applied_one_after_another():
+    images = torch.randint(0, 256, (200, 3, 16, 16), dtype=torch.uint8)
+    draws = Draws(3, 1, torch.arange(200))
+    table = autoaugment._auto_augment("cifar10", 16, 16, torch.device("cpu"))
+    policy = draws.integers("autoaugment policy", 25)
+    expected = images
+    for step in range(2):
+        is_applied = draws.uniform(f"autoaugment step {step}") < table.probability[policy, step]
+        sign = torch.where(
+            table.is_signed[policy, step] & (draws.integers(f"autoaugment sign {step}", 2) == 1),
+            -1,
+            1,
+        )
+        operation = torch.where(is_applied, table.operation[policy, step], 0)
+        expected = operate(expected, operation, sign * table.magnitude[policy, step])
+    assert torch.equal(AutoAugment()(images, draws), expected)

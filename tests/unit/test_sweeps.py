@@ -1,0 +1,105 @@
+"""A sweep directory: its jobs by their overrides, what is recorded of them, and its lock."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from vgg_lit.errors import InputError
+from vgg_lit.runs import Run
+from vgg_lit.sweeps import Sweep
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    sweep = Sweep(tmp_path / "sweep")
+    sweep.add(["model=vgg11", "seed=0"], "0")
+    sweep.add(["model=vgg11", "seed=1"], "1")
+    return sweep
+
+
+def test_jobs_are_read_back_as_they_were_written(sweep):
+    sweep.jobs[1].status, sweep.jobs[1].signal = "failed", "SIGKILL"
+    sweep.jobs[0].metrics = {"val/acc": 0.5}
+    sweep.write()
+    assert Sweep(sweep.path).jobs == sweep.jobs
+    assert [job["status"] for job in json.loads((sweep.path / "sweep.json").read_text())] == [
+        "waiting",
+        "failed",
+    ]
+
+
+def test_a_directory_that_is_not_there_has_no_jobs(tmp_path):
+    assert Sweep(tmp_path / "none").jobs == []
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '[{"number": 0}]', '[{"colour": "red"}]'])
+def test_a_damaged_record_is_one_line(text, sweep):
+    sweep.write()
+    (sweep.path / "sweep.json").write_text(text)
+    with pytest.raises(InputError, match=r"sweep\.json: cannot be read"):
+        Sweep(sweep.path)
+
+
+def test_a_job_is_found_by_its_overrides_in_any_order(sweep):
+    assert sweep.find(["seed=1", "model=vgg11"]) is sweep.jobs[1]
+    assert sweep.find(["seed=1"]) is None
+    assert sweep.find(["seed=2", "model=vgg11"]) is None
+
+
+def test_numbers_go_on_after_the_highest(sweep):
+    assert sweep.next_number() == 2
+    assert sweep.add(["seed=7"], "2").number == 2
+    assert Sweep(sweep.path).next_number() == 0  # nothing was written yet
+
+
+def test_a_job_is_labelled_by_what_the_others_have_not(sweep):
+    assert [sweep.label(job) for job in sweep.jobs] == ["seed=0", "seed=1"]
+    del sweep.jobs[1]
+    assert sweep.label(sweep.jobs[0]) == "model=vgg11 seed=0"
+
+
+def test_a_job_has_a_run_once_it_has_begun(sweep):
+    job = sweep.jobs[0]
+    assert sweep.run(job) is None
+    Run.start(sweep.directory(job), {"seed": 0}, [])
+    assert sweep.run(job).path == sweep.path / "0"
+
+
+def test_what_a_run_says_of_itself(sweep):
+    job = sweep.jobs[0]
+    assert sweep.status(job) == {}
+    Run.start(sweep.directory(job), {"seed": 0}, [])
+    assert sweep.status(job)["status"] == "running"
+    (sweep.directory(job) / "status.json").write_text("{")
+    assert sweep.status(job) == {}
+
+
+def test_an_attempt_is_set_aside_and_nothing_else_is(sweep):
+    job = sweep.jobs[0]
+    for attempt in (1, 2):
+        Run.start(sweep.directory(job), {"seed": attempt}, [])
+        sweep.set_aside(job)
+        assert not sweep.directory(job).exists()
+        assert Run(sweep.path / f"0.attempt{attempt}").config == {"seed": attempt}
+    sweep.directory(job).mkdir()
+    sweep.set_aside(job)
+    assert sweep.directory(job).is_dir()
+
+
+def test_a_sweep_and_the_jobs_it_leaves_behind_keep_others_out(sweep):
+    pytest.importorskip("fcntl")
+    with sweep.lock() as held:
+        with pytest.raises(InputError, match=r"hydra\.sweep\.dir=.*: a sweep, or a job"):
+            Sweep(sweep.path).lock().__enter__()
+        job = subprocess.Popen(["sleep", "60"], pass_fds=held)
+    try:
+        with pytest.raises(InputError, match="wait until it has ended"):
+            sweep.lock().__enter__()
+    finally:
+        job.kill()
+        job.wait()
+    with sweep.lock() as held:
+        assert all(os.fstat(descriptor) for descriptor in held)

@@ -1,0 +1,115 @@
+"""Rectangles of a batch overwritten, each sample's its own."""
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from vgg_lit.data.draws import Draws
+from vgg_lit.data.statistics import ChannelStatistics
+from vgg_lit.errors import InputError
+
+
+class RandomErasing:
+    """Overwrites a rectangle of random area and shape with random pixels.
+
+    The area is uniform in `scale`, the logarithm of height / width uniform in the part of `ratio`
+    with which that area fits into the image.
+
+    Args:
+        probability: that a sample loses a rectangle, in an epoch.
+        scale: least and greatest share of the image's area, above 0 and at most 1.
+        ratio: least and greatest height / width, above 0.
+
+    Source: Zhong et al. 2017, "Random erasing data augmentation", section 3.2 and ER-R of table 4;
+    theirs draws area and shape anew until both fit, which favours small areas.
+    """
+
+    def __init__(
+        self,
+        probability: float = 0.5,
+        scale: tuple[float, float] = (0.02, 0.4),
+        ratio: tuple[float, float] = (0.3, 1 / 0.3),
+    ) -> None:
+        if not 0 <= probability <= 1:
+            raise InputError(f"probability={probability}: 0 to 1")
+        if not 0 < scale[0] <= scale[1] <= 1:
+            raise InputError(f"scale={scale}: two shares, the smaller first, above 0 and at most 1")
+        if not 0 < ratio[0] <= ratio[1]:
+            raise InputError(f"ratio={ratio}: two ratios above 0, the smaller first")
+        self.probability = probability
+        self.scale = scale
+        self.ratio = ratio
+
+    def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
+        """uint8 images with random pixels in the rectangles."""
+        height, width = images_BCHW.shape[-2:]
+        low, high = self.scale
+        area_B = low + (high - low) * draws.uniform("erasing area")
+        # no side longer than the image's: area * width / height <= ratio <= width / (area * height)
+        logarithm_B, shape = area_B.log(), math.log(width / height)
+        low_B = (logarithm_B - shape).clamp(min=math.log(self.ratio[0]))
+        high_B = (-logarithm_B - shape).clamp(max=math.log(self.ratio[1]))
+        ratio_B = (low_B + (high_B - low_B) * draws.uniform("erasing ratio")).exp()
+        pixels_B = area_B * (height * width)
+        rows_B = (pixels_B * ratio_B).sqrt().round().clamp(1, height)
+        columns_B = (pixels_B / ratio_B).sqrt().round().clamp(1, width)
+        rows_B = rows_B * (draws.uniform("erasing") < self.probability)
+        top_B = (draws.uniform("erasing row") * (height - rows_B + 1)).floor()
+        left_B = (draws.uniform("erasing column") * (width - columns_B + 1)).floor()
+        inside = rectangles(top_B, left_B, rows_B, columns_B, height, width)
+        noise = draws.bytes("erasing pixels", images_BCHW[0].numel()).view_as(images_BCHW)
+        return torch.where(inside, noise, images_BCHW)
+
+
+class Cutout:
+    """Paints a square in the colour of the mean training pixel, in every image.
+
+    Its centre is anywhere in the image, so that at an edge a part of the square lies outside.
+
+    Args:
+        size: side of the square, pixels.
+
+    Source: DeVries & Taylor 2017, "Improved regularization of convolutional neural networks with
+    cutout", section 3.2; 16 pixels for CIFAR-10 (section 4.3).
+    """
+
+    def __init__(self, size: int = 16) -> None:
+        if size < 1:
+            raise InputError(f"size={size}: at least 1 pixel")
+        self.size = size
+        self._mean: tuple[float, ...] | None = None
+
+    def prepare(self, size: int, statistics: ChannelStatistics) -> None:
+        """Takes the mean training pixel."""
+        self._mean = statistics.mean
+
+    def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
+        """Images of their own type with a square painted."""
+        assert self._mean is not None
+        height, width = images_BCHW.shape[-2:]
+        # the centre is any corner of pixels
+        top_B = draws.integers("cutout row", height + 1) - self.size // 2
+        left_B = draws.integers("cutout column", width + 1) - self.size // 2
+        side_B = torch.full_like(top_B, self.size)
+        inside = rectangles(top_B, left_B, side_B, side_B, height, width)
+        return torch.where(inside, _colour(self._mean, images_BCHW.device), images_BCHW)
+
+
+@lru_cache
+def _colour(mean: tuple[float, ...], device: torch.device) -> Tensor:
+    """uint8 (C, 1, 1); made once a device."""
+    levels = [round(255 * value) for value in mean]
+    return torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1).to(device)
+
+
+def rectangles(
+    top_B: Tensor, left_B: Tensor, rows_B: Tensor, columns_B: Tensor, height: int, width: int
+) -> Tensor:
+    """(B, 1, H, W) bool: the pixels in each sample's rectangle, clipped to the image."""
+    y = torch.arange(height, device=top_B.device)
+    x = torch.arange(width, device=top_B.device)
+    in_rows_BH = (y >= top_B[:, None]) & (y < (top_B + rows_B)[:, None])
+    in_columns_BW = (x >= left_B[:, None]) & (x < (left_B + columns_B)[:, None])
+    return (in_rows_BH[:, :, None] & in_columns_BW[:, None])[:, None]

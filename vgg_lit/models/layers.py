@@ -1,0 +1,71 @@
+"""The layers of a network that have weights, by name.
+
+    weighted_layers(vgg16_bn())["block1_conv1"]  # ("features.0", "features.1")
+    layers_of(vgg16_bn(), "block1")              # ["block1_conv1", "block1_conv2"]
+
+In a VGG they have the paper's names, and batch norm goes with the layer it follows. In any other
+network they are the paths of its modules.
+"""
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from vgg_lit.models.variants import unknown
+from vgg_lit.models.vgg import VGG
+
+
+def weighted_layers(net: nn.Module) -> dict[str, tuple[str, ...]]:
+    """The name of each layer with weights -> the paths of its modules, in forward order."""
+    if not isinstance(net, VGG):
+        modules = net.named_modules()
+        return {path: (path,) for path, module in modules if any(True for _ in tensors_of(module))}
+    layers: dict[str, tuple[str, ...]] = {}
+    for name, path in net.layer_paths.items():
+        module = net.get_submodule(path)
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            layers[name] = (path,)
+        elif any(True for _ in tensors_of(module)):  # batch norm
+            layer, paths = layers.popitem()
+            layers[layer] = (*paths, path)
+    return layers
+
+
+def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """A module's own parameters and buffers by name, without its children's."""
+    yield from module.named_parameters(recurse=False)
+    yield from module.named_buffers(recurse=False)
+
+
+def layers_of(net: nn.Module, name: str) -> list[str]:
+    """The layers that a name stands for: itself, or those of a block (`block1`, in a ResNet `layer1`).
+
+    Raises:
+        InputError: there is no such layer or block; near matches first, then all there are.
+    """
+    layers = list(weighted_layers(net))
+    groups = _blocks(net, layers) | {layer: [layer] for layer in layers}
+    if name not in groups:
+        # a ResNet has too many layers to show them all
+        raise unknown("layer", name, groups if isinstance(net, VGG) else _blocks(net, layers))
+    return groups[name]
+
+
+def modules_of(net: nn.Module, name: str) -> list[nn.Module]:
+    """The modules with weights that a layer's or a block's name stands for.
+
+    Raises:
+        InputError: as `layers_of`.
+    """
+    layers = weighted_layers(net)
+    return [net.get_submodule(path) for layer in layers_of(net, name) for path in layers[layer]]
+
+
+def _blocks(net: nn.Module, layers: list[str]) -> dict[str, list[str]]:
+    """The name of each block -> its layers: a VGG's between two pools, else what a module holds."""
+    if isinstance(net, VGG):
+        names = [f"block{number}" for number in range(1, len(net.plan) + 1)]
+        return {name: [layer for layer in layers if layer.startswith(f"{name}_")] for name in names}
+    paths = [path for path, _ in net.named_modules() if path.count(".") <= 1]
+    blocks = {path: [n for n in layers if f"{n}.".startswith(f"{path}.")] for path in paths if path}
+    return {path: inside for path, inside in blocks.items() if inside}
