@@ -1,7 +1,7 @@
 """What Lightning's Trainer with all our callbacks costs over a bare loop of the same training.
 
     python benchmarks/trainer_overhead.py
-    python benchmarks/trainer_overhead.py --model vgg11_bn_slim --batch 64 --steps 25
+    python benchmarks/trainer_overhead.py --model vgg13_bn_slim --batch 64 --steps 25
     python benchmarks/trainer_overhead.py callbacks=none logger=none
 
 The Trainer is the default config's, with its callbacks and loggers and the progress bar. The bare

@@ -10,7 +10,7 @@ metrics.json       the final figures
 tensorboard/       event files
 figures/           pictures
 
-run = Run("logs/runs/vgg11_bn_slim/2026-01-31_12-00-00_1f3a")
+run = Run("logs/runs/vgg13_bn_slim/2026-01-31_12-00-00_1f3a")
 classifier = run.load_classifier()
 """
 

@@ -3,7 +3,7 @@
 sweep.json   the jobs: overrides, directory, status and reason, exit code, metrics
 0/ 1/ ...    their run directories; log.txt in each has what the job printed
 
-for job in Sweep("logs/sweeps/vgg11_bn_slim/2026-01-31_12-00-00_1f3a").jobs:
+for job in Sweep("logs/sweeps/vgg13_bn_slim/2026-01-31_12-00-00_1f3a").jobs:
     print(job.overrides, job.status, job.metrics.get("val/acc"))
 """
 

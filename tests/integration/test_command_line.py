@@ -37,7 +37,7 @@ def trained(command, tiny, home):
     """What the first training run said, and the run."""
     done = command("train", *tiny, "trainer.max_epochs=2", cwd=home)
     assert done.code == 0, done.err
-    (path,) = (home / "logs" / "runs" / "vgg11_bn_slim").iterdir()
+    (path,) = (home / "logs" / "runs" / "vgg13_bn_slim").iterdir()
     return done, Run(path)
 
 

@@ -64,7 +64,7 @@ def workplace(tmp_path_factory, train):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
     Image.fromarray(pixels[0]).save(folder / "shoe.png")
-    train(folder / "logs/runs/vgg11_bn_slim/a_run")
+    train(folder / "logs/runs/vgg13_bn_slim/a_run")
     return folder
 
 
@@ -75,7 +75,7 @@ def run(workplace, monkeypatch, tmp_path):
     shutil.copytree(workplace, folder)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
-    return "logs/runs/vgg11_bn_slim/a_run"
+    return "logs/runs/vgg13_bn_slim/a_run"
 
 
 def split(command, run):

@@ -193,7 +193,7 @@ def test_eight_runs_of_one_second_have_eight_directories(tiny, home, start):
     for run in runs:
         _, err = run.communicate(timeout=170)
         assert run.returncode == 0, err
-    paths = list(home.glob("logs/runs/vgg11_bn_slim/*"))
+    paths = list(home.glob("logs/runs/vgg13_bn_slim/*"))
     assert len(paths) == 8
     assert {Run(path).status["status"] for path in paths} == {"done"}
 
