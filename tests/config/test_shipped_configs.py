@@ -30,6 +30,12 @@ SMALL_DATA = ("data.train_size=64", "data.test_size=40", "data.batch_size=16")
 SMALL = ("model.width=0.03125", *SMALL_DATA)
 SHORT = ("trainer.max_epochs=1", "trainer.precision=32-true")
 FEW_STEPS = ("trainer.limit_train_batches=2",)
+# Experiments that start from another's run, and what trains that.
+SHALLOWER = {
+    "zhong_ii": ("experiment=zhong_i",),
+    "zhong_iii": ("experiment=zhong_i", "model=plan_2"),
+    "deep_from_shallow": ("experiment=paper_32", "data=fashion_mnist", "model=vgg11"),
+}
 
 
 def test_every_file_is_found():
@@ -104,11 +110,23 @@ def overrides_of(group, option, folder):
     """What is typed to try an option out quickly."""
     name = f"{group}=[default,{option}]" if group == "callbacks" else f"{group}={option}"
     name = "callbacks=[default]" if name == "callbacks=[default,default]" else name
-    if (group, option) == ("data", "image_folder"):
+    if option == "image_folder" or (group == "experiment" and is_on_a_folder(option)):
         return [name, *SMALL, f"data.root={folder}", "data.train_size=32", "data.test_size=16"]
     if group == "model" and not is_vgg(option):
         return [name, *SMALL_DATA]
     return [name, *SMALL]
+
+
+def is_on_a_folder(experiment):
+    """Whether an experiment, or the one it extends, trains on a folder of images."""
+    entries = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["defaults"]
+    return any(
+        entry["override /data"] == "image_folder"
+        if isinstance(entry, dict)
+        else is_on_a_folder(entry)
+        for entry in entries
+        if not isinstance(entry, dict) or "override /data" in entry
+    )
 
 
 def is_vgg(model):
@@ -129,6 +147,11 @@ def is_abstract(group, option):
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_option_composes_checks_and_trains(group, option, compose, folder, published, tmp_path):
     overrides = overrides_of(group, option, folder)
+    if option in SHALLOWER:
+        shallower = to_plain(compose(*SHALLOWER[option], *SMALL, *SHORT, "trainer.accelerator=cpu"))
+        published(shallower["data"]["source"])
+        run_experiment(shallower, tmp_path / "shallower", [])
+        overrides.append(f"init.from={tmp_path / 'shallower'}")
     short = [*SHORT, *(() if group in ("experiment", "debug") else FEW_STEPS)]
     config = compose(*overrides, *short)
     if is_abstract(group, option):
