@@ -1,0 +1,91 @@
+"""Imports run one way: from the commands down to the networks and the data, which know nothing of each other."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "vgg_lit"
+VERBS = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
+
+# From the ground up: a room may use what is on a lower floor, and its own.
+FLOORS = [
+    {"errors", "files", "hardware", "tables", "targets", "checkpoints"},
+    {"models", "data"},
+    {"analysis", "optim"},
+    {"callbacks", "classifier"},
+    {"runs", "sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
+    {"distributed", "trainer", "experiment", "config", "command"},
+    VERBS,
+]
+FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+# Who may know what of the frameworks.
+KNOW_HYDRA = {"config", "command", "runs", "experiment", *VERBS}
+KNOW_NO_LIGHTNING = {"models", "analysis"}
+
+
+def modules():
+    """The package's modules by their names below it, but for those that only pass names on."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        if file.name != "__init__.py":
+            yield ".".join(file.relative_to(PACKAGE).with_suffix("").parts), file
+
+
+def imported(file):
+    """The modules that a file imports, anywhere but for type checking alone."""
+    tree = ast.parse(file.read_text())
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom):
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+MODULES = dict(modules())
+OURS = {
+    name: {
+        other.removeprefix("vgg_lit.") for other in imported(file) if other.startswith("vgg_lit.")
+    }
+    for name, file in MODULES.items()
+}
+
+
+def room(module):
+    return module.partition(".")[0]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_nothing_from_upstairs(name):
+    assert room(name) in FLOOR, "has no floor yet: add it to FLOORS"
+    above = {other for other in OURS[name] if FLOOR[room(other)] > FLOOR[room(name)]}
+    assert not above
+
+
+def test_networks_and_data_know_nothing_of_each_other():
+    for name, others in OURS.items():
+        rooms = {room(other) for other in others}
+        assert not (room(name) == "models" and "data" in rooms), name
+        assert not (room(name) == "data" and "models" in rooms), name
+
+
+def test_no_module_imports_itself_in_a_circle():
+    graph = {name: others & set(MODULES) for name, others in OURS.items()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_frameworks_stay_in_their_rooms(name):
+    frameworks = {other.partition(".")[0] for other in imported(MODULES[name])}
+    if room(name) not in KNOW_HYDRA:
+        assert not frameworks & {"hydra", "omegaconf"}
+    if room(name) in KNOW_NO_LIGHTNING:
+        assert not frameworks & {"lightning", "pytorch_lightning"}
