@@ -17,6 +17,7 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compr
 from torch.nn.parallel import DistributedDataParallel
 
 from vgg_lit.hardware import count_processes
+from vgg_lit.processes import Launcher
 from vgg_lit.targets import ConfigError
 
 # What torch calls it: the second name from 2.15 on, which warns of the first.
@@ -51,7 +52,7 @@ def build_strategy(spec: dict[str, Any]) -> str | Strategy:
         and count_processes(spec["devices"], spec["accelerator"]) * spec["num_nodes"] == 1
     ):
         return name
-    strategy = CompressedDDPStrategy if compression else DDPStrategy
+    strategy = CompressedDDPStrategy if compression else WatchedDDPStrategy
     options: dict[str, Any] = {_SYNC_BUFFERS: False}  # once before a validation: see SharedBuffers
     return strategy(
         static_graph=spec["accumulate_grad_batches"] == 1,
@@ -61,7 +62,15 @@ def build_strategy(spec: dict[str, Any]) -> str | Strategy:
     )
 
 
-class CompressedDDPStrategy(DDPStrategy):
+class WatchedDDPStrategy(DDPStrategy):
+    """DDP whose processes look after each other, see `vgg_lit.processes`."""
+
+    def _configure_launcher(self) -> None:
+        assert self.cluster_environment is not None
+        self._launcher = Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
+
+
+class CompressedDDPStrategy(WatchedDDPStrategy):
     """DDP that sends gradients in bf16, on any device.
 
     Lightning 2.6 takes such a hook for CUDA alone and drops it elsewhere without a word.
@@ -103,7 +112,9 @@ class Agreement:
         self._pending: tuple[Tensor, dist.Work] | None = None
         self._group: dist.ProcessGroup | None = None
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            self._group = dist.new_group(backend="gloo", timeout=timeout)
+            self._group = dist.new_group(  # type: ignore[assignment]  # of all ranks, this one too
+                backend="gloo", timeout=timeout
+            )
 
     def exchange(self, wish: int) -> int:
         """The largest wish of the call before; all processes call this at the same steps."""

@@ -2,6 +2,8 @@
 
 import signal
 
+EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_OUT_OF_MEMORY = 1, 2, 3
+
 
 class InputError(ValueError):
     """A config value, image, file or checkpoint that cannot be used.
@@ -18,19 +20,19 @@ class TrainingError(RuntimeError):
     exits with `exit_code`.
     """
 
-    exit_code = 1
+    exit_code = EXIT_FAILURE
 
 
 class OutOfMemory(TrainingError):
     """A run that needs more memory than the device or the host has."""
 
-    exit_code = 3
+    exit_code = EXIT_OUT_OF_MEMORY
 
 
 class ProcessFailed(TrainingError):
     """Another process of the run went wrong first; ends with that one's exit code."""
 
-    def __init__(self, message: str, exit_code: int = TrainingError.exit_code) -> None:
+    def __init__(self, message: str, exit_code: int = EXIT_FAILURE) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 

@@ -18,7 +18,7 @@ def read_metrics(module: L.LightningModule) -> list[dict[str, Any]]:
         {
             name: {
                 "updates": metric.update_count,
-                "state": {key: value.cpu() for key, value in metric.metric_state.items()},
+                "state": {key: getattr(metric, key).cpu() for key in metric.metric_state},
             }
             for name, metric in _metrics(module).items()
             if metric.update_called
