@@ -133,6 +133,14 @@ class Classifier(L.LightningModule):
         if stage == "fit" and self.hparams["compile"]:
             self.net.compile()
 
+    def on_train_start(self) -> None:
+        """Has the loader of a run that is resumed go on where it was.
+
+        Lightning (2.6) does so when it makes the loaders, but `estimated_stepping_batches`, which the
+        schedule asks for, has them made before the checkpoint is read.
+        """
+        self.trainer.fit_loop._load_combined_loader_states()
+
     def train(self, mode: bool = True) -> "Classifier":
         """Sets the mode of all but frozen batch norm, which stays in evaluation."""
         super().train(mode)

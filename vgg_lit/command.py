@@ -16,11 +16,16 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from vgg_lit.errors import InputError, TrainingError
+from vgg_lit.ending_signals import ending_signals
+from vgg_lit.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILURE,
+    InputError,
+    Preempted,
+    TrainingError,
+)
 from vgg_lit.runs import register_resolvers
 from vgg_lit.targets import one_line, unknown_key
-
-EXIT_FAILURE, EXIT_BAD_INPUT = 1, 2
 
 SWEEP_JOB = "VGG_LIT_SWEEP_JOB"
 """Set in the environment of a sweep's jobs, whose standard input ends when their sweep does."""
@@ -40,7 +45,8 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Composes `conf/<config_name>.yaml` with the command line's overrides and calls `task` with it.
 
     Exits with 2 and one line on standard error for bad input, with 1 and one line for a training that
-    went wrong, with 1 and a traceback for a bug.
+    went wrong (3 if memory ran out), with 143 or 130 for one that a signal ended, with 1 and a traceback
+    for a bug.
     """
     # Hydra would print what is wrong over several lines and exit with 1; so it lets us do it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -52,7 +58,12 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
     )
     guarded = GuardedTask(task)
     try:
-        decorate(guarded)()
+        with ending_signals:
+            decorate(guarded)()
+    except Preempted as stop:
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
     except (HydraException, OmegaConfBaseException, InputError) as error:
         guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
     except ValueError as error:
@@ -65,7 +76,7 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
             for message in guarded.refused + guarded.failed:
                 print(f"error: {message}", file=sys.stderr)
     if guarded.refused or guarded.failed:
-        sys.exit(EXIT_FAILURE if guarded.failed else EXIT_BAD_INPUT)
+        sys.exit(guarded.exit_code if guarded.failed else EXIT_BAD_INPUT)
 
 
 class GuardedTask:
@@ -80,6 +91,7 @@ class GuardedTask:
     def __init__(self, task: Callable[[DictConfig], Any]) -> None:
         self.refused: list[str] = []  # bad input
         self.failed: list[str] = []
+        self.exit_code = EXIT_FAILURE
         self.is_composed = False  # a ValueError from now on is a bug
         self._task = task
 
@@ -92,6 +104,7 @@ class GuardedTask:
             self.refused.append(one_line(error))
         except TrainingError as error:
             self.failed.append(one_line(error))
+            self.exit_code = error.exit_code
         return None
 
 

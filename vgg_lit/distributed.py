@@ -10,11 +10,14 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch import Tensor
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 
 from vgg_lit.hardware import count_processes
+from vgg_lit.processes import Launcher
 from vgg_lit.targets import ConfigError
 
 # What torch calls it: the second name from 2.15 on, which warns of the first.
@@ -49,7 +52,7 @@ def build_strategy(spec: dict[str, Any]) -> str | Strategy:
         and count_processes(spec["devices"], spec["accelerator"]) * spec["num_nodes"] == 1
     ):
         return name
-    strategy = CompressedDDPStrategy if compression else DDPStrategy
+    strategy = CompressedDDPStrategy if compression else WatchedDDPStrategy
     options: dict[str, Any] = {_SYNC_BUFFERS: False}  # once before a validation: see SharedBuffers
     return strategy(
         static_graph=spec["accumulate_grad_batches"] == 1,
@@ -59,7 +62,15 @@ def build_strategy(spec: dict[str, Any]) -> str | Strategy:
     )
 
 
-class CompressedDDPStrategy(DDPStrategy):
+class WatchedDDPStrategy(DDPStrategy):
+    """DDP whose processes look after each other, see `vgg_lit.processes`."""
+
+    def _configure_launcher(self) -> None:
+        assert self.cluster_environment is not None
+        self._launcher = Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
+
+
+class CompressedDDPStrategy(WatchedDDPStrategy):
     """DDP that sends gradients in bf16, on any device.
 
     Lightning 2.6 takes such a hook for CUDA alone and drops it elsewhere without a word.
@@ -84,12 +95,72 @@ class SharedBuffers(L.Callback):
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Sends them."""
         for buffer in pl_module.buffers():
-            torch.distributed.broadcast(buffer, src=0)
+            dist.broadcast(buffer, src=0)
 
 
-def leave_out_sigterm_broadcast(trainer: L.Trainer) -> None:
-    """Keeps Lightning from asking all processes in every step whether one was told to end.
+class Agreement:
+    """What processes agree on while they train: the largest of their wishes, which are small numbers.
 
-    The answer is a tensor that Lightning 2.6 waits for (issue 21487).
+    The hosts exchange them beside a step, so that neither a device nor a step waits: what is wished at the
+    end of a step is known to all at the end of the next. One process agrees with itself at once.
+
+    Args:
+        timeout: how long to wait for a process that does not answer.
     """
+
+    def __init__(self, timeout: timedelta | None) -> None:
+        self._pending: tuple[Tensor, dist.Work] | None = None
+        self._group: dist.ProcessGroup | None = None
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            self._group = dist.new_group(  # type: ignore[assignment]  # of all ranks, this one too
+                backend="gloo", timeout=timeout
+            )
+
+    def exchange(self, wish: int) -> int:
+        """The largest wish of the call before; all processes call this at the same steps."""
+        if self._group is None:
+            return wish
+        agreed = self._answer()
+        if not agreed:  # else the wishes of this step may be those that are granted now
+            self._ask(wish)
+        return agreed
+
+    def settle(self, wish: int) -> int:
+        """The largest wish of this call and the one before, which waits for the other processes."""
+        if self._group is None:
+            return wish
+        before = self._answer()
+        self._ask(wish)
+        return max(before, self._answer())
+
+    def _ask(self, wish: int) -> None:
+        wishes = torch.tensor([wish])
+        work = dist.all_reduce(wishes, dist.ReduceOp.MAX, group=self._group, async_op=True)
+        assert work is not None
+        self._pending = wishes, work
+
+    def _answer(self) -> int:
+        if self._pending is None:
+            return 0
+        (wishes, work), self._pending = self._pending, None
+        work.wait()
+        return int(wishes.numpy()[0])
+
+
+def gather(content: Any) -> list[Any]:
+    """What each process has, by rank, in all of them: plain values and tensors on the CPU."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [content]
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, content)
+    return gathered
+
+
+def leave_signals_to_us(trainer: L.Trainer) -> None:
+    """Takes Lightning's handling of signals out, for `vgg_lit.ending_signals` to take its place.
+
+    On SIGTERM Lightning 2.6 has the process broadcast within the handler, where it hangs (issue 20806),
+    and to learn of it all processes wait for the device in every step (issue 21487).
+    """
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]

@@ -1,4 +1,8 @@
-"""The two ways in which a verb ends early, each with one line and no traceback."""
+"""The ways in which a verb ends early, each with one line, an exit code of its own and no traceback."""
+
+import signal
+
+EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_OUT_OF_MEMORY = 1, 2, 3
 
 
 class InputError(ValueError):
@@ -13,5 +17,32 @@ class TrainingError(RuntimeError):
     """A run that went wrong by itself and cannot go on.
 
     Its message is one line: what happened, and what helps. A verb prints it on standard error and
-    exits with code 1.
+    exits with `exit_code`.
     """
+
+    exit_code = EXIT_FAILURE
+
+
+class OutOfMemory(TrainingError):
+    """A run that needs more memory than the device or the host has."""
+
+    exit_code = EXIT_OUT_OF_MEMORY
+
+
+class ProcessFailed(TrainingError):
+    """Another process of the run went wrong first; ends with that one's exit code."""
+
+    def __init__(self, message: str, exit_code: int = EXIT_FAILURE) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Preempted(BaseException):
+    """A run that a signal has ended; no `Exception`, so that nothing takes it for a failure.
+
+    A verb prints its message and exits as a shell reports that signal, SIGUSR1 as if it were SIGTERM.
+    """
+
+    def __init__(self, signum: int, what_is_saved: str = "ended where it stood") -> None:
+        super().__init__(f"{signal.Signals(signum).name}: {what_is_saved}")
+        self.exit_code = 128 + (signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM)

@@ -1,6 +1,7 @@
 """One experiment, from its plain config to its last table: data, classifier, fit, test, record."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
+from vgg_lit.checkpoints import set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
@@ -23,6 +25,7 @@ from vgg_lit.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.transfer import Transfer
 from vgg_lit.models.vgg import VGG
+from vgg_lit.processes import shared_fate
 from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.targets import instantiate
@@ -57,7 +60,7 @@ def run_experiment(
         batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
         has_validation=datamodule.val_fraction > 0,
     )
-    start_from = resumed.checkpoint("last") if resumed else config["ckpt_path"]
+    start_from = _sound_checkpoint(resumed, trainer) if resumed else config["ckpt_path"]
     transfer = None
     if start_from:
         classifier.load_weights(start_from)  # what does not fit is said before a run begins
@@ -74,16 +77,10 @@ def run_experiment(
         _record_weights(run, classifier, transfer, config)
         _log_config(trainer, config)
     started = time.perf_counter()
-    try:
+    with shared_fate(trainer, path):
         with _training_data(config, classifier, datamodule) as data:
             trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
         metrics = _tested_metrics(trainer, classifier, datamodule, is_tested=config["test"])
-    except BaseException as error:
-        if run and trainer.is_global_zero:
-            run.set_status("failed", f"{type(error).__name__}: {error}")
-        raise
     metrics["seconds"] = time.perf_counter() - started
     if run and trainer.is_global_zero:
         run.write_metrics(metrics)
@@ -124,6 +121,18 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
         compile=config["compile"],
         small_map_gemm=config["small_map_gemm"],
     )
+
+
+def _sound_checkpoint(run: Run, trainer: L.Trainer) -> Path:
+    """The newest whole checkpoint of a run; says what is wrong with newer ones and sets them aside."""
+    checkpoint, damages = run.newest_checkpoint()
+    if trainer.is_global_zero:
+        for path, damage in damages.items():
+            kept = set_aside(path)
+            print(f"warning: {damage}; kept as {kept.name}", file=sys.stderr)
+        if damages:
+            print(f"warning: goes on from {checkpoint} instead", file=sys.stderr)
+    return checkpoint
 
 
 @contextmanager

@@ -4,7 +4,7 @@ config.yaml        every setting, resolved
 overrides.txt      what was typed after the verb, one a line
 environment.json   versions, git commit, hardware, command
 status.json        running, done, failed or preempted, and why
-checkpoints/       best.ckpt (lowest validation loss), last.ckpt (newest)
+checkpoints/       best.ckpt (lowest validation loss), last.ckpt (newest), previous.ckpt (the one before)
 metrics.csv        one row an epoch
 metrics.json       the final figures
 tensorboard/       event files
@@ -123,7 +123,7 @@ class Run:
     @property
     def status(self) -> dict[str, Any]:
         """What `status.json` says; empty if there is none."""
-        return _read_json(self.path / "status.json")
+        return read_status(self.path)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -157,6 +157,28 @@ class Run:
         there = f"there are: {', '.join(present)}" if present else "the run has written none yet"
         raise InputError(f"checkpoint={name}: not in {self.checkpoints}; {there}")
 
+    def newest_checkpoint(self) -> tuple[Path, dict[Path, str]]:
+        """The newest checkpoint that is whole, and what is wrong with each that is newer.
+
+        Raises:
+            InputError: the run has no whole checkpoint.
+        """
+        from vgg_lit.checkpoints import read_checkpoint
+
+        damages: dict[Path, str] = {}
+        for name in ("last", "previous", "best"):
+            path = self.checkpoints / f"{name}.ckpt"
+            try:
+                read_checkpoint(path)
+            except InputError as error:
+                if path.is_file():
+                    damages[path] = str(error)
+            else:
+                return path, damages
+        if damages:
+            raise InputError(f"resume={self.path}: {'; '.join(damages.values())}")
+        return self.checkpoint("last"), {}
+
     def load_classifier(self, checkpoint: str = "best") -> "Classifier":
         """The trained classifier, in evaluation mode on the CPU.
 
@@ -168,11 +190,18 @@ class Run:
         return Classifier.load_from_checkpoint(self.checkpoint(checkpoint))
 
 
-def write_status(path: Path, status: Status, reason: str | None = None) -> None:
+def write_status(
+    path: Path, status: Status, reason: str | None = None, **details: str | int
+) -> None:
     """Records how the run in a directory stands, with the time in UTC and the process that says so."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    content = {"status": status, "reason": reason, "time": now, "process": os.getpid()}
+    content = {"status": status, "reason": reason, "time": now, "process": os.getpid(), **details}
     write_text(path / "status.json", _to_json(content))
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """What `status.json` in a directory says; empty if there is none."""
+    return _read_json(path / "status.json")
 
 
 def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
@@ -17,9 +16,8 @@ from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfi
 from lightning.pytorch.strategies import DDPStrategy
 
 from vgg_lit.callbacks import LayerTimes, ProgressBar
-from vgg_lit.checkpoints import read_checkpoint
-from vgg_lit.distributed import SharedBuffers, build_strategy, leave_out_sigterm_broadcast
-from vgg_lit.files import replacing
+from vgg_lit.checkpoints import read_checkpoint, write_checkpoint
+from vgg_lit.distributed import SharedBuffers, build_strategy, leave_signals_to_us
 from vgg_lit.hardware import count_devices, resolve_precision, tune_process
 from vgg_lit.targets import ConfigError, instantiate, locate
 
@@ -91,7 +89,7 @@ def build_trainer(
         enable_model_summary=False,
         use_distributed_sampler=False,  # our loaders shard themselves, without double counting
     )
-    leave_out_sigterm_broadcast(trainer)
+    leave_signals_to_us(trainer)
     return trainer
 
 
@@ -156,10 +154,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        """Writes to a temporary file beside `path`, flushes and renames."""
-        assert storage_options is None
-        with replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        """Writes and renames; `storage_options` may hold `keep_as`, see `write_checkpoint`."""
+        write_checkpoint(checkpoint, Path(path), **(storage_options or {}))
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None

@@ -23,9 +23,9 @@ from hydra_plugins.process_launcher._processes import (
     job_environment,
     machine_shares,
 )
-from vgg_lit.command import EXIT_BAD_INPUT, GuardedTask, config_folder
+from vgg_lit.command import GuardedTask, config_folder
 from vgg_lit.config import check_train, to_plain
-from vgg_lit.errors import InputError
+from vgg_lit.errors import EXIT_BAD_INPUT, InputError
 from vgg_lit.runs import Status, write_status
 from vgg_lit.sweeps import Job, JobStatus, Sweep
 from vgg_lit.tables import format_metric, print_facts, print_rows

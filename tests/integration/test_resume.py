@@ -154,6 +154,40 @@ def test_options_that_carry_state_survive_a_resume(options, tmp_path, train, cra
         assert_same(found[part], expected[part], part)
 
 
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("callbacks=[default,ema]",),
+        ("trainer.accumulate_grad_batches=2",),
+        ("augment=mixup", "model.head={hidden: [64], dropout: 0.5}"),
+        ("scheduler=plateau", "scheduler.patience=0"),
+        ("scheduler=step", "scheduler.every_epochs=1"),
+    ],
+    ids=lambda options: ",".join(options) or "default",
+)
+def test_resumed_within_an_epoch_a_run_ends_the_same(
+    options, every, tmp_path, train, crash, resume
+):
+    options = ("trainer.max_epochs=3", "optimizer.lr=0.01", *options)
+    whole = train(tmp_path / "whole", *options)
+    saving = f"callbacks.checkpointing.every_n_steps={every}"
+    broken = crash(tmp_path / "broken", 1, 3, *options, saving)
+    assert content(broken)["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"][
+        "ready"
+    ] in (2, 3)
+    resume(broken)
+    assert rows(broken) == rows(whole)
+    for name in ("last", "best"):
+        found, expected = content(broken, name), content(whole, name)
+        for part in ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers"):
+            assert_same(found[part], expected[part], f"{name}.{part}")
+        assert_same(
+            found.get("current_model_state"), expected.get("current_model_state"), "trained"
+        )
+
+
 def test_interrupted_before_its_first_checkpoint_a_run_says_so(tmp_path, crash, resume):
     broken = crash(tmp_path / "broken", 0, 1)
     with pytest.raises(InputError, match="has written none yet"):

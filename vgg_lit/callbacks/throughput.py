@@ -43,6 +43,10 @@ class Throughput(L.Callback):
         self._image_shape: tuple[int, ...] = ()
         self._ceiling: float | None = None  # images a second
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock: a run resumed within an epoch does not start that one."""
+        self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock."""
         self._images = 0

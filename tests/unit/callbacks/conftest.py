@@ -5,6 +5,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from vgg_lit.checkpoints import SCHEMA
+from vgg_lit.distributed import leave_signals_to_us
+from vgg_lit.trainer import AtomicCheckpointIO
+
 
 class Scripted(L.LightningModule):
     """Logs the given validation accuracy of each epoch; its weight counts the steps."""
@@ -27,6 +31,9 @@ class Scripted(L.LightningModule):
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
+    def on_save_checkpoint(self, checkpoint):
+        checkpoint["vgg_lit"] = {"schema": SCHEMA}
+
 
 @pytest.fixture
 def scripted(tmp_path):
@@ -47,9 +54,11 @@ def scripted(tmp_path):
                 "default_root_dir": tmp_path,
                 "limit_val_batches": 1.0 if validates else 0,
                 "callbacks": list(callbacks),
+                "plugins": [AtomicCheckpointIO()],
                 **options,
             }
         )
+        leave_signals_to_us(trainer)
         rows = [[torch.zeros(3, 4), torch.zeros(3)]] * 2
         train, val = (DataLoader(rows, batch_size=None) for _ in range(2))
         trainer.fit(Scripted(scores), train, val, ckpt_path=resume, weights_only=False)

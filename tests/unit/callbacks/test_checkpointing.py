@@ -1,18 +1,25 @@
 """`best` is the best and `last` is the last, whatever the monitor does."""
 
 import math
+import os
+import signal
 
+import lightning.pytorch as L
 import pytest
 import torch
 
 from vgg_lit.callbacks import Checkpointing
+from vgg_lit.checkpoints import digests, sha256
+from vgg_lit.ending_signals import ending_signals
+from vgg_lit.errors import Preempted
 
 
 def epochs(folder):
     """The epoch (from 1) that each checkpoint holds, told by its weight: two steps an epoch."""
     return {
         path.stem: int(torch.load(path, weights_only=True)["state_dict"]["weight"]) // 2
-        for path in (folder / "checkpoints").iterdir()
+        for path in (folder / "checkpoints").glob("*.ckpt")
+        if path.stem != "previous"
     }
 
 
@@ -89,3 +96,56 @@ def test_the_best_score_goes_on_to_count_in_a_resumed_run(scripted, tmp_path):
 def test_saving_less_than_every_epoch_needs_a_number():
     with pytest.raises(ValueError, match="every_n_epochs=0: should be at least 1"):
         Checkpointing(every_n_epochs=0)
+    with pytest.raises(ValueError, match="every_n_steps=0: should be at least 1"):
+        Checkpointing(every_n_steps=0)
+    with pytest.raises(ValueError, match="every_n_minutes=0: should be above 0"):
+        Checkpointing(every_n_minutes=0)
+
+
+def weight(path):
+    return int(torch.load(path, weights_only=True)["state_dict"]["weight"])
+
+
+def test_the_last_but_one_is_kept(scripted, tmp_path):
+    scripted([0.1, 0.2, 0.3], Checkpointing())
+    checkpoints = tmp_path / "checkpoints"
+    assert weight(checkpoints / "last.ckpt") == 6
+    assert weight(checkpoints / "previous.ckpt") == 4
+    for name in ("best", "last", "previous"):
+        path = checkpoints / f"{name}.ckpt"
+        assert digests(path) == [sha256(path)]
+
+
+@pytest.mark.parametrize("options", [{"every_n_steps": 1}, {"every_n_minutes": 1e-9}])
+def test_within_an_epoch_the_newest_step_is_saved_too(options, scripted, tmp_path):
+    """Two steps an epoch: the second is saved at the epoch's end, after validation."""
+    saved = []
+
+    class Spied(Checkpointing):
+        def on_train_batch_end(self, *args):
+            super().on_train_batch_end(*args)
+            last = tmp_path / "checkpoints" / "last.ckpt"
+            saved.append(weight(last) if last.is_file() else None)
+
+    scripted([0.1, 0.2], Spied(**options))
+    assert saved == [1, 1, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)]
+)
+@pytest.mark.parametrize("when", ["on_train_batch_start", "on_validation_batch_start"])
+def test_a_signal_ends_the_run_once_its_step_is_saved(signum, code, when, scripted, tmp_path):
+    class Kill(L.Callback):
+        pass
+
+    def kill(self, trainer, *args):
+        if trainer.global_step == 2:
+            os.kill(os.getpid(), signum)
+
+    setattr(Kill, when, kill)
+    with ending_signals, pytest.raises(Preempted, match=f"{signum.name}: saved at step") as ended:
+        scripted([0.1, 0.2], Kill(), Checkpointing())
+    assert ended.value.exit_code == code
+    expected = 3 if when == "on_train_batch_start" else 2
+    assert weight(tmp_path / "checkpoints" / "last.ckpt") == expected
