@@ -35,7 +35,7 @@ def count_devices(accelerator: str) -> tuple[str, int]:
     if accelerator == "auto":
         accelerator = "gpu" if gpus else "mps" if mps else "cpu"
     if accelerator == "cpu":
-        return "cpu", max(2, _count_cores())
+        return "cpu", max(2, count_cores())
     available = mps if accelerator == "mps" else gpus
     if not available:
         raise InputError(
@@ -53,7 +53,7 @@ def count_processes(devices: int | str | list[int], accelerator: str) -> int:
     return len(devices) if isinstance(devices, list) else int(devices)
 
 
-def _count_cores() -> int:
+def count_cores() -> int:
     """Cores this process may run on: a container often has fewer than its machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

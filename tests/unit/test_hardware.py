@@ -24,7 +24,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
         monkeypatch.setattr(hardware, "cpu_features", lambda: frozenset(cpu))
-        monkeypatch.setattr(hardware, "_count_cores", lambda: cores)
+        monkeypatch.setattr(hardware, "count_cores", lambda: cores)
 
     return machine
 

@@ -1,19 +1,19 @@
-"""CIFAR-10, read through torchvision: nothing is unpickled before its MD5 matches.
+"""CIFAR-10: nothing is unpacked or unpickled before its SHA-256 matches.
 
 Source: Krizhevsky 2009, "Learning multiple layers of features from tiny images".
 """
 
-import http.client
+import pickle
 import tarfile
-import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
-from torchvision import datasets
-from torchvision.datasets.utils import check_integrity, extract_archive
 
+from vgg_lit.data.downloads import DownloadError, fetch, is_published, read_published, staging
 from vgg_lit.data.sources import ResidentImages, Split
 from vgg_lit.errors import InputError
+from vgg_lit.files import replacing
 
 CLASSES = (
     "airplane",
@@ -27,6 +27,26 @@ CLASSES = (
     "ship",
     "truck",
 )
+SIDE = 32
+
+URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+ARCHIVE = "cifar-10-python.tar.gz"
+ARCHIVE_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+FOLDER = "cifar-10-batches-py"
+BATCHES = {
+    "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
+    "test": ("test_batch",),
+}
+FILES = {
+    "data_batch_1": "54636561a3ce25bd3e19253c6b0d8538147b0ae398331ac4a2d86c6d987368cd",
+    "data_batch_2": "766b2cef9fbc745cf056b3152224f7cf77163b330ea9a15f9392beb8b89bc5a8",
+    "data_batch_3": "0f00d98ebfb30b3ec0ad19f9756dc2630b89003e10525f5e148445e82aa6a1f9",
+    "data_batch_4": "3f7bb240661948b8f4d53e36ec720d8306f5668bd0071dcb4e6c947f78e9682b",
+    "data_batch_5": "d91802434d8376bbaeeadf58a737e3a1b12ac839077e931237e0dcd43adcb154",
+    "test_batch": "f53d8d457504f7cff4ea9e021afcf0e0ad8e24a91f3fc42091b8adef61157831",
+    # torchvision reads it, where it is given the same folder
+    "batches.meta": "f962466ef690d46b226450fb9aadc74ba4bc64a76aa526b5827fe4bc5c7125cb",
+}
 
 
 class CIFAR10:
@@ -46,38 +66,26 @@ class CIFAR10:
         self.download = download
 
     def prepare(self) -> None:
-        """Unpack the archive if it lies in root, else download it.
+        """Unpack the archive if it lies in root, else download it; of several processes one does.
 
         Raises:
             InputError: the archive is damaged, or absent and not to be had.
         """
-        archive = self.root / datasets.CIFAR10.filename
-        if self._folder.is_dir():
+        if not self._absent():
             return
-        if archive.is_file() and not check_integrity(archive, datasets.CIFAR10.tgz_md5):
-            raise InputError(
-                f"{archive}: damaged (not the published content); delete it, it is downloaded again"
-            )
+        archive = self.root / ARCHIVE
         if not archive.is_file() and not self.download:
             raise InputError(self._way_out("absent, and download=false"))
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            # complete in a folder of its own before it is put in place
-            with tempfile.TemporaryDirectory(dir=self.root, prefix=".download-") as staging:
+            with staging(self.root) as folder:
+                if not self._absent():  # this process had to wait for another
+                    return
                 if archive.is_file():
-                    extract_archive(archive, staging)
+                    self._unpack(archive)
                 else:
-                    datasets.CIFAR10(staging, download=True)
-                Path(staging, datasets.CIFAR10.base_folder).replace(self._folder)
-        except (
-            OSError,
-            RuntimeError,
-            EOFError,
-            tarfile.TarError,
-            http.client.HTTPException,
-        ) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(self._way_out(f"cannot be had ({reason})")) from None
+                    fetch(URL, folder / ARCHIVE, self._unpack)
+        except (OSError, DownloadError) as error:
+            raise InputError(self._way_out(f"cannot be had ({error})")) from None
 
     def load(self, split: Split) -> ResidentImages:
         """The images of a split, in the order of the files.
@@ -85,26 +93,45 @@ class CIFAR10:
         Raises:
             InputError: a file is absent or damaged.
         """
-        if not self._folder.is_dir():
+        if self._absent():
             raise InputError(self._way_out("absent"))
-        published = datasets.CIFAR10.train_list + datasets.CIFAR10.test_list
-        meta = datasets.CIFAR10.meta
-        for name, md5 in [*published, [meta["filename"], meta["md5"]]]:
-            if not check_integrity(self._folder / name, md5):
-                raise InputError(
-                    f"{self._folder / name}: absent or damaged (not the published content);"
-                    f" delete the folder {self._folder}, it is made again"
-                )
-        data = datasets.CIFAR10(str(self.root), train=split == "train")
-        images_NCHW = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
-        return ResidentImages(images_NCHW, torch.tensor(data.targets))
+        images, labels = [], []
+        for name in BATCHES[split]:
+            # the bytes that were checked are the ones that are unpickled
+            content = read_published(self._folder / name, FILES[name])
+            batch = pickle.loads(content, encoding="latin1")
+            images.append(np.asarray(batch["data"]).reshape(-1, 3, SIDE, SIDE))
+            labels += batch["labels"]
+        return ResidentImages(torch.from_numpy(np.concatenate(images)), torch.tensor(labels))
+
+    def _unpack(self, archive: Path) -> None:
+        """Puts the archive's files in place, each whole and checked once more.
+
+        Raises:
+            InputError: the archive is not the published one.
+        """
+        if not is_published(archive, ARCHIVE_SHA256):
+            raise InputError(
+                f"{archive}: damaged (not the published content); delete it, it is downloaded again"
+            )
+        with tarfile.open(archive) as tar:
+            for name, sha256 in FILES.items():
+                member = tar.extractfile(f"{FOLDER}/{name}")
+                assert member
+                with replacing(self._folder / name) as temporary:
+                    temporary.write_bytes(member.read())
+                    read_published(temporary, sha256)
+
+    def _absent(self) -> bool:
+        names = BATCHES["train"] + BATCHES["test"]
+        return not all((self._folder / name).is_file() for name in names)
 
     @property
     def _folder(self) -> Path:
-        return self.root / datasets.CIFAR10.base_folder
+        return self.root / FOLDER
 
     def _way_out(self, problem: str) -> str:
         return (
-            f"CIFAR-10: {self._folder} {problem}; put {datasets.CIFAR10.filename} into {self.root},"
+            f"CIFAR-10: {self._folder} {problem}; put {ARCHIVE} into {self.root},"
             " or take data=fashion_mnist_sample, which needs no download"
         )

@@ -20,7 +20,7 @@ from vgg_lit.data.batches import (
 from vgg_lit.data.draws import Draws
 from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.preprocessing import Normalization, Preprocessing
-from vgg_lit.data.sources import Images, ResidentImages, Source, Split
+from vgg_lit.data.sources import Images, ResidentImages, Source, Split, load_checked
 from vgg_lit.data.splits import stratified_subset
 from vgg_lit.data.statistics import ChannelStatistics
 from vgg_lit.errors import InputError
@@ -165,7 +165,7 @@ class ImageDataModule(L.LightningDataModule):
     def _load(self, split: Split) -> None:
         if split in self._images:
             return
-        images = self.source.load(split)
+        images = load_checked(self.source, split)
         ids = torch.arange(len(images.labels_N))
         if split == "train":
             size = round(self.val_fraction * len(ids))

@@ -4,19 +4,17 @@ Source: Xiao, Rasul & Vollgraf 2017, "Fashion-MNIST: a novel image dataset for b
 learning algorithms" (MIT licence, Zalando SE).
 """
 
-import gzip
-import hashlib
-import http.client
-import tempfile
-import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from vgg_lit.data.downloads import DownloadError, fetch, is_published, read_published, staging
 from vgg_lit.data.sources import ResidentImages, Split
 from vgg_lit.errors import InputError
+from vgg_lit.files import replacing
 
 CLASSES = (
     "T-shirt/top",
@@ -39,6 +37,8 @@ IDX_FILES = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
+# the authors' repository: the address in its README speaks http alone
+URL = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
 
 SAMPLE_FILE = Path(__file__).parent / "sample" / "fashion_mnist_sample.png"
 SAMPLE_SHA256 = "26693f5bfe99c72c7d94e1a636ef1a12c7364e99b29869bb54323a0e4f9b9d28"
@@ -66,7 +66,7 @@ class FashionMNISTSample:
         Raises:
             InputError: the installed file is damaged.
         """
-        if not SAMPLE_FILE.is_file() or _sha256(SAMPLE_FILE.read_bytes()) != SAMPLE_SHA256:
+        if not SAMPLE_FILE.is_file() or not is_published(SAMPLE_FILE, SAMPLE_SHA256):
             raise InputError(f"{SAMPLE_FILE}: missing or damaged; install vgg_lit again")
         with Image.open(SAMPLE_FILE) as sheet:
             pixels = np.array(sheet)
@@ -98,31 +98,27 @@ class FashionMNIST:
         self.download = download
 
     def prepare(self) -> None:
-        """Download the files that are absent.
+        """Download the files that are absent; of several processes one does.
 
         Raises:
             InputError: that is not allowed or failed.
         """
-        absent = [name for name in IDX_FILES if self._find(name) is None]
+        absent = self._absent()
         if not absent:
             return
         if not self.download:
             raise InputError(self._way_out(absent, "absent, and download=false"))
+        target = self.root / "FashionMNIST" / "raw"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            # verified in a folder of its own: an interrupted or second download spoils nothing
-            with tempfile.TemporaryDirectory(dir=self.root, prefix=".download-") as staging:
-                _download(staging)
-                for name in absent:
-                    downloaded = Path(staging, "FashionMNIST", "raw", name)
-                    _read_verified(downloaded)
-                    target = self.root / "FashionMNIST" / "raw" / name
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    downloaded.replace(target)
-        except (OSError, RuntimeError, EOFError, zlib.error, http.client.HTTPException) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            with staging(target) as folder:
+                for name in self._absent():  # fewer, if this process had to wait for another
+                    read = partial(read_published, sha256=IDX_FILES[name])
+                    content = fetch(f"{URL}{name}.gz", folder / f"{name}.gz", read)
+                    with replacing(target / name) as temporary:
+                        temporary.write_bytes(content)
+        except (OSError, DownloadError) as error:
             raise InputError(
-                self._way_out(absent, f"absent, and the download failed ({reason})")
+                self._way_out(absent, f"absent, and the download failed ({error})")
             ) from None
 
     def load(self, split: Split) -> ResidentImages:
@@ -139,7 +135,10 @@ class FashionMNIST:
         path = self._find(name)
         if path is None:
             raise InputError(self._way_out([name], "absent"))
-        return parse_idx(_read_verified(path))
+        return parse_idx(read_published(path, IDX_FILES[name]))
+
+    def _absent(self) -> list[str]:
+        return [name for name in IDX_FILES if self._find(name) is None]
 
     def _find(self, name: str) -> Path | None:
         folders = (self.root / "FashionMNIST" / "raw", self.root / "fashion-mnist", self.root)
@@ -160,29 +159,3 @@ def parse_idx(content: bytes) -> torch.Tensor:
     shape = np.frombuffer(content, ">u4", axes, offset=4).astype(int)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
     return torch.from_numpy(values.reshape(shape).copy())
-
-
-def _read_verified(path: Path) -> bytes:
-    """The uncompressed content of an idx file, known by its SHA-256."""
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-        damaged = _sha256(content) != IDX_FILES[path.name.removesuffix(".gz")]
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        damaged = True
-    if damaged:
-        raise InputError(
-            f"{path}: damaged (not the published content); delete it, it is downloaded again"
-        )
-    return content
-
-
-def _download(folder: str) -> None:
-    from torchvision import datasets  # seconds to import; only a first run needs it
-
-    datasets.FashionMNIST(folder, download=True)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

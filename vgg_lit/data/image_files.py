@@ -18,8 +18,9 @@ from vgg_lit.data import image_cache
 from vgg_lit.data.images import read_image
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import InputError
+from vgg_lit.hardware import count_cores
 
-_DECODING = 1  # version of how a file becomes pixels: part of the fingerprint
+_DECODING = 2  # version of how a file becomes pixels: part of the fingerprint
 _BATCH = 256  # files a worker decodes at a time when a whole split is read
 _BAR_FROM = 5_000  # files: decoding fewer is a matter of seconds
 
@@ -34,7 +35,7 @@ class ImageFiles:
         labels_N: int64 indices into the source's classes.
         in_channels: to decode to.
         size: side to decode to, pixels.
-        num_workers: processes that decode; 0 decodes in this one.
+        num_workers: processes that decode, no more than there are cores; 0 decodes in this one.
         cache: the `.npy` file that keeps the decoded images; statistics are kept beside it.
     """
 
@@ -48,12 +49,13 @@ class ImageFiles:
 
     def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
         """Decodes `batches` (each a list of positions), read anew at every pass over the loader."""
+        num_workers = min(self.num_workers, count_cores())  # torch warns of more
         return DataLoader(
             _Decoder(self.root, self.paths, self.in_channels, self.size),
             batch_sampler=batches,  # type: ignore[arg-type]  # any re-iterable of index lists does
-            num_workers=self.num_workers,
+            num_workers=num_workers,
             collate_fn=_as_is,
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=num_workers > 0,
             pin_memory=pin_memory,
         )
 
@@ -106,7 +108,10 @@ class ImageFiles:
         """Changes with any file's name, size or time of modification, and with the decoding."""
         digest = hashlib.sha256(f"{_DECODING} {self.in_channels} {self.size}".encode())
         for path in self.paths:
-            status = os.stat(self.root / path)
+            try:
+                status = os.stat(self.root / path)
+            except OSError as error:  # a link that leads nowhere, a file just deleted
+                raise InputError(f"{self.root / path}: cannot be read ({error.strerror})") from None
             digest.update(f"\0{path}\0{status.st_size}\0{status.st_mtime_ns}".encode())
         return digest.hexdigest()
 

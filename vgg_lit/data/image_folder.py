@@ -11,6 +11,7 @@ from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.sources import Images, ResidentImages, Split
 from vgg_lit.data.splits import stratified_subset
 from vgg_lit.errors import InputError
+from vgg_lit.hardware import count_cores
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _TEST_SEED = 0  # not the run's seed: the test set must never move
@@ -57,7 +58,7 @@ class ImageFolder:
         self.in_channels = in_channels
         self.size = size
         self.in_memory = in_memory
-        self.num_workers = _available_cores() if num_workers is None else num_workers
+        self.num_workers = min(8, count_cores()) if num_workers is None else num_workers
         self.test_fraction = test_fraction
         if not self.root.is_dir():
             raise InputError(f"root={self.root}: no such folder")
@@ -150,7 +151,10 @@ def _folders(folder: Path) -> tuple[str, ...]:
     """Names of the visible subfolders, sorted."""
     if not folder.is_dir():
         return ()
-    names = (entry.name for entry in os.scandir(folder) if entry.is_dir())
+    try:
+        names = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
     return tuple(sorted(name for name in names if not name.startswith(".")))
 
 
@@ -166,8 +170,3 @@ def _image_paths(folder: Path, root: Path) -> list[str]:
 
 def _is_image(name: str) -> bool:
     return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
-
-
-def _available_cores() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(8, cores or 1)

@@ -3,6 +3,7 @@
 import struct
 import warnings
 import zlib
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from vgg_lit.errors import InputError
 
 MAX_PIXELS = 50_000_000
+MAX_BYTES = 8 * MAX_PIXELS  # of the file: what 16 bits of four channels take without compression
 _FORMATS = ("PNG", "JPEG")
 _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
@@ -22,18 +24,23 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 def read_image(path: str | Path, in_channels: int, size: int) -> Tensor:
     """The image as uint8 (in_channels, size, size): shorter side resized to `size`, centre kept.
 
-    The EXIF orientation is applied, transparency laid over white, 16-bit grey scaled to 8 bits,
-    palettes and CMYK converted.
+    The EXIF orientation is applied if it can be read, transparency laid over white, 16-bit grey scaled
+    to 8 bits, palettes and CMYK converted.
 
     Raises:
-        InputError: the file is missing, no PNG or JPEG, larger than 50 megapixels, or damaged.
+        InputError: the file is missing, no PNG or JPEG, larger than 50 megapixels or 400 MB, or damaged.
     """
+    if not Path(path).is_file():  # a pipe would be waited for
+        raise InputError(f"{path}: no such image file")
+    if Path(path).stat().st_size > MAX_BYTES:
+        raise InputError(_too_large(path))
     try:
-        pixels = _decode(path, in_channels, size)
+        with warnings.catch_warnings():
+            # of a size that our own limit is below, and of damaged EXIF
+            warnings.filterwarnings("ignore", module="PIL")
+            pixels = _decode(path, in_channels, size)
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image file") from None
     except Image.DecompressionBombError:
         raise InputError(_too_large(path)) from None
     except UnidentifiedImageError:
@@ -44,42 +51,48 @@ def read_image(path: str | Path, in_channels: int, size: int) -> Tensor:
 
 
 def _decode(path: str | Path, in_channels: int, size: int) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-        image = Image.open(path, formats=_FORMATS)
-    with image:
+    with Image.open(path, formats=_FORMATS) as image:
         _check_before_decoding(image, path)
         # a JPEG much too large is decoded at 1/2, 1/4 or 1/8, never below twice the target
         image.draft(None, (2 * size, 2 * size))
-        upright = ImageOps.exif_transpose(image)
-        eight_bit = _eight_bit(upright, in_channels)
-        return np.array(ImageOps.fit(eight_bit, (size, size), Image.Resampling.BILINEAR))
+        ImageOps.exif_transpose(image, in_place=True)
+        # no more copies of the whole image than it takes: it may be large
+        small = ImageOps.fit(_resizable(image), (size, size), Image.Resampling.BILINEAR)
+    if "A" in small.mode:
+        small = small.convert("RGBA")
+        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB")
+    return np.array(small.convert("L" if in_channels == 1 else "RGB"))
 
 
 def _check_before_decoding(image: Image.Image, path: str | Path) -> None:
     """The header's size, and the end marker: Pillow decodes without limit and without the end."""
     if image.width * image.height > MAX_PIXELS:
         raise InputError(_too_large(path))
-    body = Path(path).read_bytes()
-    if image.format == "PNG":
-        complete = _PNG_END in body
-    else:
-        # entropy-coded data never contains FF D9: one after the last start of scan ends the image
-        complete = body.rfind(_JPEG_END) > body.rfind(_JPEG_SCAN)
+    with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as body:
+        if image.format == "PNG":
+            complete = body.rfind(_PNG_END) > 0
+        else:
+            # entropy-coded data never contains FF D9: one after the last start of scan ends the image
+            complete = body.rfind(_JPEG_END) > body.rfind(_JPEG_SCAN)
     if not complete:
         raise InputError(f"{path}: the image is damaged (truncated: it has no end marker)")
 
 
 def _too_large(path: str | Path) -> str:
-    return f"{path}: larger than {MAX_PIXELS // 10**6} megapixels, the limit; make it smaller"
+    return (
+        f"{path}: larger than {MAX_PIXELS // 10**6} megapixels or {MAX_BYTES // 10**6} MB, the limits;"
+        " make it smaller"
+    )
 
 
-def _eight_bit(image: Image.Image, in_channels: int) -> Image.Image:
-    """The image in mode L or RGB."""
+def _resizable(image: Image.Image) -> Image.Image:
+    """The image with 8 bits a channel, and levels rather than a palette or a colour that is clear."""
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip at 255
-        levels = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
-    elif "A" in image.mode or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("L" if in_channels == 1 else "RGB")
+        levels = np.array(image)
+        np.minimum(levels, 65407, out=levels)  # which is 255 too, and leaves room to round
+        levels += 128
+        levels //= 257
+        return Image.fromarray(levels.astype(np.uint8))
+    if "transparency" in image.info:
+        return image.convert("RGBA")
+    return image.convert("RGB") if image.mode in ("1", "P") else image

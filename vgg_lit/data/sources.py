@@ -6,10 +6,12 @@ To add a data set, write a class with the members of `Source`; nothing else need
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
+from vgg_lit.errors import InputError
 
 Split: TypeAlias = Literal["train", "test"]
 
@@ -21,10 +23,25 @@ class ResidentImages:
     Attributes:
         images_NCHW: uint8, square.
         labels_N: int64 indices into the source's classes.
+
+    Raises:
+        ValueError: another shape or type, or not one label an image.
     """
 
     images_NCHW: Tensor
     labels_N: Tensor
+
+    def __post_init__(self) -> None:
+        images, labels = self.images_NCHW, self.labels_N
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
+            raise ValueError(
+                f"images of {images.dtype} {tuple(images.shape)}: uint8 (N, C, H, H) is needed"
+            )
+        if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"labels of {labels.dtype} {tuple(labels.shape)}: int64 ({len(images)},), one an "
+                "image, is needed"
+            )
 
     @property
     def size(self) -> int:
@@ -60,3 +77,29 @@ class Source(Protocol):
 
     def load(self, split: Split) -> Images:
         """The verified images of a split, in an order that never changes."""
+
+
+def load_checked(source: Source, split: Split) -> Images:
+    """The images of a split, and that they are what the source says of itself.
+
+    Raises:
+        InputError: no image, another number of channels, or a label that is none of its classes.
+    """
+    images = source.load(split)
+    labels_N = images.labels_N
+    if not len(labels_N):
+        raise InputError(f"{source.name}: no {split} image")
+    channels = (
+        images.images_NCHW.shape[1] if isinstance(images, ResidentImages) else images.in_channels
+    )
+    if channels != source.in_channels:
+        raise InputError(
+            f"{source.name}: {split} images of {channels} channels, not {source.in_channels}"
+        )
+    lowest, highest = int(labels_N.min()), int(labels_N.max())
+    if lowest < 0 or highest >= len(source.classes):
+        raise InputError(
+            f"{source.name}: {split} labels from {lowest} to {highest}; its {len(source.classes)} "
+            f"classes are 0 to {len(source.classes) - 1}"
+        )
+    return images

@@ -1,95 +1,140 @@
 import hashlib
+import io
 import pickle
 import tarfile
 
 import numpy as np
 import pytest
-import torch
+from faulty_server import serving
 from torchvision import datasets
 
-from vgg_lit.data.cifar10 import CIFAR10, CLASSES
+from vgg_lit.data import cifar10, downloads
+from vgg_lit.data.cifar10 import ARCHIVE, CIFAR10, FOLDER
 from vgg_lit.errors import InputError
 
-FOLDER = "cifar-10-batches-py"
 
-
-def md5(path):
-    return hashlib.md5(path.read_bytes()).hexdigest()
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture
-def published(tmp_path, monkeypatch):
-    """A tiny data set in place of the published one: a folder with the archive alone."""
-    folder = tmp_path / "made" / FOLDER
-    folder.mkdir(parents=True)
+def contents(monkeypatch):
+    """Tiny files in place of the published ones, by name."""
     generator = np.random.default_rng(0)
-    names = [name for name, _ in datasets.CIFAR10.train_list + datasets.CIFAR10.test_list]
-    for name in names:
+    contents = {}
+    for name in cifar10.FILES:
         data = generator.integers(0, 256, (4, 3072), dtype=np.uint8)
-        (folder / name).write_bytes(pickle.dumps({"data": data, "labels": [0, 1, 2, 3]}))
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list(CLASSES)}))
-    root = tmp_path / "root"
-    root.mkdir()
-    archive = root / datasets.CIFAR10.filename
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(folder, FOLDER)
-    md5s = [[name, md5(folder / name)] for name in names]
-    monkeypatch.setattr(datasets.CIFAR10, "train_list", md5s[:5])
-    monkeypatch.setattr(datasets.CIFAR10, "test_list", md5s[5:])
-    meta = datasets.CIFAR10.meta | {"md5": md5(folder / "batches.meta")}
-    monkeypatch.setattr(datasets.CIFAR10, "meta", meta)
-    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", md5(archive))
-    monkeypatch.setattr(datasets.CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
-    return root
+        contents[name] = pickle.dumps({"data": data, "labels": [0, 1, 2, 3]})
+    monkeypatch.setattr(cifar10, "FILES", {name: sha256(c) for name, c in contents.items()})
+    return contents
 
 
-def test_the_archive_in_root_is_unpacked(published):
-    source = CIFAR10(published, download=False)
+@pytest.fixture
+def archive(contents, monkeypatch):
+    """The content of the archive of them."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in {**contents, "readme.html": b"hello"}.items():
+            member = tarfile.TarInfo(f"{FOLDER}/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    monkeypatch.setattr(cifar10, "ARCHIVE_SHA256", sha256(buffer.getvalue()))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def root(tmp_path, archive):
+    """A folder with the archive alone."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / ARCHIVE).write_bytes(archive)
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def server(archive, monkeypatch):
+    """A server on this machine in place of the published address."""
+    monkeypatch.setattr(downloads, "SCHEMES", ("http://127.0.0.1",))
+    monkeypatch.setattr(downloads, "PAUSES", (0.0,) * 4)
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    with serving({ARCHIVE: archive}) as server:
+        monkeypatch.setattr(cifar10, "URL", server.url + ARCHIVE)
+        yield server
+
+
+def test_the_files_are_those_that_torchvision_knows():
+    batches = [*cifar10.BATCHES["train"], *cifar10.BATCHES["test"]]
+    published = datasets.CIFAR10.train_list + datasets.CIFAR10.test_list
+    assert batches == [name for name, _ in published]
+    assert {*batches, datasets.CIFAR10.meta["filename"]} == set(cifar10.FILES)
+    assert (
+        datasets.CIFAR10.base_folder,
+        datasets.CIFAR10.filename,
+        datasets.CIFAR10.url,
+    ) == (cifar10.FOLDER, cifar10.ARCHIVE, cifar10.URL)
+    assert cifar10.URL.startswith("https://")
+
+
+def test_the_archive_in_root_is_unpacked(root, contents):
+    source = CIFAR10(root, download=False)
     source.prepare()
     train, test = source.load("train"), source.load("test")
     assert train.images_NCHW.shape == (20, 3, 32, 32)
     assert train.images_NCHW.is_contiguous()
     assert train.labels_N.tolist() == [0, 1, 2, 3] * 5
-    assert train.labels_N.dtype == torch.int64
-    first = pickle.loads((published / FOLDER / "test_batch").read_bytes())["data"]
+    assert train.labels_N.dtype.is_signed
+    first = pickle.loads(contents["test_batch"])["data"]
     assert test.images_NCHW.numpy().tobytes() == first.tobytes()
-    assert sorted(p.name for p in published.iterdir()) == sorted(
-        [FOLDER, datasets.CIFAR10.filename]
-    )
+    assert {path.name for path in (root / FOLDER).iterdir()} == set(contents)
 
 
-def test_a_damaged_file_is_never_unpickled(published):
-    source = CIFAR10(published)
+def test_download(tmp_path, server):
+    server.faults = ["drop", "wrong"]
+    source = CIFAR10(tmp_path / "new")
+    source.prepare()
+    assert len(source.load("train").labels_N) == 20
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [".download.lock", FOLDER]
+    source.prepare()
+    assert len(server.requests) == 3
+
+
+def test_a_missing_file_is_unpacked_again(root):
+    source = CIFAR10(root)
+    source.prepare()
+    (root / FOLDER / "data_batch_3").unlink()
+    with pytest.raises(InputError, match="absent"):
+        source.load("test")
+    source.prepare()
+    assert len(source.load("train").labels_N) == 20
+
+
+def test_a_damaged_file_is_never_unpickled(root):
+    source = CIFAR10(root)
     source.prepare()
 
     class Bomb:
         def __reduce__(self):
             return exec, ("raise SystemExit('unpickled')",)
 
-    (published / FOLDER / "data_batch_3").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(InputError, match=r"data_batch_3: absent or damaged.*delete the folder"):
+    (root / FOLDER / "data_batch_3").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(InputError, match=r"data_batch_3: damaged.*delete it"):
         source.load("train")
-    (published / FOLDER / "data_batch_3").unlink()
-    with pytest.raises(InputError, match="data_batch_3"):
-        source.load("test")
 
 
-def test_a_damaged_archive(published):
-    archive = published / datasets.CIFAR10.filename
+def test_a_damaged_archive(root):
+    archive = root / ARCHIVE
     archive.write_bytes(archive.read_bytes()[:-10])
     with pytest.raises(InputError, match=r"cifar-10-python\.tar\.gz: damaged"):
-        CIFAR10(published).prepare()
+        CIFAR10(root).prepare()
+    assert not (root / FOLDER).exists()
 
 
 @pytest.mark.parametrize("download", [True, False])
-def test_absent(published, download, monkeypatch):
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-    (published / datasets.CIFAR10.filename).unlink()
-    source = CIFAR10(published, download=download)
+def test_absent(tmp_path, download, server):
+    server.contents.clear()
+    source = CIFAR10(tmp_path, download=download)
     with pytest.raises(InputError, match=r"put cifar-10-python\.tar\.gz into") as caught:
         source.prepare()
     assert "\n" not in str(caught.value)
-    assert not list(published.iterdir())
     with pytest.raises(InputError, match="absent"):
         source.load("train")

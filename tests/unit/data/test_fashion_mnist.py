@@ -1,17 +1,15 @@
 import gzip
 import hashlib
-import http.server
 import os
 import subprocess
 import sys
-import threading
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from faulty_server import serving
 
-from vgg_lit.data import fashion_mnist
+from vgg_lit.data import downloads, fashion_mnist
 from vgg_lit.data.fashion_mnist import FashionMNIST, FashionMNISTSample
 from vgg_lit.errors import InputError
 
@@ -81,38 +79,36 @@ def test_absent_without_download(tmp_path, contents):
 
 
 @pytest.fixture
-def mirror(tmp_path, contents, monkeypatch):
-    """A server on this machine from which torchvision downloads."""
-    from torchvision import datasets
-
-    folder = tmp_path / "mirror"
-    write(folder, contents, zipped=True)
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *a: None)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
+def mirror(contents, monkeypatch):
+    """A server on this machine in place of the published address."""
+    monkeypatch.setattr(downloads, "SCHEMES", ("http://127.0.0.1",))
+    monkeypatch.setattr(downloads, "PAUSES", (0.0,) * 4)
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-    url = f"http://127.0.0.1:{server.server_port}/"
-    md5s = [(p.name, hashlib.md5(p.read_bytes()).hexdigest()) for p in sorted(folder.iterdir())]
-    monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [url])
-    monkeypatch.setattr(datasets.FashionMNIST, "resources", md5s)
-    yield folder
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving({f"{name}.gz": gzip.compress(body) for name, body in contents.items()}) as server:
+        monkeypatch.setattr(fashion_mnist, "URL", server.url)
+        yield server
 
 
-def test_download(tmp_path, mirror):
+def present(root):
+    return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+
+
+def test_the_published_address_is_https():
+    assert fashion_mnist.URL.startswith("https://")
+
+
+def test_download(tmp_path, mirror, contents):
     root = tmp_path / "root"
     source = FashionMNIST(root)
     source.prepare()
     assert len(source.load("train").labels_N) == 30
-    assert sorted(p.name for p in root.iterdir()) == ["FashionMNIST"]  # nothing is left behind
-    for path in mirror.iterdir():
-        path.unlink()
-    source.prepare()  # nothing to download
+    # nothing else is left behind
+    raw = "FashionMNIST/raw"
+    assert present(root) == sorted([f"{raw}/.download.lock", *(f"{raw}/{n}" for n in contents)])
+    assert len(mirror.requests) == 4
+    source.prepare()
+    assert len(mirror.requests) == 4  # nothing to download
 
 
 def test_a_deleted_file_is_downloaded_again(tmp_path, mirror):
@@ -125,20 +121,38 @@ def test_a_deleted_file_is_downloaded_again(tmp_path, mirror):
     path.unlink()
     source.prepare()
     assert len(source.load("test").labels_N) == 10
+    assert len(mirror.requests) == 5
 
 
-@pytest.mark.parametrize("failure", ["absent", "damaged"])
+@pytest.mark.parametrize("failure", ["absent", "damaged", "another"])
 def test_a_failing_server_is_one_line(tmp_path, mirror, failure):
-    path = mirror / "train-labels-idx1-ubyte.gz"
-    if failure == "absent":
-        path.unlink()
-    else:
-        path.write_bytes(path.read_bytes()[:-5])
+    body = mirror.contents.pop("train-images-idx3-ubyte.gz")
+    if failure != "absent":
+        mirror.contents["train-images-idx3-ubyte.gz"] = {
+            "damaged": body[:-5],
+            "another": gzip.compress(b"\0" * 1000),
+        }[failure]
     root = tmp_path / "root"
     with pytest.raises(InputError, match=r"download failed.*data=fashion_mnist_sample") as caught:
         FashionMNIST(root).prepare()
     assert "\n" not in str(caught.value)
-    assert not list(root.iterdir())
+    assert present(root) == ["FashionMNIST/raw/.download.lock"]
+
+
+def test_a_folder_that_may_only_be_read_serves_what_it_holds(tmp_path, contents, monkeypatch):
+    write(tmp_path, contents)
+    monkeypatch.setattr(fashion_mnist, "staging", lambda folder: pytest.fail("would write"))
+    source = FashionMNIST(tmp_path)
+    source.prepare()
+    assert len(source.load("test").labels_N) == 10
+    assert present(tmp_path) == sorted(contents)
+
+
+def test_a_root_that_cannot_be_written_is_one_line(tmp_path, mirror):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"download failed.*Not a directory") as caught:
+        FashionMNIST(tmp_path / "file" / "data").prepare()
+    assert "\n" not in str(caught.value)
 
 
 def test_sample():

@@ -157,6 +157,19 @@ def test_streaming_equals_resident_with_any_number_of_workers(divided, num_worke
     assert torch.equal(files.labels_N, resident.labels_N)
 
 
+def test_more_workers_than_cores_are_not_started(divided, monkeypatch, recwarn):
+    monkeypatch.setattr(image_files, "count_cores", lambda: 1)
+    loader = make(divided, in_memory=False, num_workers=64).load("train").loader([[0, 1]])
+    assert loader.num_workers == 1
+    assert not recwarn.list
+
+
+def test_a_link_that_leads_nowhere_is_named(divided):
+    (divided / "train/cat/gone.png").symlink_to(divided / "nowhere.png")
+    with pytest.raises(InputError, match=r"gone\.png: cannot be read"):
+        make(divided).prepare()
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_a_corrupt_image_is_named(divided, cache, num_workers, in_memory):

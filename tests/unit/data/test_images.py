@@ -1,3 +1,4 @@
+import os
 import struct
 import zlib
 
@@ -48,9 +49,10 @@ def test_transparency_is_laid_over_white(tmp_path):
 
 
 def test_16_bit_levels_are_scaled_not_clipped(tmp_path):
-    levels = np.array([[0, 257, 32768, 65535]] * 4, np.uint16)
+    levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     Image.fromarray(levels).save(tmp_path / "a.png")
-    assert read_image(tmp_path / "a.png", 1, 4)[0, 0].tolist() == [0, 1, 128, 255]
+    expected = (levels * (255 / 65535)).round()
+    assert np.array_equal(read_image(tmp_path / "a.png", 1, 256)[0].numpy(), expected)
 
 
 def test_exif_orientation(tmp_path):
@@ -63,6 +65,16 @@ def test_exif_orientation(tmp_path):
     read = read_image(tmp_path / "a.jpg", 1, 16)[0].float()
     assert read[:8].mean() < 10
     assert read[8:].mean() > 245
+
+
+def test_damaged_exif_leaves_the_image_as_it_lies(tmp_path, recwarn):
+    image = Image.fromarray(pixels())
+    exif = image.getexif()
+    exif[0x0112], exif[0x010F] = 6, "a camera's name"
+    image.save(tmp_path / "a.png", exif=exif.tobytes()[:30])
+    read = read_image(tmp_path / "a.png", 3, 12)
+    assert np.array_equal(read.permute(1, 2, 0).numpy(), pixels())
+    assert not recwarn.list
 
 
 def test_the_shorter_side_is_resized_and_the_centre_kept(tmp_path):
@@ -126,6 +138,22 @@ def test_a_decompression_bomb_is_refused_from_its_header(tmp_path, side, recwarn
     with pytest.raises(InputError, match="50 megapixels"):
         read_image(path, 3, 32)
     assert not recwarn.list
+
+
+def test_a_file_larger_than_any_image_is_not_read(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels()).save(path)
+    with path.open("ab") as file:
+        file.truncate(10**10)  # takes no room on the disk
+    with pytest.raises(InputError, match="400 MB"):
+        read_image(path, 3, 32)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes among its files")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(InputError, match="no such image file"):
+        read_image(tmp_path / "a.png", 3, 32)
 
 
 def test_missing_and_foreign_files(tmp_path):

@@ -1,0 +1,186 @@
+import gzip
+import hashlib
+import os
+import threading
+from functools import partial
+
+import pytest
+from faulty_server import serving
+
+from vgg_lit.data import downloads
+from vgg_lit.data.downloads import DownloadError, fetch, is_published, read_published, staging
+from vgg_lit.errors import InputError
+
+CONTENT = bytes(range(256)) * 200
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+read = partial(read_published, sha256=SHA256)
+
+
+@pytest.fixture(autouse=True)
+def local_server_allowed(monkeypatch):
+    """The one way to download otherwise than over https: a test's own server, without pauses."""
+    monkeypatch.setattr(downloads, "SCHEMES", ("https:", "http://127.0.0.1"))
+    monkeypatch.setattr(downloads, "PAUSES", (0.0,) * 4)
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def server():
+    with serving({"file": CONTENT}) as server:
+        yield server
+
+
+def test_a_good_file_is_fetched_once(server, tmp_path, capsys):
+    assert fetch(server.url + "file", tmp_path / "file", read) == CONTENT
+    assert server.requests == [("file", 0)]
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        "drop",
+        "drop drop drop",
+        "wrong",
+        "slow",
+        "busy",
+        "closed",
+        "endless",
+        "drop wrong busy closed",
+    ],
+)
+def test_what_a_further_attempt_mends_is_mended(server, tmp_path, faults):
+    server.faults = faults.split()
+    assert fetch(server.url + "file", tmp_path / "file", read) == CONTENT
+
+
+def test_a_download_that_broke_off_goes_on_where_it_ended(server, tmp_path):
+    server.faults = ["drop"]
+    fetch(server.url + "file", tmp_path / "file", read)
+    assert server.requests == [("file", 0), ("file", len(CONTENT) // 2)]
+    assert server.sent == len(CONTENT)
+
+
+def test_what_is_no_beginning_of_the_file_is_thrown_away(server, tmp_path):
+    for beginning in (b"wrong", CONTENT + b"more"):
+        (tmp_path / "file").write_bytes(beginning)
+        assert fetch(server.url + "file", tmp_path / "file", read) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("fault", "attempts", "words"),
+    [
+        ("drop", 5, "broke off after 25,600 of"),
+        ("wrong", 5, "not the published content"),
+        ("busy", 5, "HTTP status 503"),
+        ("closed", 5, "closed connection"),
+        ("gone", 1, "HTTP status 404"),
+    ],
+)
+def test_what_keeps_failing_is_one_line(server, tmp_path, monkeypatch, fault, attempts, words):
+    monkeypatch.setattr(downloads, "_receive", from_the_start(downloads._receive))
+    server.faults = [fault] * 9
+    with pytest.raises(DownloadError, match=words) as caught:
+        fetch(server.url + "file", tmp_path / "file", read)
+    assert "\n" not in str(caught.value)
+    assert len(server.requests) == attempts
+
+
+def from_the_start(receive):
+    """`_receive` without a beginning to go on from: halves of halves would be the whole in the end."""
+
+    def receive_all(url, path):
+        path.unlink(missing_ok=True)
+        receive(url, path)
+
+    return receive_all
+
+
+def test_a_server_that_cannot_be_reached_is_not_asked_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "PAUSES", (600.0,))
+    with pytest.raises(DownloadError, match="refused"):
+        fetch("http://127.0.0.1:9/file", tmp_path / "file", read)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.org/file", "file:///etc/passwd", "ftp://example.org/file", "data:,x", "//x/y"],
+)
+def test_only_https_is_taken_also_behind_a_redirection(server, tmp_path, url):
+    with pytest.raises(DownloadError, match="https alone"):
+        fetch(url, tmp_path / "file", read)
+    server.faults, server.redirect_to = ["redirect"], url
+    with pytest.raises(DownloadError, match=r"https alone|HTTP status|redirected"):
+        fetch(server.url + "file", tmp_path / "file", read)
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_server_without_end_is_cut_off(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "MAX_DOWNLOAD_BYTES", 1000)
+    server.faults = ["endless"]
+    with pytest.raises(DownloadError, match="larger than"):
+        fetch(server.url + "file", tmp_path / "file", read)
+    assert (tmp_path / "file").stat().st_size <= 1000
+
+
+def test_staging_is_for_one_at_a_time(tmp_path, capsys):
+    inside, most = [], []
+
+    def work():
+        with staging(tmp_path / "new") as folder:
+            inside.append(folder)
+            most.append(len(inside))
+            (folder / "file").write_text("x")
+            threading.Event().wait(0.02)
+            inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 6
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [".download.lock"]
+
+
+def test_a_failure_keeps_what_was_downloaded_for_the_next(tmp_path):
+    def break_off(write):
+        with staging(tmp_path) as folder:
+            write(folder / "part")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        break_off(lambda path: path.write_text("x"))
+    with staging(tmp_path) as folder:
+        assert (folder / "part").read_text() == "x"
+    assert not folder.exists()
+    with pytest.raises(KeyError):
+        break_off(lambda path: None)
+    assert not folder.exists()
+
+
+def test_published_content_is_known_by_its_hash(tmp_path):
+    (tmp_path / "plain").write_bytes(CONTENT)
+    (tmp_path / "zipped.gz").write_bytes(gzip.compress(CONTENT))
+    assert read(tmp_path / "plain") == read(tmp_path / "zipped.gz") == CONTENT
+    assert is_published(tmp_path / "plain", SHA256)
+    (tmp_path / "plain").write_bytes(CONTENT[:-1])
+    assert not is_published(tmp_path / "plain", SHA256)
+    with pytest.raises(InputError, match="plain: damaged"):
+        read(tmp_path / "plain")
+
+
+def test_a_file_that_unpacks_without_end_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "MAX_FILE_BYTES", len(CONTENT) - 2)
+    (tmp_path / "zipped.gz").write_bytes(gzip.compress(CONTENT))
+    with pytest.raises(InputError, match="damaged"):
+        read(tmp_path / "zipped.gz")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_named(tmp_path):
+    (tmp_path / "plain").write_bytes(CONTENT)
+    (tmp_path / "plain").chmod(0)
+    with pytest.raises(InputError, match="plain: cannot be read"):
+        read(tmp_path / "plain")

@@ -1,0 +1,57 @@
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+
+from vgg_lit.data.sources import ResidentImages, load_checked
+from vgg_lit.errors import InputError
+
+
+@dataclass
+class Own:
+    """A data set of the user's own."""
+
+    images: torch.Tensor = field(default_factory=lambda: torch.zeros(4, 3, 8, 8, dtype=torch.uint8))
+    labels: tuple[int, ...] = (0, 1, 1, 0)
+    name = "own"
+    in_channels = 3
+    classes = ("bee", "cow")
+
+    def prepare(self):
+        pass
+
+    def load(self, split):
+        return ResidentImages(self.images, torch.tensor(self.labels, dtype=torch.int64))
+
+
+def test_images_that_are_what_their_source_says():
+    assert len(load_checked(Own(), "train").labels_N) == 4
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        (Own(labels=(0, 1, 2, 0)), "own: test labels from 0 to 2; its 2 classes are 0 to 1"),
+        (Own(labels=(0, 1, -1, 0)), "labels from -1 to 1"),
+        (Own(torch.zeros(4, 1, 8, 8, dtype=torch.uint8)), "images of 1 channels, not 3"),
+        (Own(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), ()), "no test image"),
+    ],
+)
+def test_what_a_source_of_ones_own_gets_wrong_is_one_line(own, words):
+    with pytest.raises(InputError, match=words):
+        load_checked(own, "test")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (torch.zeros(4, 3, 8, 8), torch.zeros(4).long(), "images of torch.float32"),
+        (torch.zeros(4, 3, 8, 9).byte(), torch.zeros(4).long(), r"\(4, 3, 8, 9\)"),
+        (torch.zeros(4, 8, 8).byte(), torch.zeros(4).long(), r"\(4, 8, 8\)"),
+        (torch.zeros(4, 3, 8, 8).byte(), torch.zeros(3).long(), "one an image"),
+        (torch.zeros(4, 3, 8, 8).byte(), torch.zeros(4), "labels of torch.float32"),
+    ],
+)
+def test_resident_images_are_square_bytes_with_a_label_each(images, labels, words):
+    with pytest.raises(ValueError, match=words):
+        ResidentImages(images, labels)
