@@ -23,6 +23,7 @@ __all__ = [
     "Launcher",
     "Predict",
     "Preview",
+    "Summarize",
     "Train",
     "check",
     "check_train",
@@ -172,6 +173,21 @@ class Preview(_Section):
     output: str
     images: PositiveInt
     epochs: PositiveInt
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    data_root: str
+    trusted_targets: list[str]
+
+
+class Summarize(_Section):
+    """Everything `vgg_lit.summarize` is told."""
+
+    model: Spec | None = None
+    data: Spec
+    augment: Spec
+    run: str | None
+    batch_size: PositiveInt | None
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] | None
+    output: str | None
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     data_root: str
     trusted_targets: list[str]
