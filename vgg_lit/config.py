@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "Compare",
     "ConfigError",
     "Evaluate",
     "Launcher",
@@ -191,6 +192,16 @@ class Summarize(_Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     data_root: str
     trusted_targets: list[str]
+
+
+class Compare(_Section):
+    """Everything `vgg_lit.compare` is told."""
+
+    runs: str | Annotated[list[str], Field(min_length=1)]
+    sort: str
+    metrics: Annotated[list[str], Field(min_length=1)] | None
+    curves: Annotated[list[str], Field(min_length=1)] | None
+    output: str
 
 
 def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
