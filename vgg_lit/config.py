@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "Compare",
     "ConfigError",
     "Evaluate",
     "Launcher",
     "Predict",
     "Preview",
+    "Summarize",
     "Train",
     "check",
     "check_train",
@@ -175,6 +177,31 @@ class Preview(_Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     data_root: str
     trusted_targets: list[str]
+
+
+class Summarize(_Section):
+    """Everything `vgg_lit.summarize` is told."""
+
+    model: Spec | None = None
+    data: Spec
+    augment: Spec
+    run: str | None
+    batch_size: PositiveInt | None
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] | None
+    output: str | None
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    data_root: str
+    trusted_targets: list[str]
+
+
+class Compare(_Section):
+    """Everything `vgg_lit.compare` is told."""
+
+    runs: str | Annotated[list[str], Field(min_length=1)]
+    sort: str
+    metrics: Annotated[list[str], Field(min_length=1)] | None
+    curves: Annotated[list[str], Field(min_length=1)] | None
+    output: str
 
 
 def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:

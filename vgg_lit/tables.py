@@ -1,6 +1,8 @@
 """What the verbs print: facts, one a line, and tables of metrics."""
 
-from collections.abc import Mapping, Sequence
+import re
+import sys
+from collections.abc import Collection, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +16,8 @@ def print_facts(facts: Mapping[str, str]) -> None:
 
 
 STAGES = ("train", "val", "test")
+NUMBER = re.compile(r"\s*([-+]?[\d.,]+(e[-+]?\d+)?( %)?)?\s*")
+"""How a table shows one; an empty cell may stand among them."""
 
 
 def print_metrics(metrics: Mapping[str, float], title: str) -> None:
@@ -47,14 +51,27 @@ def print_predictions(
         print(f"... and {len(paths) - most} more")
 
 
-def print_rows(rows: Sequence[Mapping[str, str]], title: str) -> None:
-    """Prints rows that have the same columns as a table."""
+def print_rows(
+    rows: Sequence[Mapping[str, str]], title: str, ends_section: Collection[int] = ()
+) -> None:
+    """Prints rows that have the same columns as a table; numbers stand on the right.
+
+    Args:
+        rows: texts by column.
+        title: of the table.
+        ends_section: numbers of the rows below which a line is drawn.
+    """
     table = Table(title=title, title_justify="left")
     for name in rows[0]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*row.values())
-    Console().print(table)
+        is_number = all(NUMBER.fullmatch(row[name]) for row in rows)
+        table.add_column(name, overflow="fold", justify="right" if is_number else "left")
+    for number, row in enumerate(rows):
+        table.add_row(*row.values(), end_section=number in ends_section)
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe is as wide as it needs to be
+        options = console.options.update(max_width=sys.maxsize)
+        console.width = max(console.width, console.measure(table, options=options).maximum)
+    console.print(table)
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:

@@ -169,6 +169,23 @@ def test_commands_that_write(line, run, verb):
     assert "written" in finished.out
 
 
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "vgg_lit.summarize" in line])
+def test_summaries_need_no_data(line, run, verb):
+    name, arguments = split(line, run)
+    finished = verb(name, *arguments)
+    assert finished.code == 0, finished.err
+    assert "parameters" in finished.out
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "vgg_lit.compare" in line])
+def test_comparisons_find_the_runs(line, run, verb):
+    shutil.copytree(run, Path(run).with_name("another"))
+    name, arguments = split(line, run)
+    finished = verb(name, *arguments)
+    assert finished.code == 0, finished.err
+    assert "written" in finished.out
+
+
 @pytest.mark.parametrize("line", [line for line in COMMANDS if is_absent(line)])
 def test_commands_on_absent_data(line, run, compose):
     name, arguments = split(line, run)
@@ -237,7 +254,9 @@ def test_python_examples_run(run, capsys):
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb_name", ["train", "evaluate", "predict", "preview"])
+@pytest.mark.parametrize(
+    "verb_name", ["train", "evaluate", "predict", "preview", "summarize", "compare"]
+)
 def test_help_names_the_settings(verb_name, verb):
     finished = verb(verb_name, "--help")
     assert finished.code == 0
@@ -296,6 +315,8 @@ def test_tables_of_settings():
         "train": ["`train`"],
         "evaluate": ["`evaluate`, `predict`"],
         "preview": ["`preview`"],
+        "summarize": ["`summarize`"],
+        "compare": ["`compare`"],
     }
     for verb_name, tables in tables_of.items():
         config = OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/{verb_name}.yaml"))

@@ -1,11 +1,209 @@
-"""What a network costs."""
+"""What a network costs, layer by layer, without computing or allocating any of it.
+
+    cost = measure(net, (3, 224, 224), batch_size=32, precision="bf16-mixed")
+    cost.layers[0]                                       # block1_conv1: shape, parameters, MACs ...
+    sum(layer.macs for layer in cost.layers), cost.memory.training
+
+A MAC is one multiplication and addition. Those of convolutions and matrix products are counted, with
+zero padding and without biases; norms, activations and pools are not.
+
+The network runs on fake tensors, which have shapes and no values: what is counted is what torch does.
+"""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
+
+from vgg_lit.analysis.memory import KeptForBackward, LiveMemory
+from vgg_lit.analysis.receptive_field import ReceptiveField, receptive_fields_of
+from vgg_lit.errors import InputError
+from vgg_lit.models.gemm_conv import lower_small_maps
+from vgg_lit.models.layers import named_layers
+from vgg_lit.models.vgg import VGG
+
+PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
+    "32-true": (torch.float32, None),
+    "bf16-mixed": (torch.float32, torch.bfloat16),
+    "16-mixed": (torch.float32, torch.float16),
+    "bf16-true": (torch.bfloat16, None),
+    "64-true": (torch.float64, None),
+}
+"""Lightning's names -> the type of the weights, and of what autocast computes in."""
+
+BETWEEN = "between layers"
+"""The layer, in name, of what no layer keeps: the inputs of blocks whose maps are computed again."""
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """A layer.
+
+    Attributes:
+        name: the paper's; in another network than a VGG the path of the module.
+        block: what it is part of: `block1`, `head`; of another network the module two levels down, if
+            it is inside one.
+        kind: class of the module.
+        output_shape: for one image, (C, H, W) or (F,).
+        parameters: count.
+        macs: for one image.
+        kept: bytes of a batch that wait for the backward pass, saved by this layer before any other.
+        field: what it sees of the image; None in another network than a VGG.
+    """
+
+    name: str
+    block: str
+    kind: str
+    output_shape: tuple[int, ...] = ()
+    parameters: int = 0
+    macs: int = 0
+    kept: int = 0
+    field: ReceptiveField | None = None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a batch needs, without the workspace of the device's libraries.
+
+    Attributes:
+        weights: and buffers.
+        gradients: of the weights.
+        momentum: what SGD remembers; Adam remembers twice as much.
+        activations: kept for the backward pass, the images among them.
+        weight_copies: kept too, in mixed precision.
+        training: the most that lives at a time in a training step, with all of these. It may be less
+            than their sum: activations are freed while gradients come.
+        inference: the same of a forward pass without gradients.
+    """
+
+    weights: int
+    gradients: int
+    momentum: int
+    activations: int
+    weight_copies: int
+    training: int
+    inference: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A network, with its layers in the order in which they first run."""
+
+    layers: tuple[LayerCost, ...]
+    memory: Memory
+
+
+def measure(
+    net: nn.Module, image_shape: Sequence[int], batch_size: int = 1, precision: str = "32-true"
+) -> Cost:
+    """What a network costs for a batch of images.
+
+    Args:
+        net: any module that takes images and gives logits; it is left as it is, and may be on the
+            meta device.
+        image_shape: (C, H, W).
+        batch_size: images.
+        precision: of `PRECISIONS`; a mixed one as a CPU's autocast has it.
+
+    Raises:
+        InputError: the network cannot be trained with such a batch.
+    """
+    dtype, autocast_dtype = PRECISIONS[precision]
+
+    def autocast() -> AbstractContextManager[object]:
+        return torch.autocast("cpu", autocast_dtype) if autocast_dtype else nullcontext()
+
+    def fake(tensor: Tensor) -> Tensor:
+        is_float = tensor.is_floating_point()
+        return torch.empty(tensor.shape, dtype=dtype if is_float else tensor.dtype)
+
+    with FakeTensorMode():
+        twin = _twin(net, fake)
+        lower_small_maps(twin, False)  # the other forms need other memory, on some CPUs
+        images_BCHW = torch.empty(batch_size, *image_shape, dtype=dtype)
+        try:
+            layers, kept, training = _train_step(twin, images_BCHW, autocast)
+        except ValueError as error:  # batch norm of a single value a channel
+            raise InputError(f"batch_size={batch_size}: {error}") from error
+        with LiveMemory() as live, torch.no_grad(), autocast():
+            twin.eval()(images_BCHW)
+        weights = sum(map(_size, _tensors(twin)))
+        trained = sum(_size(weight) for weight in twin.parameters() if weight.requires_grad)
+    memory = Memory(
+        weights=weights,
+        gradients=trained,
+        momentum=trained,
+        activations=sum(kept.activations.values()),
+        weight_copies=kept.weight_copies,
+        training=weights + trained + _size(images_BCHW) + training,
+        inference=weights + _size(images_BCHW) + live.peak,
+    )
+    return Cost(layers, memory)
+
+
+def _train_step(
+    net: nn.Module, images_BCHW: Tensor, autocast: Callable[[], AbstractContextManager[object]]
+) -> tuple[tuple[LayerCost, ...], KeptForBackward, int]:
+    """The layers, what they keep, and the most that lives beside weights, momentum and images."""
+    net.train()
+    layers = named_layers(net)
+    kept, flops = KeptForBackward(net), FlopCounterMode(display=False)
+    flops_of: defaultdict[str, int] = defaultdict(int)
+    shapes: dict[str, tuple[int, ...]] = {}  # in the order in which layers first run
+
+    def watch(name: str, layer: nn.Module) -> tuple[Any, Any]:
+        def before(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            kept.layer = name
+            flops_of[name] -= flops.get_total_flops()
+
+        def after(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            kept.layer = BETWEEN
+            flops_of[name] += flops.get_total_flops()
+            shapes[name] = tuple(output.shape[1:])
+
+        return layer.register_forward_pre_hook(before), layer.register_forward_hook(after)
+
+    hooks = [hook for name, layer in layers.items() for hook in watch(name, layer)]
+    kept.layer = BETWEEN
+    labels_B = torch.zeros(len(images_BCHW), dtype=torch.long)
+    with LiveMemory() as live:
+        with flops, kept, autocast():
+            logits_BK = net(images_BCHW)
+        for hook in hooks:  # what is computed again in the backward pass is no other layer
+            hook.remove()
+        F.cross_entropy(logits_BK.float(), labels_B).backward()
+    fields = receptive_fields_of(net, images_BCHW.shape[-1]) if isinstance(net, VGG) else {}
+    costs = [
+        LayerCost(
+            name,
+            _block(net, name),
+            type(layers[name]).__name__,
+            shape,
+            sum(parameter.numel() for parameter in layers[name].parameters()),
+            flops_of[name] // 2 // len(images_BCHW),
+            kept.activations[name],
+            fields.get(name),
+        )
+        for name, shape in shapes.items()
+    ]
+    if between := kept.activations[BETWEEN]:
+        costs.append(LayerCost(BETWEEN, BETWEEN, "", kept=between))
+    return tuple(costs), kept, live.peak
+
+
+def _block(net: nn.Module, name: str) -> str:
+    if not isinstance(net, VGG):
+        path = name.split(".")
+        return ".".join(path[:2]) if len(path) > 2 else ""
+    return name.partition("_")[0] if name.startswith("block") else "head"
 
 
 def training_operations(net: nn.Module, image_shape: Sequence[int]) -> float:
@@ -18,8 +216,7 @@ def training_operations(net: nn.Module, image_shape: Sequence[int]) -> float:
         net: any module on images; it is left as it is.
         image_shape: (C, H, W).
     """
-    # the copy's tensors are given beforehand: it has none that hold anything
-    twin = copy.deepcopy(net, {id(tensor): _on_meta(tensor) for tensor in _tensors(net)}).train()
+    twin = _twin(net, lambda tensor: torch.empty_like(tensor, device="meta")).train()
     batch = 2  # batch norm on 1x1 maps needs more than one
     with FlopCounterMode(display=False) as counter:
         # forward, not the call: a compiled net would compile again
@@ -27,11 +224,21 @@ def training_operations(net: nn.Module, image_shape: Sequence[int]) -> float:
     return counter.get_total_flops() / batch
 
 
+def _twin(net: nn.Module, empty: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A copy of a network whose tensors are others, so that none that holds anything is copied."""
+    twins = {id(tensor): _like(tensor, empty(tensor)) for tensor in _tensors(net)}
+    return copy.deepcopy(net, twins)
+
+
+def _like(tensor: Tensor, twin: Tensor) -> Tensor:
+    return nn.Parameter(twin, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else twin
+
+
 def _tensors(net: nn.Module) -> Iterator[Tensor]:
     yield from net.parameters()
     yield from net.buffers()
 
 
-def _on_meta(tensor: Tensor) -> Tensor:
-    empty = torch.empty_like(tensor, device="meta")
-    return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
+def _size(tensor: Tensor) -> int:
+    """In bytes."""
+    return tensor.untyped_storage().nbytes()

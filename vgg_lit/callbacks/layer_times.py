@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from vgg_lit.hardware import synchronise
+from vgg_lit.models.layers import named_layers
 from vgg_lit.tables import print_rows
 
 Mark: TypeAlias = "float | torch.Event"
@@ -170,15 +171,6 @@ def _row(name: str, forward: float, backward: float, share: float) -> dict[str, 
         "forward, ms": f"{forward:8.2f}",
         "backward, ms": f"{backward:8.2f}",
         "of the step": f"{100 * share:6.1f} %",
-    }
-
-
-def named_layers(net: nn.Module) -> dict[str, nn.Module]:
-    """The layers of a VGG by the paper's names; of another network the modules without children."""
-    if paths := getattr(net, "layer_paths", None):
-        return {name: net.get_submodule(path) for name, path in paths.items()}
-    return {
-        name: module for name, module in net.named_modules() if not list(module.children()) and name
     }
 
 

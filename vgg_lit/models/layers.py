@@ -1,4 +1,4 @@
-"""The layers of a network that have weights, by name.
+"""The layers of a network, by name.
 
     weighted_layers(vgg16_bn())["block1_conv1"]  # ("features.0", "features.1")
     layers_of(vgg16_bn(), "block1")              # ["block1_conv1", "block1_conv2"]
@@ -13,6 +13,14 @@ from torch import Tensor, nn
 
 from vgg_lit.models.variants import unknown
 from vgg_lit.models.vgg import VGG
+
+
+def named_layers(net: nn.Module) -> dict[str, nn.Module]:
+    """The layers of a VGG by the paper's names; of another network the modules without children."""
+    if isinstance(net, VGG):
+        return {name: net.get_submodule(path) for name, path in net.layer_paths.items()}
+    modules = net.named_modules()
+    return {name: module for name, module in modules if name and not any(module.children())}
 
 
 def weighted_layers(net: nn.Module) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,58 @@
+"""What the learning curves hold, read back from their axes."""
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from vgg_lit.analysis.curves import COLOURS, STYLES, learning_curves
+
+CURVES = {
+    "val/loss": {"a": ([1, 2], [0.9, 0.5]), "b": ([1], [0.8])},
+    "val/acc": {"b": ([1], [0.25]), "c": ([1, 2, 3], [0.5, 0.6, 0.7])},
+    "lr": {"a": ([1, 2], [0.1, 0.01])},
+}
+
+
+def test_each_metric_has_a_panel_and_each_run_its_line_there():
+    figure = learning_curves(CURVES)
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.axison}
+    assert list(panels) == list(CURVES)
+    for metric, by_run in CURVES.items():
+        lines = panels[metric].get_lines()
+        assert len(lines) == len(by_run)
+        for line, (epochs, values) in zip(lines, by_run.values(), strict=True):
+            np.testing.assert_array_equal(line.get_xdata(), epochs)
+            np.testing.assert_array_equal(line.get_ydata(), values)
+
+
+def test_a_run_looks_the_same_in_every_panel_and_in_the_legend():
+    figure = learning_curves(CURVES)
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["a", "b", "c"]
+    colours = dict(
+        zip(names, (to_hex(line.get_color()) for line in legend.get_lines()), strict=True)
+    )
+    assert len(set(colours.values())) == 3
+    for axes, by_run in zip(figure.axes, CURVES.values(), strict=False):
+        for line, run in zip(axes.get_lines(), by_run, strict=True):
+            assert to_hex(line.get_color()) == colours[run]
+
+
+def test_a_single_epoch_is_a_point_that_can_be_seen():
+    figure = learning_curves(CURVES)
+    first = figure.axes[0].get_lines()
+    assert [line.get_marker() for line in first] == ["None", "o"]
+
+
+def test_many_runs_are_told_apart():
+    figure = learning_curves({"loss": {str(run): ([1, 2], [run, run]) for run in range(20)}})
+    looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()}
+    assert len(looks) == 20 <= len(COLOURS) * len(STYLES)
+
+
+@pytest.mark.parametrize(("metric", "text"), [("val/acc", "50 %"), ("val/loss", "0.5")])
+def test_accuracies_are_in_per_cent(metric, text):
+    figure = learning_curves({metric: {"a": ([1, 2], [0.0, 1.0])}})
+    axis = figure.axes[0].yaxis
+    assert axis.get_major_formatter().format_ticks([0.0, 0.5, 1.0])[1] == text

@@ -1,0 +1,120 @@
+"""The table and the page that a comparison leaves."""
+
+import base64
+import csv
+import io
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from vgg_lit.comparison_page import comparison_page
+
+FILES = ["comparison.csv", "comparison.html", "comparison.md", "curves.png"]
+
+
+@pytest.fixture
+def runs(tiny_run, tmp_path, monkeypatch):
+    """A trained run, and one that differs in its seed and its name, which would be markup in HTML."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        shutil.copytree(tiny_run.path, tmp_path / "runs" / name)
+    config = OmegaConf.load("runs/b/config.yaml")
+    config.seed = config.data.seed = 1
+    config.name = "<b> & co"
+    OmegaConf.save(config, "runs/b/config.yaml")
+    return tmp_path / "runs"
+
+
+def test_it_writes_a_table_three_ways_and_the_curves(verb, runs, tiny_run):
+    done = verb("compare", "runs=runs")
+    assert done.code == 0, done.err
+    assert sorted(path.name for path in (runs.parent / "comparison").iterdir()) == FILES
+    with open("comparison/comparison.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["run"], row["seed"]) for row in rows] == [("a", "0"), ("b", "1")]
+    assert float(rows[0]["test/acc"]) == tiny_run.metrics["test/acc"]
+    parameters = sum(p.numel() for p in tiny_run.load_classifier().net.parameters())
+    assert {row["parameters"] for row in rows} == {str(parameters)}
+    shown = f"{100 * tiny_run.metrics['test/acc']:.2f} %"
+    markdown = (runs.parent / "comparison/comparison.md").read_text()
+    assert markdown.startswith("# 2 runs by val/acc\n")
+    assert f"| {shown} |" in markdown
+    assert shown in done.out
+    assert f"{parameters:,}" in done.out
+    assert np.asarray(Image.open("comparison/curves.png").convert("L")).std() > 10
+
+
+def test_the_page_needs_nothing_else_and_shows_names_as_they_are(verb, runs):
+    assert verb("compare", "runs=[runs/a,runs/b]", "sort=seed", "output=deep/page").code == 0
+    page = (runs.parent / "deep/page/comparison.html").read_text()
+    assert not re.search(r"https?:|src=(?!\"data:)|href=", page)
+    assert "&lt;b&gt; &amp; co" in page
+    assert "<b>" not in page
+    (data,) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    assert base64.b64decode(data) == (runs.parent / "deep/page/curves.png").read_bytes()
+    Image.open(io.BytesIO(base64.b64decode(data))).verify()
+
+
+def test_cells_carry_the_values_that_they_are_sorted_by():
+    rows = [{"run": "a", "acc": 0.5, "on": True}, {"run": "b", "acc": None, "on": False}]
+    texts = [{"run": "a", "acc": "50 %", "on": "True"}, {"run": "b", "acc": "", "on": "False"}]
+    page = comparison_page("t", rows, texts, None)
+    assert '<td class="number" data-value="0.5">50 %</td>' in page
+    assert '<td data-value=""></td>' in page
+    assert '<td data-value="True">True</td>' in page
+    assert "<img" not in page
+
+
+def test_a_click_on_a_head_sorts_the_table(tmp_path):
+    """As numbers, the other way round at the second click, and what has no value last both times."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("needs a browser: chromium or google-chrome")
+    accuracies = {"a": 0.5, "b": None, "c": 0.1, "d": 10.0}
+    rows = [{"run": name, "acc": value} for name, value in accuracies.items()]
+    texts = [{column: str(value or "") for column, value in row.items()} for row in rows]
+    found = []
+    for clicks in (1, 2):
+        page = tmp_path / f"{clicks}.html"
+        click = f"<script>{'heads[1].click();' * clicks}</script></body>"
+        page.write_text(comparison_page("t", rows, texts, None).replace("</body>", click))
+        arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        done = subprocess.run(
+            [browser, profile, *arguments], capture_output=True, text=True, timeout=120
+        )
+        found.append("".join(re.findall(r'<td data-value="([a-d])"', done.stdout)))
+    assert found == ["cadb", "dacb"]
+
+
+def test_chosen_metrics_and_curves(verb, runs):
+    done = verb("compare", "runs=runs", "metrics=[lr]", "curves=[lr]", "sort=lr")
+    assert done.code == 0, done.err
+    with open("comparison/comparison.csv", newline="") as file:
+        assert "val/acc" not in next(csv.reader(file))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), ["runs: is needed"]),
+        (("runs=nowhere",), ["runs=nowhere", "no such directory"]),
+        (("runs=runs/a",), ["1 run found; at least 2"]),
+        (("runs=runs", "sort=val/ac"), ["unknown column 'val/ac'", "Did you mean 'val/acc'"]),
+        (("runs=runs", "metrics=[top]"), ["unknown metric 'top'", "test/top5"]),
+        (("runs=runs", "curves=[loss]"), ["unknown metric of an epoch 'loss'", "train/loss"]),
+        (("runs=runs", "curves=[]"), ["curves=[]", "at least 1"]),
+        (("runs=runs", "order=up"), ["unknown key order", "sort"]),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_is_written(arguments, words, verb, runs):
+    done = verb("compare", *arguments)
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert all(word in done.err for word in words), done.err
+    assert not (runs.parent / "comparison").exists()

@@ -1,0 +1,122 @@
+"""What a network costs, as the command shows and writes it."""
+
+import csv
+import json
+import re
+
+import pytest
+
+from vgg_lit.models import VARIANTS
+
+PAPER = (
+    "model.head=imagenet",
+    "data.in_channels=3",
+    "data.image_size=224",
+    "data.num_classes=1000",
+)
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_it_shows_every_layer_by_the_paper_s_names(verb, empty_folder):
+    done = verb("summarize", "model=vgg16", *PAPER, "batch_size=2", "precision=32-true")
+    assert done.code == 0, done.err
+    assert not list(empty_folder.iterdir())
+    lines = {cells[0]: cells for cells in map(cells_of, done.out.splitlines()) if cells}
+    assert lines["block1_conv1"][1:4] == ["64 x 224 x 224", "1,792", "86,704,128"]
+    assert lines["fc8"][2] == "4,097,000"
+    assert lines["convolutions"][1:3] == ["14,714,688", "10.6 %"]
+    assert lines["weights"][1] == "553.43"
+    assert "15,470,264,320" in done.out
+    assert "multiply-adds of convolutions and matrix products" in done.out
+    assert "precision  32-true" in done.out
+
+
+def cells_of(line):
+    return [cell.strip() for cell in re.findall(r"(?<=│)[^│]+(?=│)", line)]
+
+
+def test_by_default_it_is_the_network_that_training_makes(verb, tiny_run):
+    done = verb("summarize", "output=cost.json", "model.width=0.03125")
+    assert done.code == 0, done.err
+    with open("cost.json") as file:
+        record = json.load(file)
+    net = tiny_run.load_classifier().net
+    assert sum(layer["parameters"] for layer in record["layers"]) == sum(
+        p.numel() for p in net.parameters()
+    )
+    assert record["input"] == [1, 32, 32]
+
+
+def test_a_run_is_shown_as_it_was_trained(verb, tiny_run):
+    done = verb("summarize", f"run={tiny_run.path}", "output=cost.json")
+    assert done.code == 0, done.err
+    with open("cost.json") as file:
+        record = json.load(file)
+    assert record["network"] == "vgg13_bn"
+    assert record["batch_size"] == 16
+    assert record["precision"] == "32-true"
+    assert record["units"]["memory"] == "bytes"
+    names = [layer["name"] for layer in record["layers"]]
+    assert names == list(tiny_run.load_classifier().net.layer_paths)
+
+
+def test_as_csv_it_is_a_row_a_layer(verb):
+    assert verb("summarize", "model=vgg11", "output=deep/cost.csv").code == 0
+    with open("deep/cost.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["name"] == "block1_conv1"
+    assert rows[0]["output_shape"] == "64 x 32 x 32"
+    assert (rows[0]["sees"], rows[0]["jump"]) == ("3", "1")
+    assert sum(int(row["parameters"]) for row in rows) == 9_224_458
+
+
+def test_as_markdown_it_is_what_is_printed(verb):
+    assert verb("summarize", "model=vgg11", "output=cost.md").code == 0
+    with open("cost.md") as file:
+        text = file.read()
+    assert "| block1_conv1 | 64 x 32 x 32 | 640 |" in text
+    assert text.count("\n## ") == 3
+
+
+def test_all_is_the_paper_s_networks_beside_two_others(verb):
+    done = verb("summarize", "model=all", "batch_size=2", "precision=32-true", "output=all.json")
+    assert done.code == 0, done.err
+    with open("all.json") as file:
+        networks = {network["network"]: network for network in json.load(file)["networks"]}
+    assert list(networks) == [*VARIANTS, "resnet50", "efficientnet_b0"]
+    assert networks["vgg16"]["macs"] == 15_470_264_320
+    assert networks["vgg19_bn"]["parameters"] == 143_678_248
+    assert "E: 19 weight layers" in done.out
+    assert "conv1-512" in done.out
+    rows = {cells[0]: cells for cells in map(cells_of, done.out.splitlines()) if cells}
+    assert rows["vgg16_1x1"][1:5] == ["C", "16", "133,638,952", "134"]
+    assert rows["resnet50"][3] == "25,557,032"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("model=vgg12",), ["model=vgg12", "allowed: all", "vgg11"]),
+        (("model=all", "data=cifar10"), ["data=cifar10", "model=all"]),
+        (("run=nowhere",), ["run=nowhere", "no such directory"]),
+        (("run=nowhere", "model=vgg11"), ["model=vgg11: goes without run=nowhere"]),
+        (("run=nowhere", "data.image_size=64"), ["data.image_size=64: goes without run=nowhere"]),
+        (("output=cost.txt",), ["output=cost.txt", ".json, .csv, .md"]),
+        (("batch_size=0",), ["batch_size=0"]),
+        (("precision=int8",), ["precision=int8", "bf16-mixed"]),
+        (("data.image_size=16",), ["image_size=16 is too small"]),
+        (("model.head=cifar", "batch_size=1"), ["batch_size=1", "more than 1 value"]),
+        (("model.widht=2",), ["did you mean model.width"]),
+    ],
+)
+def test_bad_input_is_one_line(arguments, words, verb, empty_folder):
+    done = verb("summarize", *arguments)
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert all(word in done.err for word in words), done.err
+    assert not list(empty_folder.iterdir())
