@@ -24,6 +24,7 @@ __all__ = [
     "Predict",
     "Preview",
     "Train",
+    "Visualize",
     "check",
     "check_train",
     "to_plain",
@@ -32,6 +33,20 @@ __all__ = [
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)] | None
+Figure = Literal[
+    "history",
+    "confusion",
+    "classes",
+    "pairs",
+    "galleries",
+    "calibration",
+    "filters",
+    "activations",
+    "embeddings",
+    "attributions",
+    "receptive_field",
+    "augmentation",
+]
 Spec = dict[str, Any]
 """A mapping with a `_target_`; its arguments are checked against the target's signature."""
 
@@ -174,6 +189,23 @@ class Preview(_Section):
     epochs: PositiveInt
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     data_root: str
+    trusted_targets: list[str]
+
+
+class Visualize(_Section):
+    """Everything `vgg_lit.visualize` is told."""
+
+    run: str
+    checkpoint: str
+    split: Literal["test", "val"]
+    figures: Annotated[list[Figure], Field(min_length=1)] | None
+    images: PositiveInt
+    image: str | None
+    layers: Annotated[list[str], Field(min_length=1)] | None
+    embeddings: Annotated[int, Field(ge=4)]
+    batch_size: PositiveInt | None
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] | None
     trusted_targets: list[str]
 
 

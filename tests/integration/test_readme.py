@@ -160,7 +160,7 @@ def test_training_commands_run(line, run, verb, tiny):
 
 
 @pytest.mark.parametrize(
-    "line", present(["vgg_lit.evaluate", "vgg_lit.predict", "vgg_lit.preview"])
+    "line", present(["vgg_lit.evaluate", "vgg_lit.predict", "vgg_lit.preview", "vgg_lit.visualize"])
 )
 def test_commands_that_write(line, run, verb):
     name, arguments = split(line, run)
@@ -237,7 +237,7 @@ def test_python_examples_run(run, capsys):
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb_name", ["train", "evaluate", "predict", "preview"])
+@pytest.mark.parametrize("verb_name", ["train", "evaluate", "predict", "preview", "visualize"])
 def test_help_names_the_settings(verb_name, verb):
     finished = verb(verb_name, "--help")
     assert finished.code == 0
@@ -296,6 +296,7 @@ def test_tables_of_settings():
         "train": ["`train`"],
         "evaluate": ["`evaluate`, `predict`"],
         "preview": ["`preview`"],
+        "visualize": ["`visualize`"],
     }
     for verb_name, tables in tables_of.items():
         config = OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/{verb_name}.yaml"))
