@@ -26,6 +26,7 @@ __all__ = [
     "Preview",
     "Summarize",
     "Train",
+    "Visualize",
     "check",
     "check_train",
     "to_plain",
@@ -34,6 +35,20 @@ __all__ = [
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)] | None
+Figure = Literal[
+    "history",
+    "confusion",
+    "classes",
+    "pairs",
+    "galleries",
+    "calibration",
+    "filters",
+    "activations",
+    "embeddings",
+    "attributions",
+    "receptive_field",
+    "augmentation",
+]
 Spec = dict[str, Any]
 """A mapping with a `_target_`; its arguments are checked against the target's signature."""
 
@@ -202,6 +217,23 @@ class Compare(_Section):
     metrics: Annotated[list[str], Field(min_length=1)] | None
     curves: Annotated[list[str], Field(min_length=1)] | None
     output: str
+
+
+class Visualize(_Section):
+    """Everything `vgg_lit.visualize` is told."""
+
+    run: str
+    checkpoint: str
+    split: Literal["test", "val"]
+    figures: Annotated[list[Figure], Field(min_length=1)] | None
+    images: PositiveInt
+    image: str | None
+    layers: Annotated[list[str], Field(min_length=1)] | None
+    embeddings: Annotated[int, Field(ge=4)]
+    batch_size: PositiveInt | None
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] | None
+    trusted_targets: list[str]
 
 
 def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:

@@ -49,13 +49,16 @@ def preview(config: DictConfig) -> None:
         raise InputError(
             f"images={settings.images}: there are only {datamodule.sizes['train']} training images"
         )
+
+    from vgg_lit.analysis.style import DPI
+
     figure = draw(datamodule, settings.epochs)
     with replacing(output) as temporary:
-        figure.savefig(temporary, format=output.suffix[1:], dpi=150)
+        figure.savefig(temporary, format=output.suffix[1:], dpi=DPI)
     print_facts({"written": str(output)})
 
 
-def draw(datamodule: "ImageDataModule", epochs: int) -> "Figure":
+def draw(datamodule: "ImageDataModule", epochs: int, title: str | None = None) -> "Figure":
     """The first training batch: a row an image, then a column an epoch."""
     import torch
 
@@ -73,6 +76,7 @@ def draw(datamodule: "ImageDataModule", epochs: int) -> "Figure":
         row_labels=labels,
         column_titles=["original", *(f"epoch {epoch + 1}" for epoch in range(epochs))],
         captions=list(zip(*captions, strict=True)) if any(map(any, captions)) else None,
+        title=title,
     )
 
 

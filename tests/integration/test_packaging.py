@@ -28,7 +28,7 @@ from vgg_lit.sweeps import Sweep
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-IMPORTED_AS = {"hydra-core": "hydra", "pillow": "PIL"}
+IMPORTED_AS = {"hydra-core": "hydra", "pillow": "PIL", "scikit-learn": "sklearn"}
 # Lightning's TensorBoardLogger imports it.
 IMPORTED_BY_OTHERS = {"tensorboard"}
 # torch pins these itself, on Linux.

@@ -160,7 +160,7 @@ def test_training_commands_run(line, run, verb, tiny):
 
 
 @pytest.mark.parametrize(
-    "line", present(["vgg_lit.evaluate", "vgg_lit.predict", "vgg_lit.preview"])
+    "line", present(["vgg_lit.evaluate", "vgg_lit.predict", "vgg_lit.preview", "vgg_lit.visualize"])
 )
 def test_commands_that_write(line, run, verb):
     name, arguments = split(line, run)
@@ -255,7 +255,8 @@ def test_python_examples_run(run, capsys):
 
 
 @pytest.mark.parametrize(
-    "verb_name", ["train", "evaluate", "predict", "preview", "summarize", "compare"]
+    "verb_name",
+    ["train", "evaluate", "predict", "preview", "summarize", "compare", "visualize"],
 )
 def test_help_names_the_settings(verb_name, verb):
     finished = verb(verb_name, "--help")
@@ -317,6 +318,7 @@ def test_tables_of_settings():
         "preview": ["`preview`"],
         "summarize": ["`summarize`"],
         "compare": ["`compare`"],
+        "visualize": ["`visualize`"],
     }
     for verb_name, tables in tables_of.items():
         config = OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/{verb_name}.yaml"))

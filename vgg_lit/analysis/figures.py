@@ -1,36 +1,53 @@
-"""Figures from plain arrays: each function draws one and returns it, unsaved.
+"""Figures of images from plain arrays: each function draws one and returns it, unsaved.
 
 figure = image_grid(images_RCHWD, row_labels=classes, column_titles=["original", "epoch 1"])
 figure.savefig("grid.png")
+
+N images or C filters or maps, H x W pixels, D of 1 grey or 3 colour values in 0..1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-_CELL, _LINE = 1.2, 0.12  # inches: a small image's side, a line of text
-_TEXT = 7  # points
+from vgg_lit.analysis.sheet import LINE, ImageSheet, shortened
+from vgg_lit.analysis.style import (
+    COLOURS,
+    DIVERGING,
+    GREY,
+    SEQUENTIAL,
+    SMALL,
+    STYLE,
+)
+
+_CELL, _GAP = 1.05, 0.1  # inches: a small image's side, the space between two
+_COLUMNS = 8
 
 
+@rc_context(STYLE)
 def image_grid(
     images_RCHWD: np.ndarray,
     row_labels: Sequence[str],
     column_titles: Sequence[str],
     captions: Sequence[Sequence[str]] | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Images in rows and columns, pixel by pixel.
 
     Args:
-        images_RCHWD: values in 0..1, of R rows and C columns; D is 1 for grey, 3 for colour.
+        images_RCHWD: of R rows and C columns.
         row_labels: R texts, left of the rows.
         column_titles: C texts, above the columns.
         captions: R times C texts below the images; None: none.
+        title: above all; None: none.
     """
     rows, columns = images_RCHWD.shape[:2]
     lines = 0 if captions is None else _most_lines(captions)
-    height = (_CELL + _LINE * (lines + 1)) * rows + 2 * _LINE
-    figure = Figure(figsize=(_CELL * columns + 1, height), layout="constrained")
+    height = (_CELL + 0.15 + LINE * (lines + 1)) * rows + 2 * LINE + (0.2 if title else 0)
+    figure = Figure(figsize=((_CELL + 0.15) * columns + 1, height), layout="constrained")
     axes_RC = figure.subplots(rows, columns, squeeze=False)
     for row, column in np.ndindex(rows, columns):
         axes = axes_RC[row, column]
@@ -40,13 +57,182 @@ def image_grid(
         axes.set_xticks([])
         axes.set_yticks([])
         if captions is not None:
-            axes.set_xlabel(captions[row][column], fontsize=_TEXT)
+            axes.set_xlabel(captions[row][column], fontsize=SMALL)
         if row == 0:
-            axes.set_title(column_titles[column], fontsize=_TEXT)
+            axes.set_title(column_titles[column], fontsize=SMALL, loc="center")
         if column == 0:
-            axes.set_ylabel(row_labels[row], fontsize=_TEXT)
+            axes.set_ylabel(row_labels[row], fontsize=SMALL)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left")
     return figure
 
 
 def _most_lines(captions: Sequence[Sequence[str]]) -> int:
     return max(text.count("\n") + 1 for row in captions for text in row)
+
+
+def gallery(images_NHWD: np.ndarray, captions: Sequence[Sequence[str]], title: str) -> Figure:
+    """Images in reading order, each above its caption: lines of text, cut to the image's width."""
+    if not len(images_NHWD):
+        return _nothing(title)
+    columns = min(_COLUMNS, len(images_NHWD))
+    step = _CELL + max(map(len, captions)) * LINE + _GAP
+    rows = -(-len(images_NHWD) // columns)
+    sheet = ImageSheet(_COLUMNS * (_CELL + _GAP) - _GAP, rows * step - _GAP, title)
+    for index, (image, lines) in enumerate(zip(images_NHWD, captions, strict=True)):
+        row, column = divmod(index, columns)
+        left, top = column * (_CELL + _GAP), row * step
+        sheet.image(image, left, top, _CELL)
+        sheet.text(_lines(lines, _CELL), left, top + _CELL + 0.03)
+    return sheet.figure
+
+
+def image_rows(
+    rows: Sequence[tuple[Sequence[str], np.ndarray, Sequence[str]]], title: str
+) -> Figure:
+    """Rows of images beside their label: (its lines, images_NHWD, a caption each)."""
+    if not rows:
+        return _nothing(title)
+    label_width, step = 2 * _CELL, _CELL + LINE + _GAP
+    columns = _COLUMNS - 2
+    sheet = ImageSheet(_COLUMNS * (_CELL + _GAP) - _GAP, len(rows) * step - _GAP, title)
+    for number, (label, images_NHWD, captions) in enumerate(rows):
+        top = number * step
+        sheet.text(_lines(label, label_width), 0, top + _CELL / 2, va="center")
+        for column, (image, caption) in enumerate(zip(images_NHWD, captions, strict=True)):
+            if column < columns:
+                left = 2 * (_CELL + _GAP) + column * (_CELL + _GAP)
+                sheet.image(image, left, top, _CELL)
+                sheet.text(shortened(caption, _CELL), left, top + _CELL + 0.03)
+    return sheet.figure
+
+
+def filter_grid(weights_CDHW: np.ndarray, title: str) -> Figure:
+    """The kernels of a first layer: in colour for three input channels, else red above and blue below 0.
+
+    All share one scale, so that weak filters look weak; in colour, grey is 0.
+    """
+    largest = float(np.abs(weights_CDHW).max()) or 1.0
+    count, channels = weights_CDHW.shape[:2]
+    columns, side = 16, 0.5
+    rows = -(-count // columns)
+    sheet = ImageSheet(columns * (side + _GAP / 2), rows * (side + _GAP / 2), title)
+    for index, kernel_DHW in enumerate(weights_CDHW):
+        row, column = divmod(index, columns)
+        place = (column * (side + _GAP / 2), row * (side + _GAP / 2), side)
+        if channels == 3:
+            sheet.image(0.5 + kernel_DHW.transpose(1, 2, 0) / (2 * largest), *place)
+        else:
+            sheet.image(kernel_DHW.mean(axis=0), *place, (-largest, largest), DIVERGING)
+    return sheet.figure
+
+
+def activation_maps(
+    image_HWD: np.ndarray, maps: Mapping[str, np.ndarray], title: str, most: int = 10
+) -> Figure:
+    """The image and, a row a layer, those of its maps (C, H, W) that are largest in the mean.
+
+    A layer has one scale; where it has negative values, red is above and blue below 0.
+    """
+    side, left = 0.72, 1.3
+    across, down = side + _GAP / 2, side + LINE + _GAP
+    sheet = ImageSheet(left + most * across, side + len(maps) * down, title)
+    sheet.text("the image", 0, side / 2, va="center")
+    sheet.image(image_HWD, left, 0, side)
+    for row, (name, maps_CHW) in enumerate(maps.items(), 1):
+        shape = " x ".join(map(str, maps_CHW.shape))
+        top = row * down
+        sheet.text(f"{shortened(name, left)}\n{shape}", 0, top + side / 2, va="center")
+        largest = float(np.abs(maps_CHW).max()) or 1.0
+        is_signed = maps_CHW.min() < 0
+        scale = ((-largest, largest), DIVERGING) if is_signed else ((0.0, largest), SEQUENTIAL)
+        strength_C = np.abs(maps_CHW).mean(axis=(1, 2))
+        for column, channel in enumerate(np.argsort(-strength_C, kind="stable")[:most]):
+            sheet.image(maps_CHW[channel], left + column * across, top, side, *scale)
+            sheet.text(f"{channel}", left + column * across, top - LINE + 0.02, size=7, color=GREY)
+    return sheet.figure
+
+
+def attribution_rows(
+    images_NHWD: np.ndarray,
+    labels: Sequence[Sequence[str]],
+    heat: Mapping[str, np.ndarray],
+    title: str,
+) -> Figure:
+    """Images, each beside what an attribution (N, H, W) makes of it: a column a method.
+
+    Each map has its own scale; where it has negative values, red speaks for the class and blue against.
+    """
+    side, left = 1.3, 1.75
+    step = side + _GAP
+    height = len(images_NHWD) * step + LINE
+    sheet = ImageSheet(left + (1 + 2 * len(heat)) * step, height, title)
+    sheet.text("image", left, 0)
+    for column, name in enumerate(heat):
+        sheet.text(name, left + (1 + 2 * column) * step, 0)
+    for row, image_HWD in enumerate(images_NHWD):
+        top = LINE + 0.05 + row * step
+        sheet.text(_lines(labels[row], left), 0, top + side / 2, va="center")
+        sheet.image(image_HWD, left, top, side)
+        grey_HW = image_HWD.mean(axis=-1)
+        for column, heat_NHW in enumerate(heat.values()):
+            largest = float(np.abs(heat_NHW[row]).max()) or 1.0
+            is_signed = heat_NHW[row].min() < 0
+            limits = (-largest if is_signed else 0.0, largest)
+            cmap = DIVERGING if is_signed else SEQUENTIAL
+            place = left + (1 + 2 * column) * step
+            sheet.image(heat_NHW[row], place, top, side, limits, cmap)
+            sheet.image(grey_HW, place + step, top, side)
+            sheet.image(heat_NHW[row], place + step, top, side, limits, cmap, alpha=0.6)
+    return sheet.figure
+
+
+@rc_context(STYLE)
+def receptive_field_chart(
+    image_HWD: np.ndarray, fields: Mapping[str, tuple[float, float]], title: str
+) -> Figure:
+    """What one unit in the middle of each layer's map sees of the image and the padding around it.
+
+    Args:
+        image_HWD: the network's input.
+        fields: layer -> (centre, side) of the field in pixels, the same in both directions.
+        title: above all.
+    """
+    columns = min(5, len(fields))
+    rows = -(-len(fields) // columns)
+    figure = Figure(figsize=(1.85 * columns, 2.15 * rows + 0.4), layout="constrained")
+    axes_N = figure.subplots(rows, columns, squeeze=False).flatten()
+    height, width = image_HWD.shape[:2]
+    shown = image_HWD[..., 0] if image_HWD.shape[-1] == 1 else image_HWD
+    for axes, (name, (centre, side)) in zip(axes_N, fields.items(), strict=False):
+        low, high = centre - side / 2, centre + side / 2
+        axes.imshow(
+            shown,
+            cmap="gray",
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+            extent=(0, width, height, 0),
+        )
+        axes.add_patch(
+            Rectangle((low, low), side, side, edgecolor=COLOURS[1], facecolor="none", linewidth=2)
+        )
+        margin = 0.06 * max(width, high - low)
+        limits = min(0, low) - margin, max(width, high) + margin
+        axes.set(xlim=limits, ylim=limits[::-1], xticks=[], yticks=[], facecolor="#D9D9D9")
+        axes.set_title(f"{name}\n{side:g} x {side:g} pixels", fontsize=SMALL)
+        axes.spines[:].set_visible(False)
+    for axes in axes_N[len(fields) :]:
+        axes.set_visible(False)
+    figure.suptitle(title, x=0.01, ha="left")
+    return figure
+
+
+def _lines(lines: Sequence[str], inches: float) -> str:
+    return "\n".join(shortened(line, inches) for line in lines)
+
+
+def _nothing(title: str) -> Figure:
+    sheet = ImageSheet(_COLUMNS * (_CELL + _GAP) - _GAP, LINE, title)
+    sheet.text("There are none.", 0, 0)
+    return sheet.figure

@@ -1,0 +1,62 @@
+"""Grad-CAM and integrated gradients, by what they promise."""
+
+import pytest
+import torch
+
+from vgg_lit.models import build
+
+pytest.importorskip("captum")
+
+from vgg_lit.analysis.activations import activations
+from vgg_lit.analysis.attributions import grad_cam, grad_cam_layer, integrated_gradients
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return build([[4], [8, 8]], num_classes=3, head="linear", image_size=8, in_channels=1).eval()
+
+
+@pytest.fixture
+def x():
+    return torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+CLASSES = torch.tensor([2, 0])
+
+
+def test_integrated_gradients_add_up_to_the_difference_of_the_logits(net, x):
+    black = torch.zeros(1, 1, 8, 8)
+    heat = integrated_gradients(net, x, CLASSES, black, steps=300)
+    with torch.no_grad():
+        logits, at_black = net(x), net(black)
+    difference = logits[[0, 1], CLASSES] - at_black[0, CLASSES]
+    torch.testing.assert_close(heat.sum(dim=(1, 2)), difference, rtol=0.01, atol=1e-4)
+
+
+def test_grad_cam_weighs_maps_by_their_mean_gradient(net, x):
+    layer = "block2_relu2"
+    maps = activations(net, x, [layer])[layer].requires_grad_()
+    pooled = torch.nn.functional.max_pool2d(maps, 2).flatten(1)
+    net.classifier(pooled)[[0, 1], CLASSES].sum().backward()
+    weights = maps.grad.mean(dim=(2, 3), keepdim=True)
+    expected = (weights * maps).sum(dim=1, keepdim=True).relu().detach()
+    expected = torch.nn.functional.interpolate(expected, (8, 8), mode="bilinear")[:, 0]
+    torch.testing.assert_close(grad_cam(net, x, CLASSES, layer), expected)
+    assert expected.max() > 0
+
+
+def test_grad_cam_looks_at_the_deepest_map_that_is_no_single_place(net, x):
+    assert grad_cam_layer(net, x) == "block2_relu2"
+    plan = [[4], [8], [8], [8]]
+    deep = build(plan, num_classes=3, head="linear", image_size=16, in_channels=1)
+    assert grad_cam_layer(deep, torch.zeros(1, 1, 16, 16)) == "block4_relu1"
+    shrinking = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 7), torch.nn.Conv2d(2, 2, 2))
+    assert grad_cam_layer(shrinking, x) == "0"  # the second has maps of one place
+
+
+def test_the_network_keeps_its_gradients_and_relus(net, x):
+    grad_cam(net, x, CLASSES, "block2_relu2")
+    integrated_gradients(net, x, CLASSES, torch.zeros(1, 1, 8, 8), steps=2)
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert net.layer("block1_relu1").inplace

@@ -1,0 +1,206 @@
+"""The pictures and the report of a run, against the run itself."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vgg_lit import pictures
+from vgg_lit.config import Figure
+from vgg_lit.data import FashionMNISTSample
+from vgg_lit.inspection import Inspection
+from vgg_lit.pictures import DRAWN, Choice
+from vgg_lit.runs import Run
+from vgg_lit.trained import find_trained
+
+metrics = pytest.importorskip("sklearn.metrics")
+
+CHOICE = Choice(images=6, image=None, layers=None, embeddings=20)
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path, monkeypatch):
+    """A copy of the tiny run, to be written into."""
+    monkeypatch.chdir(tmp_path)
+    copy = tmp_path / "run"
+    shutil.copytree(tiny_run.path, copy, ignore=shutil.ignore_patterns("figures", "report.html"))
+    return Run(copy)
+
+
+@pytest.fixture(scope="module")
+def inspection(tiny_run):
+    return Inspection(find_trained([str(tiny_run.path)], "best")[0], accelerator="cpu")
+
+
+def error_of(finished):
+    assert finished.code == 2, finished.out + finished.err
+    assert finished.err.count("\n") == 1, finished.err
+    return finished.err
+
+
+def test_every_figure_is_drawn_and_in_the_report(verb, run):
+    pytest.importorskip("captum")
+    done = verb("visualize", f"run={run.path}", "accelerator=cpu", "images=5", "embeddings=20")
+    assert done.code == 0, done.err
+    assert "left out" not in done.out
+    names = {path.stem for path in (run.path / "figures").iterdir()}
+    assert names == {
+        "history",
+        "confusion",
+        "classes",
+        "pairs",
+        "gallery_right",
+        "gallery_wrong",
+        "gallery_worst",
+        "calibration",
+        "filters",
+        "activations",
+        "embeddings_pca",
+        "embeddings_tsne",
+        "attributions",
+        "receptive_field",
+        "augmentation",
+    }
+    for path in (run.path / "figures").iterdir():
+        pixels = np.asarray(Image.open(path).convert("L"))
+        assert pixels.std() > 5, path
+        assert pixels.shape[1] < 1300, path  # fits a screen at 100 %
+    page = (run.path / "report.html").read_text()
+    assert page.count("<img ") == len(names)
+    assert f"{100 * run.metrics['test/acc']:.2f} %" in page
+    assert f"{run.metrics['test/loss']:.4f}" in page
+
+
+def test_the_schema_knows_every_figure():
+    assert list(Figure.__args__) == list(DRAWN)
+
+
+def test_predictions_are_those_of_the_test(inspection, tiny_run):
+    found = inspection.predictions
+    accuracy = metrics.accuracy_score(found.labels_N, found.predicted_N)
+    assert accuracy == pytest.approx(tiny_run.metrics["test/acc"])
+    of_labels = found.probabilities_NK.gather(1, found.labels_N[:, None])
+    loss = float(-of_labels.log().mean())
+    assert loss == pytest.approx(tiny_run.metrics["test/loss"], rel=1e-4)
+
+
+def test_galleries_show_the_source_images(inspection):
+    module = inspection.datamodule
+    ids = torch.cat([ids for _, _, ids in module.test_dataloader()])
+    images = FashionMNISTSample().load("test").images_NCHW[ids]
+    expected = np.pad(images[:, 0], ((0, 0), (2, 2), (2, 2))) / 255
+    positions = [3, 39, 0, 3]
+    shown = inspection.shown(positions)
+    assert np.abs(shown[..., 0] - expected[positions]).max() < 1 / 255
+    (_, _, worst) = pictures.galleries(inspection, CHOICE)
+    drawn = [image.get_array() for image in worst.figure.axes[0].images]
+    positions = inspection.predictions.worst(CHOICE.images)
+    assert np.abs(np.array(drawn) - expected[positions]).max() < 1 / 255
+
+
+def test_captions_name_class_prediction_and_confidence(inspection):
+    (_, wrong, _) = pictures.galleries(inspection, CHOICE)
+    found, classes = inspection.predictions, inspection.classes
+    captions = [text.get_text() for text in wrong.figure.axes[0].texts[1:]]
+    for caption, position in zip(captions, found.wrong(CHOICE.images), strict=True):
+        true, predicted = found.labels_N[position], found.predicted_N[position]
+        sure = f"{100 * found.confidence_N[position]:.0f} %"
+        assert caption.split("\n") == [classes[true], f"→ {classes[predicted]}", sure]
+
+
+def test_the_confusion_figure_is_scikit_learns(inspection):
+    (picture,) = pictures.confusion(inspection, CHOICE)
+    found = inspection.predictions
+    expected = metrics.confusion_matrix(found.labels_N, found.predicted_N, labels=range(10))
+    texts = picture.figure.axes[0].texts
+    shown = {tuple(map(round, text.get_position())): text.get_text() for text in texts}
+    assert shown == {(c, r): f"{expected[r, c]}" for r, c in np.argwhere(expected)}
+
+
+def test_the_report_has_scikit_learns_scores(verb, run, inspection):
+    done = verb("visualize", f"run={run.path}", "accelerator=cpu", "figures=[filters]")
+    assert done.code == 0, done.err
+    found = inspection.predictions
+    scores = metrics.precision_recall_fscore_support(
+        found.labels_N, found.predicted_N, labels=range(10), zero_division=0
+    )
+    page = (run.path / "report.html").read_text()
+    for k, name in enumerate(inspection.classes):
+        (row,) = re.findall(rf"<tr><td[^>]*>{re.escape(name)}</td>(.*?)</tr>", page)
+        precision, recall, f1 = (f"{100 * score[k]:.1f} %" for score in scores[:3])
+        cells = re.findall(r">([^<]+)</td>", row)
+        assert cells == [str(scores[3][k]), recall, precision, f1]
+
+
+def test_an_image_and_layers_of_ones_own(verb, run, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40), np.uint8)).save("own.png")
+    names = "figures=[activations,receptive_field]"
+    layers = "layers=[block1_relu1,block3_pool]"
+    done = verb("visualize", f"run={run.path}", "accelerator=cpu", names, layers, "image=own.png")
+    assert done.code == 0, done.err
+    files = sorted(path.name for path in (run.path / "figures").iterdir())
+    assert files == ["activations.png", "receptive_field.png"]
+
+
+def test_activation_maps_are_a_hooks(inspection):
+    choice = Choice(6, None, ["block2_conv1"], 20)
+    (picture,) = pictures.maps(inspection, choice)
+    kept = []
+    layer = inspection.net.layer("block2_conv1")
+    handle = layer.register_forward_hook(lambda *arguments: kept.append(arguments[-1].clone()))
+    position = int(inspection.predictions.right(1)[:1].sum())
+    with torch.no_grad():
+        inspection.net(inspection.inputs([position]))
+    handle.remove()
+    drawn = [image.get_array() for image in picture.figure.axes[0].images[1:]]
+    expected = kept[0][0].numpy()
+    order = np.argsort(-np.abs(expected).mean(axis=(1, 2)), kind="stable")[: len(drawn)]
+    np.testing.assert_array_equal(np.array(drawn), expected[order])
+
+
+def test_what_an_extra_lacks_is_left_out_unless_it_was_asked_for(verb, run, monkeypatch):
+    find = pictures.find_spec
+    monkeypatch.setattr(
+        pictures, "find_spec", lambda name: None if name == "captum" else find(name)
+    )
+    error = error_of(verb("visualize", f"run={run.path}", "figures=[attributions]"))
+    assert "attributions needs captum: pip install 'vgg_lit[visualize]'" in error
+    assert not (run.path / "report.html").exists()
+    monkeypatch.setattr(pictures, "DRAWN", {k: DRAWN[k] for k in ("filters", "attributions")})
+    done = verb("visualize", f"run={run.path}", "accelerator=cpu")
+    assert done.code == 0, done.err
+    assert "attributions: needs captum" in done.out
+    assert "attributions: needs captum" in (run.path / "report.html").read_text()
+
+
+def test_a_run_without_its_table_has_no_history(verb, run):
+    run.metrics_file.unlink()
+    error = error_of(verb("visualize", f"run={run.path}", "figures=[history]", "accelerator=cpu"))
+    assert "history: the run kept no metrics.csv" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("figures=[histery]",), ["figures", "'history'"]),
+        (("layers=[block1_con1]",), ["unknown layer 'block1_con1'", "block1_conv1"]),
+        (("image=nowhere.png",), ["nowhere.png", "no such image"]),
+        (("image=config.yaml",), ["config.yaml", "not a PNG or JPEG"]),
+        (("checkpoint=worst",), ["checkpoint=worst", "best, last"]),
+        (("split=train",), ["split=train"]),
+        (("layers=[fc6]", "figures=[activations]", "accelerator=cpu"), ["fc6 has no maps"]),
+        (("embeddings=3",), ["embeddings=3"]),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(arguments, words, verb, run, monkeypatch):
+    monkeypatch.chdir(run.path)
+    error = error_of(verb("visualize", f"run={run.path}", *arguments))
+    assert all(word in error for word in words), error
+    assert not (run.path / "report.html").exists()
+
+
+def test_no_such_run_is_one_line(verb, tmp_path):
+    assert "there is no such directory" in error_of(verb("visualize", f"run={tmp_path / 'none'}"))

@@ -1,0 +1,63 @@
+"""Which pixels a prediction rests on, by Captum's Grad-CAM and integrated gradients.
+
+    heat_NHW = grad_cam(net, x_BCHW, classes_B, layer="block4_conv3")
+
+Needs captum, of the extra `visualize`.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vgg_lit.analysis.activations import activations, convolutions, layer_modules
+
+
+def grad_cam_layer(net: nn.Module, x_BCHW: Tensor) -> str:
+    """The deepest ReLU of a VGG, in another network convolution, whose map has more than one place."""
+    names = [name for name in layer_modules(net) if "_relu" in name] or list(convolutions(net))
+    maps = activations(net, x_BCHW[:1], names)
+    large = [name for name, one in maps.items() if one[0, 0].numel() > 1]
+    return large[-1] if large else names[-1]
+
+
+def grad_cam(net: nn.Module, x_BCHW: Tensor, classes_B: Tensor, layer: str) -> Tensor:
+    """How much each place (B, H, W) of a layer's map speaks for a class; 0 where it speaks against.
+
+    Source: Selvaraju et al. 2017.
+    """
+    from captum.attr import LayerGradCam
+
+    twin = _twin(net)
+    method = LayerGradCam(twin, layer_modules(twin)[layer])
+    heat_B1HW = method.attribute(x_BCHW, target=classes_B, relu_attributions=True).detach()
+    return F.interpolate(heat_B1HW, x_BCHW.shape[-2:], mode="bilinear")[:, 0]
+
+
+def integrated_gradients(
+    net: nn.Module, x_BCHW: Tensor, classes_B: Tensor, baseline_1CHW: Tensor, steps: int = 32
+) -> Tensor:
+    """What each pixel (B, H, W) adds to a class's logit on the way from a baseline to the image.
+
+    Summed over the channels; all pixels of an image add up to the difference of the two logits.
+
+    Source: Sundararajan et al. 2017.
+    """
+    from captum.attr import IntegratedGradients
+
+    method = IntegratedGradients(_twin(net))
+    baseline_BCHW = baseline_1CHW.expand_as(x_BCHW)
+    added_BCHW = method.attribute(
+        x_BCHW, baseline_BCHW, target=classes_B, n_steps=steps, internal_batch_size=len(x_BCHW)
+    )
+    return added_BCHW.detach().sum(dim=1).to(torch.float32)
+
+
+def _twin(net: nn.Module) -> nn.Module:
+    """A copy in evaluation mode that hooks may watch: nothing in it works in place."""
+    twin = copy.deepcopy(net).eval()
+    for module in twin.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False  # type: ignore[assignment]
+    return twin

@@ -1,0 +1,56 @@
+"""Images as a network sees them before its last layer, and their places in the plane.
+
+    features_NF = torch.cat([embed(net, x_BCHW) for x_BCHW in batches])
+    points_N2 = tsne(features_NF.numpy())
+
+The plane needs scikit-learn, of the extra `visualize`.
+"""
+
+import numpy as np
+from torch import Tensor, nn
+
+from vgg_lit.analysis.activations import evaluating
+
+COMPONENTS = 50
+"""Principal components that t-SNE starts from, as its authors recommend for wide features."""
+
+
+def embed(net: nn.Module, x_BCHW: Tensor) -> Tensor:
+    """The features (B, F) that the last fully connected layer makes the logits of."""
+    linear = [module for module in net.modules() if isinstance(module, nn.Linear)][-1]
+    found: list[Tensor] = []
+
+    def hook(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        found.append(arguments[0].flatten(1).clone())
+
+    handle = linear.register_forward_pre_hook(hook)
+    try:
+        with evaluating(net):
+            net(x_BCHW)
+    finally:
+        handle.remove()
+    return found[0]
+
+
+def pca(features_NF: np.ndarray) -> tuple[np.ndarray, float]:
+    """The first two principal components (N, 2) and the share of the variance they hold."""
+    from sklearn.decomposition import PCA
+
+    reducer = PCA(2, svd_solver="full")
+    points_N2 = reducer.fit_transform(features_NF)
+    return points_N2, float(reducer.explained_variance_ratio_.sum())
+
+
+def tsne(features_NF: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Places (N, 2) at which neighbours are neighbours; distances between clusters mean nothing.
+
+    Source: van der Maaten & Hinton 2008.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    count, width = features_NF.shape
+    if width > COMPONENTS < count:
+        features_NF = PCA(COMPONENTS, svd_solver="full").fit_transform(features_NF)
+    perplexity = min(30.0, (count - 1) / 3)
+    return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(features_NF)

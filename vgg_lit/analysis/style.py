@@ -1,0 +1,74 @@
+"""The look that all figures share: sizes to be read at 100 %, colours that the colour-blind tell apart.
+
+@rc_context(STYLE)
+def a_figure(...) -> Figure: ...
+
+Source: Okabe & Ito 2008, "Color Universal Design", for the colours of curves; Petroff 2021, "Accessible
+color sequences for data visualization", for those of classes.
+"""
+
+from typing import Any
+
+from matplotlib.rcsetup import cycler
+
+DPI = 110
+"""Of the files: an inch on paper is about one on the screen."""
+
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#F0E442",
+)
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW)
+CLASS_COLOURS = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
+MARKERS = "osD^vPX<>"
+"""Of classes: with the ten colours they tell ninety apart."""
+
+TRAIN, VALIDATION = BLUE, VERMILION
+RIGHT, WRONG = BLUE, VERMILION
+GREY = "#6B6B6B"
+
+SEQUENTIAL = "viridis"  # from nothing to much
+DIVERGING = "RdBu_r"  # about zero
+
+TEXT, SMALL = 9, 8  # points
+
+STYLE: Any = {  # keys of matplotlib.rcParams
+    "font.size": TEXT,
+    "axes.titlesize": TEXT + 1,
+    "axes.titlelocation": "left",
+    "axes.labelsize": TEXT,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4,
+    "legend.framealpha": 0.9,
+    "legend.edgecolor": "none",
+    "legend.fontsize": TEXT,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "figure.titlesize": TEXT + 2,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
