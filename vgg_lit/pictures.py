@@ -18,10 +18,10 @@ from vgg_lit.analysis.errors import (
 )
 from vgg_lit.analysis.history import remark
 from vgg_lit.analysis.receptive_field import receptive_fields_of
+from vgg_lit.augmented_images import draw
 from vgg_lit.errors import InputError
 from vgg_lit.inspection import Inspection, outcome
 from vgg_lit.models.vgg import VGG
-from vgg_lit.preview import draw
 
 PAIRS, EXAMPLES = 6, 6
 ATTRIBUTED = 6

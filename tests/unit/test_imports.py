@@ -11,12 +11,13 @@ VERBS = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
 
 # From the ground up: a room may use what is on a lower floor, and its own.
 FLOORS = [
-    {"errors", "files", "hardware", "tables", "targets", "checkpoints"},
+    {"errors", "ending_signals", "files", "hardware", "tables", "targets", "checkpoints"},
     {"models", "data"},
     {"analysis", "optim"},
-    {"callbacks", "classifier"},
-    {"runs", "sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
-    {"distributed", "trainer", "experiment", "config", "command"},
+    {"callbacks", "classifier", "runs", "distributed", "processes"},
+    {"sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
+    {"augmented_images", "comparison_page", "inspection", "pictures", "report"},
+    {"trainer", "experiment", "config", "command", "comparison"},
     VERBS,
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

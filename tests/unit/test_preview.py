@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from vgg_lit.augmented_images import draw
 from vgg_lit.command import config_folder
 from vgg_lit.data import Compose, CutMix, FashionMNISTSample, FlipCrop, ImageDataModule
-from vgg_lit.preview import draw
 
 AUGMENTS = sorted(file.stem for file in (config_folder() / "augment").glob("*.yaml"))
 

@@ -1,0 +1,40 @@
+"""The picture of what an augmentation does to training images, epoch by epoch."""
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vgg_lit.analysis.figures import image_grid
+from vgg_lit.data.datamodule import ImageDataModule
+
+
+def draw(datamodule: ImageDataModule, epochs: int, title: str | None = None) -> Figure:
+    """The first training batch: a row an image, then a column an epoch."""
+    batch = next(iter(datamodule.train_dataloader()))
+    labels = [datamodule.classes[label] for label in batch[1].tolist()]
+    columns, captions = [], []
+    for epoch in (None, *range(epochs)):
+        x_BCHW, targets, _ = datamodule.to_input(batch, epoch)
+        columns.append(datamodule.preprocessing.denormalize(x_BCHW).movedim(1, -1))
+        captions.append(_shares(targets, datamodule.classes))
+    return image_grid(
+        torch.stack(columns, dim=1).numpy(),
+        row_labels=labels,
+        column_titles=["original", *(f"epoch {epoch + 1}" for epoch in range(epochs))],
+        captions=list(zip(*captions, strict=True)) if any(map(any, captions)) else None,
+        title=title,
+    )
+
+
+def _shares(targets: Tensor, classes: tuple[str, ...]) -> list[str]:
+    """Each image's classes with their shares, a line each; empty where they are not mixed."""
+    if targets.ndim == 1:
+        return [""] * len(targets)
+    return [
+        "\n".join(
+            f"{classes[label]} {share:.2f}"
+            for label, share in sorted(enumerate(row), key=lambda pair: -pair[1])
+            if share > 0
+        )
+        for row in targets.tolist()
+    ]
