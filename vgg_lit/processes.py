@@ -149,7 +149,9 @@ class Watch(threading.Thread):
             if failure := self._wait_for_failure():
                 self._record(failure.reason, failure.exit_code)
                 return ProcessFailed(failure.reason, failure.exit_code)
-            error = TrainingError(f"another process does not answer: {_first_line(error)}")
+            error = TrainingError(
+                f"another process does not answer (trainer.process_timeout): {_first_line(error)}"
+            )
             if self.main != os.getpid():
                 with suppress(ProcessLookupError):
                     os.kill(self.main, signal.SIGCONT)  # if it was stopped, it is to end too
