@@ -81,10 +81,17 @@ class Job:
         (folder / "faulty.py").write_text(FAULTY)
         env = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
         env |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "OMP_NUM_THREADS": "1"}
+        is_resumed = any(o.startswith("resume=") and o != "resume=auto" for o in overrides)
         env |= {"FAULT": fault, "XDG_CACHE_HOME": str(folder.parent / "cache")}
         with self.errors.open("a") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "vgg_lit.train", *SETTINGS, *overrides],
+                [
+                    sys.executable,
+                    "-m",
+                    "vgg_lit.train",
+                    *(() if is_resumed else SETTINGS),
+                    *overrides,
+                ],
                 cwd=folder,
                 env=env,
                 stdout=subprocess.DEVNULL,
