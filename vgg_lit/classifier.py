@@ -114,6 +114,7 @@ class Classifier(L.LightningModule):
         self.preprocessing = dict(preprocessing or {})
         self.seed = seed
         self.label_smoothing = label_smoothing
+        self.gradient_norm: Tensor | None = None  # of this step, where a callback has measured it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_hash(seed, "weights"))
             self.net: nn.Module = instantiate(model, key="model")
@@ -224,8 +225,12 @@ class Classifier(L.LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_algorithm == "value":
             nn.utils.clip_grad_value_(self.net.parameters(), gradient_clip_val)
-        else:
+        elif self.gradient_norm is None:
             nn.utils.clip_grad_norm_(self.net.parameters(), gradient_clip_val)
+        else:
+            nn.utils.clip_grads_with_norm_(
+                self.net.parameters(), gradient_clip_val, self.gradient_norm
+            )
 
     def _scales_gradients(self) -> bool:
         """Whether gradients are scaled against underflow, as only float16 needs it."""

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from vgg_lit.checkpoints import set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
+from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
 from vgg_lit.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.models.freezing import frozen_depth
@@ -68,19 +69,20 @@ def run_experiment(
         transfer = copy_weights(config, classifier.net)
     freeze_layers(config, classifier.net)
     run = resumed
-    if trainer.is_global_zero:
-        if run:
-            run.go_on(config, overrides)
-        else:
-            run = Run.start(path, config, overrides)
-        _print_header(run, trainer, classifier, datamodule, config)
-        _record_weights(run, classifier, transfer, config)
-        _log_config(trainer, config)
+    if trainer.is_global_zero and not run:
+        run = Run.start(path, config, overrides)
     started = time.perf_counter()
-    with shared_fate(trainer, path):
-        with _training_data(config, classifier, datamodule) as data:
-            trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
-        metrics = _tested_metrics(trainer, classifier, datamodule, is_tested=config["test"])
+    with run.at_work() if run and trainer.is_global_zero else nullcontext():
+        if run and trainer.is_global_zero:
+            if resumed:
+                run.go_on(config, overrides)
+            _print_header(run, trainer, classifier, datamodule, config)
+            _record_weights(run, classifier, transfer, config)
+            _log_config(trainer, config)
+        with shared_fate(trainer, path):
+            with _training_data(config, classifier, datamodule) as data:
+                trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
+            metrics = _tested_metrics(trainer, classifier, datamodule, is_tested=config["test"])
     metrics["seconds"] = time.perf_counter() - started
     if run and trainer.is_global_zero:
         run.write_metrics(metrics)
@@ -125,6 +127,8 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
 
 def _sound_checkpoint(run: Run, trainer: L.Trainer) -> Path:
     """The newest whole checkpoint of a run; says what is wrong with newer ones and sets them aside."""
+    if trainer.is_global_zero and run.is_at_work():
+        raise InputError(f"resume={run.path}: another process is at work on that run")
     checkpoint, damages = run.newest_checkpoint()
     if trainer.is_global_zero:
         for path, damage in damages.items():

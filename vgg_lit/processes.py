@@ -149,7 +149,9 @@ class Watch(threading.Thread):
             if failure := self._wait_for_failure():
                 self._record(failure.reason, failure.exit_code)
                 return ProcessFailed(failure.reason, failure.exit_code)
-            error = TrainingError(f"another process does not answer: {_first_line(error)}")
+            error = TrainingError(
+                f"another process does not answer (trainer.process_timeout): {_first_line(error)}"
+            )
             if self.main != os.getpid():
                 with suppress(ProcessLookupError):
                     os.kill(self.main, signal.SIGCONT)  # if it was stopped, it is to end too
@@ -192,16 +194,20 @@ class Watch(threading.Thread):
 
     def _recorded(self) -> dict[str, Any]:
         """The failure that a process of this run has recorded; empty if none has."""
+        status = self._status()
+        return status if "rank" in status else {}
+
+    def _status(self) -> dict[str, Any]:
+        """What this run says of itself; empty if there is none, or somebody goes on with it already."""
         try:
             status = read_status(self.path)
         except InputError:
             return {}
-        is_ours = "rank" in status and status["process"] == self.main
-        return status if is_ours else {}
+        return status if status.get("process") == self.main else {}
 
     def _record(self, reason: str, exit_code: int) -> None:
-        """Records a failure where there is a run, unless another process has done so before."""
-        if (self.path / "config.yaml").is_file() and not self._recorded():
+        """Records a failure, unless another process has done so before."""
+        if self._status() and not self._recorded():
             rank = self.trainer.global_rank
             details = {"process": self.main, "rank": rank, "exit_code": exit_code}
             with suppress(OSError):  # of a full disk, say: what goes wrong is told all the same

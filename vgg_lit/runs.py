@@ -21,11 +21,12 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -157,6 +158,23 @@ class Run:
         there = f"there are: {', '.join(present)}" if present else "the run has written none yet"
         raise InputError(f"checkpoint={name}: not in {self.checkpoints}; {there}")
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Shows other processes that this one trains in the directory, however it ends.
+
+        Raises:
+            InputError: another does.
+        """
+        with (self.path / ".lock").open("w") as file:
+            if not _lock(file):
+                raise InputError(f"resume={self.path}: another process is at work on that run")
+            yield
+
+    def is_at_work(self) -> bool:
+        """Whether another process trains in this directory."""
+        with (self.path / ".lock").open("w") as file:
+            return not _lock(file)
+
     def newest_checkpoint(self) -> tuple[Path, dict[Path, str]]:
         """The newest checkpoint that is whole, and what is wrong with each that is newer.
 
@@ -188,6 +206,22 @@ class Run:
         from vgg_lit.classifier import Classifier
 
         return Classifier.load_from_checkpoint(self.checkpoint(checkpoint))
+
+
+def _lock(file: TextIO) -> bool:
+    """Takes the lock that a file is, until it is closed; false if another process has it.
+
+    Of the kind that a process does not share with those it forks, such as the loader's workers.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def write_status(

@@ -4,9 +4,11 @@ python -m vgg_lit.train                                        # the embedded sa
 python -m vgg_lit.train model=vgg19_bn data=fashion_mnist trainer.devices=2
 python -m vgg_lit.train -m model=vgg11_bn,vgg13_bn seed=0,1    # a sweep
 python -m vgg_lit.train resume=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a
+python -m vgg_lit.train seed=1 resume=auto                     # the last run of these settings, or a new one
 """
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from omegaconf import DictConfig
 from vgg_lit.command import run_verb
 from vgg_lit.config import check_train, to_plain
 from vgg_lit.errors import InputError
+from vgg_lit.resuming import changes, find_resumed
 from vgg_lit.runs import Run, resumed_config
 
 
@@ -35,6 +38,13 @@ def train(config: DictConfig) -> float | None:
         resumed = Run(config.resume) if config.resume else None
         plain = resumed_config(resumed, config, overrides) if resumed else to_plain(config)
         check_train(plain)
+        if resumed and os.environ.get("LOCAL_RANK", "0") == "0":
+            for change in changes(resumed.config, plain):
+                print(
+                    f"warning: {change}: the run goes on otherwise than it would have gone on "
+                    "without the interruption",
+                    file=sys.stderr,
+                )
         if hydra.mode == RunMode.MULTIRUN and plain["trainer"]["devices"] != 1:
             # Lightning starts the other processes with this command line: each would sweep by itself.
             raise InputError(
@@ -54,6 +64,8 @@ def train(config: DictConfig) -> float | None:
 
 def main() -> None:
     """The console script `vgg-train`."""
+    # Before Hydra reads them, and for the processes that Lightning starts with the same arguments.
+    sys.argv[1:] = find_resumed(sys.argv[1:])
     run_verb(train, "train")
 
 

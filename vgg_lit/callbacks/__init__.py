@@ -1,7 +1,7 @@
 """What happens beside training."""
 
 from vgg_lit.callbacks.checkpointing import Checkpointing
-from vgg_lit.callbacks.guards import FiniteLoss
+from vgg_lit.callbacks.guards import ChanceLevel, FiniteLoss
 from vgg_lit.callbacks.layer_times import LayerTimes
 from vgg_lit.callbacks.metrics_table import MetricsTable
 from vgg_lit.callbacks.moving_average import MovingAverage
@@ -9,6 +9,7 @@ from vgg_lit.callbacks.progress import Progress, ProgressBar
 from vgg_lit.callbacks.throughput import LearningRate, Throughput
 
 __all__ = [
+    "ChanceLevel",
     "Checkpointing",
     "FiniteLoss",
     "LayerTimes",

@@ -57,6 +57,7 @@ class ImageFiles:
             collate_fn=_as_is,
             persistent_workers=num_workers > 0,
             pin_memory=pin_memory,
+            worker_init_fn=_leave_process_group if self.num_workers else None,
         )
 
     def decoded(self) -> Tensor:
@@ -139,6 +140,12 @@ class _Decoder(Dataset):
 
     def __getitem__(self, position: int) -> Tensor:
         return read_image(self.root / self.paths[position], self.in_channels, self.size)
+
+
+def _leave_process_group(worker: int) -> None:
+    """Keeps a signal to the whole group from the workers: the run needs them until its step is saved."""
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
 
 
 def _as_is(batch: Any) -> Any:

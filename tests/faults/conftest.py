@@ -1,0 +1,57 @@
+"""Faulty runs, and whole ones to compare them with."""
+
+import pytest
+import torch
+from faulty_runs import RESIDENT, Job, runs_in
+from PIL import Image
+
+
+@pytest.fixture
+def job(tmp_path):
+    """`job("seed=1", fault="SIGTERM self 1 5")`: starts a run in tmp_path/logs."""
+    return lambda *overrides, fault="nothing self 0 0", folder=tmp_path: Job(
+        folder, *overrides, fault=fault
+    )
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    """A hundred pictures in two class folders."""
+    folder = tmp_path_factory.mktemp("images")
+    draws = torch.Generator().manual_seed(0)
+    for label, name in enumerate(("bee", "cow")):
+        (folder / name).mkdir()
+        for index in range(50):
+            pixels = torch.randint(0, 128, (12, 12, 3), generator=draws) + 120 * label
+            Image.fromarray(pixels.to(torch.uint8).numpy()).save(folder / name / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def streaming(images):
+    """Settings that have two workers decode those pictures anew in each epoch: 8 steps each."""
+    return (
+        "data=image_folder",
+        f"data.root={images}",
+        "data.image_size=32",
+        "data.source.in_memory=false",
+        "data.source.num_workers=2",
+        "data.train_size=64",
+    )
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory, streaming):
+    """`whole("streaming", 2)`: the run that nothing happens to."""
+    runs = {}
+
+    def whole(data, devices):
+        if (data, devices) not in runs:
+            folder = tmp_path_factory.mktemp("whole") / "home"
+            folder.mkdir()
+            settings = streaming if data == "streaming" else RESIDENT
+            assert Job(folder, *settings, f"trainer.devices={devices}").wait() == 0
+            (runs[data, devices],) = runs_in(folder)
+        return runs[data, devices]
+
+    return whole

@@ -1,0 +1,177 @@
+"""Runs that something happens to, a fault at a step in a process of one's choice, and comparing runs."""
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from vgg_lit.runs import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Does what the variable FAULT says, in the form "what whom rank step", once in the life of a folder.
+FAULTY = """
+import os, signal, time
+import lightning.pytorch as L
+import torch
+
+class Faulty(L.Callback):
+    def __init__(self):
+        self.what, self.whom, rank, step = os.environ.get("FAULT", "nothing self 0 0").split()
+        self.rank, self.step = int(rank), int(step)
+
+    def is_due(self, trainer):
+        if self.what == "nothing" or trainer.global_step != self.step:
+            return False
+        if trainer.global_rank != self.rank or os.path.exists("happened"):
+            return False
+        open("happened", "w").close()
+        return True
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if not self.is_due(trainer):
+            return
+        if self.what == "nan":
+            batch[0].fill_(float("nan"))
+        elif self.what == "raise":
+            raise RuntimeError("out of luck")
+        elif self.what == "memory":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        else:
+            main = os.getppid() if trainer.global_rank else os.getpid()
+            signum = signal.Signals[self.what]
+            if self.whom == "group":
+                os.killpg(os.getpgid(0), signum)
+            else:
+                os.kill({"self": os.getpid(), "main": main}[self.whom], signum)
+            time.sleep(0.1)
+"""
+
+# The optimiser's state, the average, dropout and mixing have something to lose.
+SETTINGS = (
+    "model.width=0.03125",
+    "model.head={hidden: [32], dropout: 0.5}",
+    "data.batch_size=8",
+    "data.val_fraction=0.2",
+    "augment=mixup",
+    "callbacks=[default,ema]",
+    "callbacks.checkpointing.every_n_steps=1",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+    "trainer.precision=32-true",
+    "trainer.process_timeout=1",
+    "optimizer.lr=0.01",
+    "trusted_targets=[faulty]",
+    "+callbacks.faulty._target_=faulty.Faulty",
+)
+RESIDENT = ("data.train_size=64", "data.test_size=16", "data.val_fraction=0.005")
+STEPS = 16  # two epochs of 64 images, eight at a time
+
+
+class Job:
+    """A `python -m vgg_lit.train` in a session of its own."""
+
+    def __init__(self, folder: Path, *overrides: str, fault: str = "nothing self 0 0") -> None:
+        self.folder = folder
+        self.errors = folder / "errors.txt"
+        (folder / "faulty.py").write_text(FAULTY)
+        env = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
+        env |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "OMP_NUM_THREADS": "1"}
+        is_resumed = any(o.startswith("resume=") and o != "resume=auto" for o in overrides)
+        env |= {"FAULT": fault, "XDG_CACHE_HOME": str(folder.parent / "cache")}
+        with self.errors.open("a") as errors:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "vgg_lit.train",
+                    *(() if is_resumed else SETTINGS),
+                    *overrides,
+                ],
+                cwd=folder,
+                env=env,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
+
+    def wait(self, timeout: float = 170) -> int:
+        """The exit code, once nothing of the session is left; hangs and orphans fail the test."""
+        try:
+            code = self.process.wait(timeout)
+            deadline = time.monotonic() + 20
+            while left := processes_of(self.process.pid):
+                assert time.monotonic() < deadline, f"left behind: {left}"
+                time.sleep(0.2)
+        finally:
+            for pid in processes_of(self.process.pid):
+                os.kill(pid, 9)
+        return code
+
+
+def processes_of(session: int) -> list[int]:
+    """The processes of a session that have not ended."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, sid, *_ = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(sid) == session and state != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+def runs_in(folder: Path) -> list[Run]:
+    """The runs that were begun in a folder, the oldest first."""
+    return [Run(file.parent) for file in sorted(folder.glob("logs/runs/*/*/config.yaml"))]
+
+
+def rows(run):
+    """metrics.csv without the columns that are times."""
+    with run.metrics_file.open() as lines:
+        table = list(csv.DictReader(lines))
+    return [{k: v for k, v in row.items() if not k.startswith("throughput")} for row in table]
+
+
+def assert_same_run(found, expected):
+    """Weights, buffers, average, optimiser, schedule and rows are equal to the bit."""
+    assert rows(found) == rows(expected)
+    for name in ("last", "best"):
+        ours, theirs = (
+            torch.load(run.checkpoint(name), weights_only=True) for run in (found, expected)
+        )
+        for part in (
+            "epoch",
+            "global_step",
+            "state_dict",
+            "current_model_state",
+            "averaging_state",
+            "optimizer_states",
+            "lr_schedulers",
+        ):
+            assert_same(ours[part], theirs[part], f"{name}.{part}")
+    tested, untested = (
+        {k: v for k, v in run.metrics.items() if k.startswith("test/")} for run in (found, expected)
+    )
+    assert tested == untested
+
+
+def assert_same(found, expected, where):
+    assert type(found) is type(expected), where
+    if isinstance(expected, dict):
+        assert list(found) == list(expected), where
+        for key in expected:
+            assert_same(found[key], expected[key], f"{where}.{key}")
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), where
+        for index, item in enumerate(expected):
+            assert_same(found[index], item, f"{where}[{index}]")
+    elif isinstance(expected, torch.Tensor):
+        assert torch.equal(found, expected), where
+    else:
+        assert found == expected, where

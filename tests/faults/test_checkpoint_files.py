@@ -1,0 +1,232 @@
+"""A checkpoint survives crashes while it is written, full disks, truncation and flipped bits."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from vgg_lit import checkpoints
+from vgg_lit.checkpoints import (
+    SCHEMA,
+    digests,
+    read_checkpoint,
+    set_aside,
+    sha256,
+    write_checkpoint,
+)
+from vgg_lit.errors import InputError, TrainingError
+from vgg_lit.runs import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.start(tmp_path / "run", {"seed": 0}, [])
+
+
+def save(run, number, size=1000):
+    content = {"state_dict": {"weight": torch.full((size,), float(number))}}
+    folder = run.checkpoints
+    write_checkpoint(
+        {"vgg_lit": {"schema": SCHEMA}, **content}, folder / "last.ckpt", folder / "previous.ckpt"
+    )
+
+
+def number(path):
+    weight = read_checkpoint(path)["state_dict"]["weight"]
+    assert bool((weight == weight[0]).all())
+    return int(weight[0])
+
+
+def in_child(work):
+    """Forks; the child does `work` and ends. Its process id."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return pid
+
+
+def test_killed_at_a_random_moment_of_fifty_writes_a_good_one_is_found(run):
+    draws = random.Random(0)
+    done = 0
+    for _ in range(50):
+        reading, writing = os.pipe()
+
+        def write_on(first=done, writing=writing):
+            for count in range(first + 1, first + 10_000):
+                save(run, count, size=50_000)
+                os.write(writing, b"%d\n" % count)
+
+        pid = in_child(write_on)
+        os.close(writing)
+        time.sleep(draws.uniform(0.01, 0.1))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        with os.fdopen(reading) as told:
+            done = max([done, *map(int, told.read().split())])
+        if done == 0 and not any(run.checkpoints.glob("*.ckpt")):
+            continue  # killed before the first was there
+        path, damages = run.newest_checkpoint()
+        assert damages == {}
+        assert number(path) in (done, done + 1)
+        done = number(path)
+    assert done > 1
+
+
+def test_killed_before_each_single_step_of_a_write_a_good_one_is_found(run, monkeypatch):
+    """Before each flush and each rename, one after another."""
+    save(run, 1)
+    save(run, 2)
+    for moment in range(100):
+        calls = iter(range(1000))
+
+        def dies(function, moment=moment, calls=calls):
+            def dying(*arguments):
+                if next(calls) == moment:
+                    os._exit(9)
+                return function(*arguments)
+
+            return dying
+
+        def write(dies=dies):
+            monkeypatch.setattr(os, "fsync", dies(os.fsync))
+            monkeypatch.setattr(Path, "replace", dies(Path.replace))
+            save(run, 3)
+
+        _, status = os.waitpid(in_child(write), 0)
+        path, damages = run.newest_checkpoint()
+        assert damages == {}
+        assert number(path) in (2, 3)
+        if os.waitstatus_to_exitcode(status) == 0:
+            break
+        save(run, 1)
+        save(run, 2)
+    assert 10 < moment < 100
+    assert number(path) == 3
+    for name in ("last", "previous"):
+        file = run.checkpoints / f"{name}.ckpt"
+        assert digests(file) == [sha256(file)]
+
+
+def damaged_copies(whole):
+    draws = random.Random(0)
+    for part in range(20):
+        yield whole[: len(whole) * part // 20]
+    for _ in range(100):
+        bad = bytearray(whole)
+        bad[draws.randrange(len(bad))] ^= 1 << draws.randrange(8)
+        yield bytes(bad)
+
+
+def test_every_truncation_and_every_flipped_bit_is_found_and_the_one_before_taken(run):
+    save(run, 1)
+    save(run, 2)
+    last, previous = (run.checkpoints / f"{name}.ckpt" for name in ("last", "previous"))
+    whole = last.read_bytes()
+    for bad in damaged_copies(whole):
+        last.write_bytes(bad)
+        with pytest.raises(InputError, match="is damaged"):
+            read_checkpoint(last)
+        path, damages = run.newest_checkpoint()
+        assert path == previous
+        assert list(damages) == [last]
+        assert number(path) == 1
+    last.write_bytes(whole)
+    assert run.newest_checkpoint() == (last, {})
+
+
+def test_a_damaged_digest_is_no_proof(run):
+    save(run, 1)
+    save(run, 2)
+    (run.checkpoints / "last.ckpt.sha256").write_text("")
+    assert run.newest_checkpoint()[0].name == "previous.ckpt"
+
+
+def test_all_damaged_says_so(run):
+    save(run, 1)
+    (run.checkpoints / "last.ckpt").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"resume=.*last\.ckpt: is damaged"):
+        run.newest_checkpoint()
+
+
+def test_a_damaged_one_is_set_aside_and_never_replaces_the_one_before(run):
+    save(run, 1)
+    save(run, 2)
+    last = run.checkpoints / "last.ckpt"
+    last.write_bytes(b"x")
+    assert set_aside(last).name == "last.ckpt.damaged"
+    save(run, 3)
+    assert number(run.checkpoints / "previous.ckpt") == 1
+    assert number(last) == 3
+
+
+@pytest.mark.parametrize("part", ["state_dict", "current_model_state", "optimizer_states"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_not_written_over_what_is(part, value, run):
+    save(run, 1)
+    bad = {"vgg_lit": {"schema": SCHEMA}, part: [{"w": torch.tensor([1.0, value])}]}
+    last = run.checkpoints / "last.ckpt"
+    with pytest.raises(TrainingError, match=r"last\.ckpt: not written, .* not finite"):
+        write_checkpoint(bad, last)
+    assert number(last) == 1
+
+
+def test_a_disk_that_takes_no_more_leaves_the_old_file(run):
+    """The limit on a file's size, which a quota resembles."""
+    save(run, 1)
+    save(run, 2)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"last\.ckpt: cannot be written: File too large"):
+            save(run, 3, size=100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    path, damages = run.newest_checkpoint()
+    assert (number(path), damages) == (2, {})
+    assert not list(run.checkpoints.glob(".*.tmp"))
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_the_run_in_one_line_and_its_last_checkpoint_is_whole(tiny, tmp_path):
+    """A folder of a few megabytes, where the user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    settings = [*tiny, "trainer.max_epochs=9", "callbacks=[default,ema]", "logger=none"]
+    script = f"""
+    mount -t tmpfs -o size=640k tmpfs {disk} || exit 77
+    cd {disk} && {sys.executable} -m vgg_lit.train {" ".join(map(repr, settings))} name=full
+    code=$?
+    cp -r logs {tmp_path} && exit $code
+    """
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("needs the right to mount a folder of its own")
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "No space left on device" in line
+    (path,) = (tmp_path / "logs/runs/full").iterdir()
+    assert read_checkpoint(Run(path).newest_checkpoint()[0])
+
+
+def test_the_digest_is_that_of_sha256sum(run):
+    save(run, 1)
+    last = run.checkpoints / "last.ckpt"
+    text = (run.checkpoints / "last.ckpt.sha256").read_text()
+    assert text == f"{checkpoints.sha256(last)}  last.ckpt\n"
