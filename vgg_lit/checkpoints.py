@@ -1,12 +1,15 @@
 """How a checkpoint file is written, checked and read.
 
 A checkpoint holds tensors and plain Python values only, so it loads with `weights_only=True`: nothing
-in a file from a stranger is run. It names its schema version. `<file>.sha256` beside it, in the format of
-`sha256sum`, tells a damaged file from a whole one.
+in a file from a stranger is run, and nothing in it takes more memory than the file has bytes. It names
+its schema version. `<file>.sha256` beside it, in the format of `sha256sum`, tells a damaged file from a
+whole one.
 """
 
 import hashlib
 import os
+import pickletools
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +19,7 @@ from torch import Tensor
 
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.files import replacing, write_text
+from vgg_lit.targets import one_line
 
 SCHEMA = 1
 """Version of the layout of our part of a checkpoint; raised when an older reader would misread it."""
@@ -71,9 +75,10 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
     if _digest_file(path).is_file() and sha256(path) not in digests(path):
         raise InputError(f"{path}: is damaged: its SHA-256 is not the one in {_digest_file(path)}")
     try:
+        _check_archive(path)
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or hostile file
-        reason = str(error).split("\n")[0][:200]
+        reason = one_line(error)[:200]
         raise InputError(f"{path}: is damaged or no checkpoint of vgg_lit ({reason})") from error
     ours = checkpoint.get("vgg_lit") if isinstance(checkpoint, dict) else None
     if not isinstance(ours, dict) or "schema" not in ours:
@@ -169,3 +174,21 @@ def _digest_file(path: Path) -> Path:
 
 def _note_digests(path: Path, noted: Sequence[str]) -> None:
     write_text(_digest_file(path), "".join(f"{digest}  {path.name}\n" for digest in noted))
+
+
+def _check_archive(path: Path) -> None:
+    """Whether a file unpacks to no more than it has bytes; torch would make room for all it promises.
+
+    Raises:
+        ValueError: it is no archive, its parts are compressed or share bytes, or it asks for empty memory.
+    """
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        size = sum(part.file_size for part in parts)
+        if size > path.stat().st_size or any(part.compress_type for part in parts):
+            raise ValueError("its parts are compressed, which torch.save does not do")
+        for part in parts:
+            if part.filename.endswith("data.pkl"):
+                codes = pickletools.genops(archive.read(part))
+                if any(str(argument).endswith("bytearray") for _, argument, _ in codes):
+                    raise ValueError("it holds a bytearray, which may be of any size")

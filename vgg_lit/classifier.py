@@ -33,6 +33,7 @@ from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.targets import ConfigError, instantiate
+from vgg_lit.trained_weights import read_trained
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Normalised images (B, C, H, W), labels (B,) and sample ids (B,), both `PADDING` where a rank was filled up.
@@ -276,7 +277,7 @@ class Classifier(L.LightningModule):
         Raises:
             InputError: the file is missing, damaged, or its weights do not fit its network.
         """
-        checkpoint = read_checkpoint(checkpoint_path, map_location)
+        checkpoint = read_trained(checkpoint_path, map_location)
         with _fitting(checkpoint_path):
             classifier = cls(**checkpoint["hyper_parameters"])
             classifier.load_state_dict(checkpoint["state_dict"])

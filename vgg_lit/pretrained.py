@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vgg_lit.checkpoints import read_checkpoint
 from vgg_lit.errors import InputError
 from vgg_lit.models import VARIANTS, build
 from vgg_lit.models.layers import weighted_layers
 from vgg_lit.runs import Run
 from vgg_lit.targets import instantiate, one_line
+from vgg_lit.trained_weights import read_trained
 
 TORCHVISION = "torchvision"
 COMPARISON = ("resnet18", "resnet50", "efficientnet_b0")
@@ -65,7 +65,7 @@ def _name(model: Mapping[str, Any]) -> str:
 
 
 def _from_checkpoint(path: Path, device: str) -> nn.Module:
-    checkpoint = read_checkpoint(path, map_location=device)
+    checkpoint = read_trained(path, map_location=device)
     with torch.device("meta"):
         net = instantiate(checkpoint["hyper_parameters"]["model"], key=f"model of {path}")
     state = checkpoint["state_dict"].items()

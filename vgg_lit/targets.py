@@ -39,6 +39,9 @@ ALLOWED = (
     "lightning.pytorch.strategies.",
 )
 
+NETWORKS = ("vgg_lit.models.", "torch.nn.", "torchvision.models.")
+"""What a checkpoint may name: its network, and nothing that would write a file or ask a server."""
+
 _trusted: set[str] = set()
 
 
@@ -56,13 +59,20 @@ def trust(prefixes: Sequence[str]) -> None:
     _trusted.update(prefix if prefix.endswith(".") else prefix + "." for prefix in prefixes)
 
 
-def locate(name: str, *, key: str = "_target_") -> Callable[..., Any]:
+def locate(
+    name: str, *, key: str = "_target_", prefixes: Sequence[str] = ALLOWED
+) -> Callable[..., Any]:
     """The class or function behind a dotted name.
+
+    Args:
+        name: such as `torch.optim.SGD`.
+        key: where the name stands, for messages.
+        prefixes: of names that are allowed, beside those a user trusts.
 
     Raises:
         ConfigError: the name is outside the allowlist, or there is no such thing.
     """
-    allowed = (*ALLOWED, *sorted(_trusted))
+    allowed = (*prefixes, *sorted(_trusted))
     if not isinstance(name, str) or not name.startswith(allowed):
         raise ConfigError(
             f"{key}._target_={name}: only names under {', '.join(allowed)} are run; "
@@ -83,18 +93,30 @@ def locate(name: str, *, key: str = "_target_") -> Callable[..., Any]:
             found = None if part.startswith("_") else getattr(found, part, None)
             if found is None or isinstance(found, types.ModuleType):
                 break
-        if callable(found) and _is_defined_in(found, parts[0]):
+        if callable(found) and _is_offered(found, name, prefixes):
             return found
         break
     raise ConfigError(f"{key}._target_={name}: there is no such class or function")
 
 
-def _is_defined_in(found: Any, package: str) -> bool:
-    """Whether an object is a package's own, not something its module imported from elsewhere."""
-    return (getattr(found, "__module__", None) or "").split(".")[0] == package
+def _is_offered(found: Any, name: str, prefixes: Sequence[str]) -> bool:
+    """Whether an object is what a package offers under this name, not something it works with.
+
+    A module's imports do not count, even from its own package: those of `lightning.pytorch.loggers` write
+    files. Nor does what our modules share among themselves, one level below what they offer.
+    """
+    home, package = getattr(found, "__module__", None) or "", name.split(".")[0]
+    if home.split(".")[0] != package:
+        return False
+    if name in prefixes or name.startswith(tuple(_trusted)):
+        return True
+    is_internal = package == "vgg_lit" and name.count(".") > 2
+    return f"{home}.".startswith(tuple(prefixes)) and not is_internal
 
 
-def instantiate(spec: Mapping[str, Any], *, key: str, **runtime: Any) -> Any:
+def instantiate(
+    spec: Mapping[str, Any], *, key: str, prefixes: Sequence[str] = ALLOWED, **runtime: Any
+) -> Any:
     """Builds what `spec` describes: its `_target_`, called with the other keys as arguments.
 
     Mappings inside that have a `_target_` themselves are built first, also within lists.
@@ -102,6 +124,7 @@ def instantiate(spec: Mapping[str, Any], *, key: str, **runtime: Any) -> Any:
     Args:
         spec: plain values, as a YAML file gives them.
         key: where the spec stands in the config, for messages, e.g. `optimizer`.
+        prefixes: of names that are allowed, beside those a user trusts.
         runtime: arguments that are no part of the config, e.g. `params`.
 
     Raises:
@@ -109,10 +132,10 @@ def instantiate(spec: Mapping[str, Any], *, key: str, **runtime: Any) -> Any:
     """
     if "_target_" not in spec:
         raise ConfigError(f"{key}: has no _target_, the dotted name of what to build")
-    target = locate(spec["_target_"], key=key)
+    target = locate(spec["_target_"], key=key, prefixes=prefixes)
     values = {name: value for name, value in spec.items() if name != "_target_"}
     check_arguments(target, {**values, **runtime}, key=key, given=values)
-    arguments = {name: _build(value, f"{key}.{name}") for name, value in values.items()}
+    arguments = {name: _build(value, f"{key}.{name}", prefixes) for name, value in values.items()}
     try:
         return target(**arguments, **runtime)
     except ConfigError:
@@ -135,13 +158,13 @@ def _culprit(key: str, values: Mapping[str, Any], message: str) -> str:
     return key
 
 
-def _build(value: Any, key: str) -> Any:
+def _build(value: Any, key: str, prefixes: Sequence[str]) -> Any:
     if isinstance(value, Mapping):
         if "_target_" in value:
-            return instantiate(value, key=key)
-        return {name: _build(item, f"{key}.{name}") for name, item in value.items()}
+            return instantiate(value, key=key, prefixes=prefixes)
+        return {name: _build(item, f"{key}.{name}", prefixes) for name, item in value.items()}
     if isinstance(value, list):
-        return [_build(item, f"{key}[{index}]") for index, item in enumerate(value)]
+        return [_build(item, f"{key}[{index}]", prefixes) for index, item in enumerate(value)]
     return value
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vgg_lit.checkpoints import read_checkpoint
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 from vgg_lit.targets import instantiate
+from vgg_lit.trained_weights import read_trained
 
 if TYPE_CHECKING:
     from vgg_lit.data.preprocessing import Preprocessing
@@ -110,5 +110,5 @@ def find_trained(paths: Sequence[str], checkpoint: str) -> list[Trained]:
     for path in paths:
         run = Run(path)
         file = run.checkpoint(checkpoint)
-        found.append(Trained(run, file, read_checkpoint(file)["hyper_parameters"]))
+        found.append(Trained(run, file, read_trained(file)["hyper_parameters"]))
     return found

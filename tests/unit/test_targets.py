@@ -98,6 +98,12 @@ def test_names_outside_of_the_list_are_not_even_imported(name):
         "torch.nn.Linea",
         "torch.nn.nothing.at.all",
         "vgg_lit.models._builder",
+        # from elsewhere in the same package, and what our own modules share: they write files
+        "lightning.pytorch.loggers.tensorboard.save_hparams_to_yaml",
+        "vgg_lit.optim.instantiate",
+        "vgg_lit.data.image_cache.write_record",
+        "vgg_lit.data.downloads.fetch",
+        "vgg_lit.callbacks.metrics_table.write_text",
     ],
 )
 def test_what_an_allowed_module_imported_from_elsewhere_is_not_its_own(name):
@@ -109,6 +115,20 @@ def test_what_an_allowed_module_imported_from_elsewhere_is_not_its_own(name):
 def test_a_target_is_a_string(name):
     with pytest.raises(ConfigError, match="_target_"):
         locate(name)
+
+
+def test_a_checkpoint_may_name_networks_alone():
+    assert locate("torch.nn.Linear", prefixes=targets.NETWORKS) is nn.Linear
+    for name in ("torch.optim.SGD", "vgg_lit.data.FashionMNIST", "lightning.pytorch.Trainer"):
+        assert callable(locate(name))
+        with pytest.raises(ConfigError, match=r"only names under vgg_lit\.models"):
+            locate(name, prefixes=targets.NETWORKS)
+    with pytest.raises(ConfigError, match=r"only names under vgg_lit\.models"):
+        instantiate(
+            {"_target_": "torch.nn.ModuleList", "modules": [{"_target_": "torch.optim.SGD"}]},
+            key="model",
+            prefixes=targets.NETWORKS,
+        )
 
 
 def test_what_configs_swap_is_found():
