@@ -10,12 +10,7 @@ from torch import Tensor
 
 from vgg_lit.analysis import charts, figures
 from vgg_lit.analysis.activations import activations, convolutions, representative_layers
-from vgg_lit.analysis.errors import (
-    calibration,
-    class_scores,
-    confused_pairs,
-    confusion_matrix,
-)
+from vgg_lit.analysis.errors import calibration, class_scores, confused_pairs, confusion_matrix
 from vgg_lit.analysis.history import remark
 from vgg_lit.analysis.receptive_field import receptive_fields_of
 from vgg_lit.errors import InputError
