@@ -108,9 +108,8 @@ def pairs(run: Inspection, choice: Choice) -> Iterator[Picture]:
         ]
         confidence = [f"{100 * p:.0f} %" for p in run.predictions.confidence_N[positions].tolist()]
         rows.append((label, run.shown(positions), confidence))
-    figure = figures.image_rows(
-        rows, "Most confused pairs: examples with the confidence of the error"
-    )
+    title = "Most confused pairs: examples with the confidence of the error"
+    figure = figures.image_rows(rows, title)
     text = "The most confident errors of each pair."
     yield Picture("pairs", "Most confused pairs", [text], figure)
 
@@ -148,8 +147,7 @@ def reliability(run: Inspection, choice: Choice) -> Iterator[Picture]:
     mean = float(run.predictions.confidence_N.mean() - run.predictions.is_right_N.float().mean())
     side = "over" if mean > 0 else "under"
     text = (
-        f"Mean confidence is {100 * abs(mean):.1f} points {side} the accuracy. Bins with few images"
-        " say little."
+        f"Mean confidence is {100 * abs(mean):.1f} points {side} accuracy; small bins say little."
     )
     yield Picture("calibration", "Calibration", [text], figure)
 

@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from torch.utils.tensorboard import SummaryWriter
 
 from vgg_lit.callbacks import event_files
-from vgg_lit.callbacks.validation_outcome import ValidationOutcome
+from vgg_lit.callbacks.validation_outcome import Gather, ValidationOutcome
 from vgg_lit.data.batches import BatchLoader
 from vgg_lit.data.preprocessing import Preprocessing
 
@@ -172,7 +172,8 @@ class TensorBoard(L.Callback):
         self._waiting |= {name for name, n in self.intervals.items() if n and epoch % n == 0}
         has_time = self.seconds <= self.max_share * (time.perf_counter() - self._started)
         # all processes do the same, or they would wait for each other
-        if self._waiting and trainer.strategy.broadcast(has_time):
+        has_time = trainer.strategy.broadcast(has_time)
+        if self._waiting and has_time:
             self._write(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -217,8 +218,8 @@ class TensorBoard(L.Callback):
             net, classes, step = _net(pl_module), _classes(pl_module), trainer.global_step
             if self._outcome and self._waiting & OF_VALIDATION:
                 # by all processes, of which one writes
-                found = self._outcome.predictions(pl_module.all_gather)
-                mistakes = self._outcome.mistakes(pl_module.all_gather)
+                gather = cast(Gather, pl_module.all_gather)
+                found, mistakes = self._outcome.predictions(gather), self._outcome.mistakes(gather)
                 for writer in self._writers:
                     if "confusion" in self._waiting:
                         event_files.write_confusion(writer, found, classes, step)
