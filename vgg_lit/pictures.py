@@ -10,12 +10,7 @@ from torch import Tensor
 
 from vgg_lit.analysis import charts, figures
 from vgg_lit.analysis.activations import activations, convolutions, representative_layers
-from vgg_lit.analysis.errors import (
-    calibration,
-    class_scores,
-    confused_pairs,
-    confusion_matrix,
-)
+from vgg_lit.analysis.errors import calibration, class_scores, confused_pairs, confusion_matrix
 from vgg_lit.analysis.history import remark
 from vgg_lit.analysis.receptive_field import receptive_fields_of
 from vgg_lit.augmented_images import draw
@@ -113,9 +108,8 @@ def pairs(run: Inspection, choice: Choice) -> Iterator[Picture]:
         ]
         confidence = [f"{100 * p:.0f} %" for p in run.predictions.confidence_N[positions].tolist()]
         rows.append((label, run.shown(positions), confidence))
-    figure = figures.image_rows(
-        rows, "Most confused pairs: examples with the confidence of the error"
-    )
+    title = "Most confused pairs: examples with the confidence of the error"
+    figure = figures.image_rows(rows, title)
     text = "The most confident errors of each pair."
     yield Picture("pairs", "Most confused pairs", [text], figure)
 
@@ -153,8 +147,7 @@ def reliability(run: Inspection, choice: Choice) -> Iterator[Picture]:
     mean = float(run.predictions.confidence_N.mean() - run.predictions.is_right_N.float().mean())
     side = "over" if mean > 0 else "under"
     text = (
-        f"Mean confidence is {100 * abs(mean):.1f} points {side} the accuracy. Bins with few images"
-        " say little."
+        f"Mean confidence is {100 * abs(mean):.1f} points {side} accuracy; small bins say little."
     )
     yield Picture("calibration", "Calibration", [text], figure)
 

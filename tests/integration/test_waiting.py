@@ -95,7 +95,7 @@ def test_optimisers_wait_for_nothing(optimizer, waits):
     assert waits(f"optimizer={optimizer}", "trainer.accumulate_grad_batches=2") == set()
 
 
-@pytest.mark.parametrize("callbacks", ["ema", "early_stopping", "layer_times"])
+@pytest.mark.parametrize("callbacks", ["ema", "early_stopping", "layer_times", "tensorboard"])
 def test_callbacks_that_are_chosen_wait_for_nothing(callbacks, waits):
     assert waits(f"callbacks=[default,{callbacks}]") == set()
 

@@ -6,6 +6,7 @@ from vgg_lit.callbacks.layer_times import LayerTimes
 from vgg_lit.callbacks.metrics_table import MetricsTable
 from vgg_lit.callbacks.moving_average import MovingAverage
 from vgg_lit.callbacks.progress import Progress, ProgressBar
+from vgg_lit.callbacks.tensorboard import TensorBoard
 from vgg_lit.callbacks.throughput import LearningRate, Throughput
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "MovingAverage",
     "Progress",
     "ProgressBar",
+    "TensorBoard",
     "Throughput",
 ]

@@ -1,0 +1,185 @@
+"""What is in the event files of a run, and when."""
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import tensor_util
+
+from vgg_lit.callbacks import TensorBoard, event_files
+from vgg_lit.callbacks.validation_outcome import ValidationOutcome
+from vgg_lit.config import check_train, to_plain
+from vgg_lit.data.batches import PADDING
+from vgg_lit.models import build
+from vgg_lit.targets import ConfigError
+
+ON = ("callbacks=[default,tensorboard]", "callbacks.tensorboard.max_share=1")
+EVERY = tuple(
+    f"callbacks.tensorboard.{name}=1"
+    for name in ("norms", "histograms", "filters", "confusion", "worst", "curves", "embeddings")
+)
+
+
+def read(path):
+    events = EventAccumulator(str(path / "tensorboard"), size_guidance={"tensors": 0, "images": 0})
+    return events.Reload()
+
+
+@pytest.fixture(scope="module")
+def run(train, tmp_path_factory):
+    """Two epochs of four steps, with everything written after each."""
+    path = tmp_path_factory.mktemp("tensorboard") / "run"
+    return train(path, *ON, *EVERY, "trainer.max_epochs=2")
+
+
+@pytest.fixture(scope="module")
+def events(run):
+    return read(run.path)
+
+
+def test_everything_is_there(events):
+    tags = events.Tags()
+    assert tags["graph"]
+    assert {"batch", "confusion", "worst", "filters"} <= set(tags["images"])
+    assert [event.step for event in events.Images("confusion")] == [4, 8]
+    assert "weights/block1_conv1" in tags["histograms"]
+    assert "gradients/fc6" in tags["histograms"]
+    assert {"train/loss", "val/acc", "lr", "gradient_norm/total"} <= set(tags["scalars"])
+    assert "pr/Trouser" in tags["tensors"]
+    assert any(tag.startswith("custom_scalars") for tag in tags["tensors"])
+
+
+def test_norms_are_those_of_the_weights(run, events):
+    """In the first step, of the weights the run began with."""
+    from vgg_lit.classifier import Classifier
+
+    hyperparameters = run.load_classifier("last").hparams
+    start = Classifier(**hyperparameters)
+    for name, weight in event_files.named_weights(start.net):
+        first = events.Scalars(f"weight_norm/{name}")[0]
+        assert first.step == 0
+        assert first.value == pytest.approx(float(weight.detach().norm()), rel=1e-5)
+    steps = [event.step for event in events.Scalars("gradient_norm/total")]
+    assert steps == list(range(8))
+    parts = [
+        events.Scalars(f"gradient_norm/{name}")[3].value
+        for name, _ in event_files.named_weights(start.net)
+    ]
+    assert events.Scalars("gradient_norm/total")[3].value == pytest.approx(np.linalg.norm(parts))
+
+
+def test_histograms_count_every_weight(run, events):
+    net = run.load_classifier("last").net
+    last = events.Histograms("weights/block2_conv1")[-1].histogram_value
+    weight = net.layer("block2_conv1").weight.detach()
+    assert last.num == sum(last.bucket) == weight.numel()
+    assert last.min == pytest.approx(float(weight.min()))
+    assert last.sum == pytest.approx(float(weight.sum()), abs=1e-3)
+    edges = np.array(last.bucket_limit[:-1])
+    below = [(weight <= edge).sum().item() for edge in edges]
+    assert np.abs(np.cumsum(last.bucket)[:-1] - below).max() <= 1
+
+
+def test_precision_and_recall_are_of_the_validation_images(events):
+    (first, _) = events.Tensors("pr/Trouser")
+    counts = tensor_util.make_ndarray(first.tensor_proto)
+    true_positives, _, _, false_negatives = counts[:4, 0]
+    assert true_positives + false_negatives == 6  # a tenth of 60
+
+
+def test_the_projector_has_features_and_sprites(run):
+    (folder,) = run.path.glob("tensorboard/00008/validation")
+    rows = (folder / "tensors.tsv").read_text().splitlines()
+    assert len(rows) == len((folder / "metadata.tsv").read_text().splitlines()) == 60
+    assert (folder / "sprite.png").stat().st_size > 1000
+    assert "validation" in (run.path / "tensorboard/projector_config.pbtxt").read_text()
+
+
+def test_the_training_is_the_same_with_it(run, train, tmp_path):
+    plain = train(tmp_path / "run", "trainer.max_epochs=2")
+    ours, theirs = run.load_classifier("last"), plain.load_classifier("last")
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(value, ours.state_dict()[name]), name
+
+
+def test_what_takes_too_long_is_put_off_to_the_end(train, tmp_path):
+    slow = ("callbacks.tensorboard.max_share=1e-9", "trainer.max_epochs=2")
+    run = train(tmp_path / "run", ON[0], *EVERY, *slow)
+    events = read(run.path)
+    assert [event.step for event in events.Images("confusion")] == [8]
+    assert [event.step for event in events.Histograms("weights/fc6")] == [8]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("data.val_fraction=0",),
+        ("augment=mixup",),
+        ("freeze=[block1]", "cache_features=true", "augment=none"),
+        ("logger=none",),
+        ("callbacks=[default,ema,tensorboard]",),
+        ("model.checkpoint_blocks=true", "trainer.gradient_clip_val=0.1"),
+        tuple(setting.replace("=1", "=0") for setting in EVERY),
+    ],
+)
+def test_it_goes_with_other_settings(settings, train, tmp_path, capsys):
+    first = settings if "callbacks=" in settings[0] else (ON[0], *settings)
+    run = train(tmp_path / "run", *first, *(() if "norms=0" in settings[0] else EVERY[:1]))
+    assert run.status["status"] == "done"
+    if settings != ("logger=none",):
+        tags = read(run.path).Tags()
+        assert ("confusion" in tags["images"]) == (
+            settings[0] != "data.val_fraction=0" and "norms=0" not in settings[0]
+        )
+        assert ("batch" in tags["images"]) == ("cache_features=true" not in settings)
+    else:
+        assert "it needs logger=tensorboard" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "setting", ["worst=-1", "images=0", "embedded=3", "max_share=0", "max_share=2", "norms=often"]
+)
+def test_values_out_of_range_are_refused(setting, compose):
+    config = to_plain(compose(ON[0], f"callbacks.tensorboard.{setting}"))
+    check_train(config)
+    from vgg_lit.trainer import build_callbacks
+
+    with pytest.raises(ConfigError, match=setting.split("=")[0]):
+        build_callbacks(config["callbacks"], has_validation=True)
+
+
+def test_the_outcome_of_a_validation_leaves_out_padding():
+    draws = torch.Generator().manual_seed(0)
+    logits, images = torch.randn(30, 4, generator=draws), torch.arange(30.0).view(30, 1, 1, 1)
+    labels = torch.randint(4, (30,), generator=draws)
+    labels[[7, 29]] = PADDING
+    outcome = ValidationOutcome(worst=5)
+    assert not outcome
+    for part in torch.arange(30).split(11):
+        outcome.add(logits[part], labels[part], images[part])
+    assert outcome
+    found = outcome.predictions(lambda tensor: tensor)
+    kept = labels != PADDING
+    torch.testing.assert_close(found.probabilities_NK, logits[kept].softmax(dim=1))
+    assert torch.equal(found.labels_N, labels[kept])
+    mistakes = outcome.mistakes(lambda tensor: tensor)
+    worst = torch.arange(30)[kept][found.worst(5)]
+    assert torch.equal(mistakes.x_NCHW.flatten().long(), worst)
+    assert torch.equal(mistakes.labels_N, labels[worst])
+    assert torch.equal(mistakes.predicted_N, logits.argmax(dim=1)[worst])
+
+
+def test_two_processes_make_one_outcome():
+    logits = torch.eye(4)
+    outcome = ValidationOutcome(worst=9)
+    outcome.add(logits, torch.tensor([0, 1, 0, PADDING]), torch.zeros(4, 1, 2, 2))
+    found = outcome.predictions(lambda tensor: torch.stack([tensor, tensor]))
+    assert found.probabilities_NK.shape == (6, 4)
+    mistakes = outcome.mistakes(lambda tensor: torch.stack([tensor, tensor]))
+    assert mistakes.labels_N.tolist() == [0, 0]
+    assert mistakes.x_NCHW.shape == (2, 1, 2, 2)
+
+
+def test_a_callback_of_ones_own_making_needs_no_config():
+    assert TensorBoard().intervals["confusion"] == 5
+    assert [name for name, _ in event_files.named_weights(build([[4]], num_classes=2))]

@@ -1,0 +1,195 @@
+"""What TensorBoard shows, each kind written by one function from modules and arrays."""
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.tensorboard import SummaryWriter
+
+from vgg_lit.analysis.activations import convolutions, layer_modules
+from vgg_lit.analysis.embeddings import embed
+from vgg_lit.analysis.errors import Predictions, confusion_matrix
+from vgg_lit.callbacks.validation_outcome import Mistakes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BINS = 64  # of a histogram
+MOST_CURVES = 20  # classes that have a precision-recall curve
+LARGEST_SPRITE = 48  # pixels: side of an image in the projector
+
+LAYOUT = {
+    "training": {
+        "loss": ["Multiline", ["^train/loss$", "^val/loss$"]],
+        "accuracy": ["Multiline", ["^train/acc$", "^val/acc$"]],
+        "learning rate": ["Multiline", ["^lr"]],
+    },
+    "weights": {
+        "gradient norm": ["Multiline", ["^gradient_norm/"]],
+        "weight norm": ["Multiline", ["^weight_norm/"]],
+    },
+    "speed": {
+        "images a second": ["Multiline", ["^throughput/images_per_second$"]],
+        "shares": ["Multiline", ["^throughput/data_wait$", "^throughput/ceiling_fraction$"]],
+    },
+}
+"""Of the tab Custom Scalars: what belongs together in one chart."""
+
+
+def named_weights(net: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The weights of convolutions and fully connected layers that are trained, by their layer's name."""
+    for name, module in layer_modules(net).items():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, nn.Parameter) and weight.ndim > 1 and weight.requires_grad:
+            yield name, weight
+
+
+def write_graph(writer: SummaryWriter, net: nn.Module, x_1CHW: Tensor) -> None:
+    """The graph of a network's evaluation, traced on a copy."""
+    twin = copy.deepcopy(net).cpu().float().eval()
+    twin._compiled_call_impl = None  # tracing cannot look into what is compiled
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # that tracing is deprecated, and what it cannot follow
+        writer.add_graph(twin, torch.zeros_like(x_1CHW, device="cpu", dtype=torch.float32))
+
+
+def write_histograms(
+    writer: SummaryWriter, kind: str, tensors: Mapping[str, Tensor], step: int
+) -> None:
+    """The values of each layer."""
+    for name, values in tensors.items():
+        _write_histogram(writer, f"{kind}/{name}", values.detach(), step)
+
+
+def _write_histogram(writer: SummaryWriter, tag: str, values: Tensor, step: int) -> None:
+    """Counted by torch: the writer's own way takes many times longer."""
+    flat = values.float().cpu().flatten()
+    low, high = (float(value) for value in flat.aminmax())
+    if not np.isfinite([low, high]).all():
+        return
+    high = max(high, low + 1e-12)
+    counts = torch.histc(flat, BINS, low, high)
+    writer.add_histogram_raw(
+        tag,
+        min=low,
+        max=high,
+        num=flat.numel(),
+        sum=float(flat.sum()),
+        sum_squares=float(flat.square().sum()),
+        bucket_limits=torch.linspace(low, high, BINS + 1)[1:].tolist(),
+        bucket_counts=counts.tolist(),
+        global_step=step,
+    )
+
+
+def write_filters(writer: SummaryWriter, net: nn.Module, step: int) -> None:
+    """The kernels of the first convolution."""
+    from vgg_lit.analysis.figures import filter_grid
+
+    for name, layer in list(convolutions(net).items())[:1]:
+        weights_CDHW = layer.weight.detach().float().cpu().numpy()
+        _write_figure(writer, "filters", filter_grid(weights_CDHW, f"{name}, one scale"), step)
+
+
+def write_batch(
+    writer: SummaryWriter, pictures_BCHW: Tensor, targets: Tensor, classes: Sequence[str]
+) -> None:
+    """Training images as the network sees them; targets are labels, or shares of classes."""
+    from vgg_lit.analysis.figures import gallery
+
+    if targets.ndim == 1:
+        captions = [[classes[label]] for label in targets.tolist()]
+    else:
+        shares, labels = targets.topk(min(2, targets.shape[1]))
+        captions = [
+            [f"{classes[k]} {share:.2f}" for k, share in zip(*pair, strict=True) if share > 0]
+            for pair in zip(labels.tolist(), shares.tolist(), strict=True)
+        ]
+    title = "The first training batch as the network sees it"
+    _write_figure(writer, "batch", gallery(_to_arrays(pictures_BCHW), captions, title), 0)
+
+
+def write_confusion(
+    writer: SummaryWriter, found: Predictions, classes: Sequence[str], step: int
+) -> None:
+    """The confusion matrix."""
+    from vgg_lit.analysis.charts import confusion_chart
+
+    title = f"Confusion matrix: {len(found.labels_N):,} validation images"
+    figure = confusion_chart(confusion_matrix(found).numpy(), classes, title)
+    _write_figure(writer, "confusion", figure, step)
+
+
+def write_mistakes(
+    writer: SummaryWriter,
+    mistakes: Mistakes,
+    pictures_NCHW: Tensor,
+    classes: Sequence[str],
+    step: int,
+) -> None:
+    """The most confident wrong predictions with their images."""
+    from vgg_lit.analysis.figures import gallery
+
+    rows = zip(
+        mistakes.labels_N.tolist(),
+        mistakes.predicted_N.tolist(),
+        mistakes.confidence_N.tolist(),
+        strict=True,
+    )
+    captions = [[classes[k], f"→ {classes[taken]}", f"{100 * p:.0f} %"] for k, taken, p in rows]
+    title = "Most confident wrong predictions: class, → prediction, confidence"
+    _write_figure(writer, "worst", gallery(_to_arrays(pictures_NCHW), captions, title), step)
+
+
+def _to_arrays(pictures_NCHW: Tensor) -> np.ndarray:
+    return pictures_NCHW.movedim(1, -1).cpu().numpy()
+
+
+def _write_figure(writer: SummaryWriter, tag: str, figure: "Figure", step: int) -> None:
+    """A figure as an image; the writer's own way loads the whole of pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from vgg_lit.analysis.style import DPI
+
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    writer.add_image(tag, np.asarray(canvas.buffer_rgba())[..., :3], step, dataformats="HWC")
+
+
+def write_curves(
+    writer: SummaryWriter, found: Predictions, classes: Sequence[str], step: int
+) -> None:
+    """The precision-recall curve of each of the first classes against all others."""
+    for label, name in list(enumerate(classes))[:MOST_CURVES]:
+        is_class_N = found.labels_N == label
+        writer.add_pr_curve(f"pr/{name}", is_class_N, found.probabilities_NK[:, label], step)
+
+
+def write_norms(writer: SummaryWriter, kind: str, norms: Mapping[str, float], step: int) -> None:
+    """The norm of each layer and of all together."""
+    for name, value in norms.items():
+        writer.add_scalar(f"{kind}/{name}", value, step)
+    writer.add_scalar(f"{kind}/total", float(np.linalg.norm(list(norms.values()))), step)
+
+
+def write_embeddings(
+    writer: SummaryWriter,
+    net: nn.Module,
+    x_NCHW: Tensor,
+    pictures_NCHW: Tensor,
+    labels: Sequence[str],
+    step: int,
+) -> None:
+    """Features before the last layer with their images, for the projector."""
+    side = min(LARGEST_SPRITE, pictures_NCHW.shape[-1])
+    sprites = F.interpolate(pictures_NCHW, (side, side), mode="bilinear", antialias=True)
+    if sprites.shape[1] == 1:
+        sprites = sprites.expand(-1, 3, -1, -1)
+    features = torch.cat([embed(net, x_BCHW).float().cpu() for x_BCHW in x_NCHW.split(128)])
+    writer.add_embedding(features, list(labels), sprites.cpu(), step, tag="validation")

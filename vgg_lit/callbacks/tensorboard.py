@@ -1,0 +1,290 @@
+"""Everything but the metrics that TensorBoard shows of a training, in one callback.
+
+python -m vgg_lit.train callbacks=[default,tensorboard] callbacks.tensorboard.histograms=1
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+from torch.utils.tensorboard import SummaryWriter
+
+from vgg_lit.callbacks import event_files
+from vgg_lit.callbacks.validation_outcome import Gather, ValidationOutcome
+from vgg_lit.data.batches import BatchLoader
+from vgg_lit.data.preprocessing import Preprocessing
+
+OF_VALIDATION = {"confusion", "worst", "curves"}
+
+
+class TensorBoard(L.Callback):
+    """Writes norms, histograms and pictures of a training beside its metrics, into its event files.
+
+    Intervals are in epochs; what is wanted at all is also written at the end of training, and 0 means
+    never. No step waits for the device: what is measured in one is fetched at the end of its epoch.
+    What is due is put off while all that was written has taken more than `max_share` of the time.
+
+    Args:
+        norms: steps between two measurements of each layer's weights and gradients; 0: never.
+        histograms: of weights, and of the gradients of an epoch's last step.
+        filters: of the first convolution.
+        confusion: matrix of the validation images.
+        worst: most confident wrong predictions on the validation images.
+        curves: precision and recall of each class on the validation images.
+        embeddings: features of validation images, for the projector.
+        batch: whether the first training batch is shown as the network sees it.
+        graph: whether the network's graph is drawn.
+        images: most images in a picture.
+        embedded: most images in the projector.
+        max_share: of the time since training began, in 0..1; 1 never puts anything off.
+    """
+
+    def __init__(
+        self,
+        norms: int = 50,
+        histograms: int = 5,
+        filters: int = 5,
+        confusion: int = 5,
+        worst: int = 5,
+        curves: int = 5,
+        embeddings: int = 50,
+        batch: bool = True,
+        graph: bool = True,
+        images: int = 16,
+        embedded: int = 256,
+        max_share: float = 0.02,
+    ) -> None:
+        self.intervals = {
+            "histograms": histograms,
+            "filters": filters,
+            "confusion": confusion,
+            "worst": worst,
+            "curves": curves,
+            "embeddings": embeddings,
+        }
+        for name, value in {"norms": norms, **self.intervals}.items():
+            if value < 0:
+                raise ValueError(f"{name}={value}: should be 0 or more")
+        if images < 1 or embedded < 4:
+            raise ValueError(f"images={images}, embedded={embedded}: should be at least 1 and 4")
+        if not 0 < max_share <= 1:
+            raise ValueError(f"max_share={max_share}: should be above 0, and at most 1")
+        self.norms = norms
+        self.batch = batch
+        self.graph = graph
+        self.images = images
+        self.embedded = embedded
+        self.max_share = max_share
+        self.seconds = 0.0  # that writing took
+        self._started = 0.0
+        self._writers: list[SummaryWriter] = []
+        self._norms: list[tuple[str, int, list[str], Tensor]] = []  # kind, step, layers, values
+        self._has_begun = False
+        self._gradients: dict[str, Tensor] = {}  # of an epoch's last step
+        self._seen: tuple[Tensor, Tensor] | None = None  # images and targets of the first batch
+        self._waiting: set[str] = set()  # due, not yet written
+        self._written_at: dict[str, int] = {}  # step
+        self._outcome = ValidationOutcome(images)
+        self._logits: list[Tensor] = []
+        self._hook: RemovableHandle | None = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock; lays out the scalars."""
+        self._started = time.perf_counter()
+        loggers = [one for one in trainer.loggers if isinstance(one, TensorBoardLogger)]
+        if not loggers and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            _say("callbacks.tensorboard writes nothing: it needs logger=tensorboard")
+        self._writers = [logger.experiment for logger in loggers] if trainer.is_global_zero else []
+        with self._timed():
+            for writer in self._writers:
+                writer.add_custom_scalars(event_files.LAYOUT)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keeps the first batch."""
+        if not self._has_begun and self._writers:
+            self._has_begun = True
+            self._seen = batch[0][: self.images].clone(), batch[1][: self.images]
+
+    @torch.no_grad()
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Measures norms on the device, before gradients are clipped; keeps those of the last step."""
+        if not self._writers:
+            return
+        layers = dict(event_files.named_weights(_net(pl_module)))
+        gradients = {name: w.grad for name, w in layers.items() if w.grad is not None}
+        step = trainer.global_step
+        if self.norms and step % self.norms == 0:
+            for kind, tensors in (("gradient_norm", gradients), ("weight_norm", layers)):
+                norms = torch._foreach_norm(list(tensors.values()))
+                self._norms.append((kind, step, list(tensors), torch.stack(norms)))
+        every, epoch = self.intervals["histograms"], trainer.current_epoch + 1
+        if trainer.is_last_batch and every and (epoch % every == 0 or epoch == trainer.max_epochs):
+            # validation drops them
+            self._gradients = {name: gradient.clone() for name, gradient in gradients.items()}
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begins to keep what the network says."""
+        if trainer.sanity_checking or not any(self.intervals[name] for name in OF_VALIDATION):
+            return
+        self._outcome = ValidationOutcome(self.images)
+        self._hook = pl_module.register_forward_hook(
+            lambda module, arguments, logits_BK: self._logits.append(logits_BK)
+        )
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps the predictions of a batch."""
+        if self._hook and self._logits:
+            self._outcome.add(self._logits[-1], batch[1], batch[0])
+        self._logits.clear()
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Looks at the network no longer."""
+        if self._hook:
+            self._hook.remove()
+            self._hook = None
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes what is due, unless writing has taken too long already."""
+        epoch = trainer.current_epoch + 1
+        with self._timed():
+            self._write_norms()
+            self._write_once(pl_module)
+        self._waiting |= {name for name, n in self.intervals.items() if n and epoch % n == 0}
+        has_time = self.seconds <= self.max_share * (time.perf_counter() - self._started)
+        # all processes do the same, or they would wait for each other
+        has_time = trainer.strategy.broadcast(has_time)
+        if self._waiting and has_time:
+            self._write(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes how it ended."""
+        wanted = {name for name, every in self.intervals.items() if every}
+        self._waiting = {n for n in wanted if self._written_at.get(n) != trainer.global_step}
+        self._write(trainer, pl_module)
+        for writer in self._writers:
+            writer.flush()
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - start
+
+    def _write_norms(self) -> None:
+        for kind, step, names, norms in self._norms:
+            for writer in self._writers:
+                event_files.write_norms(
+                    writer, kind, dict(zip(names, norms.tolist(), strict=True)), step
+                )
+        self._norms.clear()
+
+    def _write_once(self, pl_module: L.LightningModule) -> None:
+        """The first batch and the graph; after the first epoch, so that training begins at once."""
+        if self._seen is None:
+            return
+        x_BCHW, targets = self._seen
+        self._seen = None
+        preprocessing = _preprocessing(pl_module, x_BCHW)
+        for writer in self._writers:
+            if self.batch and preprocessing:
+                pictures_BCHW = preprocessing.denormalize(x_BCHW)
+                event_files.write_batch(writer, pictures_BCHW, targets, _classes(pl_module))
+            if self.graph:
+                event_files.write_graph(writer, _net(pl_module), x_BCHW[:1])
+
+    def _write(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes all that is waiting."""
+        with self._timed():
+            net, classes, step = _net(pl_module), _classes(pl_module), trainer.global_step
+            if self._outcome and self._waiting & OF_VALIDATION:
+                # by all processes, of which one writes
+                gather = cast(Gather, pl_module.all_gather)
+                found, mistakes = self._outcome.predictions(gather), self._outcome.mistakes(gather)
+                for writer in self._writers:
+                    if "confusion" in self._waiting:
+                        event_files.write_confusion(writer, found, classes, step)
+                    if "curves" in self._waiting:
+                        event_files.write_curves(writer, found, classes, step)
+                    preprocessing = _preprocessing(pl_module, mistakes.x_NCHW)
+                    if "worst" in self._waiting and preprocessing:
+                        pictures_NCHW = preprocessing.denormalize(mistakes.x_NCHW)
+                        event_files.write_mistakes(writer, mistakes, pictures_NCHW, classes, step)
+            for writer in self._writers:
+                if "histograms" in self._waiting:
+                    weights = dict(event_files.named_weights(net))
+                    event_files.write_histograms(writer, "weights", weights, step)
+                    event_files.write_histograms(writer, "gradients", self._gradients, step)
+                if "filters" in self._waiting:
+                    event_files.write_filters(writer, net, step)
+                if "embeddings" in self._waiting:
+                    self._write_embeddings(writer, trainer, pl_module)
+            self._written_at |= dict.fromkeys(self._waiting, step)
+            self._waiting = set()
+            self._gradients = {}
+
+    def _write_embeddings(
+        self, writer: SummaryWriter, trainer: L.Trainer, pl_module: L.LightningModule
+    ) -> None:
+        """Of this process's first validation images."""
+        loader, datamodule = trainer.val_dataloaders, trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(loader, BatchLoader) or not hasattr(datamodule, "to_input"):
+            return
+        inputs, labels, count = [], [], 0
+        for images_BCHW, labels_B, ids_B in loader.in_order():
+            batch = [part.to(pl_module.device) for part in (images_BCHW, labels_B, ids_B)]
+            inputs.append(datamodule.to_input(batch)[0])
+            labels += [_classes(pl_module)[label] for label in labels_B.tolist()]
+            count += len(labels_B)
+            if count >= self.embedded:
+                break
+        x_NCHW = torch.cat(inputs)[: self.embedded]
+        preprocessing = Preprocessing.from_dict(cast(Any, pl_module.preprocessing))
+        event_files.write_embeddings(
+            writer,
+            _net(pl_module),
+            x_NCHW,
+            preprocessing.denormalize(x_NCHW),
+            labels[: self.embedded],
+            trainer.global_step,
+        )
+
+
+def _net(pl_module: L.LightningModule) -> nn.Module:
+    return cast(nn.Module, pl_module.net)
+
+
+def _classes(pl_module: L.LightningModule) -> tuple[str, ...]:
+    return cast(tuple[str, ...], pl_module.classes)
+
+
+def _preprocessing(pl_module: L.LightningModule, x_BCHW: Tensor) -> Preprocessing | None:
+    """How the input was made of images; None where it is none of them, but cached features."""
+    preprocessing = Preprocessing.from_dict(cast(Any, pl_module.preprocessing))
+    side = preprocessing.image_size
+    is_image = x_BCHW.shape[1:] == (preprocessing.in_channels, side, side)
+    return preprocessing if is_image else None
+
+
+@rank_zero_only
+def _say(text: str) -> None:
+    print(text)

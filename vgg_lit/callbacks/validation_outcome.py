@@ -1,0 +1,87 @@
+"""What the network said of the validation images, kept without waiting for the device."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vgg_lit.analysis.errors import Predictions
+from vgg_lit.data.batches import PADDING
+
+Gather = Callable[[Tensor], Tensor]
+"""From a tensor of this process to those of all, stacked; alone it gives the tensor itself."""
+
+
+class Mistakes(NamedTuple):
+    """Wrong predictions, the most confident first.
+
+    Attributes:
+        confidence_N: of them; below 0 where there were not so many.
+        x_NCHW: network input.
+        labels_N: true classes.
+        predicted_N: what they were taken for.
+    """
+
+    confidence_N: Tensor
+    x_NCHW: Tensor
+    labels_N: Tensor
+    predicted_N: Tensor
+
+    def most_confident(self, count: int) -> "Mistakes":
+        """The first `count`."""
+        order = self.confidence_N.topk(min(count, len(self.confidence_N))).indices
+        return Mistakes(*(part.index_select(0, order) for part in self))
+
+
+class ValidationOutcome:
+    """Predictions of a validation, batch by batch, with the images of its worst mistakes.
+
+    Args:
+        worst: mistakes to keep.
+    """
+
+    def __init__(self, worst: int) -> None:
+        self._worst = worst
+        self._probabilities: list[Tensor] = []
+        self._labels: list[Tensor] = []
+        self._mistakes: Mistakes | None = None
+
+    def add(self, logits_BK: Tensor, labels_B: Tensor, x_BCHW: Tensor) -> None:
+        """Adds a batch; labels may be PADDING."""
+        probabilities_BK = logits_BK.detach().float().softmax(dim=1)
+        confidence_B, predicted_B = probabilities_BK.max(dim=1)
+        is_wrong_B = (predicted_B != labels_B) & (labels_B != PADDING)
+        found = Mistakes(confidence_B.where(is_wrong_B, -1), x_BCHW, labels_B, predicted_B)
+        if self._mistakes is not None:
+            pairs = zip(self._mistakes, found, strict=True)
+            found = Mistakes(*(torch.cat(pair) for pair in pairs))
+        self._mistakes = found.most_confident(self._worst)
+        self._probabilities.append(probabilities_BK)
+        self._labels.append(labels_B)
+
+    def __bool__(self) -> bool:
+        return bool(self._labels)
+
+    def predictions(self, gather: Gather) -> Predictions:
+        """Of all processes, on the CPU, without padding."""
+        probabilities_NK = _joined(gather, torch.cat(self._probabilities), dims=2).cpu()
+        labels_N = _joined(gather, torch.cat(self._labels), dims=1).cpu()
+        is_image = labels_N != PADDING
+        return Predictions(probabilities_NK[is_image], labels_N[is_image])
+
+    def mistakes(self, gather: Gather) -> Mistakes:
+        """The worst of all processes, on the CPU."""
+        assert self._mistakes is not None, "a validation has at least one batch"
+        dims = [part.ndim for part in self._mistakes]
+        parts = zip(self._mistakes, dims, strict=True)
+        found = Mistakes(*(_joined(gather, part, n).cpu() for part, n in parts))
+        found = found.most_confident(self._worst)
+        are_real = found.confidence_N >= 0
+        return Mistakes(*(part[are_real] for part in found))
+
+
+def _joined(gather: Gather, one: Tensor, dims: int) -> Tensor:
+    """The tensors of all processes, one after the other."""
+    gathered = gather(one)
+    return gathered if gathered.ndim == dims else gathered.flatten(0, 1)
