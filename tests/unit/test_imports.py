@@ -13,16 +13,16 @@ VERBS = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
 FLOORS = [
     {"errors", "ending_signals", "files", "hardware", "tables", "targets", "checkpoints"},
     {"models", "data"},
-    {"analysis", "optim"},
+    {"analysis", "optim", "trained_weights"},
     {"callbacks", "classifier", "runs", "distributed", "processes"},
     {"sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
     {"augmented_images", "comparison_page", "inspection", "pictures", "report"},
-    {"trainer", "experiment", "config", "command", "comparison"},
+    {"trainer", "experiment", "config", "command", "resuming", "comparison"},
     VERBS,
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 # Who may know what of the frameworks.
-KNOW_HYDRA = {"config", "command", "runs", "experiment", *VERBS}
+KNOW_HYDRA = {"config", "command", "resuming", "runs", "experiment", *VERBS}
 KNOW_NO_LIGHTNING = {"models", "analysis"}
 
 
