@@ -24,6 +24,7 @@ __all__ = [
     "Launcher",
     "Predict",
     "Preview",
+    "Reproduce",
     "Summarize",
     "Train",
     "Visualize",
@@ -179,6 +180,15 @@ class Launcher(_Section):
 
     n_jobs: PositiveInt
     grace_seconds: Annotated[float, Field(ge=0)]
+
+
+class Reproduce(_Section):
+    """Everything `vgg_lit.reproduce` is told."""
+
+    run: str
+    output: str
+    data_root: str | None
+    trusted_targets: list[str]
 
 
 class Preview(_Section):

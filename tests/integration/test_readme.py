@@ -256,7 +256,7 @@ def test_python_examples_run(run, capsys):
 
 @pytest.mark.parametrize(
     "verb_name",
-    ["train", "evaluate", "predict", "preview", "summarize", "compare", "visualize"],
+    ["train", "evaluate", "predict", "preview", "summarize", "compare", "visualize", "reproduce"],
 )
 def test_help_names_the_settings(verb_name, verb):
     finished = verb(verb_name, "--help")
@@ -319,6 +319,7 @@ def test_tables_of_settings():
         "summarize": ["`summarize`"],
         "compare": ["`compare`"],
         "visualize": ["`visualize`"],
+        "reproduce": ["`reproduce`"],
     }
     for verb_name, tables in tables_of.items():
         config = OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/{verb_name}.yaml"))

@@ -16,7 +16,7 @@ FLOORS = [
     {"analysis", "optim", "trained_weights"},
     {"callbacks", "classifier", "runs", "distributed", "processes"},
     {"sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
-    {"augmented_images", "comparison_page", "inspection", "pictures", "report"},
+    {"augmented_images", "comparison_page", "inspection", "pictures", "report", "reproduction"},
     {"trainer", "experiment", "config", "command", "resuming", "comparison"},
     VERBS,
 ]

@@ -1,0 +1,62 @@
+"""`vgg-reproduce` trains a run again."""
+
+import json
+import shutil
+
+import pytest
+
+from vgg_lit.runs import Run
+
+
+@pytest.fixture
+def original(tiny_run, tmp_path, monkeypatch):
+    """A finished run, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_run.path, "original")
+    return Run("original")
+
+
+def test_a_run_comes_to_the_same_bits(command, original, tmp_path):
+    done = command("reproduce", "run=original", "output=again", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "weights and metrics are those of original, to the bit" in done.out
+    record = json.loads(Run("again").path.joinpath("reproduction.json").read_text())
+    assert record["is_exact"]
+    assert record["weights"]["last"]["differing"] == 0
+    assert Run("again").config == original.config
+
+
+def test_another_outcome_is_one_line_that_says_how_far(verb, original):
+    file = original.path / "config.yaml"
+    file.write_text(file.read_text().replace("lr: 0.1", "lr: 0.05"))
+    done = verb("reproduce", "run=original", "output=again")
+    assert done.code == 1
+    (line,) = done.err.splitlines()[-1:]
+    assert line.startswith("error: again is not original to the bit: ")
+    assert " moved by " in line
+    assert not json.loads(Run("again").path.joinpath("reproduction.json").read_text())["is_exact"]
+
+
+def test_what_a_strange_run_trusts_is_not_trusted_here(command, original, tmp_path):
+    (tmp_path / "evil.py").write_text("raise SystemExit('imported')\n")
+    file = original.path / "config.yaml"
+    text = file.read_text().replace("trusted_targets: []", "trusted_targets: [evil]")
+    file.write_text(text.replace("_target_: vgg_lit.models.build", "_target_: evil.net"))
+    done = command("reproduce", "run=original", "output=again", cwd=tmp_path)
+    assert done.code == 2
+    assert "_target_=evil.net" in done.err
+    assert not (tmp_path / "again/config.yaml").exists()
+
+
+@pytest.mark.parametrize("status", ["running", "failed"])
+def test_a_run_that_is_not_finished_is_refused(status, verb, original):
+    original.set_status(status)
+    done = verb("reproduce", "run=original", "output=again")
+    assert done.code == 2
+    assert done.err == f"error: run=original: is not finished, but {status}\n"
+
+
+def test_a_directory_that_holds_a_run_is_left_alone(verb, original):
+    done = verb("reproduce", "run=original", "output=original")
+    assert done.code == 2
+    assert done.err == "error: output=original: holds a run already; name another directory\n"
