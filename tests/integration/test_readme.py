@@ -160,7 +160,10 @@ def test_training_commands_run(line, run, verb, tiny):
 
 
 @pytest.mark.parametrize(
-    "line", present(["vgg_lit.evaluate", "vgg_lit.predict", "vgg_lit.preview", "vgg_lit.visualize"])
+    "line",
+    present(
+        [f"vgg_lit.{name}" for name in ("evaluate", "predict", "preview", "visualize", "reproduce")]
+    ),
 )
 def test_commands_that_write(line, run, verb):
     name, arguments = split(line, run)
