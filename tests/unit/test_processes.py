@@ -85,6 +85,7 @@ def test_a_signal_is_no_failure(run):
     [
         ("import os; os.kill(os.getpid(), 9)", "process 1 was killed by SIGKILL, as the", 1),
         ("import sys; sys.exit(3)", "process 1 ended with exit code 3", 3),
+        ("import os; os.kill(os.getpid(), 15)", "process 1 was ended by SIGTERM", 143),
     ],
 )
 def test_what_another_process_came_to_is_told_in_place_of_what_it_broke(
@@ -97,6 +98,7 @@ def test_what_another_process_came_to_is_told_in_place_of_what_it_broke(
         raise RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer")
     assert told.value.exit_code == exit_code
     assert reason in run.status["reason"]
+    assert run.status["status"] == ("preempted" if exit_code == 143 else "failed")
 
 
 def test_what_another_process_has_recorded_is_told(run):
