@@ -72,6 +72,16 @@ def test_a_run_that_is_being_trained_is_left_alone(begun):
     assert find_resumed(["model=vgg11", "resume=auto"]) == [f"resume={run.path}"]
 
 
+def test_configs_of_ones_own_are_found_too(begun, tmp_path):
+    own = tmp_path / "own"
+    (own / "model").mkdir(parents=True)
+    (own / "model" / "mine.yaml").write_text("defaults: [vgg]\nvariant: vgg11\n")
+    run = begun("model=vgg11")
+    flags = ["--config-dir", str(own)]
+    found = find_resumed([*flags, "model=mine", "resume=auto", "name=vgg11"])
+    assert found == [*flags, f"resume={run.path}"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
