@@ -1,6 +1,7 @@
 """One experiment, from its plain config to its last table: data, classifier, fit, test, record."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
-from vgg_lit.checkpoints import set_aside
+from vgg_lit.checkpoints import read_checkpoint, set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
@@ -55,13 +56,14 @@ def run_experiment(
     """
     datamodule = build_datamodule(config)
     classifier = build_classifier(config, datamodule)
+    start_from = _sound_checkpoint(resumed) if resumed else config["ckpt_path"]
     trainer = build_trainer(
         config,
         path,
         batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
         has_validation=datamodule.val_fraction > 0,
+        first_step=read_checkpoint(start_from)["global_step"] if resumed else 0,
     )
-    start_from = _sound_checkpoint(resumed, trainer) if resumed else config["ckpt_path"]
     transfer = None
     if start_from:
         classifier.load_weights(start_from)  # what does not fit is said before a run begins
@@ -125,15 +127,15 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
     )
 
 
-def _sound_checkpoint(run: Run, trainer: L.Trainer) -> Path:
+def _sound_checkpoint(run: Run) -> Path:
     """The newest whole checkpoint of a run; says what is wrong with newer ones and sets them aside."""
-    if trainer.is_global_zero and run.is_at_work():
+    is_main = os.environ.get("LOCAL_RANK", "0") == "0"
+    if is_main and run.is_at_work():
         raise InputError(f"resume={run.path}: another process is at work on that run")
     checkpoint, damages = run.newest_checkpoint()
-    if trainer.is_global_zero:
+    if is_main:
         for path, damage in damages.items():
-            kept = set_aside(path)
-            print(f"warning: {damage}; kept as {kept.name}", file=sys.stderr)
+            print(f"warning: {damage}; kept as {set_aside(path).name}", file=sys.stderr)
         if damages:
             print(f"warning: goes on from {checkpoint} instead", file=sys.stderr)
     return checkpoint

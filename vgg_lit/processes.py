@@ -20,6 +20,7 @@ import lightning.pytorch as L
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.strategies.launchers.subprocess_script import _set_num_threads_if_needed
 
+from vgg_lit.ending_signals import ENDING
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
     InputError,
@@ -28,7 +29,7 @@ from vgg_lit.errors import (
     ProcessFailed,
     TrainingError,
 )
-from vgg_lit.runs import read_status, write_status
+from vgg_lit.runs import Status, read_status, write_status
 
 MAIN_PROCESS = "VGG_LIT_MAIN_PROCESS"
 """Tells the processes that the first one starts its number."""
@@ -44,6 +45,10 @@ OF_ANOTHER_PROCESS = re.compile(
 """What torch says where the fault lies with another process."""
 
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.I)
+
+
+BY_SIGNAL = {signum: Preempted(signum).exit_code for signum in ENDING}
+"""The exit codes of a run that a signal ends, before it has begun to listen to it too."""
 
 
 class Launcher(_SubprocessScriptLauncher):
@@ -210,8 +215,9 @@ class Watch(threading.Thread):
         if self._status() and not self._recorded():
             rank = self.trainer.global_rank
             details = {"process": self.main, "rank": rank, "exit_code": exit_code}
+            status: Status = "preempted" if exit_code in BY_SIGNAL.values() else "failed"
             with suppress(OSError):  # of a full disk, say: what goes wrong is told all the same
-                write_status(self.path, "failed", reason, **details)
+                write_status(self.path, status, reason, **details)
 
     def _children(self) -> list[subprocess.Popen]:
         return getattr(self.trainer.strategy.launcher, "procs", [])
@@ -227,6 +233,8 @@ class Watch(threading.Thread):
 
 def _ending(number: int, code: int) -> tuple[str, int]:
     """What the exit code of a process says, and the one to end with in turn."""
+    if -code in BY_SIGNAL:
+        return f"process {number} was ended by {signal.Signals(-code).name}", BY_SIGNAL[-code]
     if code < 0:
         name = signal.Signals(-code).name
         hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""

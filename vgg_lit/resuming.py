@@ -54,10 +54,13 @@ def find_resumed(arguments: Sequence[str]) -> list[str]:
         if parsed.multirun:
             return list(arguments)
         register_resolvers()
-        folder = parsed.config_path or parsed.config_dir or str(config_folder())
-        with hydra.initialize_config_dir(str(Path(folder).absolute()), version_base="1.3"):
+        folder = Path(parsed.config_path or config_folder()).absolute()
+        overrides = list(parsed.overrides)
+        if parsed.config_dir:
+            overrides.append(f"hydra.searchpath=['{Path(parsed.config_dir).absolute()}']")
+        with hydra.initialize_config_dir(str(folder), version_base="1.3"):
             config = hydra.compose(
-                parsed.config_name or "train", overrides=parsed.overrides, return_hydra_config=True
+                parsed.config_name or "train", overrides=overrides, return_hydra_config=True
             )
         runs = Path(config.hydra.run.dir).parent
         wanted = OmegaConf.to_container(
@@ -82,7 +85,7 @@ def _last_unfinished(folder: Path, wanted: Mapping[str, Any]) -> Run | None:
             if is_wanted and not run.is_at_work():
                 run.newest_checkpoint()
                 return run
-        except InputError:
+        except (InputError, OSError):  # a damaged one, or somebody else's
             continue
     return None
 

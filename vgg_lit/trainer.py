@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback, Checkpoint
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.strategies import DDPStrategy
@@ -38,7 +38,11 @@ def precision_of(trainer: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def build_trainer(
-    config: Mapping[str, Any], path: Path, batches_per_epoch: int, has_validation: bool
+    config: Mapping[str, Any],
+    path: Path,
+    batches_per_epoch: int,
+    has_validation: bool,
+    first_step: int = 0,
 ) -> L.Trainer:
     """The Trainer of a training run.
 
@@ -47,6 +51,7 @@ def build_trainer(
         path: the run directory.
         batches_per_epoch: training batches in an epoch.
         has_validation: whether there is a validation split.
+        first_step: from which a resumed run logs again what it had logged before.
 
     Raises:
         ConfigError: a callback, logger or the Trainer refuses a value.
@@ -79,7 +84,7 @@ def build_trainer(
         spec,
         key="trainer",
         callbacks=callbacks,
-        logger=build_loggers(config.get("logger") or {}, path),
+        logger=build_loggers(config.get("logger") or {}, path, first_step),
         plugins=[AtomicCheckpointIO()],
         profiler=profiler(dirpath=path, filename="profile") if profiler else None,
         default_root_dir=str(path),
@@ -130,17 +135,25 @@ def _is_ours(spec: Mapping[str, Any]) -> bool:
     return str(spec["_target_"]).startswith("vgg_lit.")
 
 
-def build_loggers(specs: Mapping[str, Mapping[str, Any] | None], path: Path) -> list[Logger]:
-    """The loggers of a config, each told to write into the run directory."""
+def build_loggers(
+    specs: Mapping[str, Mapping[str, Any] | None], path: Path, first_step: int = 0
+) -> list[Logger]:
+    """The loggers of a config, each told to write into the run directory.
+
+    TensorBoard is told to forget what was logged from `first_step` on.
+    """
     loggers = []
     for name, spec in specs.items():
-        if spec is not None:
-            key = f"logger.{name}"
-            takes = inspect.signature(locate(spec["_target_"], key=key)).parameters
-            place = (
-                {"save_dir": str(path)} if "save_dir" in takes and "save_dir" not in spec else {}
-            )
-            loggers.append(instantiate(spec, key=key, **place))
+        if spec is None:
+            continue
+        key = f"logger.{name}"
+        kind = locate(spec["_target_"], key=key)
+        options: dict[str, Any] = {}
+        if "save_dir" in inspect.signature(kind).parameters and "save_dir" not in spec:
+            options["save_dir"] = str(path)
+        if first_step and kind is TensorBoardLogger:
+            options["purge_step"] = first_step
+        loggers.append(instantiate(spec, key=key, **options))
     return loggers
 
 

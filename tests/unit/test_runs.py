@@ -138,7 +138,9 @@ def test_checkpoints_are_found_by_name_or_file(tiny_run, tmp_path):
 
 
 def test_an_unknown_checkpoint_names_those_there_are(tiny_run):
-    with pytest.raises(InputError, match=r"checkpoint=first: not in .*; there are: best, last$"):
+    with pytest.raises(
+        InputError, match=r"checkpoint=first: not in .*; there are: best, last, previous$"
+    ):
         tiny_run.checkpoint("first")
 
 

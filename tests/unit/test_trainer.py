@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import lightning.pytorch as L
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.config import to_plain
@@ -98,6 +99,23 @@ def test_a_logger_is_told_where_unless_it_knows(tmp_path):
     assert told.save_dir == str(tmp_path)
     elsewhere = {"csv": {"_target_": target, "save_dir": str(tmp_path / "x")}}
     assert build_loggers(elsewhere, tmp_path)[0].save_dir == str(tmp_path / "x")
+
+
+def test_a_resumed_run_tells_tensorboard_to_forget_what_it_logs_again(tmp_path):
+    spec = {"_target_": "lightning.pytorch.loggers.TensorBoardLogger", "name": "", "version": "tb"}
+    (first,) = build_loggers({"tb": spec}, tmp_path)
+    for step in range(6):
+        first.log_metrics({"x": 1.0}, step)
+    first.finalize("failed")
+    (resumed,) = build_loggers({"tb": spec}, tmp_path, first_step=4)
+    for step in range(4, 8):
+        resumed.log_metrics({"x": 2.0}, step)
+    resumed.finalize("success")
+    shown = EventAccumulator(str(tmp_path / "tb")).Reload().Scalars("x")
+    assert [(event.step, event.value) for event in shown] == [
+        *((step, 1.0) for step in range(4)),
+        *((step, 2.0) for step in range(4, 8)),
+    ]
 
 
 def test_a_wrong_argument_names_its_key(tmp_path):

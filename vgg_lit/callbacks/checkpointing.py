@@ -155,6 +155,8 @@ class Checkpointing(Checkpoint):
         self.best_metrics = state_dict["best_metrics"]
 
     def _save_last(self, trainer: L.Trainer) -> None:
+        for logger in trainer.loggers:
+            logger.save()  # what a resumed run does not log again is to be on the disk
         folder = self.folder(trainer)
         options = {"keep_as": folder / "previous.ckpt"}
         trainer.save_checkpoint(folder / "last.ckpt", storage_options=options)
