@@ -15,13 +15,14 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vgg_lit.callbacks import LayerTimes, ProgressBar
 from vgg_lit.checkpoints import read_checkpoint
 from vgg_lit.distributed import SharedBuffers, build_strategy, leave_out_sigterm_broadcast
 from vgg_lit.files import replacing
 from vgg_lit.hardware import count_devices, resolve_precision, tune_process
-from vgg_lit.targets import ConfigError, instantiate, locate
+from vgg_lit.targets import ConfigError, instantiate, locate, one_line
 
 PROFILERS: dict[str | None, type[Profiler]] = {
     "simple": SimpleProfiler,
@@ -77,9 +78,10 @@ def build_trainer(
         callbacks.append(ProgressBar(refresh_rate=BAR_REFRESHES))
     if isinstance(spec["strategy"], DDPStrategy):
         callbacks.append(SharedBuffers())
-    trainer: L.Trainer = instantiate(
+    trainer: L.Trainer = _build(
         spec,
-        key="trainer",
+        "trainer",
+        L.Trainer,
         callbacks=callbacks,
         logger=build_loggers(config.get("logger") or {}, path),
         plugins=[AtomicCheckpointIO()],
@@ -115,7 +117,7 @@ def build_callbacks(
     for name, spec in specs.items():
         if spec is None:
             continue
-        callback = instantiate(spec, key=f"callbacks.{name}")
+        callback = _build(spec, f"callbacks.{name}", Callback)
         monitor = str(spec.get("monitor", ""))
         needs_validation = monitor.startswith("val/") and not _is_ours(spec)
         if needs_validation and not has_validation:
@@ -142,8 +144,23 @@ def build_loggers(specs: Mapping[str, Mapping[str, Any] | None], path: Path) -> 
             place = (
                 {"save_dir": str(path)} if "save_dir" in takes and "save_dir" not in spec else {}
             )
-            loggers.append(instantiate(spec, key=key, **place))
+            loggers.append(_build(spec, key, Logger, **place))
     return loggers
+
+
+def _build(spec: Mapping[str, Any], key: str, kind: type, **runtime: Any) -> Any:
+    """`instantiate`, which also says in one line what Lightning refuses in its own way.
+
+    Raises:
+        ConfigError: it does, a package is missing, or what is made is of another kind.
+    """
+    try:
+        made = instantiate(spec, key=key, **runtime)
+    except (MisconfigurationException, ImportError) as error:
+        raise ConfigError(f"{key}: {one_line(error)}") from error
+    if not isinstance(made, kind):
+        raise ConfigError(f"{key}._target_={spec['_target_']}: makes no {kind.__name__}")
+    return made
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
