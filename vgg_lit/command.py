@@ -66,15 +66,16 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
         sys.exit(stop.exit_code)
     except (HydraException, OmegaConfBaseException, InputError) as error:
         guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
-    except ValueError as error:
+    except Exception as error:
         if guarded.is_composed:
             raise
+        # Nothing of ours has run: it is what Hydra makes of the command line or a file of the config.
         guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
     finally:
         # The other ranks see the same; one of them speaks.
         if os.environ.get("LOCAL_RANK", "0") == "0":
             for message in guarded.refused + guarded.failed:
-                print(f"error: {message}", file=sys.stderr)
+                print(f"error: {' '.join(message.split())}", file=sys.stderr)
     if guarded.refused or guarded.failed:
         sys.exit(guarded.exit_code if guarded.failed else EXIT_BAD_INPUT)
 
@@ -92,7 +93,7 @@ class GuardedTask:
         self.refused: list[str] = []  # bad input
         self.failed: list[str] = []
         self.exit_code = EXIT_FAILURE
-        self.is_composed = False  # a ValueError from now on is a bug
+        self.is_composed = False  # from now on an error that is none of input is a bug
         self._task = task
 
     def __call__(self, config: DictConfig) -> Any:
@@ -120,6 +121,9 @@ def _end_with_the_sweep() -> None:
 def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
     """Hydra's message as one line, with the keys or files there are."""
     message = one_line(error)
+    if isinstance(error, AssertionError | OSError):  # of a setting of Hydra's own
+        settings = [argument for argument in arguments if "hydra." in argument or "=" in argument]
+        return f"{' '.join(settings)}: Hydra cannot use this ({message})"
     if match := re.search(r"Could not override '([^']+)'", message):
         section, _, name = match.group(1).rpartition(".")
         allowed = _keys_of(section, config_name, arguments)

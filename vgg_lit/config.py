@@ -313,7 +313,7 @@ def check_train(plain: dict[str, Any]) -> Train:
     config = check(plain, Train)
     trust(config.trusted_targets)
     if config.data.get("_target_") == "vgg_lit.ImageDataModule":
-        check(config.data, Data, "data")
+        _check_side(check(config.data, Data, "data"))
     if config.trainer.get("_target_") == "lightning.pytorch.Trainer":
         trainer = check(config.trainer, Trainer, "trainer")
         check_devices(trainer, batch_size=config.data.get("batch_size"))
@@ -326,6 +326,13 @@ def check_train(plain: dict[str, Any]) -> Train:
     optim.check(config.optimizer, config.scheduler)
     fine_tuning.check(plain, net)
     return config
+
+
+def _check_side(data: Data) -> None:
+    from vgg_lit.data.preprocessing import MAX_SIDE
+
+    if data.image_size > MAX_SIDE:
+        raise ConfigError(f"data.image_size={data.image_size}: at most {MAX_SIDE} pixels")
 
 
 def check_source(data: Spec) -> int | None:
@@ -387,7 +394,21 @@ def check_model(spec: Spec, num_classes: int | None) -> "nn.Module":
     """
     import torch
 
+    from vgg_lit.hardware import memory_bytes
+
     if spec.get("num_classes", 0) is None:
         spec = {**spec, "num_classes": num_classes or 2}
-    with torch.device("meta"):
-        return instantiate(spec, key="model")
+    try:
+        with torch.device("meta"):
+            net = instantiate(spec, key="model")
+    except (RuntimeError, OverflowError) as error:  # of shapes that no tensor can have
+        raise ConfigError(f"model: {one_line(error)}") from error
+    if not isinstance(net, torch.nn.Module):
+        raise ConfigError(f"model._target_={spec['_target_']}: makes no network (torch.nn.Module)")
+    needed = sum(parameter.nbytes for parameter in net.parameters())
+    if needed > memory_bytes():
+        raise ConfigError(
+            f"model: its weights take {needed / 2**30:,.0f} GiB, and this machine has "
+            f"{memory_bytes() / 2**30:,.0f} GiB of memory"
+        )
+    return net

@@ -60,6 +60,14 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
+def memory_bytes() -> float:
+    """The memory of this machine; without limit where the system does not say."""
+    names = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
+        return float("inf")
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:
     """`auto` as a precision of Lightning, and the reason.
 

@@ -14,12 +14,13 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vgg_lit.callbacks import LayerTimes, ProgressBar
 from vgg_lit.checkpoints import read_checkpoint, write_checkpoint
 from vgg_lit.distributed import SharedBuffers, build_strategy, leave_signals_to_us
 from vgg_lit.hardware import count_devices, resolve_precision, tune_process
-from vgg_lit.targets import ConfigError, instantiate, locate
+from vgg_lit.targets import ConfigError, instantiate, locate, one_line
 
 PROFILERS: dict[str | None, type[Profiler]] = {
     "simple": SimpleProfiler,
@@ -80,9 +81,10 @@ def build_trainer(
         callbacks.append(ProgressBar(refresh_rate=BAR_REFRESHES))
     if isinstance(spec["strategy"], DDPStrategy):
         callbacks.append(SharedBuffers())
-    trainer: L.Trainer = instantiate(
+    trainer: L.Trainer = _build(
         spec,
-        key="trainer",
+        "trainer",
+        L.Trainer,
         callbacks=callbacks,
         logger=build_loggers(config.get("logger") or {}, path, first_step),
         plugins=[AtomicCheckpointIO()],
@@ -118,7 +120,7 @@ def build_callbacks(
     for name, spec in specs.items():
         if spec is None:
             continue
-        callback = instantiate(spec, key=f"callbacks.{name}")
+        callback = _build(spec, f"callbacks.{name}", Callback)
         monitor = str(spec.get("monitor", ""))
         needs_validation = monitor.startswith("val/") and not _is_ours(spec)
         if needs_validation and not has_validation:
@@ -153,8 +155,23 @@ def build_loggers(
             options["save_dir"] = str(path)
         if first_step and kind is TensorBoardLogger:
             options["purge_step"] = first_step
-        loggers.append(instantiate(spec, key=key, **options))
+        loggers.append(_build(spec, key, Logger, **options))
     return loggers
+
+
+def _build(spec: Mapping[str, Any], key: str, kind: type, **runtime: Any) -> Any:
+    """`instantiate`, which also says in one line what Lightning refuses in its own way.
+
+    Raises:
+        ConfigError: it does, a package is missing, or what is made is of another kind.
+    """
+    try:
+        made = instantiate(spec, key=key, **runtime)
+    except (MisconfigurationException, ImportError) as error:
+        raise ConfigError(f"{key}: {one_line(error)}") from error
+    if not isinstance(made, kind):
+        raise ConfigError(f"{key}._target_={spec['_target_']}: makes no {kind.__name__}")
+    return made
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
