@@ -203,6 +203,7 @@ class Compare(_Section):
     metrics: Annotated[list[str], Field(min_length=1)] | None
     curves: Annotated[list[str], Field(min_length=1)] | None
     output: str
+    trusted_targets: list[str]
 
 
 class Stylize(_Section):
