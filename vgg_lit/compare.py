@@ -18,6 +18,7 @@ from vgg_lit.comparison_page import comparison_page
 from vgg_lit.config import Compare, check, to_plain
 from vgg_lit.files import replacing
 from vgg_lit.tables import format_metric, markdown_table, print_facts, print_rows
+from vgg_lit.targets import trust
 
 if TYPE_CHECKING:
     from vgg_lit.analysis.curves import Curve
@@ -30,6 +31,7 @@ def compare(config: DictConfig) -> None:
         InputError: fewer than two runs, one that cannot be read, or no such column or metric.
     """
     settings = check(to_plain(config), Compare)
+    trust(settings.trusted_targets)
     places = [settings.runs] if isinstance(settings.runs, str) else settings.runs
     comparison = Comparison(find_runs(places), settings.metrics)
     rows = comparison.rows(settings.sort)

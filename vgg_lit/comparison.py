@@ -204,7 +204,7 @@ def _flattened(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
 
 def _parameters(run: Run) -> int:
     config = run.config
-    net = check_model(config["model"], config["data"]["num_classes"])
+    net = check_model(config["model"], config["data"].get("num_classes"))
     return sum(parameter.numel() for parameter in net.parameters())
 
 

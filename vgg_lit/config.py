@@ -25,6 +25,7 @@ __all__ = [
     "Predict",
     "Preview",
     "Reproduce",
+    "Stylize",
     "Summarize",
     "Train",
     "Visualize",
@@ -227,6 +228,25 @@ class Compare(_Section):
     metrics: Annotated[list[str], Field(min_length=1)] | None
     curves: Annotated[list[str], Field(min_length=1)] | None
     output: str
+    trusted_targets: list[str]
+
+
+class Stylize(_Section):
+    """Everything `vgg_lit.stylize` is told."""
+
+    content: str
+    style: str
+    weights: str
+    variant: str
+    content_layer: str
+    style_layers: Annotated[list[str], Field(min_length=1)]
+    content_weight: Annotated[float, Field(ge=0)]
+    style_weight: Annotated[float, Field(gt=0)]
+    steps: PositiveInt
+    lr: Annotated[float, Field(gt=0)]
+    size: Annotated[int, Field(ge=32)]
+    output: str
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
 
 
 class Visualize(_Section):

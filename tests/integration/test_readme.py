@@ -64,6 +64,7 @@ def workplace(tmp_path_factory, train):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
     Image.fromarray(pixels[0]).save(folder / "shoe.png")
+    Image.fromarray(pixels[1]).save(folder / "painting.jpg")
     train(folder / "logs/runs/vgg13_bn_slim/a_run")
     return folder
 
@@ -189,6 +190,17 @@ def test_comparisons_find_the_runs(line, run, verb):
     assert "written" in finished.out
 
 
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "vgg_lit.stylize" in line])
+def test_pictures_are_painted(line, run, verb, compose):
+    name, arguments = split(line, run)
+    if "weights=torchvision" in arguments:  # half a gigabyte to download
+        assert compose(*arguments, verb=name).weights == "torchvision"
+        return
+    finished = verb(name, *arguments, "size=32", "steps=1", "accelerator=cpu")
+    assert finished.code == 0, finished.err
+    assert "written" in finished.out
+
+
 @pytest.mark.parametrize("line", [line for line in COMMANDS if is_absent(line)])
 def test_commands_on_absent_data(line, run, compose):
     name, arguments = split(line, run)
@@ -259,7 +271,10 @@ def test_python_examples_run(run, capsys):
 
 @pytest.mark.parametrize(
     "verb_name",
-    ["train", "evaluate", "predict", "preview", "summarize", "compare", "visualize", "reproduce"],
+    [
+        *("train", "evaluate", "predict", "preview", "summarize", "compare"),
+        *("visualize", "reproduce", "stylize"),
+    ],
 )
 def test_help_names_the_settings(verb_name, verb):
     finished = verb(verb_name, "--help")
@@ -323,6 +338,7 @@ def test_tables_of_settings():
         "compare": ["`compare`"],
         "visualize": ["`visualize`"],
         "reproduce": ["`reproduce`"],
+        "stylize": ["`stylize`"],
     }
     for verb_name, tables in tables_of.items():
         config = OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/{verb_name}.yaml"))

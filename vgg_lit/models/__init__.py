@@ -10,6 +10,7 @@ from vgg_lit.models.variants import HEADS, TABLE_1, VARIANTS, Head, Plan, Varian
 
 if TYPE_CHECKING:
     from vgg_lit.models.comparison import efficientnet_b0, resnet18, resnet50
+    from vgg_lit.models.detection import faster_rcnn
     from vgg_lit.models.freezing import freeze
     from vgg_lit.models.transfer import copy_layers
     from vgg_lit.models.vgg import (
@@ -39,6 +40,7 @@ __all__ = [
     "build",
     "copy_layers",
     "efficientnet_b0",
+    "faster_rcnn",
     "freeze",
     "resnet18",
     "resnet50",
@@ -58,6 +60,7 @@ __all__ = [
 _HOMES = {
     "copy_layers": "transfer",
     "efficientnet_b0": "comparison",
+    "faster_rcnn": "detection",
     "freeze": "freezing",
     "resnet18": "comparison",
     "resnet50": "comparison",

@@ -1,0 +1,179 @@
+"""Features are what the layers compute, and taking them changes nothing."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from vgg_lit.analysis.features import (
+    CONTENT_LAYER,
+    STYLE_LAYERS,
+    ContentLoss,
+    Features,
+    PerceptualLoss,
+    StyleLoss,
+    extract,
+    gram,
+)
+from vgg_lit.errors import InputError
+from vgg_lit.models import VARIANTS, build, resnet18
+
+
+@pytest.fixture(params=["vgg11", "vgg13_bn", "vgg11_lrn"])
+def net(request):
+    """In training mode, with statistics and dropout that would show in other maps."""
+    net = build(request.param, width=1 / 16, num_classes=5, dropout=0.5)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return net.train()
+
+
+@pytest.fixture
+def images():
+    return torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+
+
+def hooked(net, x, name):
+    """What a hook sees of a layer in evaluation mode, before a ReLU overwrites it."""
+    found = []
+    layer = net.layer(name)
+    hook = layer.register_forward_hook(lambda module, inputs, output: found.append(output.clone()))
+    with torch.no_grad():
+        net.eval()(x)
+    hook.remove()
+    return found[0]
+
+
+def test_every_layer_gives_what_a_hook_sees(net, images):
+    names = list(net.layer_paths)
+    found = extract(net, images, names)
+    assert list(found) == names
+    twin = copy.deepcopy(net)
+    for name in names:
+        torch.testing.assert_close(found[name], hooked(twin, images, name), rtol=0, atol=0)
+    torch.testing.assert_close(found[names[-1]], twin.eval()(images), rtol=0, atol=0)
+
+
+def state(net):
+    """Everything about a network that could change."""
+    tensors = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    modules = [
+        (type(m), m.training, getattr(m, "inplace", None), len(m._forward_hooks))
+        for m in net.modules()
+    ]
+    return tensors, modules, [(p.requires_grad, p.grad) for p in net.parameters()]
+
+
+def test_the_network_is_as_it_was_to_the_bit(net, images):
+    before = state(net)
+    x = images.clone().requires_grad_()
+    losses = [ContentLoss(net, images), StyleLoss(net, images), PerceptualLoss(net)]
+    total = losses[0](x * 0.9) + losses[1](x * 0.9) + losses[2](x * 0.9, images)
+    total.backward()
+    with torch.no_grad():
+        extract(net, images, ["fc7", "block5_pool"])
+    after = state(net)
+    assert before[1:] == after[1:]
+    assert all(torch.equal(before[0][name], tensor) for name, tensor in after[0].items())
+    assert x.grad.abs().sum() > 0
+
+
+def test_gradients_flow_through_extract_to_images_and_weights(net, images):
+    x = images.requires_grad_()
+    extract(net, x, ["block3_relu1"])["block3_relu1"].sum().backward()
+    assert x.grad.abs().sum() > 0
+    assert net.layer("block1_conv1").weight.grad.abs().sum() > 0
+    assert net.layer("block3_conv2").weight.grad is None  # it did not run
+
+
+def test_images_may_have_any_size_before_the_head():
+    net = build("vgg11", width=1 / 16, head="linear", image_size=32)
+    found = extract(net, torch.zeros(1, 3, 50, 70), ["block5_conv2"])
+    assert found["block5_conv2"].shape[2:] == (3, 4)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_has_the_standard_layers(variant):
+    with torch.device("meta"):
+        assert {CONTENT_LAYER, *STYLE_LAYERS} <= set(build(variant).layer_paths)
+
+
+def test_layers_come_in_the_order_asked_for(net, images):
+    names = ["block2_conv1", "block1_pool"]
+    assert list(extract(net, images, names)) == names
+    assert extract(net, images, []) == {}
+
+
+def test_features_stay_when_the_network_learns_and_cannot_be_trained(net, images):
+    features = Features(net, ["block2_pool"])
+    before = features(images)["block2_pool"]
+    with torch.no_grad():
+        net.layer("block1_conv1").weight.zero_()
+    features.train()
+    torch.testing.assert_close(features(images)["block2_pool"], before, rtol=0, atol=0)
+    assert not any(parameter.requires_grad for parameter in features.parameters())
+    assert not any(module.training for module in features.children())
+
+
+def test_a_gram_matrix_is_the_mean_product_of_channels():
+    maps = torch.randn(2, 3, 4, 5)
+    expected = torch.einsum("bchw,bdhw->bcd", maps, maps) / 20
+    torch.testing.assert_close(gram(maps), expected)
+    doubled = torch.cat([maps, maps], dim=3)
+    torch.testing.assert_close(gram(doubled), expected)
+
+
+def test_content_loss_is_the_relative_error_of_maps(net, images):
+    loss = ContentLoss(net, images, "block2_conv1")
+    assert loss(images) == 0
+    other = images.flip(3)
+    a, b = (extract(net, x, ["block2_conv1"])["block2_conv1"] for x in (other, images))
+    torch.testing.assert_close(loss(other), (a - b).square().sum() / b.square().sum())
+
+
+def test_style_loss_knows_no_place_and_no_size(net, images):
+    loss = StyleLoss(net, images, ["block1_conv1"])
+    tiled = torch.cat([images, images], dim=3)
+    assert loss(images) == 0
+    assert loss(tiled) < 0.01 < loss(torch.randn_like(images) * 3)
+
+
+def test_style_loss_is_the_mean_of_its_layers(net, images):
+    names = ["block1_conv1", "block3_conv1"]
+    other = images.flip(1)
+    both = StyleLoss(net, images, names)(other)
+    each = [StyleLoss(net, images, [name])(other) for name in names]
+    torch.testing.assert_close(both, (each[0] + each[1]) / 2)
+
+
+def test_perceptual_loss_trains_a_network_that_makes_images(net, images):
+    loss = PerceptualLoss(net, ["block1_relu1", "block2_relu1"])
+    assert loss(images, images) == 0
+    painter = nn.Conv2d(3, 3, 1)
+    optimizer = torch.optim.Adam(painter.parameters(), lr=0.05)
+    values = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        value = loss(painter(images[:, :, :32, :32]), images[:, :, :32, :32])
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert values[-1] < 0.3 * values[0]
+
+
+def test_losses_move_with_their_module(net, images):
+    for loss in (ContentLoss(net, images), StyleLoss(net, images)):
+        assert loss.double()(images.double()).dtype == torch.float64
+        assert len(list(loss.buffers())) > 0
+
+
+def test_unknown_layers_and_networks_are_one_line(net):
+    with pytest.raises(
+        InputError, match=r"unknown layer 'block4_con2'\. Did you mean 'block4_conv2'"
+    ):
+        extract(net, torch.zeros(1, 3, 32, 32), ["block4_con2"])
+    with pytest.raises(InputError, match="a ResNet has no layers by the paper's names"):
+        Features(resnet18(), ["block1_conv1"])

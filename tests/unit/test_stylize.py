@@ -1,0 +1,137 @@
+"""A picture in the style of another: the loss comes down, and nothing else changes."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vgg_lit.models import build
+from vgg_lit.runs import Run
+from vgg_lit.stylize import IMAGENET, descend, trained_vgg
+
+SMALL = ("size=48", "steps=60", "accelerator=cpu")
+
+
+@pytest.fixture(autouse=True)
+def pictures(tmp_path, monkeypatch):
+    """A disc on a slope, and stripes, in colour."""
+    monkeypatch.chdir(tmp_path)
+    y, x = np.mgrid[0:64, 0:80] / 64
+    disc = np.where((x - 0.6) ** 2 + (y - 0.5) ** 2 < 0.1, 1.0, 0.4 * y)
+    stripes = 0.5 + 0.5 * np.sin(40 * (x + y))
+    for name, grey in {"content": disc, "style": stripes}.items():
+        colours = np.stack([grey, 0.7 * grey, 1 - grey], axis=-1)
+        Image.fromarray((255 * colours).astype(np.uint8)).save(f"{name}.png")
+    return "content=content.png", "style=style.png"
+
+
+@pytest.fixture(scope="module")
+def trained(train, tmp_path_factory):
+    """A trained network for grey images, a little wider than the tiniest. Read only."""
+    path = tmp_path_factory.mktemp("trained") / "run"
+    return train(path, "model.width=0.125", "trainer.max_epochs=2")
+
+
+@pytest.fixture(scope="module")
+def state_dict(tmp_path_factory):
+    """A file with weights as torchvision publishes them, of full width: half a gigabyte, so not kept."""
+    file = tmp_path_factory.mktemp("weights") / "vgg11.pth"
+    torch.save(build("vgg11", num_classes=3).state_dict(), file)
+    yield file
+    file.unlink()
+
+
+def test_a_trained_run_paints_with_a_tenth_of_the_loss(verb, pictures, trained):
+    before = trained.checkpoint().read_bytes()
+    done = verb("stylize", *pictures, f"weights={trained.path}", *SMALL)
+    assert done.code == 0, done.err
+    (times,) = re.findall(r"loss .* ([\d.]+) times less", done.out)
+    assert float(times) >= 10
+    assert "written  stylized.png (48 x 48 pixels)" in done.out
+    picture = Image.open("stylized.png")
+    assert (picture.size, picture.mode) == ((48, 48), "L")
+    content = Image.open("content.png").convert("L").crop((8, 0, 72, 64)).resize((48, 48))
+    difference = np.abs(np.asarray(picture, float) - np.asarray(content, float)).mean()
+    assert 2 < difference < 120
+    assert trained.checkpoint().read_bytes() == before
+
+
+def test_a_file_of_torchvision_s_kind_paints_in_colour(verb, pictures, state_dict):
+    arguments = (f"weights={state_dict}", "variant=vgg11", "output=deep/picture.jpg", "size=32")
+    done = verb("stylize", *pictures, *arguments, "steps=2", "accelerator=cpu")
+    assert done.code == 0, done.err
+    picture = Image.open("deep/picture.jpg")
+    assert (picture.size, picture.mode, picture.format) == ((32, 32), "RGB", "JPEG")
+
+
+def test_weights_come_with_the_statistics_of_their_training(trained, state_dict):
+    net, mean, std = trained_vgg(str(trained.path), "vgg19")
+    preprocessing = trained.load_classifier().preprocessing
+    assert (list(mean), list(std)) == (preprocessing["mean"], preprocessing["std"])
+    assert net.in_channels == 1
+    net, *statistics = trained_vgg(str(state_dict), "vgg11")
+    assert tuple(statistics) == IMAGENET
+    assert net.in_channels == 3
+
+
+def test_pixels_stay_in_range_and_the_start_as_it_is():
+    start = torch.full((1, 1, 4, 4), 0.5)
+    picture, first, last = descend(start, lambda x: (x - 2).square().sum(), steps=80, lr=0.1)
+    assert (start == 0.5).all()
+    assert (picture == 1).all()
+    assert (first, last) == (16 * 1.5**2, 16.0)
+    assert not picture.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("weights=nowhere",), ["weights=nowhere", "allowed: a run directory"]),
+        (("content=none.png",), ["none.png", "no such image file"]),
+        (("style=notes.txt",), ["notes.txt", "not a PNG or JPEG"]),
+        (("output=picture.gif",), ["output=picture.gif", ".png, .jpg"]),
+        (("content_layer=block4_con2",), ["'block4_con2'", "Did you mean 'block4_conv2'"]),
+        (("style_layers=[block9_conv1]",), ["'block9_conv1'", "block1_conv1"]),
+        (("content_layer=fc6",), ["fc6: has no map"]),
+        (("style_layers=[]",), ["style_layers=[]", "at least 1"]),
+        (("size=16",), ["size=16", "greater than or equal to 32"]),
+        (("steps=0",), ["steps=0"]),
+        (("style_weigth=1",), ["did you mean style_weight"]),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_is_written(
+    arguments, words, verb, pictures, trained, tmp_path
+):
+    (tmp_path / "notes.txt").write_text("no picture")
+    before = set(tmp_path.iterdir())
+    given = {a.partition("=")[0] for a in arguments}
+    others = [
+        argument
+        for argument in (*pictures, f"weights={trained.path}")
+        if argument.partition("=")[0] not in given
+    ]
+    done = verb("stylize", *others, *arguments)
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert all(word in done.err for word in words), done.err
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_run_without_a_checkpoint_is_one_line(verb, pictures, trained, tmp_path):
+    shutil.copytree(trained.path, tmp_path / "run", ignore=shutil.ignore_patterns("*.ckpt"))
+    done = verb("stylize", *pictures, f"weights={Run('run').path}")
+    assert done.code == 2
+    assert "weights=run" in done.err
+    assert "the run has written none yet" in done.err
+
+
+def test_another_network_than_a_vgg_is_refused(verb, pictures, tmp_path):
+    from vgg_lit.models import resnet18
+
+    torch.save(resnet18().state_dict(), tmp_path / "resnet18.pth")
+    done = verb("stylize", *pictures, "weights=resnet18.pth", "variant=resnet18")
+    assert done.code == 2
+    assert "weights=resnet18.pth: of a ResNet; allowed: those of a VGG" in done.err

@@ -1,0 +1,57 @@
+"""A VGG that finds objects: torchvision's Faster R-CNN on its convolutions.
+
+detector = faster_rcnn(net, num_classes=20, image_mean=mean, image_std=std)
+losses = detector(images, targets)   # in training: lists of (C, H, W) and of {"boxes", "labels"}
+found = detector(images)             # in evaluation: a list of {"boxes", "labels", "scores"}
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.rpn import AnchorGenerator
+from torchvision.ops import MultiScaleRoIAlign
+
+from vgg_lit.errors import InputError
+from vgg_lit.models.variants import positive_int
+from vgg_lit.models.vgg import VGG
+
+ANCHOR_SIZES = (32, 64, 128, 256, 512)
+"""Sides of anchors, pixels. The paper's are the last three; the smaller ones are torchvision's."""
+
+
+def faster_rcnn(
+    net: nn.Module,
+    num_classes: int,
+    *,
+    anchor_sizes: Sequence[int] = ANCHOR_SIZES,
+    **options: Any,
+) -> FasterRCNN:
+    """A detector on the map behind a VGG's last convolution, before its last pool.
+
+    Args:
+        net: a VGG, trained or not; its convolutions are copied.
+        num_classes: kinds of objects, labelled from 1; 0 is the background.
+        anchor_sizes: sides of the anchor boxes, pixels of the image as the network sees it.
+        options: of torchvision's `FasterRCNN`. `image_mean` and `image_std` are those of the network's
+            training, for pixels in 0..1, by default ImageNet's; `min_size` and `max_size` are what the
+            sides of an image are brought to, by default 800 and at most 1333.
+
+    Raises:
+        InputError: the network is no VGG.
+
+    Source: Ren et al. 2015, https://arxiv.org/abs/1506.01497.
+    """
+    if not isinstance(net, VGG):
+        raise InputError(f"a detector needs a VGG's convolutions; this is a {type(net).__name__}")
+    backbone = copy.deepcopy(net.features[:-1])
+    backbone.out_channels = net.plan[-1][-1].channels  # type: ignore[assignment]
+    return FasterRCNN(
+        backbone,
+        positive_int("num_classes", num_classes) + 1,
+        rpn_anchor_generator=AnchorGenerator((tuple(anchor_sizes),), ((0.5, 1.0, 2.0),)),
+        box_roi_pool=MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2),
+        **options,
+    )
