@@ -18,7 +18,7 @@ nav { margin: 1rem 0; } nav a { margin-right: 1rem; white-space: nowrap; }
 a { color: #0072b2; } img { max-width: 100%; height: auto; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.8rem; border-bottom: 1px solid #ddd; text-align: left; }
-td.number { text-align: right; } td.text { overflow-wrap: anywhere; }
+.number { text-align: right; } td.text { overflow-wrap: anywhere; }
 """
 
 
@@ -69,12 +69,10 @@ def _section(number: int, section: Section) -> str:
 def _table(rows: Table) -> str:
     """Columns of numbers alone are aligned to the right."""
     numeric = {name for name in rows[0] if all(row[name][:1].isdigit() for row in rows)}
-    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
+    kinds = {name: "number" if name in numeric else "text" for name in rows[0]}
+    head = "".join(f'<th class="{kind}">{escape(name)}</th>' for name, kind in kinds.items())
     lines = [
-        "".join(
-            f'<td class="{"number" if name in numeric else "text"}">{escape(text)}</td>'
-            for name, text in row.items()
-        )
+        "".join(f'<td class="{kinds[name]}">{escape(text)}</td>' for name, text in row.items())
         for row in rows
     ]
     body = "".join(f"<tr>{line}</tr>\n" for line in lines)

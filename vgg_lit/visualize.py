@@ -144,7 +144,7 @@ def _numbers(inspection: "Inspection") -> "list[Section]":
         }
         for k in range(len(inspection.classes))
     ]
-    table = [{"": name, "value": value} for name, value in facts.items()]
+    table = [{"quantity": name, "value": value} for name, value in facts.items()]
     return [Section("Summary", table=table), Section("Classes", table=by_class)]
 
 

@@ -28,7 +28,7 @@ def test_tables_have_their_heads_and_cells():
         "a run",
         [Section("Numbers", table=[{"class": "cat", "F1": "0.5"}, {"class": "8", "F1": "1"}])],
     )
-    assert "<th>class</th><th>F1</th>" in page
+    assert '<th class="text">class</th><th class="number">F1</th>' in page
     assert '<td class="text">cat</td><td class="number">0.5</td>' in page
     assert '<td class="text">8</td><td class="number">1</td>' in page
 

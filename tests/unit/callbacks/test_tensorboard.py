@@ -181,5 +181,5 @@ def test_two_processes_make_one_outcome():
 
 
 def test_a_callback_of_ones_own_making_needs_no_config():
-    assert TensorBoard().intervals["confusion"] == 5
+    assert TensorBoard().intervals["confusion"] == 10
     assert [name for name, _ in event_files.named_weights(build([[4]], num_classes=2))]
