@@ -34,10 +34,11 @@ def compare(config: DictConfig) -> None:
     trust(settings.trusted_targets)
     places = [settings.runs] if isinstance(settings.runs, str) else settings.runs
     comparison = Comparison(find_runs(places), settings.metrics)
-    rows = comparison.rows(settings.sort)
+    sort = settings.sort or next(iter(comparison.metrics), "run")
+    rows = comparison.rows(sort)
     texts = [{column: _text(column, value) for column, value in row.items()} for row in rows]
     curves = comparison.curves(settings.curves)
-    title = f"{len(rows)} runs by {settings.sort}"
+    title = f"{len(rows)} runs by {sort}"
     print_rows(texts, title)
 
     output = Path(settings.output)

@@ -56,8 +56,13 @@ class Comparison:
                 raise unknown("metric", metric, known)
         self.metrics = list(metrics or [metric for metric in METRICS if metric in known])
 
-    def rows(self, sort: str = "val/acc") -> list[dict[str, Any]]:
-        """A row a run, by column: `run`, differences, metrics, `seconds`, `parameters`, `status`.
+    @property
+    def columns(self) -> list[str]:
+        """Names of what `rows` holds: the run, where it differs, its figures and its costs."""
+        return ["run", *self.differences, *self.metrics, "seconds", "parameters", "status"]
+
+    def rows(self, sort: str) -> list[dict[str, Any]]:
+        """A row a run, by column.
 
         Args:
             sort: the column that orders them: the best first, settings and names as they rise; runs
@@ -66,9 +71,9 @@ class Comparison:
         Raises:
             InputError: there is no such column.
         """
+        if sort not in self.columns:
+            raise unknown("column", sort, self.columns)
         rows = [self._row(name, run) for name, run in self.runs.items()]
-        if sort not in rows[0]:
-            raise unknown("column", sort, rows[0])
         descends = sort.rpartition("/")[2].startswith(HIGHER_IS_BETTER)
         known = [
             row for row in rows if row[sort] is not None and row[sort] == row[sort]
@@ -79,14 +84,14 @@ class Comparison:
 
     def _row(self, name: str, run: Run) -> dict[str, Any]:
         final = self._metrics[name]
-        return {
-            "run": name,
-            **{key: values[name] for key, values in self.differences.items()},
-            **{metric: final.get(metric) for metric in self.metrics},
-            "seconds": final.get("seconds"),
-            "parameters": _parameters(run),
-            "status": run.status.get("status"),
-        }
+        values = [
+            name,
+            *(values[name] for values in self.differences.values()),
+            *(final.get(metric) for metric in (*self.metrics, "seconds")),
+            _parameters(run),
+            run.status.get("status"),
+        ]
+        return dict(zip(self.columns, values, strict=True))
 
     def labels(self) -> dict[str, str]:
         """What tells each run from the others: its own settings if they are short, else its name."""

@@ -224,7 +224,7 @@ class Compare(_Section):
     """Everything `vgg_lit.compare` is told."""
 
     runs: str | Annotated[list[str], Field(min_length=1)]
-    sort: str
+    sort: str | None
     metrics: Annotated[list[str], Field(min_length=1)] | None
     curves: Annotated[list[str], Field(min_length=1)] | None
     output: str

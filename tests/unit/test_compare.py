@@ -92,6 +92,34 @@ def test_a_click_on_a_head_sorts_the_table(tmp_path):
     assert found == ["cadb", "dacb"]
 
 
+def test_runs_without_any_figure_are_in_the_order_of_their_names(verb, runs):
+    for name in "ab":
+        (runs / name / "metrics.json").unlink()
+        (runs / name / "metrics.csv").unlink()
+    done = verb("compare", "runs=runs")
+    assert done.code == 0, done.err
+    assert "2 runs by run" in done.out
+    assert not (runs.parent / "comparison/curves.png").exists()
+
+
+def test_a_network_of_ones_own_must_be_trusted(verb, runs, monkeypatch):
+    (runs.parent / "own_net.py").write_text(
+        "from torch import nn\ndef net(num_classes):\n    return nn.Linear(4, num_classes)\n"
+    )
+    monkeypatch.syspath_prepend(runs.parent)
+    monkeypatch.setattr("vgg_lit.targets._trusted", set())
+    config = OmegaConf.load("runs/b/config.yaml")
+    config.model = {"_target_": "own_net.net", "num_classes": 10}
+    OmegaConf.save(config, "runs/b/config.yaml")
+    done = verb("compare", "runs=runs")
+    assert done.code == 2
+    assert "trusted_targets=[package]" in done.err
+    done = verb("compare", "runs=runs", "trusted_targets=[own_net]")
+    assert done.code == 0, done.err
+    with open("comparison/comparison.csv", newline="") as file:
+        assert "50" in {row["parameters"] for row in csv.DictReader(file)}
+
+
 def test_chosen_metrics_and_curves(verb, runs):
     done = verb("compare", "runs=runs", "metrics=[lr]", "curves=[lr]", "sort=lr")
     assert done.code == 0, done.err

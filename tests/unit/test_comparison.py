@@ -35,7 +35,7 @@ def test_only_differences_are_columns_each_once(make_run):
     assert comparison.differences == {
         "seed": {"a": 0, "b": 1}
     }  # and not data.seed, which follows it
-    rows = comparison.rows()
+    rows = comparison.rows("val/acc")
     assert list(rows[0]) == ["run", "seed", "val/acc", "seconds", "parameters", "status"]
     net = sum(p.numel() for p in net_of(runs[0]).parameters())
     assert rows[0] == {
