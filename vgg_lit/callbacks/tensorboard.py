@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from torch.utils.tensorboard import SummaryWriter
 
 from vgg_lit.callbacks import event_files
+from vgg_lit.callbacks.epoch_metrics import epoch_metrics
 from vgg_lit.callbacks.validation_outcome import Gather, ValidationOutcome
 from vgg_lit.data.batches import BatchLoader
 from vgg_lit.data.preprocessing import Preprocessing
@@ -139,9 +140,12 @@ class TensorBoard(L.Callback):
         if trainer.sanity_checking or not any(self.intervals[name] for name in OF_VALIDATION):
             return
         self._outcome = ValidationOutcome(self.images)
-        self._hook = pl_module.register_forward_hook(
-            lambda module, arguments, logits_BK: self._logits.append(logits_BK)
-        )
+        self._hook = pl_module.register_forward_hook(self._keep_logits)
+
+    def _keep_logits(self, module: nn.Module, arguments: Any, output: Any) -> None:
+        # of several processes the whole step is a call too, which gives nothing
+        if isinstance(output, Tensor):
+            self._logits.append(output)
 
     def on_validation_batch_end(
         self,
@@ -171,7 +175,9 @@ class TensorBoard(L.Callback):
             self._write_once(pl_module)
         self._waiting |= {name for name, n in self.intervals.items() if n and epoch % n == 0}
         has_time = self.seconds <= self.max_share * (time.perf_counter() - self._started)
-        # all processes do the same, or they would wait for each other
+        # all processes do the same in the same order, or they would wait for each other; what the first
+        # one has made of the epoch's metrics, to print them, the others do now
+        epoch_metrics(trainer)
         has_time = trainer.strategy.broadcast(has_time)
         if self._waiting and has_time:
             self._write(trainer, pl_module)
