@@ -139,9 +139,9 @@ def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> st
 
 
 def _with_key(error: OmegaConfBaseException) -> str:
-    """What is wrong with the value of a key, and which key that is."""
+    """What is wrong with the value of a key, and which key that is: typed with a reference, if unknown."""
     message = one_line(error).partition(" full_key: ")[0]
-    key = error.full_key
+    key = error.full_key or ", ".join(argument for argument in sys.argv[1:] if "${" in argument)
     return f"{key}: {message}" if key and key not in message else message
 
 
