@@ -101,8 +101,10 @@ class GuardedTask:
         self.is_composed = True
         try:
             return self._task(config)
-        except (InputError, OmegaConfBaseException) as error:
+        except InputError as error:
             self.refused.append(one_line(error))
+        except OmegaConfBaseException as error:
+            self.refused.append(_with_key(error))
         except TrainingError as error:
             self.failed.append(one_line(error))
             self.exit_code = error.exit_code
@@ -142,9 +144,18 @@ def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> st
     if "Config group override must be a string" in message:
         wrong = [argument for argument in arguments if _is_no_choice(argument)]
         return f"{', '.join(wrong)}: a group takes the name of one of its configs, such as none"
+    if isinstance(error, OmegaConfBaseException):
+        return _with_key(error)
     if isinstance(error.__cause__, OmegaConfBaseException):
         message = f"{message} {one_line(error.__cause__)}"
     return message
+
+
+def _with_key(error: OmegaConfBaseException) -> str:
+    """What is wrong with the value of a key, and which key that is: typed with a reference, if unknown."""
+    message = one_line(error).partition(" full_key: ")[0]
+    key = error.full_key or ", ".join(argument for argument in sys.argv[1:] if "${" in argument)
+    return f"{key}: {message}" if key and key not in message else message
 
 
 def _is_no_choice(argument: str) -> bool:

@@ -1,18 +1,13 @@
 """Faulty runs, and whole ones to compare them with; what a refusal is: one line, exit code 2, little memory."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from faulty_runs import RESIDENT, Job, runs_in
+from memory import GROWTH, forget_peak, peak
 from PIL import Image
-
-MEMORY = 2**30
-"""Bytes that a whole process may take."""
-GROWTH = 2**29
-"""Bytes that one command may take on top of what the process of the tests has."""
 
 
 @pytest.fixture
@@ -91,16 +86,3 @@ def refused(verb, tmp_path, monkeypatch) -> Callable[..., str]:
         return done.err.removeprefix("error: ")
 
     return refused
-
-
-def forget_peak() -> None:
-    """Begins the process's peak of memory anew, where the system can (Linux)."""
-    if os.path.exists("/proc/self/clear_refs"):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak() -> int:
-    """The most memory this process has had since, bytes; 0 where the system does not say."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.is_file() else []
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))

@@ -173,7 +173,10 @@ def _copy(response: HTTPResponse, write: Callable[[bytes], object], begun: int, 
         TransferSpeedColumn(),
     )
     received = begun
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task(name, total=total, completed=begun)
         while chunk := response.read1(_CHUNK):
             received += len(chunk)
