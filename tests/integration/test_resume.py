@@ -188,6 +188,27 @@ def test_resumed_within_an_epoch_a_run_ends_the_same(
         )
 
 
+def test_a_damaged_last_checkpoint_is_said_and_the_one_before_taken(
+    tmp_path, train, crash, resume, capsys
+):
+    options = ("trainer.max_epochs=2", "optimizer.lr=0.01", "logger=none")
+    whole = train(tmp_path / "whole", *options)
+    saving = "callbacks.checkpointing.every_n_steps=1"
+    broken = crash(tmp_path / "broken", 1, 2, *options, saving)
+    last = broken.checkpoint("last")
+    damaged = bytearray(last.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    last.write_bytes(damaged)
+    capsys.readouterr()
+    resume(broken)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"warning: {last}: is damaged: its SHA-256")
+    assert second.endswith("previous.ckpt instead")
+    assert (last.parent / "last.ckpt.damaged").read_bytes() == damaged
+    assert rows(broken) == rows(whole)
+    assert_same(content(broken)["state_dict"], content(whole)["state_dict"])
+
+
 def test_interrupted_before_its_first_checkpoint_a_run_says_so(tmp_path, crash, resume):
     broken = crash(tmp_path / "broken", 0, 1)
     with pytest.raises(InputError, match="has written none yet"):

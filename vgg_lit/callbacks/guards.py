@@ -41,12 +41,14 @@ class FiniteLoss(L.Callback):
     """
 
     def __init__(self) -> None:
+        self._parameters: list[nn.Parameter] = []
         self._first_bad: Tensor  # the first batch of this epoch that was not finite, or infinity
         self._seen: Tensor | None = None  # what the host has been sent of it
         self._sent: torch.cuda.Event | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begins to watch."""
+        self._parameters = list(pl_module.parameters())  # gone through in every step
         self._first_bad = torch.tensor(math.inf, device=pl_module.device)
         self._seen = None
 
@@ -68,7 +70,7 @@ class FiniteLoss(L.Callback):
         """
         if trainer.precision == "16-mixed":
             return  # its scaler leaves out steps, as it should; the epoch's end tells of a bad loss
-        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         pl_module.gradient_norm = norm  # for whoever clips by it
         batch = float(trainer.fit_loop.epoch_loop.batch_idx)
