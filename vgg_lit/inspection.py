@@ -6,6 +6,7 @@ inspection.shown([3, 14])               # those images as the network sees them,
 """
 
 import csv
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -82,7 +83,7 @@ class Inspection:
         posteriors, labels = [], []
         with torch.inference_mode():
             for images_BCHW, labels_B, _ in track(
-                self._loader, "predicting", transient=True, disable=len(self._loader) == 1
+                self._loader, "predicting", transient=True, disable=not sys.stdout.isatty()
             ):
                 found_BK = self._member.log_posterior(images_BCHW.to(self.device), Views()).exp()
                 posteriors.append(found_BK.cpu())

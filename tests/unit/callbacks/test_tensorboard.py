@@ -183,3 +183,13 @@ def test_two_processes_make_one_outcome():
 def test_a_callback_of_ones_own_making_needs_no_config():
     assert TensorBoard().intervals["confusion"] == 10
     assert [name for name, _ in event_files.named_weights(build([[4]], num_classes=2))]
+
+
+@pytest.mark.slow
+def test_two_processes_show_every_validation_image_once(command, tiny, tmp_path):
+    settings = (*tiny, *ON, *EVERY, "data.val_fraction=0.0105", "trainer.devices=2", "name=two")
+    done = command("train", *settings, cwd=tmp_path)
+    assert done.code == 0, done.err
+    (path,) = (tmp_path / "logs/runs/two").iterdir()
+    (curve,) = read(path).Tensors("pr/Bag")
+    assert tensor_util.make_ndarray(curve.tensor_proto)[:4, 0].sum() == 63
