@@ -115,7 +115,7 @@ def test_the_wheel_composes_and_trains_in_an_empty_folder(installed, tiny, tmp_p
         return done.stdout
 
     composed = OmegaConf.create(run("train", "--cfg", "job"))
-    assert composed["model"]["variant"] == "vgg11_bn"
+    assert composed["model"]["variant"] == "vgg13_bn"
     assert list(tmp_path.iterdir()) == []
 
     run("train", *tiny)
