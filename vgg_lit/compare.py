@@ -15,8 +15,9 @@ from omegaconf import DictConfig
 from vgg_lit.command import run_verb
 from vgg_lit.comparison import Comparison, find_runs
 from vgg_lit.comparison_page import comparison_page
-from vgg_lit.config import Compare, check, to_plain
+from vgg_lit.config import check, to_plain
 from vgg_lit.files import replacing
+from vgg_lit.schema import Compare
 from vgg_lit.tables import format_metric, markdown_table, print_facts, print_rows
 from vgg_lit.targets import trust
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.command import run_verb
-from vgg_lit.config import Data, Evaluate, check, to_plain
+from vgg_lit.config import check, to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
+from vgg_lit.schema import Data, Evaluate
 from vgg_lit.tables import markdown_table, print_facts, print_metrics, print_rows
 from vgg_lit.targets import instantiate, trust
 from vgg_lit.trained import Trained, find_trained

@@ -13,10 +13,11 @@ from typing import Any
 from omegaconf import DictConfig
 
 from vgg_lit.command import run_verb
-from vgg_lit.config import Predict, check, to_plain
+from vgg_lit.config import check, to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
 from vgg_lit.runs import Run
+from vgg_lit.schema import Predict
 from vgg_lit.tables import print_facts, print_predictions
 from vgg_lit.targets import trust
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from vgg_lit.command import run_verb
-from vgg_lit.config import Data, Preview, check, check_source, to_plain
+from vgg_lit.config import check, check_source, to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.files import replacing
+from vgg_lit.schema import Data, Preview
 from vgg_lit.tables import print_facts
 from vgg_lit.targets import instantiate, trust
 

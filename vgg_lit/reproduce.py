@@ -16,10 +16,11 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
 from vgg_lit.command import run_verb
-from vgg_lit.config import Reproduce, check, to_plain
+from vgg_lit.config import check, to_plain
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.files import write_text
 from vgg_lit.runs import Run
+from vgg_lit.schema import Reproduce
 from vgg_lit.tables import print_facts, print_rows
 
 if TYPE_CHECKING:

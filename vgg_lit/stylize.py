@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from vgg_lit.command import run_verb
-from vgg_lit.config import Stylize, check, to_plain
+from vgg_lit.config import check, to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.files import replacing
 from vgg_lit.runs import Run
+from vgg_lit.schema import Stylize
 from vgg_lit.tables import print_facts
 
 if TYPE_CHECKING:

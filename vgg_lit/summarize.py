@@ -17,11 +17,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vgg_lit.command import config_folder, run_verb
-from vgg_lit.config import Summarize, check, check_model, to_plain
+from vgg_lit.config import check, check_model, to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
 from vgg_lit.models import VARIANTS
 from vgg_lit.runs import Run
+from vgg_lit.schema import Summarize
 from vgg_lit.tables import markdown_table, print_facts, print_rows
 from vgg_lit.targets import trust
 

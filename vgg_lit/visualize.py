@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from vgg_lit.command import run_verb
-from vgg_lit.config import Visualize, check, check_model, to_plain
+from vgg_lit.config import check, check_model, to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.files import replacing, write_text
+from vgg_lit.schema import Visualize
 from vgg_lit.tables import format_metric, print_facts
 from vgg_lit.targets import trust
 from vgg_lit.trained import Trained, find_trained

@@ -33,8 +33,8 @@ class ProcessLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Takes what Hydra gives a launcher, and checks its own settings."""
-        from vgg_lit.config import Launcher as Schema
         from vgg_lit.config import check
+        from vgg_lit.schema import Launcher as Schema
 
         settings = {"n_jobs": self.n_jobs, "grace_seconds": self.grace_seconds}
         check(settings, Schema, "hydra.launcher")

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from vgg_lit import hardware
-from vgg_lit.config import Data, Trainer, check, check_train, to_plain
+from vgg_lit.config import check, check_train, to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
+from vgg_lit.schema import Data, Trainer
 from vgg_lit.targets import ConfigError
 
 # what is typed, and what the one line must hold: the key, and the value or what is allowed

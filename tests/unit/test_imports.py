@@ -17,7 +17,7 @@ FLOORS = [
     {"callbacks", "classifier", "runs", "distributed", "processes"},
     {"sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
     {"augmented_images", "comparison_page", "inspection", "pictures", "report", "reproduction"},
-    {"trainer", "experiment", "config", "command", "resuming", "comparison"},
+    {"trainer", "experiment", "schema", "config", "command", "resuming", "comparison"},
     VERBS,
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

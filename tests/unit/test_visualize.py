@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from vgg_lit import pictures
-from vgg_lit.config import Figure
 from vgg_lit.data import FashionMNISTSample
 from vgg_lit.inspection import Inspection
 from vgg_lit.pictures import DRAWN, Choice
 from vgg_lit.runs import Run
+from vgg_lit.schema import Figure
 from vgg_lit.trained import find_trained
 
 metrics = pytest.importorskip("sklearn.metrics")
