@@ -59,6 +59,12 @@ def train(config: DictConfig) -> float | None:
         with suppress(OSError):  # Hydra made the folder; it stays if the run has begun to fill it
             path.rmdir()
         raise
+    if plain["objective"] not in metrics:
+        print(
+            f"warning: objective={plain['objective']}: is no metric of this run; there are "
+            f"{', '.join(metrics)}",
+            file=sys.stderr,
+        )
     return metrics.get(plain["objective"])
 
 

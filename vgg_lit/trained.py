@@ -109,6 +109,8 @@ def find_trained(paths: Sequence[str], checkpoint: str) -> list[Trained]:
     found = []
     for path in paths:
         run = Run(path)
+        if missing := [section for section in ("data", "trainer") if section not in run.config]:
+            raise InputError(f"{run.config_file}: has no {' and no '.join(missing)}")
         file = run.checkpoint(checkpoint)
         found.append(Trained(run, file, read_trained(file)["hyper_parameters"]))
     return found

@@ -15,3 +15,11 @@ def test_a_config_that_is_refused_leaves_no_directory(verb, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert verb("train", "optimizer.lr=-1").code == 2
     assert not list(tmp_path.glob("logs/runs/*/*"))
+
+
+def test_an_objective_that_no_metric_is_called_is_said(verb, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = verb("train", *tiny, "objective=val/accuracy")
+    assert done.code == 0
+    assert "warning: objective=val/accuracy: is no metric of this run; there are " in done.err
+    assert "val/acc" in done.err

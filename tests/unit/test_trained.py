@@ -1,5 +1,6 @@
 """What does not fit a trained network is named before anything is loaded."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -53,3 +54,10 @@ def test_validation_images_it_was_trained_on_are_refused(trained, key, value):
     data = trained.run.config["data"] | {key: value}
     with pytest.raises(InputError, match=rf"data\.{key}=[\d.]+, not {value}"):
         trained.check_validation(data)
+
+
+def test_a_run_without_its_sections_is_one_line(tiny_run, tmp_path):
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    (tmp_path / "run/config.yaml").write_text("seed: 0\n")
+    with pytest.raises(InputError, match=r"config\.yaml: has no data and no trainer$"):
+        find_trained([str(tmp_path / "run")], "best")

@@ -172,7 +172,8 @@ class Checkpointing(Checkpoint):
     def _end_if(self, agreed: int, trainer: L.Trainer) -> None:
         """Raises on all ranks together, also on those that got no signal."""
         if agreed not in (NOTHING, SAVE):
-            raise Preempted(agreed, f"saved at step {trainer.global_step}")
+            place = f"go on by resume={trainer.default_root_dir}"
+            raise Preempted(agreed, f"saved at step {trainer.global_step}; {place}")
 
     def _is_better(self, score: float) -> bool:
         if not math.isfinite(score):
