@@ -123,7 +123,8 @@ def _end_with_the_sweep() -> None:
 def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
     """Hydra's message as one line, with the keys or files there are."""
     message = one_line(error)
-    if isinstance(error, AssertionError | OSError):  # of a setting of Hydra's own
+    if isinstance(error, AssertionError | OSError) and not isinstance(error, HydraException):
+        # of a setting of Hydra's own
         settings = [argument for argument in arguments if "hydra." in argument or "=" in argument]
         return f"{' '.join(settings)}: Hydra cannot use this ({message})"
     if match := re.search(r"Could not override '([^']+)'", message):

@@ -67,7 +67,9 @@ def test_a_run_directory_is_complete(trained, home):
         "metrics.json",
         "tensorboard",
     }
-    assert {path.name for path in run.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
+    checkpoints = ("best.ckpt", "last.ckpt", "previous.ckpt")
+    files = {*checkpoints, *(f"{name}.sha256" for name in checkpoints)}
+    assert {path.name for path in run.checkpoints.iterdir()} == files
     assert run.status["status"] == "done"
     assert list((run.path / "tensorboard").glob("events.out.tfevents*"))
     assert "trainer.max_epochs=2\n" in (run.path / "overrides.txt").read_text()

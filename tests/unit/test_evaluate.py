@@ -191,7 +191,7 @@ def test_a_run_without_checkpoint_is_one_line(verb, run):
 
 def test_a_network_of_ones_own_has_no_dense_form(verb, train, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "own_net.py").write_text(
+    (tmp_path / "net_without_a_dense_form.py").write_text(
         "from torch import nn\n"
         "def net(num_classes):\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(1024, num_classes))\n"
@@ -199,9 +199,9 @@ def test_a_network_of_ones_own_has_no_dense_form(verb, train, tiny, tmp_path, mo
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("vgg_lit.targets._trusted", set())
     base = tuple(setting for setting in tiny if not setting.startswith("model."))
-    own = ("~model", "+model._target_=own_net.net", "+model.num_classes=10")
-    run = train(tmp_path / "run", *own, "trusted_targets=[own_net]", base=base)
-    arguments = (f"run={run.path}", "accelerator=cpu", "trusted_targets=[own_net]")
+    own = ("~model", "+model._target_=net_without_a_dense_form.net", "+model.num_classes=10")
+    run = train(tmp_path / "run", *own, "trusted_targets=[net_without_a_dense_form]", base=base)
+    arguments = (f"run={run.path}", "accelerator=cpu", "trusted_targets=[net_without_a_dense_form]")
     assert verb("evaluate", *arguments, "scales=[34]", "crops=9").code == 0
     error = error_of(verb("evaluate", *arguments, "dense=true"))
     assert "dense: a Sequential has no fully connected layers" in error

@@ -161,7 +161,7 @@ def test_perceptual_loss_trains_a_network_that_makes_images(net, images):
         value.backward()
         optimizer.step()
         values.append(value.item())
-    assert values[-1] < 0.3 * values[0]
+    assert values[-1] < 0.5 * values[0]
 
 
 def test_losses_move_with_their_module(net, images):
