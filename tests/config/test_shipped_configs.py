@@ -145,7 +145,14 @@ def is_abstract(group, option):
     return "???" in (CONF / group / f"{option}.yaml").read_text() and [option] in extended
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [
+        # of full width
+        pytest.param(*pair, marks=pytest.mark.slow) if pair == ("model", "resnet50") else pair
+        for pair in OPTIONS
+    ],
+)
 def test_option_composes_checks_and_trains(group, option, compose, folder, published, tmp_path):
     overrides = overrides_of(group, option, folder)
     if option in SHALLOWER:

@@ -51,7 +51,9 @@ def benchmark(monkeypatch, capsys, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow) if name == "scaling" else name
+        name
+        if name in ("layers", "trainer_overhead")
+        else pytest.param(name, marks=pytest.mark.slow)
         for name in sorted(TINY)
     ],
 )
