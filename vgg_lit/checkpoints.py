@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vgg_lit.errors import InputError, TrainingError
-from vgg_lit.files import replacing, write_text
+from vgg_lit.files import replacing, sha256, write_text
 from vgg_lit.targets import one_line
 
 SCHEMA = 1
@@ -96,15 +96,6 @@ def set_aside(path: Path) -> Path:
     path.replace(damaged)
     _digest_file(path).unlink(missing_ok=True)
     return damaged
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def digests(path: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Writing a file so that a crash at any moment leaves the last good one."""
 
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -39,3 +40,12 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

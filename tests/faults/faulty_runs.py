@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import torch
+from nested_values import assert_same
 
 from vgg_lit.runs import Run
 
@@ -159,19 +160,3 @@ def assert_same_run(found, expected):
         {k: v for k, v in run.metrics.items() if k.startswith("test/")} for run in (found, expected)
     )
     assert tested == untested
-
-
-def assert_same(found, expected, where):
-    assert type(found) is type(expected), where
-    if isinstance(expected, dict):
-        assert list(found) == list(expected), where
-        for key in expected:
-            assert_same(found[key], expected[key], f"{where}.{key}")
-    elif isinstance(expected, list | tuple):
-        assert len(found) == len(expected), where
-        for index, item in enumerate(expected):
-            assert_same(found[index], item, f"{where}[{index}]")
-    elif isinstance(expected, torch.Tensor):
-        assert torch.equal(found, expected), where
-    else:
-        assert found == expected, where

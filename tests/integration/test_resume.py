@@ -5,6 +5,7 @@ import csv
 import lightning.pytorch as L
 import pytest
 import torch
+from nested_values import assert_same
 
 from vgg_lit import experiment
 from vgg_lit.errors import InputError
@@ -70,23 +71,6 @@ def rows(run):
 
 def without_times(metrics):
     return {k: v for k, v in metrics.items() if not k.startswith("throughput")}
-
-
-def assert_same(found, expected, where="checkpoint"):
-    """Equal to the bit, whatever is nested in what."""
-    assert type(found) is type(expected), where
-    if isinstance(expected, dict):
-        assert list(found) == list(expected), where
-        for key in expected:
-            assert_same(found[key], expected[key], f"{where}.{key}")
-    elif isinstance(expected, list | tuple):
-        assert len(found) == len(expected), where
-        for index, item in enumerate(expected):
-            assert_same(found[index], item, f"{where}[{index}]")
-    elif isinstance(expected, torch.Tensor):
-        assert torch.equal(found, expected), where
-    else:
-        assert found == expected, where
 
 
 @pytest.mark.parametrize(

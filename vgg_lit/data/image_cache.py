@@ -4,7 +4,6 @@ An entry is an array (`.npy`) beside a JSON sidecar that holds the SHA-256 of th
 fingerprint of what it was made from. An entry that is absent, stale or damaged reads as None.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vgg_lit.errors import InputError
-from vgg_lit.files import replacing
+from vgg_lit.files import replacing, sha256
 
 
 def cache_folder() -> Path:
@@ -28,7 +27,7 @@ def cache_folder() -> Path:
 def read_array(path: Path, fingerprint: str) -> np.ndarray | None:
     """The array, if it was made from what has this fingerprint and is byte for byte as written."""
     sidecar = read_record(path.with_suffix(".json"), fingerprint)
-    if sidecar is None or not path.is_file() or _sha256(path) != sidecar.get("sha256"):
+    if sidecar is None or not path.is_file() or sha256(path) != sidecar.get("sha256"):
         return None
     return np.load(path, allow_pickle=False)
 
@@ -41,7 +40,7 @@ def write_array(
         array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
         fill(array)
         array.flush()
-        digest = _sha256(temporary)
+        digest = sha256(temporary)
     write_record(path.with_suffix(".json"), fingerprint, {"sha256": digest})
 
 
@@ -72,11 +71,3 @@ def _writing(path: Path) -> Iterator[Path]:
             f"cannot write the image cache {path.parent} ({error.strerror}):"
             " set VGG_LIT_CACHE to a writable folder"
         ) from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

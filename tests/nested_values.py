@@ -1,0 +1,20 @@
+"""Values nested in dicts and lists, such as checkpoints, compared to the bit."""
+
+import torch
+
+
+def assert_same(found, expected, where="checkpoint"):
+    """Equal to the bit, whatever is nested in what."""
+    assert type(found) is type(expected), where
+    if isinstance(expected, dict):
+        assert list(found) == list(expected), where
+        for key in expected:
+            assert_same(found[key], expected[key], f"{where}.{key}")
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), where
+        for index, item in enumerate(expected):
+            assert_same(found[index], item, f"{where}[{index}]")
+    elif isinstance(expected, torch.Tensor):
+        assert torch.equal(found, expected), where
+    else:
+        assert found == expected, where
