@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 IMPORTED_AS = {"hydra-core": "hydra", "pillow": "PIL", "scikit-learn": "sklearn"}
-# Lightning's TensorBoardLogger imports it.
-IMPORTED_BY_OTHERS = {"tensorboard"}
+# Lightning's TensorBoardLogger imports the one, torch.onnx the other.
+IMPORTED_BY_OTHERS = {"tensorboard", "onnxscript"}
 # torch pins these itself, on Linux.
 PINNED_BY_TORCH = ("nvidia-", "cuda-", "triton")
 
