@@ -39,7 +39,7 @@ def fold_batch_norm(net: nn.Module) -> nn.Module:
         if isinstance(layer, nn.Linear):
             fused: nn.Module = fuse_linear_bn_eval(layer, norm)  # type: ignore[arg-type]
         else:
-            fused = fuse_conv_bn_eval(layer, norm)  # type: ignore[type-var]
+            fused = fuse_conv_bn_eval(layer, norm)  # type: ignore[type-var, arg-type]
         folded.set_submodule(layer_path, fused.float())
         folded.set_submodule(norm_path, nn.Identity())
     return folded
@@ -48,7 +48,7 @@ def fold_batch_norm(net: nn.Module) -> nn.Module:
 def _pairs(net: nn.Module) -> Iterator[tuple[str, str]]:
     """The paths of each layer and of the batch norm that takes its output and is alone in that."""
     if isinstance(net, VGG):
-        yield from (paths for paths in weighted_layers(net).values() if len(paths) == 2)  # type: ignore[misc]
+        yield from (paths for paths in weighted_layers(net).values() if len(paths) == 2)
         return
     try:
         nodes = list(fx.Tracer().trace(net).nodes)
