@@ -20,8 +20,8 @@ Runtime = Callable[[Tensor], Tensor]
 TOLERANCE = 1e-5
 """Of a float32 program, as a share of the largest output, or absolute where all are below 1."""
 
-SECONDS = 1.0
-"""How long each batch size is timed."""
+SECONDS = 2.0
+"""How long each batch size is timed, in `LEAST_ROUNDS` at least."""
 
 LEAST_ROUNDS = 3
 
