@@ -93,6 +93,24 @@ def test_programs_resize_as_training_does(source, side, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variant", "head"), [("vgg11_lrn", "linear"), *(("vgg11_bn", head) for head in HEADS)]
+)
+def test_eight_bits_come_near(variant, head, tmp_path):
+    prepare = Preprocessing(1, 28, 32, (0.3,), (0.35,))
+    module = PixelClassifier(fold_batch_norm(drawn(variant, head)), prepare)
+    description = describe({"classes": ["a"] * 10, "model": {}}, prepare, softmax=False)
+    files = {"model_int8.onnx": tmp_path / "model_int8.onnx"}
+    write_programs(module, description, files, calibration=[noise(16, 28)] * 2)
+    program = ExportedModel(tmp_path)
+    for count in BATCHES:
+        images = noise(count, 28)
+        with torch.no_grad():
+            expected = module(images)
+        assert 0 < (program(images) - expected).abs().max() <= 0.1 * expected.abs().max()
+
+
+@pytest.mark.slow
 def test_another_network_than_a_vgg_is_exported_too(tmp_path):
     torch.manual_seed(0)
     net = resnet18(num_classes=10, in_channels=1, image_size=32).eval()

@@ -15,6 +15,7 @@ from PIL import Image
 
 from vgg_lit import export as verb_module
 from vgg_lit import parity
+from vgg_lit.errors import TrainingError
 from vgg_lit.export import export
 from vgg_lit.exported import Description
 from vgg_lit.models import build
@@ -199,18 +200,22 @@ class Interrupted(BaseException):
     pass
 
 
+@pytest.mark.parametrize(
+    ("happens", "raised"),
+    [(Interrupted(), Interrupted), (OSError(28, "No space left on device"), TrainingError)],
+)
 def test_an_export_that_is_interrupted_leaves_the_last_one(
-    tiny_run, compose, tmp_path, monkeypatch
+    happens, raised, tiny_run, compose, tmp_path, monkeypatch
 ):
     settings = (f"run={tiny_run.path}", "output=model", "batch_sizes=[1]", "formats=[safetensors]")
     export(compose(*settings, verb="export"))
     before = contents(tmp_path / "model")
 
     def interrupt(*arguments):
-        raise Interrupted
+        raise happens
 
     monkeypatch.setattr(verb_module, "_card", interrupt)
-    with pytest.raises(Interrupted):
+    with pytest.raises(raised):
         export(compose(*settings, "fold_bn=false", verb="export"))
     assert contents(tmp_path / "model") == before
 
