@@ -3,7 +3,7 @@
 config.yaml        every setting, resolved
 overrides.txt      what was typed after the verb, one a line
 environment.json   versions, git commit, hardware, command
-status.json        running, done, failed or preempted, and why
+status.json        running, done, pruned (a trial given up early), failed or preempted, and why
 checkpoints/       best.ckpt (lowest validation loss), last.ckpt (newest), previous.ckpt (the one before)
 metrics.csv        one row an epoch
 metrics.json       the final figures
@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -38,7 +39,7 @@ from vgg_lit.files import write_text
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
 
-Status = Literal["running", "done", "failed", "preempted"]
+Status = Literal["running", "done", "pruned", "failed", "preempted"]
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
 
@@ -197,6 +198,11 @@ class Run:
             raise InputError(f"resume={self.path}: {'; '.join(damages.values())}")
         return self.checkpoint("last"), {}
 
+    def set_aside(self) -> None:
+        """Makes way for a new attempt, where this one left no checkpoint: renames the directory."""
+        names = (f"{self.path.name}.attempt{number}" for number in count(1))
+        self.path.rename(next(p for p in map(self.path.with_name, names) if not p.exists()))
+
     def load_classifier(self, checkpoint: str = "best") -> "Classifier":
         """The trained classifier, in evaluation mode on the CPU.
 
@@ -262,9 +268,10 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
 
 
 def register_resolvers() -> None:
-    """Makes `${run_dir:...}` and `${sweep_dir:...}` known to configs."""
+    """Makes `${run_dir:...}`, `${sweep_dir:...}` and `${study_dir:...}` known to configs."""
     OmegaConf.register_new_resolver("run_dir", run_dir, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("study_dir", study_dir, use_cache=True, replace=True)
 
 
 def run_dir(resumed: str | None, *names: str | None) -> str:
@@ -275,6 +282,11 @@ def run_dir(resumed: str | None, *names: str | None) -> str:
 def sweep_dir(*names: str | None) -> str:
     """A new sweep's directory."""
     return f"logs/sweeps/{_first(names)}/{_now()}"
+
+
+def study_dir(name: str | None, *names: str | None) -> str:
+    """The directory of the study with a name; of one without, a new directory."""
+    return f"logs/tune/{name}" if name else f"logs/tune/{_first(names)}/{_now()}"
 
 
 def _first(names: Sequence[str | None]) -> str:
