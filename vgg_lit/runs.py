@@ -5,6 +5,7 @@ overrides.txt      what was typed after the verb, one a line
 environment.json   versions, git commit, hardware, command
 status.json        running, done, pruned (a trial given up early), failed or preempted, and why
 checkpoints/       best.ckpt (lowest validation loss), last.ckpt (newest), previous.ckpt (the one before)
+found.json         learning rate and batch size, if the run was to find them
 metrics.csv        one row an epoch
 metrics.json       the final figures
 tensorboard/       event files
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
 Status = Literal["running", "done", "pruned", "failed", "preempted"]
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
+
+
+FINDERS = {"optimizer.lr": "find_lr", "data.batch_size": "find_batch_size"}
+"""Values that a run may find before it trains, and the settings that ask for it."""
 
 
 class Run:
@@ -121,6 +126,20 @@ class Run:
         if not isinstance(config, dict):
             raise InputError(f"{self.config_file}: is no mapping of settings")
         return {str(key): value for key, value in config.items()}
+
+    @property
+    def typed_config(self) -> dict[str, Any]:
+        """The config before values were found, as `find_lr` and `find_batch_size` do.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        config = OmegaConf.create(self.config)
+        found = _read_json(self.path / "found.json")
+        for key, values in found.items():
+            OmegaConf.update(config, key, values["typed"])
+            OmegaConf.update(config, FINDERS[key], True)
+        return {str(key): value for key, value in OmegaConf.to_container(config).items()}  # type: ignore[union-attr]
 
     @property
     def status(self) -> dict[str, Any]:

@@ -175,6 +175,7 @@ class Search:
                     if frozen.params.keys() == self.space.distributions.keys():
                         return left
                     self._set_sampler(frozen.number)  # its driver was killed as it drew
+                    self.study.sampler.before_trial(self.study, frozen)
                     params = self.space.suggest(Trial(self.study, frozen._trial_id))
                     return TakenTrial(frozen.number, params, lock)
             begun = [trial for trial in trials if trial.state != TrialState.WAITING]

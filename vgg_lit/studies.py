@@ -39,6 +39,9 @@ FILES: dict[Storage, str] = {"sqlite": "study.db", "journal": "journal.log"}
 TRIAL = "VGG_LIT_TRIAL"
 """Set in the environment of a trial's processes: which one it is, as `TrialOfThisProcess` reads it."""
 
+SAMPLERS, PRUNERS = ("optuna.samplers.",), ("optuna.pruners.",)
+"""What a config may name."""
+
 SECONDS_TO_WAIT = 120.0
 """For a database that another process writes to."""
 
@@ -153,7 +156,7 @@ def build_pruner(spec: Mapping[str, Any]) -> "BasePruner":
     Raises:
         ConfigError: an argument is wrong.
     """
-    return instantiate(spec, key="pruner", prefixes=("optuna.pruners.",))
+    return instantiate(spec, key="pruner", prefixes=PRUNERS)
 
 
 def build_sampler(
@@ -161,8 +164,8 @@ def build_sampler(
 ) -> "BaseSampler":
     """The sampler of a `sampler` group, for one trial.
 
-    Its draws depend on its seed and the trial's number alone, so that no two drivers draw the same and
-    one that is started again goes on as if it had never stopped.
+    Its draws depend on its seed and the trial's number, so that no two drivers draw the same and one that
+    is started again goes on as if it had never stopped. A grid is in one order for all of them.
 
     Args:
         spec: `_target_` and arguments.
@@ -172,10 +175,11 @@ def build_sampler(
     Raises:
         ConfigError: an argument is wrong.
     """
-    runtime: dict[str, Any] = {} if grid is None else {"search_space": grid}
+    if grid is not None:
+        return instantiate(spec, key="sampler", prefixes=SAMPLERS, search_space=grid)
     if isinstance(spec.get("seed"), int):
         spec = {**spec, "seed": (spec["seed"] * 1_000_003 + number) % 2**32}
-    return instantiate(spec, key="sampler", prefixes=("optuna.samplers.",), **runtime)
+    return instantiate(spec, key="sampler", prefixes=SAMPLERS)
 
 
 def epochs_of(trial: "FrozenTrial") -> int:
