@@ -41,7 +41,7 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
-def config_flags(hydra_config: DictConfig) -> list[str]:
+def config_flags(hydra_config: Any) -> list[str]:
     """The flags by which a command was told of other configs than ours, for the trainings it starts."""
     flags = []
     for source in hydra_config.runtime.config_sources:
@@ -53,7 +53,7 @@ def config_flags(hydra_config: DictConfig) -> list[str]:
     return flags if name in ("train", "tune") else [*flags, "--config-name", name]
 
 
-def inherited_overrides(hydra_config: DictConfig) -> list[str]:
+def inherited_overrides(hydra_config: Any) -> list[str]:
     """What was typed of Hydra's own settings, but for those of the command itself and its directory."""
     return [
         override

@@ -63,23 +63,23 @@ def find(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
         InputError: the data cannot be used.
         TrainingError: no learning rate lets the loss fall.
     """
-    config = deepcopy(dict(config))
+    changed: dict[str, Any] = deepcopy(dict(config))
     found: dict[str, Any] = {}
-    if config["find_batch_size"]:
-        typed, size = config["data"]["batch_size"], find_batch_size(config)
-        config["data"]["batch_size"] = size
+    if changed["find_batch_size"]:
+        typed, size = changed["data"]["batch_size"], find_batch_size(changed)
+        changed["data"]["batch_size"] = size
         found["data.batch_size"] = {"typed": typed, "found": size}
         print_facts({"find_batch_size": f"data.batch_size={size} (was {typed})"})
-    if config["find_lr"]:
-        typed, (rates, losses) = config["optimizer"]["lr"], range_test(config)
-        rate = config["optimizer"]["lr"] = float(f"{suggestion(rates, losses):.3g}")
+    if changed["find_lr"]:
+        typed, (rates, losses) = changed["optimizer"]["lr"], range_test(changed)
+        rate = changed["optimizer"]["lr"] = float(f"{suggestion(rates, losses):.3g}")
         found["optimizer.lr"] = {"typed": typed, "found": rate, "rates": rates, "losses": losses}
         picture = path / "figures" / "find_lr.png"
         _draw(picture, rates, losses, rate)
         print_facts({"find_lr": f"optimizer.lr={rate:g} (was {typed:g}); see {picture}"})
-    config["find_batch_size"] = config["find_lr"] = False
+    changed["find_batch_size"] = changed["find_lr"] = False
     write_text(path / "found.json", json.dumps(found, indent=2) + "\n")
-    return config
+    return changed
 
 
 def find_batch_size(config: Mapping[str, Any]) -> int:

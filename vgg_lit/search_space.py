@@ -13,13 +13,14 @@ tag(log, interval(1e-4, 1))   as likely between 1e-4 and 1e-3 as between 0.1 and
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
 from vgg_lit.errors import InputError
@@ -35,6 +36,11 @@ KINDS = "a,b, choice(...), range(...), interval(...) or tag(log, interval(...))"
 
 NOT_SEARCHED = ("hydra", "name", "resume", "objective", "test", "trusted_targets")
 """Settings of a command rather than of a training."""
+
+CALL = re.compile(
+    r"(space\.)?(?P<key>[^=\s]+)=(?P<text>\s*(choice|range|interval|tag|glob|int|float|sort|shuffle)\(.*)"
+)
+"""What is meant as a range, even if it is none."""
 
 Value = str | int | float
 
@@ -84,10 +90,10 @@ class SearchSpace:
                 suggest = (
                     trial.suggest_int if isinstance(found, IntDistribution) else trial.suggest_float
                 )
-                params[key] = suggest(key, found.low, found.high, step=found.step, log=found.log)  # type: ignore[attr-defined,arg-type]
+                params[key] = suggest(key, found.low, found.high, step=found.step, log=found.log)  # type: ignore[attr-defined]
         return params
 
-    def check(self, check_overrides: Callable[[Sequence[str]], None]) -> None:
+    def check(self, check_overrides: Callable[[Sequence[str]], object]) -> None:
         """Has every choice and both ends of every range checked, the other settings at their first.
 
         Args:
@@ -121,7 +127,7 @@ class SearchSpace:
 def split_sweeps(overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """What was typed as a range of values, by key, and what was typed as one value.
 
-    What cannot be read is left to Hydra to refuse.
+    What cannot be read and looks like no range is left to Hydra to refuse.
     """
     parser = OverridesParser.create()
     sweeps, others = {}, []
@@ -129,7 +135,10 @@ def split_sweeps(overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         try:
             parsed = parser.parse_override(override)
         except HydraException:
-            others.append(override)
+            if call := CALL.fullmatch(override):
+                sweeps[call["key"]] = call["text"]  # to be refused as a range
+            else:
+                others.append(override)
             continue
         if parsed.is_sweep_override():
             sweeps[parsed.get_key_element().removeprefix("space.")] = parsed.get_value_string()
@@ -168,7 +177,7 @@ def _from_override(override: Override, where: str) -> "BaseDistribution":
     sweep = override.value()
     if not override.is_sweep_override():
         raise ConfigError(f"{where}: is one value, nothing to search in; allowed: {KINDS}")
-    tags = getattr(sweep, "tags", set())
+    tags: set[str] = getattr(sweep, "tags", set())
     if unknown := tags - {LOG}:
         raise ConfigError(f"{where}: unknown tag {', '.join(sorted(unknown))}; allowed: {LOG}")
     if isinstance(sweep, IntervalSweep):
@@ -177,7 +186,7 @@ def _from_override(override: Override, where: str) -> "BaseDistribution":
         return _from_range(sweep, where)
     if tags:
         raise ConfigError(f"{where}: {LOG} is for an interval or a range, not for choices")
-    if hasattr(sweep, "shuffle"):
+    if isinstance(sweep, ChoiceSweep):
         sweep.shuffle = False  # a study knows choices by their places
     choices = list(dict.fromkeys(override.sweep_string_iterator()))
     if not choices:

@@ -94,7 +94,7 @@ class TrialConfigs:
         shared: overrides that all trials are given.
     """
 
-    def __init__(self, hydra: DictConfig, config_loader: ConfigLoader) -> None:
+    def __init__(self, hydra: Any, config_loader: ConfigLoader) -> None:
         self.config_loader = config_loader
         self._flags = config_flags(hydra)
         self._of_hydra = inherited_overrides(hydra)
@@ -168,7 +168,7 @@ def _check(settings: Tune, space: SearchSpace, trials: TrialConfigs) -> None:
     grid = settings.sampler["_target_"].endswith(".GridSampler")
     build_sampler(settings.sampler, 0, space.grid() if grid else None)
     check_train(trials.plain())
-    space.check(lambda overrides: check_train(trials.plain(overrides)) and None)
+    space.check(lambda overrides: check_train(trials.plain(overrides)))
 
 
 def _create(
@@ -210,7 +210,8 @@ def split_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]
     sweeps, values = split_sweeps(parsed.overrides)
     others = [word for word in arguments if word not in parsed.overrides or word in values]
     if sweeps and not any(value.startswith("space=") for value in values):
-        others.append("space=none")
+        # where a range stood: flags stay on their side
+        others.insert(min(map(list(arguments).index, set(arguments) - set(others))), "space=none")
     return sweeps, others
 
 

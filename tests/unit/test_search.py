@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("optuna", reason="needs the extra tune")
-
 from hydra_plugins.process_launcher import _pool, _processes
 from vgg_lit import search
 from vgg_lit.schema import Tune
 from vgg_lit.search_space import SearchSpace
 from vgg_lit.studies import StudyDirectory, require_optuna
+
+pytest.importorskip("optuna", reason="needs the extra tune")
 
 ROOT = Path(__file__).resolve().parents[2]
 NONE = {"_target_": "optuna.pruners.NopPruner"}
@@ -42,7 +42,6 @@ def wait_for(name):
         time.sleep(0.01)
 
 """
-
 
 
 def drive(folder, script, given):
@@ -187,6 +186,7 @@ if number == 2:
     assert "waits for those that still run" in out
 
 
+@pytest.mark.slow
 def test_a_trial_that_died_with_its_driver_goes_on_with_the_same_values(driven):
     script = f"""
 if number == 1 and not (folder / "go").exists():
@@ -239,6 +239,7 @@ def test_drivers_that_share_a_study_share_its_trials(driven, storage):
     assert all("starts" in out for out in outs)
 
 
+@pytest.mark.slow
 def test_values_do_not_depend_on_who_drew_them(driven, tmp_path):
     together, alone = Driven(tmp_path / "together"), Driven(tmp_path / "alone")
     for one in (together, alone):

@@ -2,31 +2,32 @@
 
 import pytest
 
-pytest.importorskip("optuna", reason="needs the extra tune")
-
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
 from vgg_lit.config import ConfigError
 from vgg_lit.search_space import SearchSpace, split_sweeps
+
+optuna = pytest.importorskip("optuna", reason="needs the extra tune")
+Choice = optuna.distributions.CategoricalDistribution
+Float = optuna.distributions.FloatDistribution
+Int = optuna.distributions.IntDistribution
 
 
 @pytest.mark.parametrize(
     ("text", "distribution"),
     [
-        ("tag(log, interval(1e-4, 1))", FloatDistribution(1e-4, 1, log=True)),
-        ("interval(0, 0.2)", FloatDistribution(0, 0.2)),
-        ("int(interval(1, 100))", IntDistribution(1, 100)),
-        ("tag(log, int(interval(1, 100)))", IntDistribution(1, 100, log=True)),
-        ("range(1, 10, step=2)", IntDistribution(1, 9, step=2)),
-        ("range(3)", IntDistribution(0, 2)),
-        ("range(9, 0, step=-3)", IntDistribution(3, 9, step=3)),
-        ("range(0, 0.5, step=0.1)", FloatDistribution(0, 0.4, step=0.1)),
-        ("vgg11_bn,vgg13_bn", CategoricalDistribution(["vgg11_bn", "vgg13_bn"])),
-        ("choice(0.125, 0.25)", CategoricalDistribution(["0.125", "0.25"])),
-        ("choice(a, a, b)", CategoricalDistribution(["a", "b"])),
-        ("shuffle(choice(a, b))", CategoricalDistribution(["a", "b"])),
-        ("[64,128],[32]", CategoricalDistribution(["[64,128]", "[32]"])),
-        ("'a b',null", CategoricalDistribution(["'a b'", "null"])),
+        ("tag(log, interval(1e-4, 1))", Float(1e-4, 1, log=True)),
+        ("interval(0, 0.2)", Float(0, 0.2)),
+        ("int(interval(1, 100))", Int(1, 100)),
+        ("tag(log, int(interval(1, 100)))", Int(1, 100, log=True)),
+        ("range(1, 10, step=2)", Int(1, 9, step=2)),
+        ("range(3)", Int(0, 2)),
+        ("range(9, 0, step=-3)", Int(3, 9, step=3)),
+        ("range(0, 0.5, step=0.1)", Float(0, 0.4, step=0.1)),
+        ("vgg11_bn,vgg13_bn", Choice(["vgg11_bn", "vgg13_bn"])),
+        ("choice(0.125, 0.25)", Choice(["0.125", "0.25"])),
+        ("choice(a, a, b)", Choice(["a", "b"])),
+        ("shuffle(choice(a, b))", Choice(["a", "b"])),
+        ("[64,128],[32]", Choice(["[64,128]", "[32]"])),
+        ("'a b',null", Choice(["'a b'", "null"])),
     ],
 )
 def test_a_range_as_optuna_knows_it(text, distribution):
@@ -64,7 +65,9 @@ def test_what_is_no_range_is_named_in_one_line(text, message):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("key", ["name", "resume", "objective", "hydra.run.dir", "~model", "hydra/launcher"])
+@pytest.mark.parametrize(
+    "key", ["name", "resume", "objective", "hydra.run.dir", "~model", "hydra/launcher"]
+)
 def test_settings_of_the_command_are_not_searched(key):
     with pytest.raises(ConfigError, match="cannot be searched"):
         SearchSpace({key: "a,b"})
@@ -87,8 +90,6 @@ def test_values_become_overrides():
 
 
 def test_suggestions_keep_to_the_space_and_to_what_is_there():
-    import optuna
-
     entries = {
         "rate": "tag(log, interval(1e-3, 1))",
         "size": "range(8, 33, step=8)",
@@ -138,7 +139,13 @@ def test_an_interval_has_no_grid():
 
 
 def test_ranges_are_told_from_values():
-    typed = ["model=vgg11,vgg13", "space.optimizer.lr=interval(0, 1)", "seed=1", "data.x=[1,2]", "="]
+    typed = [
+        "model=vgg11,vgg13",
+        "space.optimizer.lr=interval(0, 1)",
+        "seed=1",
+        "data.x=[1,2]",
+        "=",
+    ]
     sweeps, others = split_sweeps(typed)
     assert sweeps == {"model": "vgg11,vgg13", "optimizer.lr": "interval(0, 1)"}
     assert others == ["seed=1", "data.x=[1,2]", "="]

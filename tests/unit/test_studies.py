@@ -2,8 +2,6 @@
 
 import pytest
 
-optuna = pytest.importorskip("optuna", reason="needs the extra tune")
-
 from vgg_lit.errors import InputError
 from vgg_lit.studies import (
     StudyDirectory,
@@ -13,6 +11,8 @@ from vgg_lit.studies import (
     epochs_of,
     require_optuna,
 )
+
+optuna = pytest.importorskip("optuna", reason="needs the extra tune")
 
 NONE = {"_target_": "optuna.pruners.NopPruner"}
 MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 2, "n_warmup_steps": 2}
