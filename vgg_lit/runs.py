@@ -287,10 +287,16 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
 
 
 def register_resolvers() -> None:
-    """Makes `${run_dir:...}`, `${sweep_dir:...}` and `${study_dir:...}` known to configs."""
+    """Makes `${run_dir:...}`, `${sweep_dir:...}`, `${study_dir:...}` and `${ceil_div:...}` known to configs."""
+    OmegaConf.register_new_resolver("ceil_div", ceil_div, replace=True)
     OmegaConf.register_new_resolver("run_dir", run_dir, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("study_dir", study_dir, use_cache=True, replace=True)
+
+
+def ceil_div(number: int, divisor: int) -> int:
+    """A share of a number of epochs, at least one."""
+    return -(-number // divisor)
 
 
 def run_dir(resumed: str | None, *names: str | None) -> str:
