@@ -41,6 +41,27 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
+def config_flags(hydra_config: Any) -> list[str]:
+    """The flags by which a command was told of other configs than ours, for the trainings it starts."""
+    flags = []
+    for source in hydra_config.runtime.config_sources:
+        if source.provider == "command-line":
+            flags += ["--config-dir", source.path]
+        elif source.provider == "main" and source.path != str(config_folder()):
+            flags += ["--config-path", source.path]
+    name = hydra_config.job.config_name
+    return flags if name in ("train", "tune") else [*flags, "--config-name", name]
+
+
+def inherited_overrides(hydra_config: Any) -> list[str]:
+    """What was typed of Hydra's own settings, but for those of the command itself and its directory."""
+    return [
+        override
+        for override in hydra_config.overrides.hydra
+        if not re.match(r"\+*hydra[./](mode|run|sweep|sweeper|launcher|help)\b", override)
+    ]
+
+
 def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Composes `conf/<config_name>.yaml` with the command line's overrides and calls `task` with it.
 
@@ -65,12 +86,12 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
             print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
     except (HydraException, OmegaConfBaseException, InputError) as error:
-        guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
+        guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
     except Exception as error:
         if guarded.is_composed:
             raise
         # Nothing of ours has run: it is what Hydra makes of the command line or a file of the config.
-        guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
+        guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
     finally:
         # The other ranks see the same; one of them speaks.
         if os.environ.get("LOCAL_RANK", "0") == "0":
@@ -120,8 +141,14 @@ def _end_with_the_sweep() -> None:
     os._exit(128 + signal.SIGTERM)
 
 
-def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
-    """Hydra's message as one line, with the keys or files there are."""
+def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
+    """Hydra's message as one line, with the keys or files there are.
+
+    Args:
+        error: what Hydra, or a config, refused.
+        config_name: that was composed.
+        arguments: that were typed.
+    """
     message = one_line(error)
     if isinstance(error, AssertionError | OSError) and not isinstance(error, HydraException):
         # of a setting of Hydra's own

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
+from vgg_lit.callbacks.pruning import Pruning
 from vgg_lit.checkpoints import read_checkpoint, set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
@@ -84,12 +85,16 @@ def run_experiment(
         with shared_fate(trainer, path):
             with _training_data(config, classifier, datamodule) as data:
                 trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
-            metrics = _tested_metrics(trainer, classifier, datamodule, is_tested=config["test"])
+            pruned = _pruned(trainer)
+            is_tested = config["test"] and not pruned
+            metrics = _tested_metrics(trainer, classifier, datamodule, is_tested)
     metrics["seconds"] = time.perf_counter() - started
     if run and trainer.is_global_zero:
         run.write_metrics(metrics)
         _log_hyperparameters(trainer, config, metrics)
-        run.set_status("done")
+        run.set_status("pruned" if pruned else "done", pruned)
+        if pruned:
+            print_facts({"pruned ": pruned})
         print_metrics(metrics, title=f"{_network(config)} on {datamodule.source.name}")
         _print_footer(run)
     return metrics
@@ -161,6 +166,12 @@ def _training_data(
         yield CachedFeatures(datamodule, features)
     finally:
         net.first_module = 0
+
+
+def _pruned(trainer: L.Trainer) -> str | None:
+    """Why a trial of a study was given up before its last epoch; None if it was not."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((c.reason for c in callbacks if isinstance(c, Pruning)), None)
 
 
 def _tested_metrics(

@@ -81,7 +81,9 @@ def _last_unfinished(folder: Path, wanted: Mapping[str, Any]) -> Run | None:
     for file in sorted(folder.glob("*/config.yaml"), reverse=True):
         run = Run(file.parent)
         try:
-            is_wanted = run.status.get("status") != "done" and not list(changes(run.config, wanted))
+            is_wanted = run.status.get("status") != "done" and not list(
+                changes(run.typed_config, wanted)
+            )
             if is_wanted and not run.is_at_work():
                 run.newest_checkpoint()
                 return run

@@ -3,8 +3,9 @@
 config.yaml        every setting, resolved
 overrides.txt      what was typed after the verb, one a line
 environment.json   versions, git commit, hardware, command
-status.json        running, done, failed or preempted, and why
+status.json        running, done, pruned (a trial given up early), failed or preempted, and why
 checkpoints/       best.ckpt (lowest validation loss), last.ckpt (newest), previous.ckpt (the one before)
+found.json         learning rate and batch size, if the run was to find them
 metrics.csv        one row an epoch
 metrics.json       the final figures
 tensorboard/       event files
@@ -25,6 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -38,9 +40,13 @@ from vgg_lit.files import write_text
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
 
-Status = Literal["running", "done", "failed", "preempted"]
+Status = Literal["running", "done", "pruned", "failed", "preempted"]
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
+
+
+FINDERS = {"optimizer.lr": "find_lr", "data.batch_size": "find_batch_size"}
+"""Values that a run may find before it trains, and the settings that ask for it."""
 
 
 class Run:
@@ -122,6 +128,20 @@ class Run:
         return {str(key): value for key, value in config.items()}
 
     @property
+    def typed_config(self) -> dict[str, Any]:
+        """The config before values were found, as `find_lr` and `find_batch_size` do.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        config = OmegaConf.create(self.config)
+        found = _read_json(self.path / "found.json")
+        for key, values in found.items():
+            OmegaConf.update(config, key, values["typed"])
+            OmegaConf.update(config, FINDERS[key], True)
+        return {str(key): value for key, value in OmegaConf.to_container(config).items()}  # type: ignore[union-attr]
+
+    @property
     def status(self) -> dict[str, Any]:
         """What `status.json` says; empty if there is none."""
         return read_status(self.path)
@@ -197,6 +217,11 @@ class Run:
             raise InputError(f"resume={self.path}: {'; '.join(damages.values())}")
         return self.checkpoint("last"), {}
 
+    def set_aside(self) -> None:
+        """Makes way for a new attempt, where this one left no checkpoint: renames the directory."""
+        names = (f"{self.path.name}.attempt{number}" for number in count(1))
+        self.path.rename(next(p for p in map(self.path.with_name, names) if not p.exists()))
+
     def load_classifier(self, checkpoint: str = "best") -> "Classifier":
         """The trained classifier, in evaluation mode on the CPU.
 
@@ -262,9 +287,16 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
 
 
 def register_resolvers() -> None:
-    """Makes `${run_dir:...}` and `${sweep_dir:...}` known to configs."""
+    """Makes `${run_dir:...}`, `${sweep_dir:...}`, `${study_dir:...}` and `${ceil_div:...}` known to configs."""
+    OmegaConf.register_new_resolver("ceil_div", ceil_div, replace=True)
     OmegaConf.register_new_resolver("run_dir", run_dir, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("study_dir", study_dir, use_cache=True, replace=True)
+
+
+def ceil_div(number: int, divisor: int) -> int:
+    """A share of a number of epochs, at least one."""
+    return -(-number // divisor)
 
 
 def run_dir(resumed: str | None, *names: str | None) -> str:
@@ -275,6 +307,11 @@ def run_dir(resumed: str | None, *names: str | None) -> str:
 def sweep_dir(*names: str | None) -> str:
     """A new sweep's directory."""
     return f"logs/sweeps/{_first(names)}/{_now()}"
+
+
+def study_dir(name: str | None, *names: str | None) -> str:
+    """The directory of the study with a name; of one without, a new directory."""
+    return f"logs/tune/{name}" if name else f"logs/tune/{_first(names)}/{_now()}"
 
 
 def _first(names: Sequence[str | None]) -> str:

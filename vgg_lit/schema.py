@@ -119,12 +119,25 @@ class Train(Section):
     init: Spec
     freeze: list[str]
     cache_features: bool
+    find_lr: bool
+    find_batch_size: bool
     test: bool
     objective: str
     ckpt_path: str | None
     resume: str | None
     data_root: str
     trusted_targets: list[str]
+
+
+class Tune(Train):
+    """Everything `vgg_lit.tune` is told: what all trials share, and how to search."""
+
+    space: dict[str, Any]
+    sampler: Spec
+    pruner: Spec
+    n_trials: PositiveInt
+    n_jobs: PositiveInt
+    storage: Literal["sqlite", "journal"]
 
 
 class Evaluate(Section):

@@ -17,9 +17,11 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vgg_lit.callbacks import LayerTimes, ProgressBar
+from vgg_lit.callbacks.pruning import Pruning
 from vgg_lit.checkpoints import read_checkpoint, write_checkpoint
 from vgg_lit.distributed import SharedBuffers, build_strategy, leave_signals_to_us
 from vgg_lit.hardware import count_devices, resolve_precision, tune_process
+from vgg_lit.studies import TrialOfThisProcess
 from vgg_lit.targets import ConfigError, instantiate, locate, one_line
 
 PROFILERS: dict[str | None, type[Profiler]] = {
@@ -77,6 +79,8 @@ def build_trainer(
             f"compile={config['compile']}: a compiled network has no layers to time; "
             "set compile=false, or drop callbacks.layer_times"
         )
+    if trial := TrialOfThisProcess.from_environment():
+        callbacks.append(Pruning(trial, config["objective"]))
     if show_bar:
         callbacks.append(ProgressBar(refresh_rate=BAR_REFRESHES))
     if isinstance(spec["strategy"], DDPStrategy):

@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 IMPORTED_AS = {"hydra-core": "hydra", "pillow": "PIL", "scikit-learn": "sklearn"}
-# Lightning's TensorBoardLogger imports the one, torch.onnx the other.
-IMPORTED_BY_OTHERS = {"tensorboard", "onnxscript"}
+# Lightning's TensorBoardLogger, torch.onnx and Optuna's CmaEsSampler import them.
+IMPORTED_BY_OTHERS = {"tensorboard", "onnxscript", "cmaes"}
 # torch pins these itself, on Linux.
 PINNED_BY_TORCH = ("nvidia-", "cuda-", "triton")
 
@@ -130,7 +130,7 @@ def imported_packages():
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names.add(str(node.module).split(".")[0])
-    return names - set(sys.stdlib_module_names) - {"vgg_lit"}
+    return names - set(sys.stdlib_module_names) - {"vgg_lit", "hydra_plugins"}
 
 
 def test_dependencies_are_what_is_imported():

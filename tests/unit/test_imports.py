@@ -14,16 +14,21 @@ FLOORS = [
     {"errors", "ending_signals", "extras", "files", "hardware", "tables", "targets", "checkpoints"},
     {"models", "data"},
     {"analysis", "optim", "trained_weights"},
-    {"callbacks", "classifier", "runs", "distributed", "processes"},
+    {"callbacks", "classifier", "runs", "distributed", "processes", "studies"},
     {"sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
     {"exported", "parity", "programs", "model_card"},
     {"augmented_images", "comparison_page", "inspection", "pictures", "report", "reproduction"},
     {"trainer", "experiment", "schema", "config", "command", "resuming", "comparison"},
+    {"finders", "search_space", "study_report"},
+    {"search"},
     VERBS,
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 # Who may know what of the frameworks.
-KNOW_HYDRA = {"config", "command", "resuming", "runs", "experiment", *VERBS}
+KNOW_HYDRA = {
+    *("config", "command", "resuming", "runs", "experiment", "search_space", "study_report"),
+    *VERBS,
+}
 KNOW_NO_LIGHTNING = {"models", "analysis"}
 
 
