@@ -1,5 +1,6 @@
 """How a verb is started: Hydra composes its config, and what a user got wrong is one line, exit code 2."""
 
+import functools
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vgg_lit import launch
 from vgg_lit.ending_signals import ending_signals
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
@@ -41,8 +43,14 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
-def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
+def run_verb(
+    task: Callable[[DictConfig], Any],
+    config_name: str,
+    prepare: Callable[[list[str]], list[str]] = list,
+) -> None:
     """Composes `conf/<config_name>.yaml` with the command line's overrides and calls `task` with it.
+
+    `prepare` is given the arguments before Hydra, and returns those that Hydra is to read.
 
     Exits with 2 and one line on standard error for bad input, with 1 and one line for a training that
     went wrong (3 if memory ran out), with 143 or 130 for one that a signal ended, with 1 and a traceback
@@ -59,9 +67,10 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
     guarded = GuardedTask(task)
     try:
         with ending_signals:
+            sys.argv[1:] = prepare(sys.argv[1:])
             decorate(guarded)()
     except Preempted as stop:
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if launch.speaks():
             print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
     except (HydraException, OmegaConfBaseException, InputError) as error:
@@ -72,8 +81,7 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
         # Nothing of ours has run: it is what Hydra makes of the command line or a file of the config.
         guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
     finally:
-        # The other ranks see the same; one of them speaks.
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if launch.speaks():
             for message in guarded.refused + guarded.failed:
                 print(f"error: {' '.join(message.split())}", file=sys.stderr)
     if guarded.refused or guarded.failed:
@@ -83,7 +91,8 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
 class GuardedTask:
     """A verb as Hydra calls it: what goes wrong is kept from Hydra, which would add lines of its own.
 
-    The other jobs of a sweep go on. A launcher that runs them elsewhere adds what went wrong there.
+    The other jobs of a sweep go on. A launcher that runs them elsewhere adds what went wrong there, or sends
+    this there, where it is `run_elsewhere`.
 
     Args:
         task: the verb.
@@ -109,6 +118,28 @@ class GuardedTask:
             self.failed.append(one_line(error))
             self.exit_code = error.exit_code
         return None
+
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        return _sent_elsewhere, (self._task,)
+
+
+def _sent_elsewhere(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    register_resolvers()  # before the config that was sent with it is looked into
+    return functools.partial(run_elsewhere, task)
+
+
+def run_elsewhere(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
+    """A job of a sweep in the process of another launcher, which takes what is raised back to the sweep.
+
+    Raises:
+        TrainingError: a signal has ended it; for a launcher that is a failure as any other.
+    """
+    try:
+        with ending_signals:
+            return task(config)
+    except Preempted as stop:
+        raise TrainingError(str(stop)) from stop
 
 
 def _end_with_the_sweep() -> None:

@@ -34,6 +34,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vgg_lit import __version__
 from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
+from vgg_lit.launch import launched
 
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
@@ -262,9 +263,10 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
 
 
 def register_resolvers() -> None:
-    """Makes `${run_dir:...}` and `${sweep_dir:...}` known to configs."""
+    """Makes `${run_dir:...}`, `${sweep_dir:...}` and `${launched:...}` known to configs."""
     OmegaConf.register_new_resolver("run_dir", run_dir, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("launched", launched, replace=True)
 
 
 def run_dir(resumed: str | None, *names: str | None) -> str:

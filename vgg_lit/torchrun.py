@@ -1,0 +1,65 @@
+"""torchrun in which what goes wrong is one line, and whose exit code is that of the process it happened to.
+
+python -m vgg_lit.torchrun --nnodes=2 --nproc-per-node=4 --rdzv-backend=c10d --rdzv-endpoint=node0:29500 \\
+    --max-restarts=3 -m vgg_lit.train trainer=multinode
+
+The options are torchrun's own. Bad input is not tried again, however many restarts there are left.
+"""
+
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+from vgg_lit.errors import EXIT_BAD_INPUT
+
+# What torch's own client would say of a place it cannot reach, on many lines; read as torch is imported.
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
+
+import torch.distributed as dist
+from torch.distributed import run
+from torch.distributed.elastic.agent.server.api import RunResult, WorkerState
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous import RendezvousError
+from torch.distributed.launcher import api
+
+from vgg_lit.targets import one_line
+
+
+class Agent(api.LocalElasticAgent):
+    """Starts the processes of one machine, again if they fail, but not those that refuse their input."""
+
+    def _monitor_workers(self, worker_group: Any) -> RunResult:
+        result = super()._monitor_workers(worker_group)
+        codes = [failure.exitcode for failure in result.failures.values()]
+        if result.state == WorkerState.FAILED and EXIT_BAD_INPUT in codes:
+            self._remaining_restarts = 0
+        return result
+
+
+def main() -> None:
+    """The console script `vgg-torchrun`."""
+    del os.environ["TORCH_CPP_LOG_LEVEL"]  # the processes that are started say what they like
+    logging.disable(logging.CRITICAL)
+    api.LocalElasticAgent = Agent  # type: ignore[misc]
+    arguments = run.parse_args(sys.argv[1:])
+    try:
+        run.run(arguments)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:
+            print(f"error: process {rank} was killed by {failure.signal_name()}", file=sys.stderr)
+        sys.exit(failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode)
+    except SignalException as stop:
+        sys.exit(128 + signal.Signals(stop.sigval))
+    except (RendezvousError, dist.DistError, TimeoutError, ValueError) as error:
+        place = arguments.rdzv_endpoint or f"{arguments.master_addr}:{arguments.master_port}"
+        cause = error.__cause__ or error
+        print(f"error: rendezvous at {place}: {one_line(cause)}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()
