@@ -110,7 +110,7 @@ def gradients_of(
     """
     with torch.device("meta"):
         net = build(variant, head=head, image_size=image_size, width=width, in_channels=3)
-    layers = [layer for layer in measure(net, (3, image_size, image_size)).layers]
+    layers = measure(net, (3, image_size, image_size)).layers
     macs = sum(layer.macs for layer in layers)
     head_layers = [layer for layer in layers if layer.block == "head"]
     buckets, waiting, done = [], 0, 0

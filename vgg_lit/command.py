@@ -32,6 +32,9 @@ from vgg_lit.targets import one_line, unknown_key
 SWEEP_JOB = "VGG_LIT_SWEEP_JOB"
 """Set in the environment of a sweep's jobs, whose standard input ends when their sweep does."""
 
+LAUNCHERS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
+"""Packages of launchers that are not our own, and the extras of ours that install them."""
+
 SECONDS_TO_SAVE = 60
 """How long a job whose sweep is gone may take to save its work."""
 
@@ -119,7 +122,6 @@ class GuardedTask:
             self.exit_code = error.exit_code
         return None
 
-
     def __reduce__(self) -> tuple[Callable, tuple]:
         return _sent_elsewhere, (self._task,)
 
@@ -162,6 +164,10 @@ def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> st
         section, _, name = match.group(1).rpartition(".")
         allowed = _keys_of(section, config_name, arguments)
         return unknown_key(section, name, allowed) if allowed else f"unknown key {match.group(1)}"
+    if match := re.search(r"Unknown plugin class *: '([\w.]+)'", message):
+        needed = [extra for package, extra in LAUNCHERS.items() if package in match.group(1)]
+        how = f": pip install 'vgg_lit[{needed[0]}]'" if needed else ""
+        return f"hydra.launcher._target_={match.group(1)}: is not installed{how}"
     if match := re.search(
         r"Could not find '(\w+)/([^']+)' Available options in '\w+': (.+?)(?: Config search path|$)",
         message,

@@ -6,6 +6,7 @@ else happens.
 
 import os
 import re
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -126,6 +127,16 @@ def first_host(nodes: str) -> str:
     """The first of SLURM's list of nodes, such as `node[07-12,20],login`."""
     match = re.match(r"([^\[,\s]+)(?:\[([^\],-]+)[^\]]*\]([^,\s]*))?", nodes.strip())
     return "".join(part or "" for part in match.groups()) if match else ""
+
+
+def address_towards(host: str) -> str | None:
+    """This machine's IPv4 address from which packets to `host` leave; None if there is no way there."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, 1))  # of a datagram socket: nothing is sent
+            return probe.getsockname()[0]
+    except OSError:
+        return None
 
 
 def rank() -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from torch.distributed import DistError, PrefixStore, Store, TCPStore
 
 from vgg_lit.errors import InputError
-from vgg_lit.launch import Launch
+from vgg_lit.launch import Launch, address_towards
 
 POLL_SECONDS = 0.05
 
@@ -154,22 +154,18 @@ def take_interface(address: str) -> None:
 def _interface_towards(address: str) -> str | None:
     """The interface whose IPv4 address packets to `address` leave from; None if that cannot be told."""
     get_address = 0x8915  # SIOCGIFADDR
+    ours = address_towards(address)
     try:
         import fcntl
     except ImportError:  # Windows
         return None
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect((address, 1))  # of a datagram socket: nothing is sent
-            ours = socket.inet_aton(probe.getsockname()[0])
-            for _, name in socket.if_nameindex():
-                request = struct.pack("256s", name.encode())
-                try:
-                    answer = fcntl.ioctl(probe.fileno(), get_address, request)
-                except OSError:  # it has none
-                    continue
-                if answer[20:24] == ours:
-                    return name
-    except OSError:
-        return None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex() if ours else []:
+            request = struct.pack("256s", name.encode())
+            try:
+                answer = fcntl.ioctl(probe.fileno(), get_address, request)
+            except OSError:  # it has none
+                continue
+            if socket.inet_ntoa(answer[20:24]) == ours:
+                return name
     return None

@@ -263,10 +263,11 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
 
 
 def register_resolvers() -> None:
-    """Makes `${run_dir:...}`, `${sweep_dir:...}` and `${launched:...}` known to configs."""
+    """Makes `${run_dir:...}`, `${sweep_dir:...}`, `${launched:...}` and `${gpus_a_job:}` known to configs."""
     OmegaConf.register_new_resolver("run_dir", run_dir, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("launched", launched, replace=True)
+    OmegaConf.register_new_resolver("gpus_a_job", gpus_a_job, replace=True)
 
 
 def run_dir(resumed: str | None, *names: str | None) -> str:
@@ -277,6 +278,13 @@ def run_dir(resumed: str | None, *names: str | None) -> str:
 def sweep_dir(*names: str | None) -> str:
     """A new sweep's directory."""
     return f"logs/sweeps/{_first(names)}/{_now()}"
+
+
+def gpus_a_job() -> int:
+    """What a job of a sweep asks its launcher for: a GPU, if this machine has any."""
+    import torch
+
+    return int(torch.cuda.is_available())
 
 
 def _first(names: Sequence[str | None]) -> str:

@@ -1,18 +1,24 @@
-"""torchrun in which what goes wrong is one line, and whose exit code is that of the process it happened to.
+r"""torchrun in which what goes wrong is one line, and whose exit code is that of the process it happened to.
 
-python -m vgg_lit.torchrun --nnodes=2 --nproc-per-node=4 --rdzv-backend=c10d --rdzv-endpoint=node0:29500 \\
+python -m vgg_lit.torchrun --nnodes=2 --nproc-per-node=4 --rdzv-backend=c10d --rdzv-endpoint=node0:29500 \
     --max-restarts=3 -m vgg_lit.train trainer=multinode
 
-The options are torchrun's own. Bad input is not tried again, however many restarts there are left.
+The options are torchrun's own. Bad input is not tried again, however many restarts there are left. Which
+machine keeps the store of the rendezvous, and by which address the others find this one, is told by the
+network rather than by the machine's own name.
 """
 
 import logging
 import os
 import signal
+import socket
 import sys
+from argparse import Namespace
 from typing import Any
 
 from vgg_lit.errors import EXIT_BAD_INPUT
+from vgg_lit.launch import address_towards
+from vgg_lit.targets import one_line
 
 # What torch's own client would say of a place it cannot reach, on many lines; read as torch is imported.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
@@ -24,8 +30,6 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher import api
-
-from vgg_lit.targets import one_line
 
 
 class Agent(api.LocalElasticAgent):
@@ -39,12 +43,35 @@ class Agent(api.LocalElasticAgent):
         return result
 
 
+def complete(arguments: Namespace) -> None:
+    """Adds what torchrun would conclude from this machine's name, where the endpoint says it."""
+    host, _, _ = arguments.rdzv_endpoint.rpartition(":")
+    if arguments.rdzv_backend != "c10d" or not host:
+        return
+    if arguments.local_addr is None:
+        arguments.local_addr = address_towards(host)
+    if "is_host" not in arguments.rdzv_conf:
+        known = [arguments.rdzv_conf] if arguments.rdzv_conf else []
+        arguments.rdzv_conf = ",".join([*known, f"is_host={is_ours(host)}"])
+
+
+def is_ours(host: str) -> bool:
+    """Whether an address is one of this machine's: only then can a socket be bound to it."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True
+
+
 def main() -> None:
     """The console script `vgg-torchrun`."""
     del os.environ["TORCH_CPP_LOG_LEVEL"]  # the processes that are started say what they like
     logging.disable(logging.CRITICAL)
     api.LocalElasticAgent = Agent  # type: ignore[misc]
     arguments = run.parse_args(sys.argv[1:])
+    complete(arguments)
     try:
         run.run(arguments)
     except ChildFailedError as error:

@@ -103,7 +103,10 @@ def test_first_of_slurms_nodes(nodes, first):
     ("environment", "message"),
     [
         ({**TORCHRUN, "RANK": "x"}, "RANK=x: the launcher's environment should have a number"),
-        ({**TORCHRUN, "WORLD_SIZE": "5"}, "WORLD_SIZE=5, LOCAL_WORLD_SIZE=2: torchrun should start"),
+        (
+            {**TORCHRUN, "WORLD_SIZE": "5"},
+            "WORLD_SIZE=5, LOCAL_WORLD_SIZE=2: torchrun should start",
+        ),
         ({**TORCHRUN, "WORLD_SIZE": "0"}, "WORLD_SIZE=0"),
         ({**TORCHRUN, "RANK": "4"}, "there is no rank 4"),
         ({**SRUN, "SLURM_NTASKS": "7"}, "SLURM_NTASKS=7, SLURM_NNODES=2: srun should start"),
@@ -116,7 +119,9 @@ def test_an_environment_that_contradicts_itself_is_refused(environment, message,
         detect()
 
 
-@pytest.mark.parametrize("environment", [TORCHRUN, {**SRUN, "SLURM_NTASKS": "4", "SLURM_PROCID": "3"}])
+@pytest.mark.parametrize(
+    "environment", [TORCHRUN, {**SRUN, "SLURM_NTASKS": "4", "SLURM_PROCID": "3"}]
+)
 def test_a_clash_names_both_sides_and_the_remedy(environment, started):
     started(environment)
     check_launch(2, 2)

@@ -93,13 +93,17 @@ def test_a_store_that_outlives_an_attempt_confuses_nobody(port):
 
 def test_a_process_that_does_not_come_is_told_in_time(port):
     start = time.monotonic()
-    with pytest.raises(InputError, match=r"1 of 2 processes have come after 0\.01 minutes \(trainer"):
+    with pytest.raises(
+        InputError, match=r"1 of 2 processes have come after 0\.01 minutes \(trainer"
+    ):
         meet(launched(0, port), lambda before: {"run": "x"}, 0.01)
     assert time.monotonic() - start < 30
 
 
 def test_a_place_that_nobody_keeps_is_told_in_time(port):
-    with pytest.raises(InputError, match=f"127.0.0.1:{port}: cannot be reached .*rendezvous_timeout"):
+    with pytest.raises(
+        InputError, match=f"127.0.0.1:{port}: cannot be reached .*rendezvous_timeout"
+    ):
         meet(launched(1, port), lambda before: {"run": "x"}, 0.01)
 
 
