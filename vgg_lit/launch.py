@@ -96,9 +96,10 @@ def detect() -> Launch | None:
 
 
 def _is_task_of_srun() -> bool:
-    is_interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    is_shell = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    tasks = os.environ.get("SLURM_NTASKS")
     is_step = "SLURM_STEP_ID" in os.environ and "SLURM_PROCID" in os.environ
-    return is_step and "SLURM_NTASKS" in os.environ and not is_interactive
+    return is_step and tasks is not None and not (is_shell and tasks == "1")
 
 
 def _number(name: str, default: int | None = None) -> int:
@@ -146,9 +147,14 @@ def rank() -> int:
 
 
 def speaks() -> bool:
-    """Whether what all processes of a machine find alike is for this one to say."""
-    names = ("LOCAL_RANK", *(["SLURM_LOCALID"] if _is_task_of_srun() else []))
-    return next((os.environ[name] for name in names if name in os.environ), "0") == "0"
+    """Whether what all processes of a machine find alike is for this one to say.
+
+    The tasks of srun share a terminal: until they have met, all of them find the same.
+    """
+    name = "LOCAL_RANK"
+    if name not in os.environ and _is_task_of_srun():
+        name = "SLURM_LOCALID" if FIRST_PROCESS in os.environ else "SLURM_PROCID"
+    return os.environ.get(name, "0") == "0"
 
 
 def launched(what: str) -> int:

@@ -32,7 +32,7 @@ SRUN = {
 @pytest.fixture
 def started(monkeypatch):
     """`started(TORCHRUN, RANK="0")`: makes this process one of a launcher's."""
-    for name in {*TORCHRUN, *SRUN, "SLURM_NODELIST", "SLURM_NTASKS_PER_NODE"}:
+    for name in {*TORCHRUN, *SRUN, launch.FIRST_PROCESS, "SLURM_NODELIST", "SLURM_NTASKS_PER_NODE"}:
         monkeypatch.delenv(name, raising=False)
 
     def started(environment, **others):
@@ -65,12 +65,24 @@ def test_sruns_tasks_meet_on_the_first_node_at_a_port_of_the_job(started):
     assert (launch.rank(), launch.speaks()) == (5, False)
     started(SRUN, MASTER_ADDR="login", MASTER_PORT="4000", SLURM_LOCALID="0")
     assert detect()[5:7] == ("login", 4000)
+
+
+def test_of_those_that_share_a_terminal_one_speaks_until_they_have_met(started):
+    started(SRUN, SLURM_PROCID="0", SLURM_LOCALID="0")
     assert launch.speaks()
+    started(SRUN, SLURM_PROCID="4", SLURM_LOCALID="0")
+    assert not launch.speaks()
+    started(SRUN, SLURM_PROCID="4", SLURM_LOCALID="0", VGG_LIT_MAIN_PROCESS="99")
+    assert launch.speaks()  # of its own machine
 
 
 @pytest.mark.parametrize(
     "without",
-    [{"SLURM_STEP_ID": None}, {"SLURM_JOB_NAME": "interactive"}, {"SLURM_NTASKS": None}],
+    [
+        {"SLURM_STEP_ID": None},
+        {"SLURM_JOB_NAME": "interactive", "SLURM_NTASKS": "1"},
+        {"SLURM_NTASKS": None},
+    ],
     ids=str,
 )
 def test_a_batch_scripts_own_process_is_no_task(without, started):
