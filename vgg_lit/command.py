@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,8 @@ def run_verb(
     if SWEEP_JOB in os.environ:
         threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     register_resolvers()
+    # Our files of conf/hydra/launcher have the names of those that a launcher's package brings.
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")
     decorate = hydra.main(
         version_base="1.3", config_path=str(config_folder()), config_name=config_name
     )

@@ -66,7 +66,7 @@ def is_ours(host: str) -> bool:
 
 
 def main() -> None:
-    """The console script `vgg-torchrun`."""
+    """Runs torchrun with the arguments of this command."""
     del os.environ["TORCH_CPP_LOG_LEVEL"]  # the processes that are started say what they like
     logging.disable(logging.CRITICAL)
     api.LocalElasticAgent = Agent  # type: ignore[misc]
