@@ -10,7 +10,7 @@ complete; a step ends with its backward or with its last bucket, whichever is la
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -95,10 +95,14 @@ class Gradients:
         """Bytes that are sent."""
         return sum(bucket.size for bucket in self.buckets)
 
+    @property
+    def in_bf16(self) -> "Gradients":
+        """The same, compressed: buckets are closed by their bytes in fp32."""
+        buckets = tuple(Bucket(bucket.size / 2, bucket.ready) for bucket in self.buckets)
+        return replace(self, buckets=buckets)
 
-def gradients_of(
-    variant: str, head: str, image_size: int, width: float = 1.0, bytes_each: int = 4
-) -> Gradients:
+
+def gradients_of(variant: str, head: str, image_size: int, width: float = 1.0) -> Gradients:
     """What a network with 1,000 classes sends in a step.
 
     Args:
@@ -106,7 +110,6 @@ def gradients_of(
         head: `imagenet` or `gap`.
         image_size: side of the images.
         width: factor on the channels.
-        bytes_each: 4 in fp32, 2 with bf16 compression; buckets are closed by the bytes of fp32.
     """
     with torch.device("meta"):
         net = build(variant, head=head, image_size=image_size, width=width, in_channels=3)
@@ -118,7 +121,7 @@ def gradients_of(
         done += layer.macs
         waiting += 4 * layer.parameters
         if waiting >= (BUCKET if buckets else FIRST_BUCKET) or layer is layers[0]:
-            buckets.append(Bucket(waiting * bytes_each / 4, done / macs))
+            buckets.append(Bucket(waiting, done / macs))
             waiting = 0
     return Gradients(
         parameters=sum(layer.parameters for layer in layers),

@@ -92,7 +92,7 @@ def network_rows(gradients: dict[tuple[str, str], Gradients]) -> list[list[str]]
             f"{net}, {head}",
             f"{g.parameters:,}",
             f"{g.size / 1e6:,.1f}",
-            f"{g.size / 2e6:,.1f}",
+            f"{g.in_bf16.size / 1e6:,.1f}",
             f"{100 * g.head_parameters / g.parameters:.1f} %",
             f"{g.macs / 1e9:.2f}",
             f"{100 * g.head_macs / g.macs:.2f} %",
@@ -104,16 +104,14 @@ def network_rows(gradients: dict[tuple[str, str], Gradients]) -> list[list[str]]
 def efficiency_rows(
     gradients: dict[tuple[str, str], Gradients], rate: float, cluster: Cluster, batch: int
 ) -> list[list[str]]:
-    """A row for each number of GPUs; of each network a ring's efficiency and the hierarchy's."""
+    """A row for each number of GPUs; of each network three efficiencies."""
     rows = []
     for gpus in GPUS:
         cells = []
         for found in gradients.values():
             alone = arithmetic_seconds(found.macs, batch, rate)
-            steps = [
-                step_seconds(found, alone, gpus, cluster, algorithm)
-                for algorithm in ("ring", "hierarchical")
-            ]
+            sides = ((found, "ring"), (found, "hierarchical"), (found.in_bf16, "hierarchical"))
+            steps = [step_seconds(sent, alone, gpus, cluster, how) for sent, how in sides]
             cells.append(" / ".join(f"{100 * alone / step:.1f}" for step in steps))
         rows.append([f"{gpus:,}", *cells])
     return rows
@@ -257,7 +255,7 @@ def predictions(gradients: dict[tuple[str, str], Gradients]) -> list[str]:
     for title, (rate, cluster) in CLUSTERS.items():
         tables.append(
             markdown(
-                f"Efficiency in %, ring / hierarchical: {title}; {BATCH_A_GPU} images a GPU, "
+                f"Efficiency in %, ring / hierarchical / hierarchical in bf16: {title}; {BATCH_A_GPU} images a GPU, "
                 f"{100 * REACHED:.0f} % of {rate / 1e12:.0f} TFLOP/s",
                 ["GPUs", *names],
                 efficiency_rows(gradients, REACHED * rate, cluster, BATCH_A_GPU),

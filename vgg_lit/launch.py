@@ -16,6 +16,9 @@ from vgg_lit.targets import ConfigError
 FIRST_PROCESS = "VGG_LIT_MAIN_PROCESS"
 """Tells every process of a run the number of the first one, by which `status.json` knows the run."""
 
+JOB_STORE = "VGG_LIT_JOB_STORE"
+"""Tells the processes that torchrun starts where its own store is, host:port, which outlives them."""
+
 FIRST_PORT, JOB_DIGITS = 15_000, 4
 """Where the processes of a SLURM job meet: the port is this and the last digits of the job's number."""
 
@@ -32,6 +35,7 @@ class Launch(NamedTuple):
         address: of the machine where the processes meet.
         port: there.
         has_store: whether the launcher keeps a store there; else the first process does.
+        restarts: whether the launcher may start the processes again.
     """
 
     launcher: Literal["torchrun", "srun"]
@@ -42,6 +46,7 @@ class Launch(NamedTuple):
     address: str
     port: int
     has_store: bool
+    restarts: bool
 
     @property
     def processes_per_node(self) -> int:
@@ -70,6 +75,7 @@ def detect() -> Launch | None:
                 address=os.environ.get("MASTER_ADDR", "127.0.0.1"),
                 port=_number("MASTER_PORT", 29500),
                 has_store=os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+                restarts="TORCHELASTIC_RUN_ID" in os.environ,
             ),
             f"WORLD_SIZE={world_size}, LOCAL_WORLD_SIZE={local_size}",
             local_size,
@@ -88,6 +94,7 @@ def detect() -> Launch | None:
                 address=os.environ.get("MASTER_ADDR") or first_host(nodes) or "127.0.0.1",
                 port=_number("MASTER_PORT", FIRST_PORT + int(job) if job.isdigit() else FIRST_PORT),
                 has_store=False,
+                restarts=False,
             ),
             f"SLURM_NTASKS={world_size}, SLURM_NNODES={num_nodes}",
             _number("SLURM_NTASKS_PER_NODE", world_size // max(1, num_nodes)),

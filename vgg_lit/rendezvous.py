@@ -17,12 +17,12 @@ from typing import Any
 from torch.distributed import DistError, PrefixStore, Store, TCPStore
 
 from vgg_lit.errors import InputError
-from vgg_lit.launch import Launch, address_towards
+from vgg_lit.launch import JOB_STORE, Launch, address_towards
 
 POLL_SECONDS = 0.05
 
 JOB = "vgg_lit/job"
-"""What the first process notes for a later attempt at the same job, in a launcher's store."""
+"""What the first process notes for a later attempt at the same job, in a store that outlives it."""
 
 _store: Store | None = None
 
@@ -61,10 +61,11 @@ def meet(launch: Launch, decide: Callable[[str | None], dict[str, Any]], minutes
             timeout=timedelta(seconds=max(1.0, deadline - time.monotonic())),
         )
         if launch.rank == 0:
-            before = shared.get(JOB).decode() if shared.check([JOB]) else None
+            lasting, job = _lasting_store(shared), f"{JOB}/{os.environ.get('TORCHELASTIC_RUN_ID')}"
+            before = lasting.get(job).decode() if lasting.check([job]) else None
             try:
                 decision = decide(before)
-                shared.set(JOB, decision["run"])
+                lasting.set(job, decision["run"])
             except InputError as error:
                 decision = {"refused": str(error)}
             decision["token"] = secrets.token_hex(8)
@@ -81,6 +82,14 @@ def meet(launch: Launch, decide: Callable[[str | None], dict[str, Any]], minutes
         raise InputError(decision["refused"])
     _store = PrefixStore(decision["token"], shared)
     return decision
+
+
+def _lasting_store(shared: Store) -> Store:
+    """The launcher's own store, where it has said which that is."""
+    host, _, port = os.environ.get(JOB_STORE, "").rpartition(":")
+    if not host:
+        return shared
+    return TCPStore(host, int(port), is_master=False, wait_for_workers=False)
 
 
 class _Late(Exception):

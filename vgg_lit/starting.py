@@ -34,7 +34,7 @@ def prepare(arguments: list[str]) -> list[str]:
     """
     launch = detect()
     is_sweep = bool(SWEEP.intersection(arguments))
-    if launch is None or (launch.world_size == 1 and not launch.has_store):
+    if launch is None or (launch.world_size == 1 and not launch.restarts):
         return _with_directory(arguments) if is_sweep else find_resumed(arguments)
     if is_sweep:
         raise InputError(

@@ -17,7 +17,7 @@ from argparse import Namespace
 from typing import Any
 
 from vgg_lit.errors import EXIT_BAD_INPUT
-from vgg_lit.launch import address_towards
+from vgg_lit.launch import JOB_STORE, address_towards
 from vgg_lit.targets import one_line
 
 # What torch's own client would say of a place it cannot reach, on many lines; read as torch is imported.
@@ -45,9 +45,13 @@ class Agent(api.LocalElasticAgent):
 
 def complete(arguments: Namespace) -> None:
     """Adds what torchrun would conclude from this machine's name, where the endpoint says it."""
-    host, _, _ = arguments.rdzv_endpoint.rpartition(":")
-    if arguments.rdzv_backend != "c10d" or not host:
+    host, _, port = arguments.rdzv_endpoint.rpartition(":")
+    if arguments.rdzv_backend != "c10d" or not host or port == "0":
         return
+    os.environ[JOB_STORE] = arguments.rdzv_endpoint
+    # In torch 2.15 a machine that takes another's place waits in vain for the address of the store that
+    # the processes share, which is told once.
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     if arguments.local_addr is None:
         arguments.local_addr = address_towards(host)
     if "is_host" not in arguments.rdzv_conf:

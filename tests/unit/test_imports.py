@@ -17,7 +17,17 @@ FLOORS = [
     {"callbacks", "classifier", "runs", "distributed", "processes", "rendezvous"},
     {"sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
     {"augmented_images", "comparison_page", "inspection", "pictures", "report", "reproduction"},
-    {"trainer", "experiment", "schema", "config", "command", "resuming", "starting", "torchrun", "comparison"},
+    {
+        "trainer",
+        "experiment",
+        "schema",
+        "config",
+        "command",
+        "resuming",
+        "starting",
+        "torchrun",
+        "comparison",
+    },
     VERBS,
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -16,6 +16,7 @@ TORCHRUN = {
     "MASTER_ADDR": "10.0.0.1",
     "MASTER_PORT": "29400",
     "TORCHELASTIC_USE_AGENT_STORE": "True",
+    "TORCHELASTIC_RUN_ID": "none",
 }
 SRUN = {
     "SLURM_STEP_ID": "0",
@@ -48,7 +49,7 @@ def started(monkeypatch):
 def test_torchruns_processes_know_their_places(started):
     started(TORCHRUN)
     found = detect()
-    assert found == ("torchrun", 3, 1, 4, 2, "10.0.0.1", 29400, True)
+    assert found == ("torchrun", 3, 1, 4, 2, "10.0.0.1", 29400, True, True)
     assert found.processes_per_node == 2
     assert (launch.rank(), launch.speaks()) == (3, False)
 
@@ -61,7 +62,7 @@ def test_torchs_variables_set_by_anybody_else_do_too(started):
 
 def test_sruns_tasks_meet_on_the_first_node_at_a_port_of_the_job(started):
     started(SRUN)
-    assert detect() == ("srun", 5, 1, 8, 2, "node07", 15_000 + 4567, False)
+    assert detect() == ("srun", 5, 1, 8, 2, "node07", 15_000 + 4567, False, False)
     assert (launch.rank(), launch.speaks()) == (5, False)
     started(SRUN, MASTER_ADDR="login", MASTER_PORT="4000", SLURM_LOCALID="0")
     assert detect()[5:7] == ("login", 4000)

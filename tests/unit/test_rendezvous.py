@@ -38,7 +38,7 @@ def kept(monkeypatch):
 
 
 def launched(rank, port, world_size=2, has_store=False):
-    return Launch("torchrun", rank, 0, world_size, world_size, "127.0.0.1", port, has_store)
+    return Launch("torchrun", rank, 0, world_size, world_size, "127.0.0.1", port, has_store, True)
 
 
 def all_meet(port, decide, world_size=3, has_store=False):
@@ -88,7 +88,17 @@ def test_a_store_that_outlives_an_attempt_confuses_nobody(port):
     assert [decision["run"] for decision in first] == ["after None"] * 3
     assert [decision["run"] for decision in second] == ["after after None"] * 3
     assert first[0]["token"] != second[0]["token"]
-    assert server.get(JOB) == b"after after None"
+    assert server.get(f"{JOB}/None") == b"after after None"
+
+
+def test_a_launcher_that_says_where_its_own_store_is_has_the_job_remembered_there(
+    port, monkeypatch
+):
+    launcher = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    monkeypatch.setenv("VGG_LIT_JOB_STORE", f"127.0.0.1:{launcher.port}")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "mine")
+    all_meet(port, lambda before: {"run": "logs/x"})
+    assert launcher.get(f"{JOB}/mine") == b"logs/x"
 
 
 def test_a_process_that_does_not_come_is_told_in_time(port):

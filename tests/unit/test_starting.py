@@ -20,10 +20,12 @@ def started(monkeypatch, tmp_path):
     for name in (launch.FIRST_PROCESS, "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.setenv(name, "1")
 
-    def started(nodes, rank=0, before=None, told=None, has_store=True):
+    def started(nodes, rank=0, before=None, told=None, elastic=True):
         names = {"RANK": rank, "LOCAL_RANK": 0, "WORLD_SIZE": nodes, "LOCAL_WORLD_SIZE": 1}
-        for name, value in {**names, "TORCHELASTIC_USE_AGENT_STORE": has_store}.items():
+        for name, value in names.items():
             monkeypatch.setenv(name, str(value))
+        if elastic:
+            monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
         calls = []
 
         def meet(found, decide, minutes):
@@ -50,7 +52,7 @@ def begun(compose, tmp_path):
 
 
 def test_alone_nothing_is_agreed(started, monkeypatch):
-    calls = started(1, has_store=False)
+    calls = started(1, elastic=False)
     assert prepare(["seed=1"]) == ["seed=1"]
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name)
@@ -59,7 +61,7 @@ def test_alone_nothing_is_agreed(started, monkeypatch):
 
 
 def test_a_sweep_has_one_directory_wherever_its_jobs_run(started, monkeypatch):
-    started(1, has_store=False)
+    started(1, elastic=False)
     *typed, directory = prepare(["-m", "model=vgg11,vgg13", "seed=0,1", "name=x"])
     assert typed == ["-m", "model=vgg11,vgg13", "seed=0,1", "name=x"]
     assert directory.startswith("hydra.sweep.dir='logs/sweeps/x/")
