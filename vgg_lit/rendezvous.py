@@ -19,7 +19,7 @@ from torch.distributed import DistError, PrefixStore, Store, TCPStore
 from vgg_lit.errors import InputError
 from vgg_lit.launch import JOB_STORE, Launch, address_towards
 
-POLL_SECONDS = 0.05
+POLL_SECONDS, LINGER_SECONDS = 0.05, 1.0
 
 JOB = "vgg_lit/job"
 """What the first process notes for a later attempt at the same job, in a store that outlives it."""
@@ -32,18 +32,23 @@ def store() -> Store | None:
     return _store
 
 
-def meet(launch: Launch, decide: Callable[[str | None], dict[str, Any]], minutes: float) -> dict:
+def meet(
+    launch: Launch,
+    decide: Callable[[str | None], dict[str, Any]],
+    objection: Callable[[dict[str, Any]], str],
+    minutes: float,
+) -> dict[str, Any]:
     """What the first process decides, once all have come.
 
     Args:
         launch: of this process.
         decide: called in the first process, with the `run` that an earlier attempt at the same job has
             decided on, if any.
+        objection: called in the others with the decision: what speaks against it, or nothing.
         minutes: until all must have come.
 
     Raises:
-        InputError: the place cannot be reached, or a process has not come, in time; or the first one
-            refuses.
+        InputError: the place cannot be reached, or a process has not come, in time; or one objects.
     """
     global _store
     place = f"{launch.address}:{launch.port}"
@@ -69,17 +74,19 @@ def meet(launch: Launch, decide: Callable[[str | None], dict[str, Any]], minutes
             except InputError as error:
                 decision = {"refused": str(error)}
             decision["token"] = secrets.token_hex(8)
-            _answer(shared, launch.world_size, decision, deadline)
+            refusal = _answer(shared, launch.world_size, decision, deadline)
+            if refusal and hosts:
+                time.sleep(LINGER_SECONDS)  # for the others to learn of it from here
         else:
-            decision = _ask(shared, launch.rank, deadline)
+            decision, refusal = _ask(shared, launch.rank, objection, deadline)
     except _Late as late:
         raise InputError(
             f"rendezvous at {place}: {late} after {minutes:g} minutes (trainer.rendezvous_timeout)"
         ) from None
     except DistError as error:
         raise InputError(f"rendezvous at {place}: {str(error).splitlines()[0]}") from error
-    if "refused" in decision:
-        raise InputError(decision["refused"])
+    if refusal:
+        raise InputError(refusal)
     _store = PrefixStore(decision["token"], shared)
     return decision
 
@@ -112,14 +119,15 @@ def _reach(address: str, port: int, deadline: float, minutes: float) -> None:
             time.sleep(10 * POLL_SECONDS)
 
 
-def _answer(shared: Store, world_size: int, decision: dict[str, Any], deadline: float) -> None:
-    """Gives each process that asks the decision, until all have it."""
+def _answer(shared: Store, world_size: int, decision: dict[str, Any], deadline: float) -> str:
+    """Gives each process that asks the decision, until all have it; what speaks against it, if anything."""
     token, answered = decision["token"], dict.fromkeys(range(1, world_size), "")
-    missing = set(answered)
+    missing, refusal = set(answered), decision.get("refused", "")
     while missing:
         for rank in sorted(missing):
             if shared.check([f"{token}/{rank}"]):
                 missing.remove(rank)
+                refusal = refusal or shared.get(f"{token}/{rank}").decode()
             elif shared.check([f"vgg_lit/asks/{rank}"]):
                 name = shared.get(f"vgg_lit/asks/{rank}").decode()
                 if name != answered[rank]:  # not of an earlier attempt, or soon to be replaced
@@ -129,19 +137,22 @@ def _answer(shared: Store, world_size: int, decision: dict[str, Any], deadline: 
             came = world_size - len(missing)
             raise _Late(f"{came} of {world_size} processes have come")
         time.sleep(POLL_SECONDS)
-    shared.set(f"{token}/all", "")
+    shared.set(f"{token}/all", refusal)
+    return refusal
 
 
-def _ask(shared: Store, rank: int, deadline: float) -> dict[str, Any]:
-    """The first process's decision, once all have it."""
+def _ask(
+    shared: Store, rank: int, objection: Callable[[dict[str, Any]], str], deadline: float
+) -> tuple[dict[str, Any], str]:
+    """The first process's decision, once all have it, and what speaks against it."""
     name = secrets.token_hex(8)
     shared.set(f"vgg_lit/asks/{rank}", name)
     _wait(shared, f"vgg_lit/answers/{name}", deadline, "the first process has not come")
     decision = json.loads(shared.get(f"vgg_lit/answers/{name}"))
-    shared.set(f"{decision['token']}/{rank}", "")
-    if "refused" not in decision:  # then the first is about to end
-        _wait(shared, f"{decision['token']}/all", deadline, "not all processes have come")
-    return decision
+    token = decision["token"]
+    shared.set(f"{token}/{rank}", "" if "refused" in decision else objection(decision))
+    _wait(shared, f"{token}/all", deadline, "not all processes have come")
+    return decision, shared.get(f"{token}/all").decode()
 
 
 def _wait(shared: Store, key: str, deadline: float, what: str) -> None:

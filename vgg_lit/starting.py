@@ -51,9 +51,12 @@ def prepare(arguments: list[str]) -> list[str]:
     os.environ |= {"MASTER_ADDR": launch.address, "MASTER_PORT": str(launch.port)}
     if launch.num_nodes > 1:
         take_interface(launch.address)
-    decision = meet(launch, lambda run: _decide(line, run), trainer.rendezvous_timeout)
-    if differing := list(changes(decision["settings"], line.settings)):
-        raise InputError(f"{differing[0]} in the first process: start all by the same command line")
+    decision = meet(
+        launch,
+        lambda run: _decide(line, run),
+        lambda decision: _objection(line, decision),
+        trainer.rendezvous_timeout,
+    )
     os.environ[FIRST_PROCESS] = str(decision["process"])
     return decision["arguments"] or [*line.arguments, f"hydra.run.dir='{decision['run']}'"]
 
@@ -83,6 +86,12 @@ def _decide(line: CommandLine, run_before: str | None) -> dict[str, Any]:
         "settings": line.settings,
         "process": os.getpid(),
     }
+
+
+def _objection(line: CommandLine, decision: dict[str, Any]) -> str:
+    """What this process has been told otherwise than the first one, if anything."""
+    differing = next(changes(decision["settings"], line.settings), None)
+    return f"{differing} in the first process: start all by the same line" if differing else ""
 
 
 def _resumed(line: CommandLine, run_before: str | None) -> Run | None:

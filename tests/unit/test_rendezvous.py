@@ -41,13 +41,19 @@ def launched(rank, port, world_size=2, has_store=False):
     return Launch("torchrun", rank, 0, world_size, world_size, "127.0.0.1", port, has_store, True)
 
 
-def all_meet(port, decide, world_size=3, has_store=False):
+def nothing(decision):
+    return ""
+
+
+def all_meet(port, decide, objection=nothing, world_size=3, has_store=False):
     """What each process comes to: a decision, or an error."""
     found = [None] * world_size
 
     def come(rank):
         try:
-            found[rank] = meet(launched(rank, port, world_size, has_store), decide, MINUTE)
+            found[rank] = meet(
+                launched(rank, port, world_size, has_store), decide, objection, MINUTE
+            )
         except InputError as error:
             found[rank] = error
 
@@ -80,6 +86,11 @@ def test_what_the_first_refuses_all_are_told(port):
     assert [str(error) for error in all_meet(port, decide)] == ["resume=x: no"] * 3
 
 
+def test_what_one_objects_to_all_are_told(port):
+    found = all_meet(port, lambda before: {"run": "x"}, lambda decision: f"not {decision['run']}")
+    assert [str(error) for error in found] == ["not x"] * 3
+
+
 def test_a_store_that_outlives_an_attempt_confuses_nobody(port):
     server = dist.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
     server.set("vgg_lit/asks/1", "of an earlier attempt")
@@ -106,7 +117,7 @@ def test_a_process_that_does_not_come_is_told_in_time(port):
     with pytest.raises(
         InputError, match=r"1 of 2 processes have come after 0\.01 minutes \(trainer"
     ):
-        meet(launched(0, port), lambda before: {"run": "x"}, 0.01)
+        meet(launched(0, port), lambda before: {"run": "x"}, nothing, 0.01)
     assert time.monotonic() - start < 30
 
 
@@ -114,7 +125,7 @@ def test_a_place_that_nobody_keeps_is_told_in_time(port):
     with pytest.raises(
         InputError, match=f"127.0.0.1:{port}: cannot be reached .*rendezvous_timeout"
     ):
-        meet(launched(1, port), lambda before: {"run": "x"}, 0.01)
+        meet(launched(1, port), lambda before: {"run": "x"}, nothing, 0.01)
 
 
 def test_gloo_takes_the_interface_that_leads_there(monkeypatch):

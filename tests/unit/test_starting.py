@@ -28,9 +28,11 @@ def started(monkeypatch, tmp_path):
             monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
         calls = []
 
-        def meet(found, decide, minutes):
+        def meet(found, decide, objection, minutes):
             calls.append((found.rank, minutes))
-            return decide(before) if rank == 0 else told
+            if rank and (refusal := objection(told)):
+                raise InputError(refusal)
+            return told if rank else decide(before)
 
         monkeypatch.setattr(rendezvous, "meet", meet)
         return calls
