@@ -3,8 +3,8 @@ r"""torchrun in which what goes wrong is one line, and whose exit code is that o
 python -m vgg_lit.torchrun --nnodes=2 --nproc-per-node=4 --rdzv-backend=c10d --rdzv-endpoint=node0:29500 \
     --max-restarts=3 -m vgg_lit.train trainer=multinode
 
-The options are torchrun's own. Bad input is not tried again, however many restarts there are left. Which
-machine keeps the store of the rendezvous, and by which address the others find this one, is told by the
+The options are torchrun's own. Neither bad input nor a run that a signal has ended, its work saved, is tried
+again, however many restarts there are left. Which machine keeps the store of the rendezvous, and by which address the others find this one, is told by the
 network rather than by the machine's own name.
 """
 
@@ -16,11 +16,12 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from vgg_lit.errors import EXIT_BAD_INPUT
+from vgg_lit.ending_signals import ENDING
+from vgg_lit.errors import EXIT_BAD_INPUT, Preempted
 from vgg_lit.launch import JOB_STORE, address_towards
 from vgg_lit.targets import one_line
 
-# What torch's own client would say of a place it cannot reach, on many lines; read as torch is imported.
+# Of a place it cannot reach torch's own client would say so in many lines; this is read as torch is imported.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
 
 import torch.distributed as dist
@@ -31,14 +32,17 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher import api
 
+FINAL = {EXIT_BAD_INPUT, *(Preempted(signum).exit_code for signum in ENDING)}
+"""Exit codes after which another attempt would come to the same, or is for whoever sent the signal."""
+
 
 class Agent(api.LocalElasticAgent):
-    """Starts the processes of one machine, again if they fail, but not those that refuse their input."""
+    """Starts the processes of one machine, again if they fail, but not those that end as they should."""
 
     def _monitor_workers(self, worker_group: Any) -> RunResult:
         result = super()._monitor_workers(worker_group)
-        codes = [failure.exitcode for failure in result.failures.values()]
-        if result.state == WorkerState.FAILED and EXIT_BAD_INPUT in codes:
+        codes = {failure.exitcode for failure in result.failures.values()}
+        if result.state == WorkerState.FAILED and codes & FINAL:
             self._remaining_restarts = 0
         return result
 
@@ -71,7 +75,8 @@ def is_ours(host: str) -> bool:
 
 def main() -> None:
     """Runs torchrun with the arguments of this command."""
-    del os.environ["TORCH_CPP_LOG_LEVEL"]  # the processes that are started say what they like
+    if os.environ["TORCH_CPP_LOG_LEVEL"] == "FATAL":
+        del os.environ["TORCH_CPP_LOG_LEVEL"]  # the processes that are started say what they like
     logging.disable(logging.CRITICAL)
     api.LocalElasticAgent = Agent  # type: ignore[misc]
     arguments = run.parse_args(sys.argv[1:])
@@ -85,7 +90,10 @@ def main() -> None:
         sys.exit(failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode)
     except SignalException as stop:
         sys.exit(128 + signal.Signals(stop.sigval))
-    except (RendezvousError, dist.DistError, TimeoutError, ValueError) as error:
+    except ValueError as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except (RendezvousError, dist.DistError, TimeoutError) as error:
         place = arguments.rdzv_endpoint or f"{arguments.master_addr}:{arguments.master_port}"
         cause = error.__cause__ or error
         print(f"error: rendezvous at {place}: {one_line(cause)}", file=sys.stderr)

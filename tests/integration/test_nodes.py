@@ -246,6 +246,19 @@ def test_with_restarts_the_run_goes_on_by_itself(what, nodes, whole):
     assert_same_run(run, whole)
 
 
+def test_a_signal_to_one_node_ends_both_with_their_work_saved(nodes, whole):
+    arguments = ("name=runs", "resume=auto")
+    processes = [nodes.start(node, *arguments, restarts=3) for node in "ab"]
+    wait_until(lambda: nodes.rows() == 1)
+    processes[1].send_signal(signal.SIGTERM)
+    assert [process.wait(200) for process in processes] == [143, 143], nodes.log("a")
+    (run,) = nodes.runs()
+    assert run.status["status"] == "preempted"
+    processes = [nodes.start(node, *arguments) for node in "ab"]
+    assert [process.wait(300) for process in processes] == [0, 0], nodes.log("a") + nodes.log("b")
+    assert_same_run(run, whole)
+
+
 def test_a_link_that_is_cut_for_half_a_minute_hangs_nobody(nodes, whole):
     arguments = ("name=runs", "resume=auto", "trainer.process_timeout=0.1")
     conf = "join_timeout=200,read_timeout=10"
