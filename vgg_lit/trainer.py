@@ -109,7 +109,6 @@ def quieten_lightning() -> None:
     """Leaves out what Lightning says at each start: its tips, and the devices our header shows."""
     for package in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(package).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message="The `srun` command is available on your system")
     # Lightning 2.6 with torch 2.15, in each batch transfer; nothing a user could change.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     # A cluster's login node has srun, and a run there without it is no mistake.
