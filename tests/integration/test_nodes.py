@@ -57,6 +57,25 @@ def ip(*words):
     return done.stdout
 
 
+def torchrun(restarts=0, endpoint=f"{ADDRESSES['a']}:{PORT}", conf="join_timeout=200"):
+    return [
+        "vgg_lit.torchrun",
+        "--nnodes=2",
+        "--nproc-per-node=1",
+        "--rdzv-backend=c10d",
+        f"--rdzv-endpoint={endpoint}",
+        f"--rdzv-conf={conf}",
+        f"--max-restarts={restarts}",
+    ]
+
+
+def plain_torchrun(node):
+    """Torch's own, with its oldest kind of rendezvous."""
+    place = [f"--master-addr={ADDRESSES['a']}", f"--master-port={PORT}"]
+    number = f"--node-rank={sorted(ADDRESSES).index(node)}"
+    return ["torch.distributed.run", "--nnodes=2", number, "--nproc-per-node=1", *place]
+
+
 class Nodes:
     """Two namespaces, joined by a cable."""
 
@@ -100,25 +119,10 @@ class Nodes:
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.2)
 
-    def start(
-        self,
-        node,
-        *overrides,
-        restarts=0,
-        endpoint=f"{ADDRESSES['a']}:{PORT}",
-        conf="join_timeout=200",
-    ):
-        """A node's torchrun, with the train command."""
+    def start(self, node, *overrides, launcher=(), **options):
+        """A node's launcher, ours unless another is named, with the train command."""
         log = self.folder / f"{node}.log"
-        launcher = [
-            "vgg_lit.torchrun",
-            "--nnodes=2",
-            "--nproc-per-node=1",
-            "--rdzv-backend=c10d",
-            f"--rdzv-endpoint={endpoint}",
-            f"--rdzv-conf={conf}",
-            f"--max-restarts={restarts}",
-        ]
+        launcher = launcher or torchrun(**options)
         settings = (*self.tiny, *SETTINGS, *overrides)
         with log.open("w") as output:
             process = subprocess.Popen(
@@ -212,6 +216,13 @@ def test_two_nodes_come_to_what_two_processes_of_one_come_to(nodes, whole):
     assert (run.config["trainer"]["num_nodes"], run.config["trainer"]["devices"]) == (2, 1)
     assert_same_run(run, whole)
     assert nodes.log("a").count("epoch 1/3") + nodes.log("b").count("epoch 1/3") == 1
+
+
+def test_so_they_do_by_torchrun_itself(nodes, whole):
+    processes = [nodes.start(node, "name=runs", launcher=plain_torchrun(node)) for node in "ab"]
+    assert [process.wait(300) for process in processes] == [0, 0], nodes.log("a") + nodes.log("b")
+    (run,) = nodes.runs()
+    assert_same_run(run, whole)
 
 
 def test_where_a_node_is_killed_the_other_ends_and_the_same_command_goes_on(nodes, whole):
