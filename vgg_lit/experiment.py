@@ -1,7 +1,6 @@
 """One experiment, from its plain config to its last table: data, classifier, fit, test, record."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
 from vgg_lit.fine_tuning import copy_weights, freeze_layers
+from vgg_lit.launch import rank
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.transfer import Transfer
 from vgg_lit.models.vgg import VGG
@@ -134,7 +134,7 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
 
 def _sound_checkpoint(run: Run) -> Path:
     """The newest whole checkpoint of a run; says what is wrong with newer ones and sets them aside."""
-    is_main = os.environ.get("LOCAL_RANK", "0") == "0"
+    is_main = rank() == 0
     if is_main and run.is_at_work():
         raise InputError(f"resume={run.path}: another process is at work on that run")
     checkpoint, damages = run.newest_checkpoint()

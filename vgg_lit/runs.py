@@ -36,6 +36,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vgg_lit import __version__
 from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
+from vgg_lit.launch import launched
 
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
@@ -287,11 +288,13 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
 
 
 def register_resolvers() -> None:
-    """Makes `${run_dir:...}`, `${sweep_dir:...}`, `${study_dir:...}` and `${ceil_div:...}` known to configs."""
+    """Makes `${run_dir:...}`, `${launched:...}` and what else the configs compute known to them."""
     OmegaConf.register_new_resolver("ceil_div", ceil_div, replace=True)
+    OmegaConf.register_new_resolver("gpus_a_job", gpus_a_job, replace=True)
+    OmegaConf.register_new_resolver("launched", launched, replace=True)
     OmegaConf.register_new_resolver("run_dir", run_dir, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("study_dir", study_dir, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
 
 
 def ceil_div(number: int, divisor: int) -> int:
@@ -312,6 +315,13 @@ def sweep_dir(*names: str | None) -> str:
 def study_dir(name: str | None, *names: str | None) -> str:
     """The directory of the study with a name; of one without, a new directory."""
     return f"logs/tune/{name}" if name else f"logs/tune/{_first(names)}/{_now()}"
+
+
+def gpus_a_job() -> int:
+    """What a job of a sweep asks its launcher for: a GPU, if this machine has any."""
+    import torch
+
+    return int(torch.cuda.is_available())
 
 
 def _first(names: Sequence[str | None]) -> str:

@@ -69,6 +69,7 @@ class Trainer(Section):
     num_nodes: PositiveInt
     strategy: str
     process_timeout: Annotated[float, Field(gt=0)]
+    rendezvous_timeout: Annotated[float, Field(gt=0)] = 5
     gradient_compression: Literal["bf16"] | None
     precision: Precision
     max_epochs: PositiveInt

@@ -19,7 +19,12 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from vgg_lit.callbacks import LayerTimes, ProgressBar
 from vgg_lit.callbacks.pruning import Pruning
 from vgg_lit.checkpoints import read_checkpoint, write_checkpoint
-from vgg_lit.distributed import SharedBuffers, build_strategy, leave_signals_to_us
+from vgg_lit.distributed import (
+    SharedBuffers,
+    build_strategy,
+    cluster_environment,
+    leave_signals_to_us,
+)
 from vgg_lit.hardware import count_devices, resolve_precision, tune_process
 from vgg_lit.studies import TrialOfThisProcess
 from vgg_lit.targets import ConfigError, instantiate, locate, one_line
@@ -91,7 +96,7 @@ def build_trainer(
         L.Trainer,
         callbacks=callbacks,
         logger=build_loggers(config.get("logger") or {}, path, first_step),
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), cluster_environment()],
         profiler=profiler(dirpath=path, filename="profile") if profiler else None,
         default_root_dir=str(path),
         enable_progress_bar=show_bar,
