@@ -168,11 +168,12 @@ def check_model(spec: Spec, num_classes: int | None) -> "nn.Module":
     import torch
 
     from vgg_lit.hardware import memory_bytes
+    from vgg_lit.models.weightless import weightless
 
     if spec.get("num_classes", 0) is None:
         spec = {**spec, "num_classes": num_classes or 2}
     try:
-        with torch.device("meta"):
+        with weightless():
             net = instantiate(spec, key="model")
     except (RuntimeError, OverflowError) as error:  # of shapes that no tensor can have
         raise ConfigError(f"model: {one_line(error)}") from error

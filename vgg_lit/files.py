@@ -28,6 +28,12 @@ def replacing(path: Path) -> Iterator[Path]:
     _flush(path.parent)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Removes what a process that was killed had begun to write; nobody else may be writing there."""
+    for temporary in folder.glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replaces the text of a file, in UTF-8, as `replacing` does."""
     with replacing(path) as temporary:

@@ -20,6 +20,7 @@ import lightning.pytorch as L
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.strategies.launchers.subprocess_script import _set_num_threads_if_needed
 
+from vgg_lit.checkpoint_io import AtomicCheckpointIO
 from vgg_lit.ending_signals import ENDING
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
@@ -38,6 +39,9 @@ GRACE_SECONDS = 5.0
 """How long a process may take to find out by itself that another has ended, and to end in turn."""
 
 POLL_SECONDS = 0.5
+
+SECONDS_TO_WRITE = 60.0
+"""How long checkpoints may take that are being written when the run ends."""
 
 OF_ANOTHER_PROCESS = re.compile(
     r"gloo|nccl|TCPStore|socket|timed out|connection (closed|reset|refused)|broken pipe", re.I
@@ -141,6 +145,7 @@ class Watch(threading.Thread):
                 if self.main == os.getpid():
                     print(f"error: {failure.reason}", file=sys.stderr, flush=True)
                 self._end_children(POLL_SECONDS)
+                self._finish_checkpoints()
                 os._exit(failure.exit_code)
 
     def stop(self, grace: float) -> None:
@@ -218,6 +223,12 @@ class Watch(threading.Thread):
             status: Status = "preempted" if exit_code in BY_SIGNAL.values() else "failed"
             with suppress(OSError):  # of a full disk, say: what goes wrong is told all the same
                 write_status(self.path, status, reason, **details)
+
+    def _finish_checkpoints(self) -> None:
+        """Waits for those that are being written beside the training."""
+        checkpoint_io = self.trainer.strategy.checkpoint_io
+        if isinstance(checkpoint_io, AtomicCheckpointIO):
+            checkpoint_io.wait(SECONDS_TO_WRITE)
 
     def _children(self) -> list[subprocess.Popen]:
         return getattr(self.trainer.strategy.launcher, "procs", [])

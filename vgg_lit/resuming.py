@@ -1,5 +1,6 @@
 """Which run `resume=auto` goes on with, and what of a resumed run's settings would change its course."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ WITHOUT_EFFECT = (
     "data_root",
     "trusted_targets",
     "callbacks.checkpointing.every_n",
+    "callbacks.checkpointing.asynchronous",
     "callbacks.progress",
     "callbacks.layer_times",
     "data.root",
@@ -73,8 +75,12 @@ def find_resumed(arguments: Sequence[str]) -> list[str]:
     found = _last_unfinished(runs, {str(key): value for key, value in wanted.items()})
     if not found:
         return others
-    # The run has its settings; what was typed now differs from them only where that has no effect.
-    return [*(other for other in others if other not in parsed.overrides), f"resume={found.path}"]
+    # The run has its settings, but for what to trust; what was typed now differs from them only where
+    # that has no effect.
+    flags = [other for other in others if other not in parsed.overrides]
+    trusted = wanted["trusted_targets"]
+    trusting = [f"trusted_targets={json.dumps(trusted)}"] if trusted else []
+    return [*flags, f"resume={found.path}", *trusting]
 
 
 def _last_unfinished(folder: Path, wanted: Mapping[str, Any]) -> Run | None:

@@ -1,5 +1,6 @@
 """A batch of jobs: which of them to run, running them, and what became of each."""
 
+import json
 import math
 import re
 import shlex
@@ -187,11 +188,13 @@ class Batch:
         )
 
     def _command(self, job: Job, is_resumed: bool) -> list[str]:
-        """A resumed run has its settings in its directory; another is given them."""
+        """A resumed run has its settings in its directory, but for what to trust; another is given them."""
         command = [sys.executable, "-m", "vgg_lit.train", *self._config_flags()]
         directory = QuotedString(str(self.sweep.directory(job)), Quote.single).with_quotes()
         if is_resumed:
-            return [*command, f"resume={directory}"]
+            trusted = list(self.configs[job.number].get("trusted_targets") or [])
+            trusting = [f"trusted_targets={json.dumps(trusted)}"] if trusted else []
+            return [*command, f"resume={directory}", *trusting]
         of_hydra = [
             override
             for override in self.launcher.config.hydra.overrides.hydra

@@ -11,13 +11,22 @@ VERBS = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
 
 # From the ground up: a room may use what is on a lower floor, and its own.
 FLOORS = [
-    {"errors", "ending_signals", "files", "hardware", "tables", "targets", "checkpoints"},
+    {
+        "errors",
+        "ending_signals",
+        "files",
+        "hardware",
+        "tables",
+        "targets",
+        "checkpoints",
+        "checkpoint_io",
+    },
     {"models", "data"},
     {"analysis", "optim", "trained_weights"},
     {"callbacks", "classifier", "runs", "distributed", "processes"},
     {"sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
     {"augmented_images", "comparison_page", "inspection", "pictures", "report", "reproduction"},
-    {"trainer", "experiment", "schema", "config", "command", "resuming", "comparison"},
+    {"trainer", "experiment", "schema", "config", "command", "resuming", "restoring", "comparison"},
     VERBS,
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
