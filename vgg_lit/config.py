@@ -117,9 +117,11 @@ def check_source(data: Spec) -> int | None:
     Raises:
         ConfigError: there is no such folder, or its classes are not as many as the config says.
     """
+    from vgg_lit.data.sources import build_source
+
     if not isinstance(data.get("source"), dict):
         return data.get("num_classes")
-    classes = instantiate(data["source"], key="data.source").classes
+    classes = build_source(data["source"]).classes
     if data["num_classes"] not in (None, len(classes)):
         raise ConfigError(f"data.num_classes={data['num_classes']}: the data have {len(classes)}")
     return len(classes)

@@ -48,7 +48,7 @@ def name_evil(part):
 def test_what_it_trusts_is_not_trusted_when_it_is_resumed(part, stranger, refused):
     run = stranger(name_evil(part))
     before = run.config_file.read_bytes()
-    said = refused("train", f"resume={run.path}", "trainer.max_epochs=3", "trainer.accelerator=cpu")
+    said = refused("train", f"resume={run.path}")
     assert said.startswith(f"{part}._target_=evil.Evil: only names under ")
     assert "trusted_targets=[package]" in said
     assert run.config_file.read_bytes() == before
@@ -62,15 +62,15 @@ def test_nor_when_it_is_trained_again(part, stranger, refused, capfd):
     assert f"{part}._target_=evil.Evil" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "visualize"])
-def test_nor_when_it_is_looked_at(verb, stranger, refused):
+@pytest.mark.parametrize("name", ["evaluate", "visualize"])
+def test_nor_when_it_is_looked_at(name, stranger, refused):
     run = stranger(name_evil("data.source"))
-    said = refused(verb, f"run={run.path}", "accelerator=cpu")
+    said = refused(name, f"run={run.path}", "accelerator=cpu")
     assert "data.source._target_=evil.Evil" in said
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "visualize", "predict"])
-def test_nor_is_what_its_checkpoint_names(verb, stranger, refused):
+@pytest.mark.parametrize("name", ["evaluate", "visualize", "predict"])
+def test_nor_is_what_its_checkpoint_names(name, stranger, refused):
     run = stranger(lambda config: None)
     path = run.checkpoint()
     content = torch.load(path, weights_only=True)
@@ -78,8 +78,8 @@ def test_nor_is_what_its_checkpoint_names(verb, stranger, refused):
     path.with_name("best.ckpt.sha256").unlink()
     torch.save(content, path)
     (run.path / "x.png").touch()
-    images = [f"images={run.path / 'x.png'}"] if verb == "predict" else []
-    said = refused(verb, f"run={run.path}", "accelerator=cpu", *images)
+    images = [f"images={run.path / 'x.png'}"] if name == "predict" else []
+    said = refused(name, f"run={run.path}", "accelerator=cpu", *images)
     assert "model._target_=evil.Evil" in said
 
 
@@ -104,7 +104,7 @@ def test_nor_what_hydra_would_run_for_it(section, head, stranger, refused, capfd
     assert "Traceback" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "visualize"])
+@pytest.mark.parametrize("name", ["evaluate", "visualize"])
 @pytest.mark.parametrize(
     "change",
     [
@@ -115,12 +115,13 @@ def test_nor_what_hydra_would_run_for_it(section, head, stranger, refused, capfd
         {"data": {"batch_size": "x"}},
         {"trainer": "x"},
         {"trainer": {"precision": [1]}},
+        {"trainer": {"precision": "8-bit"}},
     ],
     ids=str,
 )
-def test_a_config_that_cannot_be_is_one_line(change, verb, stranger, refused):
+def test_a_config_that_cannot_be_is_one_line(change, name, stranger, refused):
     def merge(config):
         for key, value in change.items():
             OmegaConf.update(config, key, value, merge=isinstance(value, dict))
 
-    refused(verb, f"run={stranger(merge).path}", "accelerator=cpu")
+    refused(name, f"run={stranger(merge).path}", "accelerator=cpu")

@@ -20,13 +20,14 @@ FLOORS = [
         "targets",
         "checkpoints",
         "checkpoint_io",
+        "schema",
     },
     {"models", "data"},
     {"analysis", "optim", "trained_weights"},
     {"callbacks", "classifier", "runs", "distributed", "processes"},
     {"sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
     {"augmented_images", "comparison_page", "inspection", "pictures", "report", "reproduction"},
-    {"trainer", "experiment", "schema", "config", "command", "resuming", "restoring", "comparison"},
+    {"trainer", "experiment", "config", "command", "resuming", "restoring", "comparison"},
     VERBS,
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
