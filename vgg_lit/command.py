@@ -20,9 +20,12 @@ from vgg_lit.ending_signals import ending_signals
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILURE,
+    EXIT_OUT_OF_MEMORY,
     InputError,
     Preempted,
     TrainingError,
+    is_of_disk,
+    is_of_memory,
 )
 from vgg_lit.runs import register_resolvers
 from vgg_lit.targets import one_line, unknown_key
@@ -108,6 +111,19 @@ class GuardedTask:
         except TrainingError as error:
             self.failed.append(one_line(error))
             self.exit_code = error.exit_code
+        except (
+            MemoryError,
+            OSError,
+            RuntimeError,
+        ) as error:  # what training says itself, of others
+            if is_of_memory(error):
+                helps = "what helps: a smaller batch_size or network"
+                self.failed.append(f"out of memory: {one_line(error)[:300]}; {helps}")
+                self.exit_code = EXIT_OUT_OF_MEMORY
+            elif is_of_disk(error):
+                self.failed.append(f"cannot be written: {one_line(error)}")
+            else:
+                raise
         return None
 
 
