@@ -133,7 +133,13 @@ def test_there_are_twenty_four():
     assert len(NAMES) == 24
 
 
-@pytest.mark.parametrize("name", NAMES)
+SLOW = ("a billion copies", "a billion recurrent layers")  # seconds, until they are too many
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES],
+)
 def test_a_hostile_checkpoint_is_refused(name, write, refused, tiny_run):
     path = write(name)
     for arguments in (
