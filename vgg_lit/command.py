@@ -1,6 +1,7 @@
 """How a verb is started: Hydra composes its config, and what a user got wrong is one line, exit code 2."""
 
 import functools
+import json
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ from vgg_lit.ending_signals import ending_signals
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILURE,
+    EXIT_OUT_OF_MEMORY,
     InputError,
     Preempted,
     TrainingError,
+    is_of_disk,
+    is_of_memory,
 )
 from vgg_lit.runs import register_resolvers
 from vgg_lit.targets import one_line, unknown_key
@@ -66,6 +70,12 @@ def inherited_overrides(hydra_config: Any) -> list[str]:
         for override in hydra_config.overrides.hydra
         if not re.match(r"\+*hydra[./](mode|run|sweep|sweeper|launcher|help)\b", override)
     ]
+
+
+def trusting(config: Mapping[str, Any]) -> list[str]:
+    """The override by which a resumed run is told what a config trusts: it takes nobody's word but what was typed."""
+    trusted = list(config.get("trusted_targets") or [])
+    return [f"trusted_targets={json.dumps(trusted)}"] if trusted else []
 
 
 def run_verb(
@@ -144,6 +154,19 @@ class GuardedTask:
         except TrainingError as error:
             self.failed.append(one_line(error))
             self.exit_code = error.exit_code
+        except (
+            MemoryError,
+            OSError,
+            RuntimeError,
+        ) as error:  # what training says itself, of others
+            if is_of_memory(error):
+                helps = "what helps: a smaller batch_size or network"
+                self.failed.append(f"out of memory: {one_line(error)[:300]}; {helps}")
+                self.exit_code = EXIT_OUT_OF_MEMORY
+            elif is_of_disk(error):
+                self.failed.append(f"cannot be written: {one_line(error)}")
+            else:
+                raise
         return None
 
     def __reduce__(self) -> tuple[Callable, tuple]:

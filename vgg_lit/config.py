@@ -140,9 +140,11 @@ def check_source(data: Spec) -> int | None:
     Raises:
         ConfigError: there is no such folder, or its classes are not as many as the config says.
     """
+    from vgg_lit.data.sources import build_source
+
     if not isinstance(data.get("source"), dict):
         return data.get("num_classes")
-    classes = instantiate(data["source"], key="data.source").classes
+    classes = build_source(data["source"]).classes
     if data["num_classes"] not in (None, len(classes)):
         raise ConfigError(f"data.num_classes={data['num_classes']}: the data have {len(classes)}")
     return len(classes)
@@ -191,11 +193,12 @@ def check_model(spec: Spec, num_classes: int | None) -> "nn.Module":
     import torch
 
     from vgg_lit.hardware import memory_bytes
+    from vgg_lit.models.weightless import weightless
 
     if spec.get("num_classes", 0) is None:
         spec = {**spec, "num_classes": num_classes or 2}
     try:
-        with torch.device("meta"):
+        with weightless():
             net = instantiate(spec, key="model")
     except (RuntimeError, OverflowError) as error:  # of shapes that no tensor can have
         raise ConfigError(f"model: {one_line(error)}") from error

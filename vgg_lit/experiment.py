@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.callbacks.pruning import Pruning
-from vgg_lit.checkpoints import read_checkpoint, set_aside
+from vgg_lit.checkpoints import set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
@@ -28,7 +28,9 @@ from vgg_lit.launch import rank
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.transfer import Transfer
 from vgg_lit.models.vgg import VGG
+from vgg_lit.optim import Steps
 from vgg_lit.processes import shared_fate
+from vgg_lit.restoring import check_state, explain_restoring
 from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.targets import instantiate
@@ -58,16 +60,18 @@ def run_experiment(
     datamodule = build_datamodule(config)
     classifier = build_classifier(config, datamodule)
     start_from = _sound_checkpoint(resumed) if resumed else config["ckpt_path"]
+    step = check_state(start_from, config, _steps(config, datamodule)) if start_from else 0
     trainer = build_trainer(
         config,
         path,
         batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
         has_validation=datamodule.val_fraction > 0,
-        first_step=read_checkpoint(start_from)["global_step"] if resumed else 0,
+        first_step=step if resumed else 0,
     )
     transfer = None
     if start_from:
         classifier.load_weights(start_from)  # what does not fit is said before a run begins
+        explain_restoring(trainer, start_from)
     else:
         transfer = copy_weights(config, classifier.net)
     freeze_layers(config, classifier.net)
@@ -144,6 +148,16 @@ def _sound_checkpoint(run: Run) -> Path:
         if damages:
             print(f"warning: goes on from {checkpoint} instead", file=sys.stderr)
     return checkpoint
+
+
+def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
+    """About how long the training is: what else limits it is left out."""
+    per_epoch = max(1, datamodule.sizes["train"] // datamodule.batch_size)
+    return Steps(
+        total=per_epoch * config["trainer"]["max_epochs"],
+        per_epoch=per_epoch,
+        has_validation=datamodule.val_fraction > 0,
+    )
 
 
 @contextmanager

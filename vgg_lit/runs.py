@@ -35,7 +35,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit import __version__
 from vgg_lit.errors import InputError
-from vgg_lit.files import write_text
+from vgg_lit.files import remove_unfinished, write_text
 from vgg_lit.launch import launched
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Run:
 
     def go_on(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
         """Records what was changed for a run that is resumed: the next resume starts from there."""
+        remove_unfinished(self.checkpoints)
         file = self.path / "overrides.txt"
         before = file.read_text(encoding="utf-8") if file.is_file() else ""
         write_text(file, before + "".join(f"{override}\n" for override in overrides))
@@ -186,15 +187,23 @@ class Run:
         Raises:
             InputError: another does.
         """
-        with (self.path / ".lock").open("w") as file:
+        with self._lock_file() as file:
             if not _lock(file):
                 raise InputError(f"resume={self.path}: another process is at work on that run")
             yield
 
     def is_at_work(self) -> bool:
         """Whether another process trains in this directory."""
-        with (self.path / ".lock").open("w") as file:
+        with self._lock_file() as file:
             return not _lock(file)
+
+    def _lock_file(self) -> TextIO:
+        try:
+            return (self.path / ".lock").open("w")
+        except OSError as error:
+            raise InputError(
+                f"resume={self.path}: cannot be written to ({error.strerror})"
+            ) from error
 
     def newest_checkpoint(self) -> tuple[Path, dict[Path, str]]:
         """The newest checkpoint that is whole, and what is wrong with each that is newer.
@@ -267,6 +276,8 @@ def read_status(path: Path) -> dict[str, Any]:
 def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     """The config of a run that goes on, with the values that were typed this time.
 
+    What the run trusted is not trusted for that: its directory may come from a stranger.
+
     Args:
         run: the run to go on with.
         config: what Hydra composed this time; the typed values are taken from it.
@@ -276,6 +287,7 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
         InputError: a whole group (`model=...`) was typed: the run has its own.
     """
     resumed = OmegaConf.create(run.config)
+    OmegaConf.update(resumed, "trusted_targets", config.trusted_targets)
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~")
         value = OmegaConf.select(config, key)

@@ -28,7 +28,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vgg_lit.command import config_flags, explain_refusal, inherited_overrides, run_verb
+from vgg_lit.command import (
+    config_flags,
+    explain_refusal,
+    inherited_overrides,
+    run_verb,
+    trusting,
+)
 from vgg_lit.config import check, check_train, to_plain
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.files import write_text
@@ -131,7 +137,7 @@ class TrialConfigs:
         place = QuotedString(str(directory), Quote.single).with_quotes()
         command = [sys.executable, "-m", "vgg_lit.train", *self._flags]
         if overrides is None:
-            return [*command, f"resume={place}"]
+            return [*command, f"resume={place}", *trusting(self.plain())]
         typed = [*UNLESS_TYPED, *self.shared, *overrides, *self._of_hydra]
         return [*command, *typed, f"hydra.run.dir={place}"]
 

@@ -20,7 +20,7 @@ from hydra_plugins.process_launcher._processes import (
     job_environment,
     machine_shares,
 )
-from vgg_lit.command import GuardedTask, config_flags, inherited_overrides
+from vgg_lit.command import GuardedTask, config_flags, inherited_overrides, trusting
 from vgg_lit.config import check_train, to_plain
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError
 from vgg_lit.sweeps import Job, JobStatus, Sweep
@@ -165,11 +165,11 @@ class Batch:
         )
 
     def _command(self, job: Job, is_resumed: bool) -> list[str]:
-        """A resumed run has its settings in its directory; another is given them."""
+        """A resumed run has its settings in its directory, but for what to trust; another is given them."""
         command = [sys.executable, "-m", "vgg_lit.train", *config_flags(self.launcher.config.hydra)]
         directory = QuotedString(str(self.sweep.directory(job)), Quote.single).with_quotes()
         if is_resumed:
-            return [*command, f"resume={directory}"]
+            return [*command, f"resume={directory}", *trusting(self.configs[job.number])]
         of_hydra = inherited_overrides(self.launcher.config.hydra)
         return [*command, *job.overrides, *of_hydra, f"hydra.run.dir={directory}"]
 

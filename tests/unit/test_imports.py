@@ -13,7 +13,7 @@ VERBS = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
 FLOORS = [
     {
         *("errors", "ending_signals", "extras", "files", "hardware", "launch", "tables", "targets"),
-        "checkpoints",
+        *("checkpoints", "checkpoint_io", "schema"),
     },
     {"models", "data"},
     {"analysis", "optim", "trained_weights"},
@@ -22,8 +22,8 @@ FLOORS = [
     {"exported", "parity", "programs", "model_card"},
     {"augmented_images", "comparison_page", "inspection", "pictures", "report", "reproduction"},
     {
-        *("trainer", "experiment", "schema", "config", "command", "comparison"),
-        *("resuming", "starting", "torchrun"),
+        *("trainer", "experiment", "config", "command", "comparison"),
+        *("resuming", "restoring", "starting", "torchrun"),
     },
     {"finders", "search_space", "study_report"},
     {"search"},
