@@ -272,8 +272,22 @@ def test_files_that_are_no_exported_models_are_refused(verb, exported, pictures,
     whole = (exported / "model.onnx").read_bytes()
     (tmp_path / "half.onnx").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.onnx").write_bytes(b"")
-    strip(exported / "model.onnx", tmp_path / "others.onnx")
-    for name, word in {"half": "damaged", "empty": "damaged", "others": "none that"}.items():
+    relabel(exported / "model.onnx", tmp_path / "others.onnx", lambda text: None)
+    relabel(
+        exported / "model.onnx",
+        tmp_path / "more.onnx",
+        lambda text: text.replace('"Bag"', '"Bag", "Hat"'),
+    )
+    relabel(
+        exported / "model.onnx", tmp_path / "larger.onnx", lambda text: text.replace("28", "30")
+    )
+    for name, word in {
+        "half": "damaged",
+        "empty": "damaged",
+        "others": "none that",
+        "more": "gives (1, 10) in place of (1, 11)",
+        "larger": "is not what its description says",
+    }.items():
         done = verb("predict", f"model={name}.onnx", "images=a.png")
         assert done.code == 2
         assert done.err.count("\n") == 1
@@ -281,10 +295,11 @@ def test_files_that_are_no_exported_models_are_refused(verb, exported, pictures,
         assert word in done.err
 
 
-def strip(source, path):
-    """A program as another exporter would leave it, without our description."""
+def relabel(source, path, change):
+    """A program with another description, or none as another exporter would leave it."""
     import onnx
 
     model = onnx.load(source)
-    del model.metadata_props[:]
+    texts = {item.key: change(item.value) for item in model.metadata_props}
+    onnx.helper.set_model_props(model, {key: text for key, text in texts.items() if text})
     onnx.save(model, path)
