@@ -145,8 +145,12 @@ def test_prediction_with_the_exported_model_is_that_with_the_run(
                     assert found[column] == value
 
 
+@pytest.mark.parametrize(
+    ("example", "name"),
+    [(0, "model.onnx"), pytest.param(1, "model.pt2", marks=pytest.mark.slow)],
+)
 def test_the_examples_of_the_card_run_where_we_are_not_installed(
-    exported, tiny_run, verb, pictures, tmp_path
+    example, name, exported, tiny_run, verb, pictures, tmp_path
 ):
     done = verb(
         "predict", f"run={tiny_run.path}", "images=*.png", "output=run.csv", "accelerator=cpu"
@@ -156,19 +160,17 @@ def test_the_examples_of_the_card_run_where_we_are_not_installed(
     card = (exported / "README.md").read_text()
     scripts = re.findall(r"^```python\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)
     assert len(scripts) == 3
-    for name in ("model.onnx", "model.pt2"):
-        (tmp_path / name).symlink_to(exported / name)
-    for script in scripts[:2]:
-        (tmp_path / "script.py").write_text(script)
-        done = subprocess.run(
-            [sys.executable, "-c", WITHOUT_US, *pictures],
-            cwd=tmp_path,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines() == expected
+    (tmp_path / name).symlink_to(exported / name)
+    (tmp_path / "script.py").write_text(scripts[example])
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_US, *pictures],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == expected
 
 
 def test_the_example_with_the_weights_builds_the_network(exported, monkeypatch):
