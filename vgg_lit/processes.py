@@ -1,7 +1,8 @@
-"""The processes of a run on one machine: where one ends badly all do, and its error is what is told.
+"""The processes of a run: where one ends badly all do, and its error is what is told.
 
 A process that trains with others may be waiting for them where no exception reaches it. So each looks
-after the others in a thread: the first for the processes it has started, those for the first.
+after the others in a thread: the first for the processes it has started, those for the first. Where a
+launcher has started them it does that, and what is told passes through `status.json`.
 """
 
 import os
@@ -20,6 +21,7 @@ import lightning.pytorch as L
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.strategies.launchers.subprocess_script import _set_num_threads_if_needed
 
+from vgg_lit.checkpoint_io import AtomicCheckpointIO
 from vgg_lit.ending_signals import ENDING
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
@@ -28,24 +30,24 @@ from vgg_lit.errors import (
     Preempted,
     ProcessFailed,
     TrainingError,
+    is_of_disk,
+    is_of_memory,
 )
+from vgg_lit.launch import FIRST_PROCESS, detect, rank
 from vgg_lit.runs import Status, read_status, write_status
-
-MAIN_PROCESS = "VGG_LIT_MAIN_PROCESS"
-"""Tells the processes that the first one starts its number."""
 
 GRACE_SECONDS = 5.0
 """How long a process may take to find out by itself that another has ended, and to end in turn."""
 
 POLL_SECONDS = 0.5
 
+SECONDS_TO_WRITE = 60.0
+"""How long checkpoints may take that are being written when the run ends."""
+
 OF_ANOTHER_PROCESS = re.compile(
     r"gloo|nccl|TCPStore|socket|timed out|connection (closed|reset|refused)|broken pipe", re.I
 )
 """What torch says where the fault lies with another process."""
-
-OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.I)
-
 
 BY_SIGNAL = {signum: Preempted(signum).exit_code for signum in ENDING}
 """The exit codes of a run that a signal ends, before it has begun to listen to it too."""
@@ -68,7 +70,7 @@ class Launcher(_SubprocessScriptLauncher):
         """Starts them where nobody else has, then calls `function`."""
         self.cluster_environment.validate_settings(self.num_processes, self.num_nodes)
         if not self.cluster_environment.creates_processes_externally:
-            os.environ[MAIN_PROCESS] = str(os.getpid())
+            os.environ[FIRST_PROCESS] = str(os.getpid())
             self._call_children_scripts()
         _set_num_threads_if_needed(num_processes=self.num_processes)
         return function(*args, **kwargs)
@@ -92,7 +94,7 @@ def shared_fate(trainer: L.Trainer, path: Path) -> Iterator[None]:
     Raises:
         ProcessFailed: another process went wrong first.
         OutOfMemory: in place of torch's error.
-        TrainingError: a process did not answer.
+        TrainingError: a process did not answer, or a disk takes no more.
     """
     watch = Watch(trainer, path)
     if trainer.world_size > 1:
@@ -126,9 +128,11 @@ class Watch(threading.Thread):
         super().__init__(daemon=True, name="process-watch")
         self.path = path
         self.trainer = trainer
-        self.main = int(os.environ.get(MAIN_PROCESS, os.getpid()))
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        self.main = int(os.environ.get(FIRST_PROCESS, os.getpid()))
+        if rank() == 0:
             self.main = os.getpid()
+        # Others are looked after by the launcher that has started them.
+        self._is_child_of_main = detect() is None and self.main != os.getpid()
         self._is_over = threading.Event()
 
     def run(self) -> None:
@@ -141,6 +145,7 @@ class Watch(threading.Thread):
                 if self.main == os.getpid():
                     print(f"error: {failure.reason}", file=sys.stderr, flush=True)
                 self._end_children(POLL_SECONDS)
+                self._finish_checkpoints()
                 os._exit(failure.exit_code)
 
     def stop(self, grace: float) -> None:
@@ -157,14 +162,20 @@ class Watch(threading.Thread):
             error = TrainingError(
                 f"another process does not answer (trainer.process_timeout): {_first_line(error)}"
             )
-            if self.main != os.getpid():
+            if self._is_child_of_main:
                 with suppress(ProcessLookupError):
                     os.kill(self.main, signal.SIGCONT)  # if it was stopped, it is to end too
-        elif isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)):
+        elif is_of_memory(error):
             error = OutOfMemory(
                 f"out of memory: {_first_line(error)}; what helps: half of data.batch_size with "
                 "trainer.accumulate_grad_batches=2, model.checkpoint_blocks=true, "
                 "trainer.precision=bf16-mixed, a smaller model.width, data.image_size or model.head"
+            )
+        elif is_of_disk(error):
+            assert isinstance(error, OSError)
+            place = error.filename or self.path
+            error = TrainingError(
+                f"{place}: cannot be written: {error.strerror}; the checkpoints before it are whole"
             )
         is_bad_input = isinstance(error, InputError)
         code = getattr(error, "exit_code", EXIT_BAD_INPUT if is_bad_input else 1)
@@ -190,7 +201,7 @@ class Watch(threading.Thread):
         return self._found_ended()
 
     def _found_ended(self) -> Failure | None:
-        if self.main != os.getpid():
+        if self._is_child_of_main:
             return None if os.getppid() == self.main else Failure("process 0 was killed", 1)
         for number, process in enumerate(self._children(), start=1):
             if code := process.poll():
@@ -218,6 +229,12 @@ class Watch(threading.Thread):
             status: Status = "preempted" if exit_code in BY_SIGNAL.values() else "failed"
             with suppress(OSError):  # of a full disk, say: what goes wrong is told all the same
                 write_status(self.path, status, reason, **details)
+
+    def _finish_checkpoints(self) -> None:
+        """Waits for those that are being written beside the training."""
+        checkpoint_io = getattr(self.trainer.strategy, "checkpoint_io", None)
+        if isinstance(checkpoint_io, AtomicCheckpointIO):
+            checkpoint_io.wait(SECONDS_TO_WRITE)
 
     def _children(self) -> list[subprocess.Popen]:
         return getattr(self.trainer.strategy.launcher, "procs", [])

@@ -69,6 +69,7 @@ class Trainer(Section):
     num_nodes: PositiveInt
     strategy: str
     process_timeout: Annotated[float, Field(gt=0)]
+    rendezvous_timeout: Annotated[float, Field(gt=0)] = 5
     gradient_compression: Literal["bf16"] | None
     precision: Precision
     max_epochs: PositiveInt
@@ -119,12 +120,25 @@ class Train(Section):
     init: Spec
     freeze: list[str]
     cache_features: bool
+    find_lr: bool
+    find_batch_size: bool
     test: bool
     objective: str
     ckpt_path: str | None
     resume: str | None
     data_root: str
     trusted_targets: list[str]
+
+
+class Tune(Train):
+    """Everything `vgg_lit.tune` is told: what all trials share, and how to search."""
+
+    space: dict[str, Any]
+    sampler: Spec
+    pruner: Spec
+    n_trials: PositiveInt
+    n_jobs: PositiveInt
+    storage: Literal["sqlite", "journal"]
 
 
 class Evaluate(Section):
