@@ -18,10 +18,11 @@ from vgg_lit.runs import Run
 
 HERE = Path(__file__).resolve().parent
 FIRST_STEP = "first_step.txt"
+PEAK = "peak_bytes.txt"
 
 
-class FirstStep(L.Callback):
-    """Writes down when the first step of a run was done, in Unix time."""
+class Measured(L.Callback):
+    """Writes down when the first step of a run was done, in Unix time, and the memory it took in all."""
 
     @rank_zero_only
     def on_train_batch_end(
@@ -30,6 +31,11 @@ class FirstStep(L.Callback):
         """Writes at the first step alone."""
         if trainer.global_step == 1:
             write_text(Path(trainer.default_root_dir) / FIRST_STEP, str(time.time()))
+
+    @rank_zero_only
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Writes after training and again after the test."""
+        write_text(Path(trainer.default_root_dir) / PEAK, str(_peak_bytes()))
 
 
 @dataclass(frozen=True)
@@ -66,25 +72,36 @@ def train(path: Path, *overrides: str) -> Finished:
         f"hydra.run.dir={path / 'run'}",
         *overrides,
         "trusted_targets=[train_command,real_images]",
-        "+callbacks.first_step._target_=train_command.FirstStep",
+        "+callbacks.measured._target_=train_command.Measured",
     ]
     inherited = os.environ.get("PYTHONPATH")
     python_path = os.pathsep.join(filter(None, [str(HERE), inherited, str(HERE.parent)]))
     printed = path / "printed.txt"
     start = time.time()
     with printed.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(
+        done = subprocess.run(
             command,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONPATH": python_path},
+            check=False,
         )
-        # wait4, and not the resource module: that knows only the largest of all children
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if done.returncode:
         sys.exit(f"failed: {' '.join(command)}\n{printed.read_text(encoding='utf-8')[-2000:]}")
     run = Run(path / "run")
     first_step = float((run.path / FIRST_STEP).read_text())
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Finished(run, first_step - start, usage.ru_maxrss * unit)
+    return Finished(run, first_step - start, int((run.path / PEAK).read_text()))
+
+
+def _peak_bytes() -> int:
+    """The most memory this process has had resident.
+
+    On Linux not by getrusage: what a parent had resident when it started the process counts there.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) * 1024
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS

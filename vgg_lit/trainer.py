@@ -110,6 +110,8 @@ def quieten_lightning() -> None:
         logging.getLogger(package).setLevel(logging.WARNING)
     # Lightning 2.6 with torch 2.15, in each batch transfer; nothing a user could change.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    # A cluster's login node has srun, and a run there without it is no mistake.
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
 
 
 def build_callbacks(

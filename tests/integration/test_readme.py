@@ -45,6 +45,7 @@ QUICK_START, COMMANDS = LINES[:2], LINES[2:]
 
 # What has a test of its own below, because it needs more than a folder to run in.
 OWN_NETWORK = "python -m vgg_lit.train model=my_net trusted_targets=[my_package]"
+EXPORTED = "python -m vgg_lit.predict model=<run>/export images=shoe.png"
 TENSORBOARD = "tensorboard --logdir logs"
 # Data sets that are not there: composed and checked, not run.
 ABSENT = ("data=fashion_mnist", "data=cifar10")
@@ -148,7 +149,7 @@ def jobs(arguments):
 
 def present(verbs):
     lines = [line for line in COMMANDS if line.split()[2] in verbs and not is_absent(line)]
-    return [line for line in lines if line != OWN_NETWORK]
+    return [line for line in lines if line not in (OWN_NETWORK, EXPORTED)]
 
 
 @pytest.mark.parametrize("line", present(["vgg_lit.train"]))
@@ -171,6 +172,19 @@ def test_commands_that_write(line, run, verb):
     finished = verb(name, *arguments)
     assert finished.code == 0, finished.err
     assert "written" in finished.out
+
+
+@pytest.mark.parametrize("line", present(["vgg_lit.export"]))
+def test_exports_are_written_and_predict(line, run, verb, monkeypatch):
+    for package in ("onnxruntime", "onnxscript", "safetensors"):
+        pytest.importorskip(package, reason="of the extra 'export'")
+    monkeypatch.setattr("vgg_lit.parity.SECONDS", 0)
+    name, arguments = split(line, run)
+    for words in (arguments, split(EXPORTED, run)[1]):
+        finished = verb(name, *words)
+        assert finished.code == 0, finished.err
+        assert "written" in finished.out
+        name = "predict"
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "vgg_lit.summarize" in line])
@@ -227,7 +241,7 @@ def test_commands_on_absent_data(line, run, compose):
 def test_every_command_is_one_that_is_tested():
     others = [line for line in COMMANDS if not line.startswith("python -m vgg_lit.")]
     assert others == [TENSORBOARD]
-    assert OWN_NETWORK in COMMANDS
+    assert {OWN_NETWORK, EXPORTED} <= set(COMMANDS)
     assert len(COMMANDS) > 10
 
 
@@ -287,7 +301,7 @@ def test_python_examples_run(run, capsys):
     "verb_name",
     [
         *("train", "evaluate", "predict", "preview", "summarize", "compare"),
-        *("visualize", "reproduce", "stylize", "tune"),
+        *("visualize", "reproduce", "stylize", "export", "tune"),
     ],
 )
 def test_help_names_the_settings(verb_name, verb):
@@ -347,6 +361,8 @@ def test_tables_of_settings():
     tables_of = {
         "train": ["`train`"],
         "evaluate": ["`evaluate`, `predict`"],
+        "predict": ["`evaluate`, `predict`"],
+        "export": ["`export`"],
         "preview": ["`preview`"],
         "summarize": ["`summarize`"],
         "compare": ["`compare`"],

@@ -11,11 +11,12 @@ VERBS = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
 
 # From the ground up: a room may use what is on a lower floor, and its own.
 FLOORS = [
-    {"errors", "ending_signals", "files", "hardware", "tables", "targets", "checkpoints"},
+    {"errors", "ending_signals", "extras", "files", "hardware", "tables", "targets", "checkpoints"},
     {"models", "data"},
     {"analysis", "optim", "trained_weights"},
     {"callbacks", "classifier", "runs", "distributed", "processes", "studies"},
     {"sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
+    {"exported", "parity", "programs", "model_card"},
     {"augmented_images", "comparison_page", "inspection", "pictures", "report", "reproduction"},
     {"trainer", "experiment", "schema", "config", "command", "resuming", "comparison"},
     {"finders", "search_space", "study_report"},
