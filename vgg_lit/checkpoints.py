@@ -6,6 +6,7 @@ its schema version. `<file>.sha256` beside it, in the format of `sha256sum`, tel
 whole one.
 """
 
+import copy
 import hashlib
 import os
 import pickletools
@@ -111,6 +112,12 @@ def all_finite(content: Any) -> bool:
     """Whether no number in any tensor of a nested structure is infinite or not a number."""
     checks = [tensor.isfinite().all() for tensor in _tensors(content) if tensor.is_floating_point()]
     return not checks or bool(torch.stack([check.cpu() for check in checks]).all())
+
+
+def on_host(content: dict[str, Any]) -> dict[str, Any]:
+    """A copy that training on does not change, in main memory."""
+    copies = {id(tensor): tensor.detach().to("cpu", copy=True) for tensor in _tensors(content)}
+    return copy.deepcopy(content, copies)  # as deepcopy notes what it has copied already
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:

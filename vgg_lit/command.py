@@ -1,6 +1,7 @@
 """How a verb is started: Hydra composes its config, and what a user got wrong is one line, exit code 2."""
 
 import functools
+import json
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ from vgg_lit.ending_signals import ending_signals
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILURE,
+    EXIT_OUT_OF_MEMORY,
     InputError,
     Preempted,
     TrainingError,
+    is_of_disk,
+    is_of_memory,
 )
 from vgg_lit.runs import register_resolvers
 from vgg_lit.targets import one_line, unknown_key
@@ -45,6 +49,33 @@ def config_folder() -> Path:
     package = Path(__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+def config_flags(hydra_config: Any) -> list[str]:
+    """The flags by which a command was told of other configs than ours, for the trainings it starts."""
+    flags = []
+    for source in hydra_config.runtime.config_sources:
+        if source.provider == "command-line":
+            flags += ["--config-dir", source.path]
+        elif source.provider == "main" and source.path != str(config_folder()):
+            flags += ["--config-path", source.path]
+    name = hydra_config.job.config_name
+    return flags if name in ("train", "tune") else [*flags, "--config-name", name]
+
+
+def inherited_overrides(hydra_config: Any) -> list[str]:
+    """What was typed of Hydra's own settings, but for those of the command itself and its directory."""
+    return [
+        override
+        for override in hydra_config.overrides.hydra
+        if not re.match(r"\+*hydra[./](mode|run|sweep|sweeper|launcher|help)\b", override)
+    ]
+
+
+def trusting(config: Mapping[str, Any]) -> list[str]:
+    """The override by which a resumed run is told what a config trusts: it takes nobody's word but what was typed."""
+    trusted = list(config.get("trusted_targets") or [])
+    return [f"trusted_targets={json.dumps(trusted)}"] if trusted else []
 
 
 def run_verb(
@@ -80,12 +111,12 @@ def run_verb(
             print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
     except (HydraException, OmegaConfBaseException, InputError) as error:
-        guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
+        guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
     except Exception as error:
         if guarded.is_composed:
             raise
         # Nothing of ours has run: it is what Hydra makes of the command line or a file of the config.
-        guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
+        guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
     finally:
         if launch.speaks():
             for message in guarded.refused + guarded.failed:
@@ -123,6 +154,19 @@ class GuardedTask:
         except TrainingError as error:
             self.failed.append(one_line(error))
             self.exit_code = error.exit_code
+        except (
+            MemoryError,
+            OSError,
+            RuntimeError,
+        ) as error:  # what training says itself, of others
+            if is_of_memory(error):
+                helps = "what helps: a smaller batch_size or network"
+                self.failed.append(f"out of memory: {one_line(error)[:300]}; {helps}")
+                self.exit_code = EXIT_OUT_OF_MEMORY
+            elif is_of_disk(error):
+                self.failed.append(f"cannot be written: {one_line(error)}")
+            else:
+                raise
         return None
 
     def __reduce__(self) -> tuple[Callable, tuple]:
@@ -156,8 +200,14 @@ def _end_with_the_sweep() -> None:
     os._exit(128 + signal.SIGTERM)
 
 
-def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
-    """Hydra's message as one line, with the keys or files there are."""
+def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
+    """Hydra's message as one line, with the keys or files there are.
+
+    Args:
+        error: what Hydra, or a config, refused.
+        config_name: that was composed.
+        arguments: that were typed.
+    """
     message = one_line(error)
     if isinstance(error, AssertionError | OSError) and not isinstance(error, HydraException):
         # of a setting of Hydra's own

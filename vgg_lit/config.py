@@ -91,6 +91,7 @@ def check_train(plain: dict[str, Any]) -> Train:
         trainer = check(config.trainer, Trainer, "trainer")
         check_devices(trainer, batch_size=config.data.get("batch_size"))
     check(config.init, Init, "init")
+    _check_finders(config)
     instantiate(config.augment, key="augment")
     num_classes = check_source(config.data)
     net = check_model(config.model, num_classes)
@@ -99,6 +100,28 @@ def check_train(plain: dict[str, Any]) -> Train:
     optim.check(config.optimizer, config.scheduler)
     fine_tuning.check(plain, net)
     return config
+
+
+def _check_finders(config: Train) -> None:
+    """Checks that what is to be found before training can be, and would be used."""
+    if not (config.find_lr or config.find_batch_size):
+        return
+    finder = "find_lr=true" if config.find_lr else "find_batch_size=true"
+    trainer, optimizer = config.trainer, config.optimizer
+    for key, value in (("resume", config.resume), ("ckpt_path", config.ckpt_path)):
+        if value:
+            raise ConfigError(f"{finder}: not with {key}={value}, which brings its own values")
+    devices = trainer["devices"]
+    if trainer["num_nodes"] != 1 or (devices not in (1, "auto") and devices != [0]):
+        raise ConfigError(
+            f"{finder}: takes one process; find the value with trainer.devices=1 and pass it on"
+        )
+    if trainer.get("fast_dev_run"):
+        raise ConfigError(f"{finder}: not with trainer.fast_dev_run, which takes too few steps")
+    if config.find_lr and optimizer.get("layer_rates"):
+        raise ConfigError("find_lr=true: not with optimizer.layer_rates: it finds one rate for all")
+    if config.find_lr and "lr" not in optimizer:
+        raise ConfigError(f"find_lr=true: {optimizer['_target_']} is given no lr to replace")
 
 
 def _check_side(data: Data) -> None:
@@ -117,9 +140,11 @@ def check_source(data: Spec) -> int | None:
     Raises:
         ConfigError: there is no such folder, or its classes are not as many as the config says.
     """
+    from vgg_lit.data.sources import build_source
+
     if not isinstance(data.get("source"), dict):
         return data.get("num_classes")
-    classes = instantiate(data["source"], key="data.source").classes
+    classes = build_source(data["source"]).classes
     if data["num_classes"] not in (None, len(classes)):
         raise ConfigError(f"data.num_classes={data['num_classes']}: the data have {len(classes)}")
     return len(classes)
@@ -168,11 +193,12 @@ def check_model(spec: Spec, num_classes: int | None) -> "nn.Module":
     import torch
 
     from vgg_lit.hardware import memory_bytes
+    from vgg_lit.models.weightless import weightless
 
     if spec.get("num_classes", 0) is None:
         spec = {**spec, "num_classes": num_classes or 2}
     try:
-        with torch.device("meta"):
+        with weightless():
             net = instantiate(spec, key="model")
     except (RuntimeError, OverflowError) as error:  # of shapes that no tensor can have
         raise ConfigError(f"model: {one_line(error)}") from error

@@ -1,8 +1,16 @@
 """The ways in which a verb ends early, each with one line, an exit code of its own and no traceback."""
 
+import errno
+import re
 import signal
 
 EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_OUT_OF_MEMORY = 1, 2, 3
+
+MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.I)
+"""What torch says where a device or the host has no more."""
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""Of a disk that is full or broken, or takes nothing."""
 
 
 class InputError(ValueError):
@@ -46,3 +54,15 @@ class Preempted(BaseException):
     def __init__(self, signum: int, what_is_saved: str = "ended where it stood") -> None:
         super().__init__(f"{signal.Signals(signum).name}: {what_is_saved}")
         self.exit_code = 128 + (signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM)
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory has run out."""
+    return isinstance(error, MemoryError) or bool(
+        isinstance(error, RuntimeError) and MEMORY.search(str(error))
+    )
+
+
+def is_of_disk(error: BaseException) -> bool:
+    """Whether an error says that a disk takes no more."""
+    return isinstance(error, OSError) and error.errno in DISK

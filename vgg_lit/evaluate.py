@@ -95,6 +95,8 @@ def _data_spec(
 
     The images are brought to the input that each was trained with.
     """
+    from vgg_lit.data.sources import build_source
+
     preprocessing = trained[0].preprocessing
     if OmegaConf.select(config, "data") is None:
         spec = trained[0].run.config["data"]
@@ -109,7 +111,7 @@ def _data_spec(
         check(spec, Data, "data")
     if settings.split == "val" and not spec["val_fraction"]:
         raise InputError("split=val: data.val_fraction=0 leaves no validation split; allowed: test")
-    source = instantiate(spec["source"], key="data.source")
+    source = build_source(spec["source"])
     for one in trained:
         one.check_source(source)
     unused = ("root", "augment")

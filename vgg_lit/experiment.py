@@ -16,7 +16,8 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
-from vgg_lit.checkpoints import read_checkpoint, set_aside
+from vgg_lit.callbacks.pruning import Pruning
+from vgg_lit.checkpoints import set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
@@ -27,7 +28,9 @@ from vgg_lit.launch import rank
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.transfer import Transfer
 from vgg_lit.models.vgg import VGG
+from vgg_lit.optim import Steps
 from vgg_lit.processes import shared_fate
+from vgg_lit.restoring import check_state, explain_restoring
 from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.targets import instantiate
@@ -57,16 +60,18 @@ def run_experiment(
     datamodule = build_datamodule(config)
     classifier = build_classifier(config, datamodule)
     start_from = _sound_checkpoint(resumed) if resumed else config["ckpt_path"]
+    step = check_state(start_from, config, _steps(config, datamodule)) if start_from else 0
     trainer = build_trainer(
         config,
         path,
         batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
         has_validation=datamodule.val_fraction > 0,
-        first_step=read_checkpoint(start_from)["global_step"] if resumed else 0,
+        first_step=step if resumed else 0,
     )
     transfer = None
     if start_from:
         classifier.load_weights(start_from)  # what does not fit is said before a run begins
+        explain_restoring(trainer, start_from)
     else:
         transfer = copy_weights(config, classifier.net)
     freeze_layers(config, classifier.net)
@@ -84,12 +89,16 @@ def run_experiment(
         with shared_fate(trainer, path):
             with _training_data(config, classifier, datamodule) as data:
                 trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
-            metrics = _tested_metrics(trainer, classifier, datamodule, is_tested=config["test"])
+            pruned = _pruned(trainer)
+            is_tested = config["test"] and not pruned
+            metrics = _tested_metrics(trainer, classifier, datamodule, is_tested)
     metrics["seconds"] = time.perf_counter() - started
     if run and trainer.is_global_zero:
         run.write_metrics(metrics)
         _log_hyperparameters(trainer, config, metrics)
-        run.set_status("done")
+        run.set_status("pruned" if pruned else "done", pruned)
+        if pruned:
+            print_facts({"pruned ": pruned})
         print_metrics(metrics, title=f"{_network(config)} on {datamodule.source.name}")
         _print_footer(run)
     return metrics
@@ -141,6 +150,16 @@ def _sound_checkpoint(run: Run) -> Path:
     return checkpoint
 
 
+def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
+    """About how long the training is: what else limits it is left out."""
+    per_epoch = max(1, datamodule.sizes["train"] // datamodule.batch_size)
+    return Steps(
+        total=per_epoch * config["trainer"]["max_epochs"],
+        per_epoch=per_epoch,
+        has_validation=datamodule.val_fraction > 0,
+    )
+
+
 @contextmanager
 def _training_data(
     config: Mapping[str, Any], classifier: Classifier, datamodule: ImageDataModule
@@ -161,6 +180,12 @@ def _training_data(
         yield CachedFeatures(datamodule, features)
     finally:
         net.first_module = 0
+
+
+def _pruned(trainer: L.Trainer) -> str | None:
+    """Why a trial of a study was given up before its last epoch; None if it was not."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((c.reason for c in callbacks if isinstance(c, Pruning)), None)
 
 
 def _tested_metrics(

@@ -24,6 +24,7 @@ from vgg_lit.classifier import Classifier
 from vgg_lit.data.batches import BatchLoader
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.images import read_image
+from vgg_lit.data.sources import build_source
 from vgg_lit.data.views import Views
 from vgg_lit.evaluation import Member
 from vgg_lit.targets import instantiate
@@ -65,7 +66,7 @@ class Inspection:
         spec = dict(self.run.config["data"])
         spec.pop("root", None)
         self._data: Mapping[str, Any] = spec | {
-            "source": instantiate(spec["source"], key="data.source"),
+            "source": build_source(spec["source"]),
             "preprocessing": trained.preprocessing,
             "batch_size": batch_size or spec["batch_size"],
         }

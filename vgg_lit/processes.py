@@ -21,6 +21,7 @@ import lightning.pytorch as L
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.strategies.launchers.subprocess_script import _set_num_threads_if_needed
 
+from vgg_lit.checkpoint_io import AtomicCheckpointIO
 from vgg_lit.ending_signals import ENDING
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
@@ -29,6 +30,8 @@ from vgg_lit.errors import (
     Preempted,
     ProcessFailed,
     TrainingError,
+    is_of_disk,
+    is_of_memory,
 )
 from vgg_lit.launch import FIRST_PROCESS, detect, rank
 from vgg_lit.runs import Status, read_status, write_status
@@ -38,13 +41,13 @@ GRACE_SECONDS = 5.0
 
 POLL_SECONDS = 0.5
 
+SECONDS_TO_WRITE = 60.0
+"""How long checkpoints may take that are being written when the run ends."""
+
 OF_ANOTHER_PROCESS = re.compile(
     r"gloo|nccl|TCPStore|socket|timed out|connection (closed|reset|refused)|broken pipe", re.I
 )
 """What torch says where the fault lies with another process."""
-
-OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.I)
-
 
 BY_SIGNAL = {signum: Preempted(signum).exit_code for signum in ENDING}
 """The exit codes of a run that a signal ends, before it has begun to listen to it too."""
@@ -91,7 +94,7 @@ def shared_fate(trainer: L.Trainer, path: Path) -> Iterator[None]:
     Raises:
         ProcessFailed: another process went wrong first.
         OutOfMemory: in place of torch's error.
-        TrainingError: a process did not answer.
+        TrainingError: a process did not answer, or a disk takes no more.
     """
     watch = Watch(trainer, path)
     if trainer.world_size > 1:
@@ -142,6 +145,7 @@ class Watch(threading.Thread):
                 if self.main == os.getpid():
                     print(f"error: {failure.reason}", file=sys.stderr, flush=True)
                 self._end_children(POLL_SECONDS)
+                self._finish_checkpoints()
                 os._exit(failure.exit_code)
 
     def stop(self, grace: float) -> None:
@@ -161,11 +165,17 @@ class Watch(threading.Thread):
             if self._is_child_of_main:
                 with suppress(ProcessLookupError):
                     os.kill(self.main, signal.SIGCONT)  # if it was stopped, it is to end too
-        elif isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)):
+        elif is_of_memory(error):
             error = OutOfMemory(
                 f"out of memory: {_first_line(error)}; what helps: half of data.batch_size with "
                 "trainer.accumulate_grad_batches=2, model.checkpoint_blocks=true, "
                 "trainer.precision=bf16-mixed, a smaller model.width, data.image_size or model.head"
+            )
+        elif is_of_disk(error):
+            assert isinstance(error, OSError)
+            place = error.filename or self.path
+            error = TrainingError(
+                f"{place}: cannot be written: {error.strerror}; the checkpoints before it are whole"
             )
         is_bad_input = isinstance(error, InputError)
         code = getattr(error, "exit_code", EXIT_BAD_INPUT if is_bad_input else 1)
@@ -219,6 +229,12 @@ class Watch(threading.Thread):
             status: Status = "preempted" if exit_code in BY_SIGNAL.values() else "failed"
             with suppress(OSError):  # of a full disk, say: what goes wrong is told all the same
                 write_status(self.path, status, reason, **details)
+
+    def _finish_checkpoints(self) -> None:
+        """Waits for those that are being written beside the training."""
+        checkpoint_io = getattr(self.trainer.strategy, "checkpoint_io", None)
+        if isinstance(checkpoint_io, AtomicCheckpointIO):
+            checkpoint_io.wait(SECONDS_TO_WRITE)
 
     def _children(self) -> list[subprocess.Popen]:
         return getattr(self.trainer.strategy.launcher, "procs", [])

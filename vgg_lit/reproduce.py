@@ -10,17 +10,18 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.command import run_verb
 from vgg_lit.config import check, to_plain
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.files import write_text
 from vgg_lit.runs import Run
-from vgg_lit.schema import Reproduce
+from vgg_lit.schema import Reproduce, Train
 from vgg_lit.tables import print_facts, print_rows
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ def reproduce(config: DictConfig) -> None:
     output = Path(settings.output)
     if (output / "config.yaml").exists():
         raise InputError(f"output={output}: holds a run already; name another directory")
-    _train(original, output, settings)
+    with TemporaryDirectory() as folder:
+        # Not the run's own file: Hydra runs what a stranger's names in its head or a section of Hydra's.
+        text = OmegaConf.to_yaml(OmegaConf.create(_checked_config(original)))
+        write_text(Path(folder) / "config.yaml", text)
+        _train(original, Path(folder), output, settings)
 
     from vgg_lit.reproduction import Reproduction
 
@@ -61,8 +66,26 @@ def reproduce(config: DictConfig) -> None:
     print_facts({"same": f"weights and metrics are those of {original.path}, to the bit"})
 
 
-def _train(original: Run, output: Path, settings: Reproduce) -> None:
-    """Runs the train command on the run's config, with as many threads as the run had.
+def _checked_config(run: Run) -> dict[str, Any]:
+    """The config of a run, which has the keys of a training's and values alone.
+
+    Raises:
+        InputError: it does not.
+    """
+    config = run.config
+    try:
+        check(config, Train)
+    except InputError as error:
+        raise InputError(f"{run.config_file}: {error}") from error
+    if "${" in json.dumps(config):
+        raise InputError(
+            f"{run.config_file}: refers to values by ${{...}}, as no run's config does"
+        )
+    return config
+
+
+def _train(original: Run, folder: Path, output: Path, settings: Reproduce) -> None:
+    """Runs the train command on the config in `folder`, with as many threads as the run had.
 
     Raises:
         InputError, TrainingError: as the command ended; it has said why.
@@ -81,7 +104,7 @@ def _train(original: Run, output: Path, settings: Reproduce) -> None:
     elif "root" in original.config["data"]:
         overrides |= {"data.root": settings.data_root, "data.source.root": settings.data_root}
     command = [sys.executable, "-m", "vgg_lit.train"]
-    command += ["--config-path", str(original.path.resolve()), "--config-name", "config"]
+    command += ["--config-path", str(folder), "--config-name", "config"]
     command += [f"{key}={_typed(value)}" for key, value in overrides.items()]
     threads = {"OMP_NUM_THREADS": str(_threads(original))} if _threads(original) else {}
     code = subprocess.run(command, env={**threads, **os.environ}, check=False).returncode

@@ -9,7 +9,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from vgg_lit.command import config_folder
+from vgg_lit.command import config_folder, trusting
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run, register_resolvers
 
@@ -24,6 +24,7 @@ WITHOUT_EFFECT = (
     "data_root",
     "trusted_targets",
     "callbacks.checkpointing.every_n",
+    "callbacks.checkpointing.asynchronous",
     "callbacks.progress",
     "callbacks.layer_times",
     "data.root",
@@ -64,13 +65,13 @@ class CommandLine(NamedTuple):
     def resuming(self, run: Run, **trainer: int) -> list[str]:
         """The arguments that go on with a run, with those of its `trainer` that are others now.
 
-        One that was found has its settings; what was typed now differs from them only where that has no
-        effect. One that was named takes what was typed too.
+        One that was found has its settings, but for what to trust; what was typed now differs from them
+        only where that has no effect. One that was named takes what was typed too.
         """
         typed = self.arguments
         if not self.settings["resume"]:
             flags = [argument for argument in self.arguments if argument not in self.overrides]
-            typed = [*flags, f"resume={run.path}"]
+            typed = [*flags, f"resume={run.path}", *trusting(self.settings)]
         return [*typed, *(f"trainer.{key}={value}" for key, value in trainer.items())]
 
 
@@ -135,7 +136,7 @@ def last_unfinished(
         run = Run(file.parent)
         try:
             is_wanted = run.status.get("status") != "done" and not list(
-                changes(run.config, wanted, ignoring=ignoring)
+                changes(run.typed_config, wanted, ignoring=ignoring)
             )
             if is_wanted and not run.is_at_work():
                 run.newest_checkpoint()

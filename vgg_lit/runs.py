@@ -3,8 +3,9 @@
 config.yaml        every setting, resolved
 overrides.txt      what was typed after the verb, one a line
 environment.json   versions, git commit, hardware, command
-status.json        running, done, failed or preempted, and why
+status.json        running, done, pruned (a trial given up early), failed or preempted, and why
 checkpoints/       best.ckpt (lowest validation loss), last.ckpt (newest), previous.ckpt (the one before)
+found.json         learning rate and batch size, if the run was to find them
 metrics.csv        one row an epoch
 metrics.json       the final figures
 tensorboard/       event files
@@ -25,6 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -33,15 +35,19 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit import __version__
 from vgg_lit.errors import InputError
-from vgg_lit.files import write_text
+from vgg_lit.files import remove_unfinished, write_text
 from vgg_lit.launch import launched
 
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
 
-Status = Literal["running", "done", "failed", "preempted"]
+Status = Literal["running", "done", "pruned", "failed", "preempted"]
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
+
+
+FINDERS = {"optimizer.lr": "find_lr", "data.batch_size": "find_batch_size"}
+"""Values that a run may find before it trains, and the settings that ask for it."""
 
 
 class Run:
@@ -83,6 +89,7 @@ class Run:
 
     def go_on(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
         """Records what was changed for a run that is resumed: the next resume starts from there."""
+        remove_unfinished(self.checkpoints)
         file = self.path / "overrides.txt"
         before = file.read_text(encoding="utf-8") if file.is_file() else ""
         write_text(file, before + "".join(f"{override}\n" for override in overrides))
@@ -121,6 +128,20 @@ class Run:
         if not isinstance(config, dict):
             raise InputError(f"{self.config_file}: is no mapping of settings")
         return {str(key): value for key, value in config.items()}
+
+    @property
+    def typed_config(self) -> dict[str, Any]:
+        """The config before values were found, as `find_lr` and `find_batch_size` do.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        config = OmegaConf.create(self.config)
+        found = _read_json(self.path / "found.json")
+        for key, values in found.items():
+            OmegaConf.update(config, key, values["typed"])
+            OmegaConf.update(config, FINDERS[key], True)
+        return {str(key): value for key, value in OmegaConf.to_container(config).items()}  # type: ignore[union-attr]
 
     @property
     def status(self) -> dict[str, Any]:
@@ -166,15 +187,23 @@ class Run:
         Raises:
             InputError: another does.
         """
-        with (self.path / ".lock").open("w") as file:
+        with self._lock_file() as file:
             if not _lock(file):
                 raise InputError(f"resume={self.path}: another process is at work on that run")
             yield
 
     def is_at_work(self) -> bool:
         """Whether another process trains in this directory."""
-        with (self.path / ".lock").open("w") as file:
+        with self._lock_file() as file:
             return not _lock(file)
+
+    def _lock_file(self) -> TextIO:
+        try:
+            return (self.path / ".lock").open("w")
+        except OSError as error:
+            raise InputError(
+                f"resume={self.path}: cannot be written to ({error.strerror})"
+            ) from error
 
     def newest_checkpoint(self) -> tuple[Path, dict[Path, str]]:
         """The newest checkpoint that is whole, and what is wrong with each that is newer.
@@ -197,6 +226,11 @@ class Run:
         if damages:
             raise InputError(f"resume={self.path}: {'; '.join(damages.values())}")
         return self.checkpoint("last"), {}
+
+    def set_aside(self) -> None:
+        """Makes way for a new attempt, where this one left no checkpoint: renames the directory."""
+        names = (f"{self.path.name}.attempt{number}" for number in count(1))
+        self.path.rename(next(p for p in map(self.path.with_name, names) if not p.exists()))
 
     def load_classifier(self, checkpoint: str = "best") -> "Classifier":
         """The trained classifier, in evaluation mode on the CPU.
@@ -242,6 +276,8 @@ def read_status(path: Path) -> dict[str, Any]:
 def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     """The config of a run that goes on, with the values that were typed this time.
 
+    What the run trusted is not trusted for that: its directory may come from a stranger.
+
     Args:
         run: the run to go on with.
         config: what Hydra composed this time; the typed values are taken from it.
@@ -251,6 +287,7 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
         InputError: a whole group (`model=...`) was typed: the run has its own.
     """
     resumed = OmegaConf.create(run.config)
+    OmegaConf.update(resumed, "trusted_targets", config.trusted_targets)
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~")
         value = OmegaConf.select(config, key)
@@ -263,11 +300,18 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
 
 
 def register_resolvers() -> None:
-    """Makes `${run_dir:...}`, `${sweep_dir:...}`, `${launched:...}` and `${gpus_a_job:}` known to configs."""
-    OmegaConf.register_new_resolver("run_dir", run_dir, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("launched", launched, replace=True)
+    """Makes `${run_dir:...}`, `${launched:...}` and what else the configs compute known to them."""
+    OmegaConf.register_new_resolver("ceil_div", ceil_div, replace=True)
     OmegaConf.register_new_resolver("gpus_a_job", gpus_a_job, replace=True)
+    OmegaConf.register_new_resolver("launched", launched, replace=True)
+    OmegaConf.register_new_resolver("run_dir", run_dir, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("study_dir", study_dir, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
+
+
+def ceil_div(number: int, divisor: int) -> int:
+    """A share of a number of epochs, at least one."""
+    return -(-number // divisor)
 
 
 def run_dir(resumed: str | None, *names: str | None) -> str:
@@ -278,6 +322,11 @@ def run_dir(resumed: str | None, *names: str | None) -> str:
 def sweep_dir(*names: str | None) -> str:
     """A new sweep's directory."""
     return f"logs/sweeps/{_first(names)}/{_now()}"
+
+
+def study_dir(name: str | None, *names: str | None) -> str:
+    """The directory of the study with a name; of one without, a new directory."""
+    return f"logs/tune/{name}" if name else f"logs/tune/{_first(names)}/{_now()}"
 
 
 def gpus_a_job() -> int:

@@ -63,6 +63,10 @@ def train(config: DictConfig) -> float | None:
         # Lightning takes seconds to import: what could be said without it has been said by now.
         from vgg_lit.experiment import run_experiment
 
+        if plain["find_lr"] or plain["find_batch_size"]:
+            from vgg_lit.finders import find
+
+            plain = find(plain, path)
         metrics = run_experiment(plain, path, overrides, resumed)
     except InputError:
         with suppress(OSError):  # Hydra made the folder; it stays if the run has begun to fill it

@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
-from vgg_lit.targets import instantiate
+from vgg_lit.schema import Fraction, PositiveInt, Precision, Spec
+from vgg_lit.targets import check_type, instantiate
 from vgg_lit.trained_weights import read_trained
 
 if TYPE_CHECKING:
     from vgg_lit.data.preprocessing import Preprocessing
     from vgg_lit.data.sources import Source
     from vgg_lit.data.views import Views
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "data": {"source": Spec, "batch_size": PositiveInt, "val_fraction": Fraction, "seed": int},
+    "trainer": {"precision": Precision},
+}
+"""What is used of a run's config, with its types."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,8 @@ def find_trained(paths: Sequence[str], checkpoint: str) -> list[Trained]:
     """The checkpoint of that name of each run.
 
     Raises:
-        InputError: there is no such run or checkpoint, or a file is named for several runs.
+        InputError: there is no such run or checkpoint, its config is no run's, or a file is named for
+            several runs.
     """
     if len(paths) > 1 and Path(checkpoint).is_file():
         raise InputError(
@@ -109,8 +117,23 @@ def find_trained(paths: Sequence[str], checkpoint: str) -> list[Trained]:
     found = []
     for path in paths:
         run = Run(path)
-        if missing := [section for section in ("data", "trainer") if section not in run.config]:
-            raise InputError(f"{run.config_file}: has no {' and no '.join(missing)}")
+        _check_config(run)
         file = run.checkpoint(checkpoint)
         found.append(Trained(run, file, read_trained(file)["hyper_parameters"]))
     return found
+
+
+def _check_config(run: Run) -> None:
+    """Whether a run's config says of its data and precision what is needed to look at it."""
+    config = run.config
+    try:
+        for section, keys in NEEDED.items():
+            values = config.get(section)
+            if not isinstance(values, Mapping):
+                raise InputError(f"has no {section}")
+            for key, annotation in keys.items():
+                if key not in values:
+                    raise InputError(f"has no {section}.{key}")
+                check_type(values[key], annotation, key=f"{section}.{key}")
+    except InputError as error:
+        raise InputError(f"{run.config_file}: {error}") from None

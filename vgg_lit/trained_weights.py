@@ -16,10 +16,14 @@ from torch import Tensor, nn
 from vgg_lit.checkpoints import read_checkpoint
 from vgg_lit.data.preprocessing import Preprocessing
 from vgg_lit.errors import InputError
+from vgg_lit.models.weightless import weightless
 from vgg_lit.targets import NETWORKS, instantiate, one_line
 
 DOWNLOADS = ("weights", "weights_backbone", "pretrained")
 """Arguments for which a network of torchvision's would ask a server; a checkpoint brings its own weights."""
+
+LARGEST_MAP = 2**30
+"""Bytes that a layer may make of one image: 64 channels of the largest images there are."""
 
 
 def read_trained(path: str | PathLike[str], map_location: Any = "cpu") -> dict[str, Any]:
@@ -38,7 +42,10 @@ def read_trained(path: str | PathLike[str], map_location: Any = "cpu") -> dict[s
         state = _mapping(checkpoint, "state_dict")
         weights = {name[4:]: weight for name, weight in state.items() if name.startswith("net.")}
         _check_sizes(weights, stat(path).st_size)
-        _check_input(_filled(model, weights), hyperparameters)
+        net = _filled(model, weights)
+        if sum(buffer.nbytes for buffer in net.buffers()) > stat(path).st_size:
+            raise InputError("is smaller than what its network keeps beside its weights")
+        _check_input(net, hyperparameters)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return {**checkpoint, "hyper_parameters": {**hyperparameters, "model": model}}
@@ -66,7 +73,7 @@ def _check_sizes(weights: Mapping[str, Any], size: int) -> None:
 def _filled(model: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
     """The network on the meta device, which these weights fit."""
     try:
-        with torch.device("meta"):
+        with weightless():
             net = instantiate(model, key="model", prefixes=NETWORKS)
         shapes = {name: weight.to("meta") for name, weight in weights.items()}
         net.load_state_dict(shapes, assign=True)
@@ -88,7 +95,7 @@ def _check_input(net: nn.Module, hyperparameters: Mapping[str, Any]) -> None:
     side = preprocessing.image_size
     image = torch.empty(1, preprocessing.in_channels, side, side, device="meta")
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), weightless(LARGEST_MAP):
             logits = net.eval()(image)
         fits = logits.shape == (1, len(classes))
     except Exception:  # another number of channels, another side

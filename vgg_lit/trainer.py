@@ -11,13 +11,13 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vgg_lit.callbacks import LayerTimes, ProgressBar
-from vgg_lit.checkpoints import read_checkpoint, write_checkpoint
+from vgg_lit.callbacks.pruning import Pruning
+from vgg_lit.checkpoint_io import AtomicCheckpointIO
 from vgg_lit.distributed import (
     SharedBuffers,
     build_strategy,
@@ -25,6 +25,7 @@ from vgg_lit.distributed import (
     leave_signals_to_us,
 )
 from vgg_lit.hardware import count_devices, resolve_precision, tune_process
+from vgg_lit.studies import TrialOfThisProcess
 from vgg_lit.targets import ConfigError, instantiate, locate, one_line
 
 PROFILERS: dict[str | None, type[Profiler]] = {
@@ -82,6 +83,8 @@ def build_trainer(
             f"compile={config['compile']}: a compiled network has no layers to time; "
             "set compile=false, or drop callbacks.layer_times"
         )
+    if trial := TrialOfThisProcess.from_environment():
+        callbacks.append(Pruning(trial, config["objective"]))
     if show_bar:
         callbacks.append(ProgressBar(refresh_rate=BAR_REFRESHES))
     if isinstance(spec["strategy"], DDPStrategy):
@@ -179,23 +182,3 @@ def _build(spec: Mapping[str, Any], key: str, kind: type, **runtime: Any) -> Any
     if not isinstance(made, kind):
         raise ConfigError(f"{key}._target_={spec['_target_']}: makes no {kind.__name__}")
     return made
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, written so that a crash leaves the last good one.
-
-    Lightning 2.6 writes through a temporary folder that may lie on another file system, and does not
-    flush: a full disk then destroys the previous file.
-    """
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
-    ) -> None:
-        """Writes and renames; `storage_options` may hold `keep_as`, see `write_checkpoint`."""
-        write_checkpoint(checkpoint, Path(path), **(storage_options or {}))
-
-    def load_checkpoint(
-        self, path: Any, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """Reads with `weights_only=True`, whatever is asked for."""
-        return read_checkpoint(path, map_location or "cpu")

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import torch
 from nested_values import assert_same
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vgg_lit.runs import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Does what the variable FAULT says, in the form "what whom rank step", once in the life of a folder.
+# Does what the variable FAULT says, in the form "what whom rank step", once in the life of a folder: at the
+# start of a training batch, of one of validation ("what:validation whom rank step") or of the test.
 FAULTY = """
 import os, signal, time
 import lightning.pytorch as L
@@ -24,9 +26,10 @@ class Faulty(L.Callback):
     def __init__(self):
         self.what, self.whom, rank, step = os.environ.get("FAULT", "nothing self 0 0").split()
         self.rank, self.step = int(rank), int(step)
+        self.what, _, self.when = self.what.partition(":")
 
-    def is_due(self, trainer):
-        if self.what == "nothing" or trainer.global_step != self.step:
+    def is_due(self, trainer, when):
+        if self.what == "nothing" or self.when != when or trainer.global_step != self.step:
             return False
         if trainer.global_rank != self.rank or os.path.exists("happened"):
             return False
@@ -34,7 +37,16 @@ class Faulty(L.Callback):
         return True
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if not self.is_due(trainer):
+        self.act(trainer, "", batch)
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, *args):
+        self.act(trainer, "validation", batch)
+
+    def on_test_batch_start(self, trainer, pl_module, batch, *args):
+        self.act(trainer, "test", batch)
+
+    def act(self, trainer, when, batch):
+        if not self.is_due(trainer, when):
             return
         if self.what == "nan":
             batch[0].fill_(float("nan"))
@@ -42,6 +54,10 @@ class Faulty(L.Callback):
             raise RuntimeError("out of luck")
         elif self.what == "memory":
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        elif self.what == "SIGINT-twice":
+            for _ in range(2):
+                os.killpg(os.getpgid(0), signal.SIGINT)
+                time.sleep(1.5)
         else:
             main = os.getppid() if trainer.global_rank else os.getpid()
             signum = signal.Signals[self.what]
@@ -66,9 +82,9 @@ SETTINGS = (
     "trainer.precision=32-true",
     "trainer.process_timeout=3",
     "optimizer.lr=0.01",
-    "trusted_targets=[faulty]",
     "+callbacks.faulty._target_=faulty.Faulty",
 )
+TRUSTED = "trusted_targets=[faulty]"  # which no run directory can say
 RESIDENT = ("data.train_size=64", "data.test_size=16", "data.val_fraction=0.005")
 STEPS = 16  # two epochs of 64 images, eight at a time
 
@@ -90,7 +106,7 @@ class Job:
                     sys.executable,
                     "-m",
                     "vgg_lit.train",
-                    *(() if is_resumed else SETTINGS),
+                    *((TRUSTED,) if is_resumed else (*SETTINGS, TRUSTED)),
                     *overrides,
                 ],
                 cwd=folder,
@@ -139,9 +155,20 @@ def rows(run):
     return [{k: v for k, v in row.items() if not k.startswith("throughput")} for row in table]
 
 
+def logged(run):
+    """What TensorBoard shows of each scalar: step and value."""
+    events = EventAccumulator(str(run.path / "tensorboard"), {"scalars": 0}).Reload()
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if not tag.startswith(("throughput", "final"))
+    }
+
+
 def assert_same_run(found, expected):
-    """Weights, buffers, average, optimiser, schedule and rows are equal to the bit."""
+    """Weights, buffers, average, optimiser, schedule, rows and logs are equal to the bit."""
     assert rows(found) == rows(expected)
+    assert logged(found) == logged(expected)
     for name in ("last", "best"):
         ours, theirs = (
             torch.load(run.checkpoint(name), weights_only=True) for run in (found, expected)

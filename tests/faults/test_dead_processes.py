@@ -18,7 +18,12 @@ pytestmark = pytest.mark.slow
     ],
 )
 def test_all_end_and_say_why(what, code, reason, rank, whole, job, tmp_path):
-    settings = (*RESIDENT, "trainer.devices=2", "trainer.process_timeout=1")
+    settings = (
+        *RESIDENT,
+        "trainer.devices=2",
+        "trainer.process_timeout=1",
+        f"callbacks.checkpointing.asynchronous={str(rank == 1).lower()}",
+    )
     ended = job(*settings, fault=f"{what} self {rank} 10")
     found = ended.wait()
     errors = (tmp_path / "errors.txt").read_text()

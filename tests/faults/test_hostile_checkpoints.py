@@ -1,4 +1,4 @@
-"""Twenty checkpoints from strangers are refused, by name and with no part of them run."""
+"""Twenty-four checkpoints from strangers are refused, by name and with no part of them run."""
 
 import os
 import pickle
@@ -85,6 +85,18 @@ HOSTILE = {
     ),
     "a target inside": _model(init={"_target_": "os.system", "command": "mark"}),
     "terabytes of network": _model(width=1e4),
+    "terabytes outside of the meta device": _model(
+        _target_="torch.nn.Linear", in_features=2**40, out_features=1, device="cpu", alone=True
+    ),
+    "a billion layers": _model(
+        _target_="torchvision.models.DenseNet", block_config=[10**9], alone=True
+    ),
+    "a billion copies": _model(
+        _target_="torch.nn.Transformer", num_encoder_layers=10**9, alone=True
+    ),
+    "a billion recurrent layers": _model(
+        _target_="torch.nn.LSTM", input_size=1, hidden_size=1, num_layers=10**9, alone=True
+    ),
     "weights spread out": _spread,
     "a newer schema": _schema(SCHEMA + 1),
     "a schema of text": _schema("1; import os"),
@@ -117,11 +129,17 @@ def write(tiny_run, tmp_path, mark):
 NAMES = [*HOSTILE, "a bare pickle", "compressed zeros"]
 
 
-def test_there_are_twenty():
-    assert len(NAMES) == 20
+def test_there_are_twenty_four():
+    assert len(NAMES) == 24
 
 
-@pytest.mark.parametrize("name", NAMES)
+SLOW = ("a billion copies", "a billion recurrent layers")  # seconds, until they are too many
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES],
+)
 def test_a_hostile_checkpoint_is_refused(name, write, refused, tiny_run):
     path = write(name)
     for arguments in (

@@ -26,6 +26,8 @@ def test_a_signal_ends_the_run_in_order(
     data, devices, whom, rank, signum, whole, streaming, job, tmp_path
 ):
     settings = (*(streaming if data == "streaming" else RESIDENT), f"trainer.devices={devices}")
+    if signum == "SIGUSR1":
+        settings += ("callbacks.checkpointing.asynchronous=true",)
     ended = job(*settings, fault=f"{signum} {whom} {rank} 10")
     errors = tmp_path / "errors.txt"
     assert ended.wait() == CODES[signum], errors.read_text()

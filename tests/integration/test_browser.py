@@ -97,7 +97,19 @@ def tensorboard(train, tmp_path_factory):
         server.wait()
 
 
-TABS = ("scalars", "custom_scalars", "images", "graphs", "histograms", "pr_curves", "projector")
+TABS = (
+    "timeseries",
+    "scalars",
+    "custom_scalars",
+    "images",
+    "graphs",
+    "distributions",
+    "histograms",
+    "text",
+    "pr_curves",
+    "hparams",
+    "projector",
+)
 
 
 @pytest.mark.slow

@@ -121,6 +121,12 @@ def test_finished_run_goes_on_for_more_epochs(schedule, tmp_path, train, resume)
         ("scheduler=plateau", "data.val_fraction=0", "scheduler.patience=0"),
         ("scheduler=plateau", "trainer.check_val_every_n_epoch=2", "scheduler.patience=0"),
         ("optimizer=adamw", "optimizer.lr=0.01"),
+        (
+            "callbacks=[default,ema]",
+            "scheduler=plateau",
+            "scheduler.patience=0",
+            "trainer.accumulate_grad_batches=2",
+        ),
     ],
     ids=",".join,
 )
@@ -146,6 +152,7 @@ def test_options_that_carry_state_survive_a_resume(options, tmp_path, train, cra
         ("callbacks=[default,ema]",),
         ("trainer.accumulate_grad_batches=2",),
         ("augment=mixup", "model.head={hidden: [64], dropout: 0.5}"),
+        ("callbacks.checkpointing.asynchronous=true",),
         ("scheduler=plateau", "scheduler.patience=0"),
         ("scheduler=step", "scheduler.every_epochs=1"),
     ],

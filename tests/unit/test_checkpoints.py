@@ -7,10 +7,10 @@ import zipfile
 import pytest
 import torch
 
+from vgg_lit.checkpoint_io import AtomicCheckpointIO
 from vgg_lit.checkpoints import SCHEMA, read_checkpoint
 from vgg_lit.classifier import Classifier
 from vgg_lit.errors import InputError
-from vgg_lit.trainer import AtomicCheckpointIO
 
 
 class Payload:

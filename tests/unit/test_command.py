@@ -144,6 +144,31 @@ def test_a_failure_is_no_bad_input(verb, monkeypatch):
         verb("train")
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (MemoryError("no more"), 3, "out of memory: no more; what helps: a smaller batch_size"),
+        (RuntimeError("CUDA out of memory. Tried to"), 3, "out of memory: CUDA out of memory."),
+        (
+            OSError(28, "No space left on device", "a.csv"),
+            1,
+            "cannot be written: [Errno 28] No space",
+        ),
+    ],
+)
+def test_a_machine_that_is_full_is_one_line(error, code, said, verb, monkeypatch):
+    def fail(settings):
+        raise error
+
+    monkeypatch.setattr("vgg_lit.predict.find_images", fail)
+    monkeypatch.setattr("vgg_lit.predict.Run", lambda path: Run)
+    monkeypatch.setattr(Run, "checkpoint", lambda name: None)
+    done = verb("predict", "run=x", "images=x.png")
+    assert done.code == code
+    assert done.err.startswith(f"error: {said}")
+    assert done.err.count("\n") == 1
+
+
 def test_evaluate_takes_other_data_of_the_same_classes(verb, tiny_run):
     done = verb(
         "evaluate",

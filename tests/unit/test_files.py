@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from vgg_lit.files import replacing, write_text
+from vgg_lit.files import remove_unfinished, replacing, write_text
 
 
 def test_text_is_written_in_utf_8_and_folders_are_made(tmp_path):
@@ -56,3 +56,18 @@ def test_two_writers_do_not_share_a_temporary_file(tmp_path):
         first.write_text("1")
         second.write_text("2")
     assert path.read_text() == "1"
+
+
+def test_what_a_killed_process_had_begun_is_removed_and_nothing_else(tmp_path):
+    pid = os.fork()
+    if pid == 0:
+        with replacing(tmp_path / "file.txt") as temporary:
+            temporary.write_text("half of the n")
+            os._exit(9)
+    os.waitpid(pid, 0)
+    (begun,) = tmp_path.iterdir()
+    for name in ("file.txt", "file.tmp", ".file"):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+    assert not begun.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"file.txt", "file.tmp", ".file"}

@@ -39,6 +39,12 @@ def test_the_last_unfinished_run_of_the_same_settings_is_found(begun):
     assert found == [f"resume={second.path}"]
 
 
+def test_what_was_trusted_now_is_passed_on(begun):
+    run = begun("model=vgg11")
+    found = find_resumed(["model=vgg11", "trusted_targets=[mine,yours.nets]", "resume=auto"])
+    assert found == [f"resume={run.path}", 'trusted_targets=["mine", "yours.nets"]']
+
+
 @pytest.mark.parametrize("status", ["failed", "preempted", "running"])
 def test_however_it_ended(status, begun):
     run = begun("model=vgg11")

@@ -1,6 +1,7 @@
 """`best.ckpt`, `last.ckpt` and the one before it, `previous.ckpt`."""
 
 import math
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -11,9 +12,10 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from vgg_lit.callbacks.epoch_metrics import epoch_metrics
 from vgg_lit.callbacks.partial_epoch import read_metrics, restore_metrics
+from vgg_lit.checkpoint_io import AtomicCheckpointIO
 from vgg_lit.distributed import Agreement
 from vgg_lit.ending_signals import ending_signals
-from vgg_lit.errors import Preempted
+from vgg_lit.errors import Preempted, TrainingError
 
 NOTHING, SAVE = 0, 1
 """What a process may wish at the end of a step, beside the number of a signal to end by."""
@@ -35,6 +37,8 @@ class Checkpointing(Checkpoint):
         every_n_epochs: epochs between two saves of `last.ckpt`; the last epoch is always saved.
         every_n_steps: optimiser steps between two saves within epochs.
         every_n_minutes: the longest that training goes on without a save.
+        asynchronous: copies the state and trains on while a thread writes it. What ends a run waits for
+            it; what goes wrong with it ends the run, as it would otherwise, some steps later.
 
     Raises:
         ValueError: one of them is not above 0.
@@ -47,6 +51,7 @@ class Checkpointing(Checkpoint):
         every_n_epochs: int = 1,
         every_n_steps: int | None = None,
         every_n_minutes: float | None = None,
+        asynchronous: bool = False,
     ) -> None:
         for name, value in (("epochs", every_n_epochs), ("steps", every_n_steps)):
             if value is not None and value < 1:
@@ -58,6 +63,7 @@ class Checkpointing(Checkpoint):
         self.every_n_epochs = every_n_epochs
         self.every_n_steps = every_n_steps
         self.every_n_minutes = every_n_minutes
+        self.asynchronous = asynchronous
         self.best_score: float | None = None
         self.best_metrics: dict[str, float] = {}
         self._agreement = Agreement(timeout=None)
@@ -99,10 +105,11 @@ class Checkpointing(Checkpoint):
         """
         if trainer.fast_dev_run or not _is_between_steps(trainer):  # type: ignore[attr-defined]
             return
+        _checkpoint_io(trainer).check()
         agreed = self._agreement.exchange(self._wish(trainer))
         if agreed or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
             self._is_within_epoch = True
-            self._save_last(trainer)
+            self._save_last(trainer, ends=_ends(agreed))
             self._is_within_epoch = False
         self._end_if(agreed, trainer)
 
@@ -119,17 +126,30 @@ class Checkpointing(Checkpoint):
         if score is not None and self._is_better(score):
             self.best_score = score
             self.best_metrics = metrics
-            trainer.save_checkpoint(self.folder(trainer) / "best.ckpt")
+            options = {"asynchronous": self.asynchronous}
+            trainer.save_checkpoint(self.folder(trainer) / "best.ckpt", storage_options=options)
         epoch = trainer.current_epoch + 1
         agreed = self._agreement.settle(self._wish(trainer))
-        is_due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
-        if agreed or is_due or trainer.should_stop:
-            self._save_last(trainer)
+        is_last = epoch == trainer.max_epochs or trainer.should_stop
+        if agreed or is_last or epoch % self.every_n_epochs == 0:
+            self._save_last(trainer, ends=_ends(agreed) or is_last)
         self._end_if(agreed, trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """From now on a signal ends the run where it stands."""
+        """From now on a signal ends the run where it stands; all that was saved is written."""
+        if self.asynchronous:
+            _checkpoint_io(trainer).finish()
+            trainer.strategy.barrier()
         ending_signals.act()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Waits until what was saved before is written."""
+        try:
+            _checkpoint_io(trainer).finish()
+        except TrainingError as error:  # not the one that ends the run
+            print(f"warning: {error}", file=sys.stderr)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -154,11 +174,15 @@ class Checkpointing(Checkpoint):
         self.best_score = state_dict["best_score"]
         self.best_metrics = state_dict["best_metrics"]
 
-    def _save_last(self, trainer: L.Trainer) -> None:
+    def _save_last(self, trainer: L.Trainer, ends: bool) -> None:
+        """Saves; before the run ends all processes wait until that is written."""
         for logger in trainer.loggers:
             logger.save()  # what a resumed run does not log again is to be on the disk
         folder = self.folder(trainer)
-        options = {"keep_as": folder / "previous.ckpt"}
+        options = {
+            "keep_as": folder / "previous.ckpt",
+            "asynchronous": self.asynchronous and not ends,
+        }
         trainer.save_checkpoint(folder / "last.ckpt", storage_options=options)
         self._saved_at = time.monotonic()
 
@@ -171,7 +195,7 @@ class Checkpointing(Checkpoint):
 
     def _end_if(self, agreed: int, trainer: L.Trainer) -> None:
         """Raises on all ranks together, also on those that got no signal."""
-        if agreed not in (NOTHING, SAVE):
+        if _ends(agreed):
             place = f"go on by resume={trainer.default_root_dir}"
             raise Preempted(agreed, f"saved at step {trainer.global_step}; {place}")
 
@@ -181,6 +205,17 @@ class Checkpointing(Checkpoint):
         if self.best_score is None:
             return True
         return score >= self.best_score if self.mode == "max" else score <= self.best_score
+
+
+def _ends(agreed: int) -> bool:
+    """Whether what was agreed on is to end the run by a signal."""
+    return agreed not in (NOTHING, SAVE)
+
+
+def _checkpoint_io(trainer: L.Trainer) -> AtomicCheckpointIO:
+    checkpoint_io = trainer.strategy.checkpoint_io
+    assert isinstance(checkpoint_io, AtomicCheckpointIO)
+    return checkpoint_io
 
 
 def _is_between_steps(trainer: L.Trainer) -> bool:

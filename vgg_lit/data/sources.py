@@ -3,8 +3,9 @@
 To add a data set, write a class with the members of `Source`; nothing else needs to know it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import InputError
+from vgg_lit.targets import ConfigError, instantiate
 
 Split: TypeAlias = Literal["train", "test"]
 
@@ -77,6 +79,20 @@ class Source(Protocol):
 
     def load(self, split: Split) -> Images:
         """The verified images of a split, in an order that never changes."""
+
+
+def build_source(spec: Any) -> Source:
+    """The data set that `data.source` of a config describes.
+
+    Raises:
+        ConfigError: it is no description of one.
+    """
+    if not isinstance(spec, Mapping):
+        raise ConfigError(f"data.source={spec}: is no mapping with a _target_")
+    source = instantiate(spec, key="data.source")
+    if not isinstance(source, Source):
+        raise ConfigError(f"data.source._target_={spec['_target_']}: makes no data set")
+    return source
 
 
 def load_checked(source: Source, split: Split) -> Images:

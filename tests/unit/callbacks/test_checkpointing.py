@@ -3,15 +3,16 @@
 import math
 import os
 import signal
+import time
 
 import lightning.pytorch as L
 import pytest
 import torch
 
 from vgg_lit.callbacks import Checkpointing
-from vgg_lit.checkpoints import digests, sha256
+from vgg_lit.checkpoints import digests, sha256, write_checkpoint
 from vgg_lit.ending_signals import ending_signals
-from vgg_lit.errors import Preempted
+from vgg_lit.errors import Preempted, TrainingError
 
 
 def epochs(folder):
@@ -106,8 +107,9 @@ def weight(path):
     return int(torch.load(path, weights_only=True)["state_dict"]["weight"])
 
 
-def test_the_last_but_one_is_kept(scripted, tmp_path):
-    scripted([0.1, 0.2, 0.3], Checkpointing())
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_the_last_but_one_is_kept(asynchronous, scripted, tmp_path):
+    scripted([0.1, 0.2, 0.3], Checkpointing(asynchronous=asynchronous))
     checkpoints = tmp_path / "checkpoints"
     assert weight(checkpoints / "last.ckpt") == 6
     assert weight(checkpoints / "previous.ckpt") == 4
@@ -135,7 +137,10 @@ def test_within_an_epoch_the_newest_step_is_saved_too(options, scripted, tmp_pat
     ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)]
 )
 @pytest.mark.parametrize("when", ["on_train_batch_start", "on_validation_batch_start"])
-def test_a_signal_ends_the_run_once_its_step_is_saved(signum, code, when, scripted, tmp_path):
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_signal_ends_the_run_once_its_step_is_saved(
+    asynchronous, signum, code, when, scripted, tmp_path
+):
     class Kill(L.Callback):
         pass
 
@@ -145,7 +150,43 @@ def test_a_signal_ends_the_run_once_its_step_is_saved(signum, code, when, script
 
     setattr(Kill, when, kill)
     with ending_signals, pytest.raises(Preempted, match=f"{signum.name}: saved at step") as ended:
-        scripted([0.1, 0.2], Kill(), Checkpointing())
+        scripted([0.1, 0.2], Kill(), Checkpointing(asynchronous=asynchronous))
     assert ended.value.exit_code == code
     expected = 3 if when == "on_train_batch_start" else 2
     assert weight(tmp_path / "checkpoints" / "last.ckpt") == expected
+
+
+class Slow:
+    """Has each checkpoint take a while to write."""
+
+    def __init__(self, monkeypatch, fails_at=None):
+        self.count = 0
+        self.fails_at = fails_at
+        monkeypatch.setattr("vgg_lit.checkpoint_io.write_checkpoint", self.write)
+
+    def write(self, checkpoint, path, **options):
+        self.count += 1
+        time.sleep(0.1)
+        if self.count == self.fails_at:
+            raise TrainingError("the disk is full")
+        write_checkpoint(checkpoint, path, **options)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of luck"), Preempted(signal.SIGINT)])
+def test_what_ends_a_run_waits_for_what_is_being_written(error, scripted, tmp_path, monkeypatch):
+    class Break(L.Callback):
+        def on_train_batch_start(self, trainer, *args):
+            if trainer.global_step == 3:
+                raise error
+
+    Slow(monkeypatch)
+    with ending_signals, pytest.raises(type(error)):
+        scripted([0.1, 0.2], Break(), Checkpointing(every_n_steps=1, asynchronous=True))
+    assert weight(tmp_path / "checkpoints" / "last.ckpt") == 3
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3, 4])
+def test_what_cannot_be_written_meanwhile_ends_the_run(fails_at, scripted, monkeypatch):
+    Slow(monkeypatch, fails_at)
+    with ending_signals, pytest.raises(TrainingError, match="the disk is full"):
+        scripted([0.1, 0.2], Checkpointing(asynchronous=True))

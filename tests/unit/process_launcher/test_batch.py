@@ -322,9 +322,10 @@ def test_other_configs_reach_the_jobs(verb, tmp_path, monkeypatch):
             batch._command(job, is_resumed) for job in waiting for is_resumed in (False, True)
         ),
     )
-    arguments = ("model=thin", "hydra.job.chdir=false", "hydra.sweep.dir='a b'")
+    trusting = 'trusted_targets=["mine.nets"]'  # which a resumed run is told anew
+    arguments = ("model=thin", trusting, "hydra.job.chdir=false", "hydra.sweep.dir='a b'")
     verb("train", "-m", "--config-dir", "mine", *arguments, "hydra.launcher.n_jobs=1")
     new, resumed = (command[3:] for command in commands)
     flags = ["--config-dir", str(tmp_path / "mine")]
-    assert new == [*flags, "model=thin", "hydra.job.chdir=false", "hydra.run.dir='a b/0'"]
-    assert resumed == [*flags, "resume='a b/0'"]
+    assert new == [*flags, "model=thin", trusting, "hydra.job.chdir=false", "hydra.run.dir='a b/0'"]
+    assert resumed == [*flags, "resume='a b/0'", trusting]

@@ -1,0 +1,127 @@
+"""A run directory from a stranger runs nothing, whatever its files name and whom they trust."""
+
+import shutil
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from vgg_lit.runs import Run
+
+
+@pytest.fixture
+def stranger(tiny_run, mark, tmp_path, monkeypatch):
+    """`stranger(change)`: a run whose config was changed, beside a module that must not be imported."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("vgg_lit.targets._trusted", set())
+    (tmp_path / "evil.py").write_text(
+        f"open({str(mark)!r}, 'w')\nimport torch\nEvil = torch.nn.ReLU\n"
+    )
+
+    def stranger(change, head=""):
+        run = Run(shutil.copytree(tiny_run.path, tmp_path / "stranger"))
+        config = OmegaConf.load(run.config_file)
+        config.trusted_targets = ["evil"]
+        change(config)
+        run.config_file.write_text(head + OmegaConf.to_yaml(config))
+        return run
+
+    return stranger
+
+
+PARTS = [
+    "callbacks.evil",
+    "logger.evil",
+    "model",
+    "optimizer",
+    "scheduler",
+    "augment",
+    "data.source",
+]
+
+
+def name_evil(part):
+    return lambda config: OmegaConf.update(config, part, {"_target_": "evil.Evil"}, merge=False)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_it_trusts_is_not_trusted_when_it_is_resumed(part, stranger, refused):
+    run = stranger(name_evil(part))
+    before = run.config_file.read_bytes()
+    said = refused("train", f"resume={run.path}")
+    assert said.startswith(f"{part}._target_=evil.Evil: only names under ")
+    assert "trusted_targets=[package]" in said
+    assert run.config_file.read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+def test_nor_when_it_is_trained_again(part, stranger, refused, capfd):
+    run = stranger(name_evil(part))
+    refused("reproduce", f"run={run.path}", "output=again")
+    assert f"{part}._target_=evil.Evil" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["evaluate", "visualize"])
+def test_nor_when_it_is_looked_at(name, stranger, refused):
+    run = stranger(name_evil("data.source"))
+    said = refused(name, f"run={run.path}", "accelerator=cpu")
+    assert "data.source._target_=evil.Evil" in said
+
+
+@pytest.mark.parametrize("name", ["evaluate", "visualize", "predict"])
+def test_nor_is_what_its_checkpoint_names(name, stranger, refused):
+    run = stranger(lambda config: None)
+    path = run.checkpoint()
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"]["model"] = {"_target_": "evil.Evil"}
+    path.with_name("best.ckpt.sha256").unlink()
+    torch.save(content, path)
+    (run.path / "x.png").touch()
+    images = [f"images={run.path / 'x.png'}"] if name == "predict" else []
+    said = refused(name, f"run={run.path}", "accelerator=cpu", *images)
+    assert "model._target_=evil.Evil" in said
+
+
+HYDRA = {"_target_": "evil.Evil"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("section", "head"),
+    [
+        ({"hydra": {"callbacks": {"evil": HYDRA}}}, ""),
+        ({"hydra": {"job_logging": {"formatters": {"evil": {"()": "evil.Evil"}}}}}, ""),
+        ({"hydra": {"searchpath": ["pkg://evil"]}}, ""),
+        ({"defaults": ["evil"]}, ""),
+        ({"callbacks": {"evil": HYDRA}}, "# @package hydra\n"),
+        ({"name": "${oc.env:HOME}"}, ""),
+    ],
+)
+def test_nor_what_hydra_would_run_for_it(section, head, stranger, refused, capfd):
+    run = stranger(lambda config: config.update(section), head)
+    refused("reproduce", f"run={run.path}", "output=again")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["evaluate", "visualize"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": 3},
+        {"data": {"source": {"_target_": "torch.nn.ReLU"}}},
+        {"data": {"source": "x"}},
+        {"data": {"_target_": "torch.nn.ReLU"}},
+        {"data": {"batch_size": "x"}},
+        {"trainer": "x"},
+        {"trainer": {"precision": [1]}},
+        {"trainer": {"precision": "8-bit"}},
+    ],
+    ids=str,
+)
+def test_a_config_that_cannot_be_is_one_line(change, name, stranger, refused):
+    def merge(config):
+        for key, value in change.items():
+            OmegaConf.update(config, key, value, merge=isinstance(value, dict))
+
+    refused(name, f"run={stranger(merge).path}", "accelerator=cpu")
