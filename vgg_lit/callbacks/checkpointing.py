@@ -10,7 +10,7 @@ from typing import Any, Literal
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from vgg_lit.callbacks.epoch_metrics import epoch_metrics
+from vgg_lit.callbacks.epoch_metrics import epoch_metrics, log_epoch
 from vgg_lit.callbacks.partial_epoch import read_metrics, restore_metrics
 from vgg_lit.checkpoint_io import AtomicCheckpointIO
 from vgg_lit.distributed import Agreement
@@ -121,6 +121,7 @@ class Checkpointing(Checkpoint):
         """
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
+        log_epoch(trainer)
         metrics = epoch_metrics(trainer)
         score = metrics.get(self.monitor)
         if score is not None and self._is_better(score):
