@@ -149,8 +149,9 @@ class Checkpointing(Checkpoint):
         """Waits until what was saved before is written."""
         try:
             _checkpoint_io(trainer).finish()
-        except TrainingError as error:  # not the one that ends the run
-            print(f"warning: {error}", file=sys.stderr)
+        except TrainingError as error:
+            if not isinstance(exception, TrainingError):  # such as that the one before it failed
+                print(f"warning: {error}", file=sys.stderr)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
