@@ -117,7 +117,6 @@ def efficiency_rows(
     return rows
 
 
-CHECK = "Two processes of one thread on this CPU; times in ms"
 CHECK_COLUMNS = (
     *("network, head", "gradients MB", "link GB/s", "all-reduce predicted", "measured"),
     *("step without it", "step predicted, overlapped", "one after another", "measured"),
@@ -264,13 +263,18 @@ def predictions(gradients: dict[tuple[str, str], Gradients]) -> list[str]:
     return tables
 
 
+def _setting(args: argparse.Namespace) -> str:
+    images = f"{args.batch} image{'s' * (args.batch > 1)} of {args.side} pixels in fp32"
+    return images if args.width == 1 else f"{images}, {args.width:g} of the channels"
+
+
 def measure_alone(settings: Sequence[tuple[str, str]], args: argparse.Namespace) -> str:
     """A table of training steps in this one process."""
     steps = {key: training_step(built(*key, args), args.batch, args.side) for key in settings}
     sides = {key: functools.partial(seconds_of, step) for key, step in steps.items()}
     seconds = {key: statistics.median(t) for key, t in by_turns(sides, args.repeats).items()}
     return markdown(
-        f"A training step of {args.batch} images at {args.side} pixels on this CPU, fp32, one thread",
+        f"A training step on this CPU, {_setting(args)}, one thread",
         ["network, head", "seconds", "images/s"],
         [
             [f"{net}, {head}", f"{took:.3f}", f"{args.batch / took:.2f}"]
@@ -295,7 +299,8 @@ def main() -> None:
     tables = predictions({key: gradients_of(*key, PAPER_SIDE) for key in settings})
     print("\n".join(tables), flush=True)
     rows, ratios = zip(*[check(net, head, args) for net, head in settings], strict=True)
-    measured = [measure_alone(settings, args), markdown(CHECK, CHECK_COLUMNS, rows)]
+    title = f"Two processes of one thread on this CPU, {_setting(args)} each; times in ms"
+    measured = [measure_alone(settings, args), markdown(title, CHECK_COLUMNS, rows)]
     print("\n".join(["", *measured]), flush=True)
     if args.document:
         put_into(args.document, [*tables, *measured])

@@ -41,10 +41,10 @@ def train(config: DictConfig) -> float | None:
             raise InputError(f"resume={config.resume}: there is no run in that directory")
         resumed = Run(config.resume) if config.resume else None
         plain = resumed_config(resumed, config, overrides) if resumed else to_plain(config)
-        if hydra.mode == RunMode.MULTIRUN and (resumed := begun_job(path, overrides)):
-            plain = resumed.config
-            if resumed.status.get("status") == "done":
-                return resumed.metrics.get(plain["objective"])
+        if hydra.mode == RunMode.MULTIRUN and (begun := begun_job(path, overrides)):
+            resumed, plain = begun, begun.config
+            if begun.status.get("status") == "done":
+                return begun.metrics.get(plain["objective"])
         trainer = check_train(plain).trainer
         launch.check_launch(trainer.get("num_nodes", 1), trainer.get("devices", "auto"))
         if resumed and launch.rank() == 0:

@@ -91,9 +91,8 @@ def test_four_jobs_finish_and_are_not_done_twice(launcher, command, tiny, tmp_pa
     assert {run.status["status"] for run in runs} == {"done"}
     assert [run.checkpoint("last").stat().st_mtime for run in runs] == times
 
-    wrong = command(
-        "train", *words[:-1], f"hydra/launcher={launcher}", "data.batch_size=0", cwd=tmp_path
-    )
+    few = ["-m", *tiny, "seed=0", f"hydra/launcher={launcher}", "data.batch_size=0"]
+    wrong = command("train", *few, cwd=tmp_path, timeout=900)
     assert wrong.code == 2
     assert "data.batch_size=0" in wrong.err
     assert "Traceback" not in wrong.err

@@ -129,8 +129,12 @@ def test_a_run_gives_its_classifier_and_a_stranger_needs_nothing_else(tiny_run):
     assert tiny_run.load_classifier("last").classes == classifier.classes
 
 
+def composed(settings):
+    return OmegaConf.create({**CONFIG, "resume": "x", "trusted_targets": [], **settings})
+
+
 def test_typed_values_are_taken_into_a_resumed_config(run):
-    typed = OmegaConf.create({**CONFIG, "trainer": {"max_epochs": 9, "new": 1}, "resume": "x"})
+    typed = composed({"trainer": {"max_epochs": 9, "new": 1}})
     overrides = ["resume=x", "trainer.max_epochs=9", "+trainer.new=1"]
     found = resumed_config(run, typed, overrides)
     assert found["trainer"] == {"max_epochs": 9, "new": 1}
@@ -139,16 +143,23 @@ def test_typed_values_are_taken_into_a_resumed_config(run):
 
 
 def test_values_that_were_not_typed_stay_the_runs_own(run):
-    other = OmegaConf.create({"seed": 7, "trainer": {"max_epochs": 50}, "resume": "x"})
+    other = composed({"seed": 7, "trainer": {"max_epochs": 50}})
     found = resumed_config(run, other, ["resume=x"])
     assert found["seed"] == 3
     assert found["trainer"]["max_epochs"] == 2
 
 
 def test_a_resumed_run_keeps_its_groups(run):
-    typed = OmegaConf.create({"optimizer": {"lr": 9.0}})
+    typed = composed({"optimizer": {"lr": 9.0}})
     with pytest.raises(InputError, match="optimizer=adam: a resumed run keeps its optimizer"):
         resumed_config(run, typed, ["optimizer=adam"])
+
+
+def test_what_a_run_trusted_is_not_trusted_for_that(tmp_path):
+    strange = Run.start(tmp_path / "strange", {**CONFIG, "trusted_targets": ["theirs"]}, [])
+    assert resumed_config(strange, composed({}), ["resume=x"])["trusted_targets"] == []
+    ours = composed({"trusted_targets": ["mine"]})
+    assert resumed_config(strange, ours, ["resume=x"])["trusted_targets"] == ["mine"]
 
 
 def test_what_changes_in_a_resumed_run_is_recorded(run):
