@@ -1,12 +1,15 @@
 """How a verb is started: Hydra composes its config, and what a user got wrong is one line, exit code 2."""
 
+import functools
+import json
 import os
 import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vgg_lit import launch
 from vgg_lit.ending_signals import ending_signals
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
@@ -27,11 +31,14 @@ from vgg_lit.errors import (
     is_of_disk,
     is_of_memory,
 )
-from vgg_lit.runs import register_resolvers
+from vgg_lit.resolvers import register_resolvers
 from vgg_lit.targets import one_line, unknown_key
 
 SWEEP_JOB = "VGG_LIT_SWEEP_JOB"
 """Set in the environment of a sweep's jobs, whose standard input ends when their sweep does."""
+
+LAUNCHERS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
+"""Packages of launchers that are not our own, and the extras of ours that install them."""
 
 SECONDS_TO_SAVE = 60
 """How long a job whose sweep is gone may take to save its work."""
@@ -44,8 +51,41 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
-def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
+def config_flags(hydra_config: Any) -> list[str]:
+    """The flags by which a command was told of other configs than ours, for the trainings it starts."""
+    flags = []
+    for source in hydra_config.runtime.config_sources:
+        if source.provider == "command-line":
+            flags += ["--config-dir", source.path]
+        elif source.provider == "main" and source.path != str(config_folder()):
+            flags += ["--config-path", source.path]
+    name = hydra_config.job.config_name
+    return flags if name in ("train", "tune") else [*flags, "--config-name", name]
+
+
+def inherited_overrides(hydra_config: Any) -> list[str]:
+    """What was typed of Hydra's own settings, but for those of the command itself and its directory."""
+    return [
+        override
+        for override in hydra_config.overrides.hydra
+        if not re.match(r"\+*hydra[./](mode|run|sweep|sweeper|launcher|help)\b", override)
+    ]
+
+
+def trusting(config: Mapping[str, Any]) -> list[str]:
+    """The override by which a resumed run is told what a config trusts: it takes nobody's word but what was typed."""
+    trusted = list(config.get("trusted_targets") or [])
+    return [f"trusted_targets={json.dumps(trusted)}"] if trusted else []
+
+
+def run_verb(
+    task: Callable[[DictConfig], Any],
+    config_name: str,
+    prepare: Callable[[list[str]], list[str]] = list,
+) -> None:
     """Composes `conf/<config_name>.yaml` with the command line's overrides and calls `task` with it.
+
+    `prepare` is given the arguments before Hydra, and returns those that Hydra is to read.
 
     Exits with 2 and one line on standard error for bad input, with 1 and one line for a training that
     went wrong (3 if memory ran out), with 143 or 130 for one that a signal ended, with 1 and a traceback
@@ -56,27 +96,29 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
     if SWEEP_JOB in os.environ:
         threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     register_resolvers()
+    # Our files of conf/hydra/launcher have the names of those that a launcher's package brings.
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")
     decorate = hydra.main(
         version_base="1.3", config_path=str(config_folder()), config_name=config_name
     )
     guarded = GuardedTask(task)
     try:
         with ending_signals:
+            sys.argv[1:] = prepare(sys.argv[1:])
             decorate(guarded)()
     except Preempted as stop:
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if launch.speaks():
             print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
     except (HydraException, OmegaConfBaseException, InputError) as error:
-        guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
+        guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
     except Exception as error:
         if guarded.is_composed:
             raise
         # Nothing of ours has run: it is what Hydra makes of the command line or a file of the config.
-        guarded.refused.append(_explain(error, config_name, sys.argv[1:]))
+        guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
     finally:
-        # The other ranks see the same; one of them speaks.
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if launch.speaks():
             for message in guarded.refused + guarded.failed:
                 print(f"error: {' '.join(message.split())}", file=sys.stderr)
     if guarded.refused or guarded.failed:
@@ -86,7 +128,8 @@ def run_verb(task: Callable[[DictConfig], Any], config_name: str) -> None:
 class GuardedTask:
     """A verb as Hydra calls it: what goes wrong is kept from Hydra, which would add lines of its own.
 
-    The other jobs of a sweep go on. A launcher that runs them elsewhere adds what went wrong there.
+    The other jobs of a sweep go on. A launcher that runs them elsewhere adds what went wrong there, or sends
+    this there, where it is `run_elsewhere`.
 
     Args:
         task: the verb.
@@ -126,6 +169,27 @@ class GuardedTask:
                 raise
         return None
 
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        return _sent_elsewhere, (self._task,)
+
+
+def _sent_elsewhere(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    register_resolvers()  # before the config that was sent with it is looked into
+    return functools.partial(run_elsewhere, task)
+
+
+def run_elsewhere(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
+    """A job of a sweep in the process of another launcher, which takes what is raised back to the sweep.
+
+    Raises:
+        TrainingError: a signal has ended it; for a launcher that is a failure as any other.
+    """
+    try:
+        with ending_signals:
+            return task(config)
+    except Preempted as stop:
+        raise TrainingError(str(stop)) from stop
+
 
 def _end_with_the_sweep() -> None:
     """Waits until the sweep that started this job is gone, however it ended, then ends the job."""
@@ -136,8 +200,14 @@ def _end_with_the_sweep() -> None:
     os._exit(128 + signal.SIGTERM)
 
 
-def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
-    """Hydra's message as one line, with the keys or files there are."""
+def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
+    """Hydra's message as one line, with the keys or files there are.
+
+    Args:
+        error: what Hydra, or a config, refused.
+        config_name: that was composed.
+        arguments: that were typed.
+    """
     message = one_line(error)
     if isinstance(error, AssertionError | OSError) and not isinstance(error, HydraException):
         # of a setting of Hydra's own
@@ -147,6 +217,10 @@ def _explain(error: Exception, config_name: str, arguments: Sequence[str]) -> st
         section, _, name = match.group(1).rpartition(".")
         allowed = _keys_of(section, config_name, arguments)
         return unknown_key(section, name, allowed) if allowed else f"unknown key {match.group(1)}"
+    if match := re.search(r"Unknown plugin class *: '([\w.]+)'", message):
+        needed = [extra for package, extra in LAUNCHERS.items() if package in match.group(1)]
+        how = f": pip install 'vgg_lit[{needed[0]}]'" if needed else ""
+        return f"hydra.launcher._target_={match.group(1)}: is not installed{how}"
     if match := re.search(
         r"Could not find '(\w+)/([^']+)' Available options in '\w+': (.+?)(?: Config search path|$)",
         message,

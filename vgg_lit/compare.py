@@ -67,9 +67,10 @@ def _text(column: str, value: Any) -> str:
 
 def _draw(curves: Mapping[str, Mapping[str, "Curve"]]) -> bytes:
     from vgg_lit.analysis.curves import learning_curves
+    from vgg_lit.analysis.style import DPI
 
     picture = io.BytesIO()
-    learning_curves(curves).savefig(picture, format="png", dpi=150)
+    learning_curves(curves).savefig(picture, format="png", dpi=DPI)
     return picture.getvalue()
 
 

@@ -18,15 +18,13 @@ from vgg_lit.errors import InputError
 from vgg_lit.models.variants import unknown
 from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep
+from vgg_lit.tables import is_higher_better
 
 if TYPE_CHECKING:
     from vgg_lit.analysis.curves import Curve
 
 METRICS = ("val/acc", "val/loss", "test/acc", "test/loss")
 CURVES = ("train/loss", "val/loss", "train/acc", "val/acc")
-HIGHER_IS_BETTER = ("acc", "top", "images_per_second")
-"""Beginnings of the names of such metrics, behind their stage."""
-
 BESIDE = ("resume", "trusted_targets")
 """Settings of a command rather than of a run."""
 
@@ -74,7 +72,7 @@ class Comparison:
         if sort not in self.columns:
             raise unknown("column", sort, self.columns)
         rows = [self._row(name, run) for name, run in self.runs.items()]
-        descends = sort.rpartition("/")[2].startswith(HIGHER_IS_BETTER)
+        descends = is_higher_better(sort)
         known = [
             row for row in rows if row[sort] is not None and row[sort] == row[sort]
         ]  # NaN is not

@@ -91,6 +91,7 @@ def check_train(plain: dict[str, Any]) -> Train:
         trainer = check(config.trainer, Trainer, "trainer")
         check_devices(trainer, batch_size=config.data.get("batch_size"))
     check(config.init, Init, "init")
+    _check_finders(config)
     instantiate(config.augment, key="augment")
     num_classes = check_source(config.data)
     net = check_model(config.model, num_classes)
@@ -99,6 +100,28 @@ def check_train(plain: dict[str, Any]) -> Train:
     optim.check(config.optimizer, config.scheduler)
     fine_tuning.check(plain, net)
     return config
+
+
+def _check_finders(config: Train) -> None:
+    """Checks that what is to be found before training can be, and would be used."""
+    if not (config.find_lr or config.find_batch_size):
+        return
+    finder = "find_lr=true" if config.find_lr else "find_batch_size=true"
+    trainer, optimizer = config.trainer, config.optimizer
+    for key, value in (("resume", config.resume), ("ckpt_path", config.ckpt_path)):
+        if value:
+            raise ConfigError(f"{finder}: not with {key}={value}, which brings its own values")
+    devices = trainer["devices"]
+    if trainer["num_nodes"] != 1 or (devices not in (1, "auto") and devices != [0]):
+        raise ConfigError(
+            f"{finder}: takes one process; find the value with trainer.devices=1 and pass it on"
+        )
+    if trainer.get("fast_dev_run"):
+        raise ConfigError(f"{finder}: not with trainer.fast_dev_run, which takes too few steps")
+    if config.find_lr and optimizer.get("layer_rates"):
+        raise ConfigError("find_lr=true: not with optimizer.layer_rates: it finds one rate for all")
+    if config.find_lr and "lr" not in optimizer:
+        raise ConfigError(f"find_lr=true: {optimizer['_target_']} is given no lr to replace")
 
 
 def _check_side(data: Data) -> None:

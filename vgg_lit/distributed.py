@@ -5,18 +5,28 @@ else is sent in a step: metrics meet at an epoch's end, batch norm's statistics 
 """
 
 import inspect
+import os
 from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as L
 import torch
 import torch.distributed as dist
+from lightning.fabric.utilities.distributed import _init_dist_connection
+from lightning.pytorch.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 
+from vgg_lit import rendezvous
 from vgg_lit.hardware import count_processes
+from vgg_lit.launch import detect
 from vgg_lit.processes import Launcher
 from vgg_lit.targets import ConfigError
 
@@ -26,6 +36,18 @@ _SYNC_BUFFERS = next(
     for name in ("forward_sync_buffers", "broadcast_buffers")
     if name in inspect.signature(DistributedDataParallel).parameters
 )
+
+
+def cluster_environment() -> ClusterEnvironment:
+    """What tells Lightning of the other processes: the launcher of this one, or none."""
+    launch = detect()
+    if launch is None:
+        return LightningEnvironment()
+    if launch.launcher == "torchrun":
+        return TorchElasticEnvironment()
+    # Lightning wants what `srun --ntasks=8 --nodes=2` leaves out.
+    os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(launch.processes_per_node))
+    return SLURMEnvironment(auto_requeue=False)
 
 
 def build_strategy(spec: dict[str, Any]) -> str | Strategy:
@@ -39,6 +61,7 @@ def build_strategy(spec: dict[str, Any]) -> str | Strategy:
         ConfigError: gradients are to be compressed by a strategy that would not.
     """
     minutes, compression = spec.pop("process_timeout"), spec.pop("gradient_compression")
+    spec.pop("rendezvous_timeout", None)  # is over by now
     name = spec["strategy"]
     if name not in ("auto", "ddp"):
         if compression:
@@ -68,6 +91,25 @@ class WatchedDDPStrategy(DDPStrategy):
     def _configure_launcher(self) -> None:
         assert self.cluster_environment is not None
         self._launcher = Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
+
+    def setup_distributed(self) -> None:
+        """Connects the processes, where they have met in the store of their attempt.
+
+        Torch would take the launcher's store as it is, and in it, after a restart, addresses of processes
+        that are gone.
+        """
+        if store := rendezvous.store():
+            assert self.cluster_environment is not None
+            self._process_group_backend = self._get_process_group_backend()
+            device = self.root_device if self.root_device.type != "cpu" else None
+            _init_dist_connection(
+                self.cluster_environment,
+                self._process_group_backend,
+                store=store,
+                timeout=self._timeout,
+                device_id=device,
+            )
+        super().setup_distributed()
 
 
 class CompressedDDPStrategy(WatchedDDPStrategy):

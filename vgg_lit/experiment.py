@@ -1,7 +1,6 @@
 """One experiment, from its plain config to its last table: data, classifier, fit, test, record."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
+from vgg_lit.callbacks.pruning import Pruning
 from vgg_lit.checkpoints import set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
@@ -24,6 +24,7 @@ from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
 from vgg_lit.fine_tuning import copy_weights, freeze_layers
+from vgg_lit.launch import rank
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.transfer import Transfer
 from vgg_lit.models.vgg import VGG
@@ -88,12 +89,16 @@ def run_experiment(
         with shared_fate(trainer, path):
             with _training_data(config, classifier, datamodule) as data:
                 trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
-            metrics = _tested_metrics(trainer, classifier, datamodule, is_tested=config["test"])
+            pruned = _pruned(trainer)
+            is_tested = config["test"] and not pruned
+            metrics = _tested_metrics(trainer, classifier, datamodule, is_tested)
     metrics["seconds"] = time.perf_counter() - started
     if run and trainer.is_global_zero:
         run.write_metrics(metrics)
         _log_hyperparameters(trainer, config, metrics)
-        run.set_status("done")
+        run.set_status("pruned" if pruned else "done", pruned)
+        if pruned:
+            print_facts({"pruned ": pruned})
         print_metrics(metrics, title=f"{_network(config)} on {datamodule.source.name}")
         _print_footer(run)
     return metrics
@@ -133,7 +138,7 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
 
 def _sound_checkpoint(run: Run) -> Path:
     """The newest whole checkpoint of a run; says what is wrong with newer ones and sets them aside."""
-    is_main = os.environ.get("LOCAL_RANK", "0") == "0"
+    is_main = rank() == 0
     if is_main and run.is_at_work():
         raise InputError(f"resume={run.path}: another process is at work on that run")
     checkpoint, damages = run.newest_checkpoint()
@@ -175,6 +180,12 @@ def _training_data(
         yield CachedFeatures(datamodule, features)
     finally:
         net.first_module = 0
+
+
+def _pruned(trainer: L.Trainer) -> str | None:
+    """Why a trial of a study was given up before its last epoch; None if it was not."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((c.reason for c in callbacks if isinstance(c, Pruning)), None)
 
 
 def _tested_metrics(

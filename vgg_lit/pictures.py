@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vgg_lit.analysis import charts, figures
-from vgg_lit.analysis.activations import activations, convolutions, representative_layers
 from vgg_lit.analysis.errors import calibration, class_scores, confused_pairs, confusion_matrix
+from vgg_lit.analysis.features import extract, first_convolutions
 from vgg_lit.analysis.history import remark
 from vgg_lit.analysis.receptive_field import receptive_fields_of
 from vgg_lit.augmented_images import draw
 from vgg_lit.errors import InputError
 from vgg_lit.inspection import Inspection, outcome
+from vgg_lit.models.layers import convolutions
 from vgg_lit.models.vgg import VGG
 
 PAIRS, EXAMPLES = 6, 6
@@ -168,14 +169,13 @@ def filters(run: Inspection, choice: Choice) -> Iterator[Picture]:
 def maps(run: Inspection, choice: Choice) -> Iterator[Picture]:
     """What some layers make of one image."""
     x_1CHW, what = _one_image(run, choice)
-    names = list(choice.layers or representative_layers(run.net))
-    found = {
-        name: one[0].float().cpu() for name, one in activations(run.net, x_1CHW, names).items()
-    }
-    flat = [name for name, one in found.items() if one.ndim != 3]
+    names = list(choice.layers or first_convolutions(run.net))
+    with torch.no_grad():
+        found = extract(run.net, x_1CHW, names)
+    flat = [name for name, one in found.items() if one.ndim != 4]
     if flat:
         raise InputError(f"layers: {flat[0]} has no maps; choose layers before the first fc layer")
-    arrays = {name: one.numpy() for name, one in found.items()}
+    arrays = {name: one[0].float().cpu().numpy() for name, one in found.items()}
     title = f"Activation maps of {what}: the channels that respond most, with their numbers"
     figure = figures.activation_maps(run.to_pictures(x_1CHW)[0], arrays, title)
     text = (

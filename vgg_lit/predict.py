@@ -1,14 +1,19 @@
-"""Names what is on images, with a trained run.
+"""Names what is on images, with a trained run or an exported model.
 
 python -m vgg_lit.predict run=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a images=shoe.png
+python -m vgg_lit.predict model=exported/model.onnx images=shoe.png
 """
 
 import csv
 import glob
 import io
-from collections.abc import Iterator, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -21,6 +26,9 @@ from vgg_lit.schema import Predict
 from vgg_lit.tables import print_facts, print_predictions
 from vgg_lit.targets import trust
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -30,33 +38,34 @@ def predict(config: DictConfig) -> None:
     Images that cannot be read are named after the others are done and written.
 
     Raises:
-        InputError: no such run, no image, or one that cannot be read.
+        InputError: no such run or model, no image, or one that cannot be read.
     """
     settings = check(to_plain(config), Predict)
     trust(settings.trusted_targets)
-    run = Run(settings.run)
-    checkpoint = run.checkpoint(settings.checkpoint)
+    if (settings.run is None) == (settings.exported is None):
+        raise InputError(
+            "run: is needed; set run=<run directory> or model=<exported model>, one of them"
+        )
+    if settings.run is not None:
+        run = Run(settings.run)
+        file, folder = run.checkpoint(settings.checkpoint), run.path
+        load: Callable[[Path], Predictor] = partial(load_trained, accelerator=settings.accelerator)
+    else:
+        file = find_exported(settings)
+        load, folder = load_exported, file.parent
     paths = find_images(settings.images)
-
-    from vgg_lit.classifier import Classifier
-    from vgg_lit.hardware import count_devices
-
-    kind, _ = count_devices(settings.accelerator)
-
-    classifier = Classifier.load_from_checkpoint(checkpoint)
-    classifier.to({"gpu": "cuda"}.get(kind, kind))
-    top_k = min(settings.top_k, len(classifier.classes))
+    predictor = load(file)
     rows: list[list[tuple[str, float]]] = []
     read: list[str] = []
     unreadable: list[InputError] = []
-    for good, images, bad in _batches(paths, classifier.preprocessing, settings.batch_size):
+    for good, images, bad in _batches(paths, predictor, settings.batch_size):
         unreadable += bad
         if good:
             read += good
-            rows += classify(classifier, images, top_k)
+            rows += likeliest(predictor.probabilities(images), predictor.classes, settings.top_k)
     if read:
         print_predictions(read, rows)
-        output = Path(settings.output or run.path / "predictions.csv")
+        output = Path(settings.output or folder / "predictions.csv")
         write_text(output, _to_csv(read, rows))
         print_facts({"written": f"{output} ({len(read)} images)"})
     if unreadable:
@@ -64,6 +73,75 @@ def predict(config: DictConfig) -> None:
         raise InputError(
             f"{unreadable[0]}{others}; {len(read)} of {len(paths)} images were classified"
         )
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network as prediction needs it.
+
+    Attributes:
+        probabilities: of uint8 images (B, C, S, S), as (B, K).
+        classes: names by label.
+        in_channels: of the images it takes.
+        source_size: side of the images it takes, pixels.
+    """
+
+    probabilities: "Callable[[Tensor], Tensor]"
+    classes: Sequence[str]
+    in_channels: int
+    source_size: int
+
+
+def load_trained(checkpoint: Path, accelerator: str) -> Predictor:
+    """The network of a checkpoint, on its device.
+
+    Raises:
+        InputError: the checkpoint is damaged, or there is no such device.
+    """
+    import torch
+
+    from vgg_lit.classifier import Classifier
+    from vgg_lit.data.preprocessing import Preprocessing
+    from vgg_lit.hardware import count_devices
+
+    kind, _ = count_devices(accelerator)
+    classifier = Classifier.load_from_checkpoint(checkpoint)
+    classifier.to({"gpu": "cuda"}.get(kind, kind))
+    prepare = Preprocessing.from_dict(classifier.preprocessing)
+
+    def probabilities(images_BCHW: "Tensor") -> "Tensor":
+        with torch.inference_mode():
+            return classifier(prepare(images_BCHW).to(classifier.device)).float().softmax(dim=1)
+
+    return Predictor(probabilities, classifier.classes, prepare.in_channels, prepare.source_size)
+
+
+def find_exported(settings: Predict) -> Path:
+    """The program that `model` names.
+
+    Raises:
+        InputError: there is none, or settings are given that go with a run only.
+    """
+    from vgg_lit.exported import find_program
+
+    if settings.checkpoint != "best":
+        raise InputError(f"checkpoint={settings.checkpoint}: goes with run=<run>, not with model")
+    if settings.accelerator not in ("auto", "cpu"):
+        raise InputError(f"accelerator={settings.accelerator}: an exported model runs on the CPU")
+    return find_program(Path(str(settings.exported)).expanduser())
+
+
+def load_exported(program: Path) -> Predictor:
+    """The network of an ONNX file that `vgg_lit.export` wrote.
+
+    Raises:
+        InputError: it is none of those, or ONNX Runtime is not installed.
+    """
+    from vgg_lit.exported import ExportedModel
+
+    model = ExportedModel(program)
+    what = model.description
+    return Predictor(model.probabilities, what.classes, what.in_channels, what.source_size)
 
 
 def find_images(pattern: str) -> list[str]:
@@ -91,37 +169,33 @@ def find_images(pattern: str) -> list[str]:
 
 
 def _batches(
-    paths: Sequence[str], preprocessing: Any, size: int
-) -> Iterator[tuple[list[str], Any, list[InputError]]]:
-    """Paths that could be read, their images (B, C, H, W) as the net takes them, and the errors."""
+    paths: Sequence[str], predictor: Predictor, size: int
+) -> "Iterator[tuple[list[str], Tensor, list[InputError]]]":
+    """Paths that could be read, their images (B, C, S, S) as the predictor takes them, and the errors."""
     import torch
     from rich.progress import track
 
     from vgg_lit.data.images import read_image
-    from vgg_lit.data.preprocessing import Preprocessing
 
-    prepare = Preprocessing.from_dict(preprocessing)
     starts = range(0, len(paths), size)
     for start in track(starts, "classifying", transient=True, disable=len(starts) == 1):
         good, images, bad = [], [], []
         for path in paths[start : start + size]:
             try:
-                images.append(read_image(path, prepare.in_channels, prepare.source_size))
+                images.append(read_image(path, predictor.in_channels, predictor.source_size))
                 good.append(path)
             except InputError as error:
                 bad.append(error)
-        yield good, prepare(torch.stack(images)) if images else None, bad
+        yield good, torch.stack(images) if images else torch.empty(0), bad
 
 
-def classify(classifier: Any, x_BCHW: Any, top_k: int) -> list[list[tuple[str, float]]]:
-    """The `top_k` likeliest (class, probability) of each normalised image, likeliest first."""
-    import torch
-
-    with torch.inference_mode():
-        probabilities_BK = classifier(x_BCHW.to(classifier.device)).float().softmax(dim=1)
-    top = probabilities_BK.topk(top_k)
+def likeliest(
+    probabilities_BK: "Tensor", classes: Sequence[str], top_k: int
+) -> list[list[tuple[str, float]]]:
+    """The `top_k` likeliest (class, probability) of each image, or all classes, likeliest first."""
+    top = probabilities_BK.topk(min(top_k, len(classes)))
     return [
-        [(classifier.classes[k], p) for k, p in zip(labels, values, strict=True)]
+        [(classes[k], p) for k, p in zip(labels, values, strict=True)]
         for labels, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
     ]
 
@@ -138,6 +212,8 @@ def _to_csv(paths: Sequence[str], rows: Sequence[Sequence[tuple[str, float]]]) -
 
 def main() -> None:
     """The console script `vgg-predict`."""
+    # `model` is the name of a group of configs too, among which Hydra would look for the file
+    sys.argv[1:] = [re.sub(r"^model=", "exported=", argument) for argument in sys.argv[1:]]
     run_verb(predict, "predict")
 
 

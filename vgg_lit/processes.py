@@ -1,7 +1,8 @@
-"""The processes of a run on one machine: where one ends badly all do, and its error is what is told.
+"""The processes of a run: where one ends badly all do, and its error is what is told.
 
 A process that trains with others may be waiting for them where no exception reaches it. So each looks
-after the others in a thread: the first for the processes it has started, those for the first.
+after the others in a thread: the first for the processes it has started, those for the first. Where a
+launcher has started them it does that, and what is told passes through `status.json`.
 """
 
 import os
@@ -32,10 +33,8 @@ from vgg_lit.errors import (
     is_of_disk,
     is_of_memory,
 )
+from vgg_lit.launch import FIRST_PROCESS, detect, rank
 from vgg_lit.runs import Status, read_status, write_status
-
-MAIN_PROCESS = "VGG_LIT_MAIN_PROCESS"
-"""Tells the processes that the first one starts its number."""
 
 GRACE_SECONDS = 5.0
 """How long a process may take to find out by itself that another has ended, and to end in turn."""
@@ -71,7 +70,7 @@ class Launcher(_SubprocessScriptLauncher):
         """Starts them where nobody else has, then calls `function`."""
         self.cluster_environment.validate_settings(self.num_processes, self.num_nodes)
         if not self.cluster_environment.creates_processes_externally:
-            os.environ[MAIN_PROCESS] = str(os.getpid())
+            os.environ[FIRST_PROCESS] = str(os.getpid())
             self._call_children_scripts()
         _set_num_threads_if_needed(num_processes=self.num_processes)
         return function(*args, **kwargs)
@@ -129,9 +128,11 @@ class Watch(threading.Thread):
         super().__init__(daemon=True, name="process-watch")
         self.path = path
         self.trainer = trainer
-        self.main = int(os.environ.get(MAIN_PROCESS, os.getpid()))
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        self.main = int(os.environ.get(FIRST_PROCESS, os.getpid()))
+        if rank() == 0:
             self.main = os.getpid()
+        # Others are looked after by the launcher that has started them.
+        self._is_child_of_main = detect() is None and self.main != os.getpid()
         self._is_over = threading.Event()
 
     def run(self) -> None:
@@ -161,7 +162,7 @@ class Watch(threading.Thread):
             error = TrainingError(
                 f"another process does not answer (trainer.process_timeout): {_first_line(error)}"
             )
-            if self.main != os.getpid():
+            if self._is_child_of_main:
                 with suppress(ProcessLookupError):
                     os.kill(self.main, signal.SIGCONT)  # if it was stopped, it is to end too
         elif is_of_memory(error):
@@ -200,7 +201,7 @@ class Watch(threading.Thread):
         return self._found_ended()
 
     def _found_ended(self) -> Failure | None:
-        if self.main != os.getpid():
+        if self._is_child_of_main:
             return None if os.getppid() == self.main else Failure("process 0 was killed", 1)
         for number, process in enumerate(self._children(), start=1):
             if code := process.poll():

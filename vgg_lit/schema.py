@@ -5,7 +5,7 @@ Values that need more than a type, such as a network's arguments, are checked by
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -26,8 +26,14 @@ Figure = Literal[
     "receptive_field",
     "augmentation",
 ]
+Format = Literal["onnx", "onnx_int8", "torch_export", "safetensors"]
 Spec = dict[str, Any]
 """A mapping with a `_target_`; its arguments are checked against the target's signature."""
+
+
+def _listed(value: Any) -> Any:
+    """A single name as a list of one."""
+    return [value] if isinstance(value, str) else value
 
 
 class Section(BaseModel):
@@ -63,6 +69,7 @@ class Trainer(Section):
     num_nodes: PositiveInt
     strategy: str
     process_timeout: Annotated[float, Field(gt=0)]
+    rendezvous_timeout: Annotated[float, Field(gt=0)] = 5
     gradient_compression: Literal["bf16"] | None
     precision: Precision
     max_epochs: PositiveInt
@@ -113,12 +120,25 @@ class Train(Section):
     init: Spec
     freeze: list[str]
     cache_features: bool
+    find_lr: bool
+    find_batch_size: bool
     test: bool
     objective: str
     ckpt_path: str | None
     resume: str | None
     data_root: str
     trusted_targets: list[str]
+
+
+class Tune(Train):
+    """Everything `vgg_lit.tune` is told: what all trials share, and how to search."""
+
+    space: dict[str, Any]
+    sampler: Spec
+    pruner: Spec
+    n_trials: PositiveInt
+    n_jobs: PositiveInt
+    storage: Literal["sqlite", "journal"]
 
 
 class Evaluate(Section):
@@ -143,13 +163,29 @@ class Evaluate(Section):
 class Predict(Section):
     """Everything `vgg_lit.predict` is told."""
 
-    run: str
+    run: str | None
+    exported: str | None
     images: str
     checkpoint: str
     top_k: PositiveInt
     batch_size: PositiveInt
     output: str | None
     accelerator: Accelerator
+    trusted_targets: list[str]
+
+
+class Export(Section):
+    """Everything `vgg_lit.export` is told."""
+
+    run: str
+    checkpoint: str
+    formats: Annotated[list[Format], Field(min_length=1), BeforeValidator(_listed)]
+    output: str | None
+    fold_bn: bool
+    softmax: bool
+    calibration_images: PositiveInt
+    batch_sizes: Annotated[list[PositiveInt], Field(min_length=1)]
+    license: str | None
     trusted_targets: list[str]
 
 

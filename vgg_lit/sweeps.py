@@ -12,12 +12,11 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
 from vgg_lit.errors import InputError
-from vgg_lit.files import write_text
+from vgg_lit.files import take_lock, write_text
 from vgg_lit.runs import Run
 
 JobStatus = Literal["waiting", "running", "done", "failed", "refused", "preempted"]
@@ -103,10 +102,8 @@ class Sweep:
 
     def set_aside(self, job: Job) -> None:
         """Makes way for a new attempt at a job, where an earlier one left a run and no checkpoint."""
-        if self.run(job):
-            directory = self.directory(job)
-            names = (f"{directory.name}.attempt{number}" for number in count(1))
-            directory.rename(next(p for p in map(directory.with_name, names) if not p.exists()))
+        if run := self.run(job):
+            run.set_aside()
 
     def label(self, job: Job) -> str:
         """What tells a job from the others of its sweep: the overrides that not all of them have."""
@@ -120,24 +117,16 @@ class Sweep:
 
         Yields:
             The file descriptors that hold the lock: a job that inherits them holds it too, so that what
-            a killed sweep left running is not started a second time. None where there are no such locks
-            (Windows).
+            a killed sweep left running is not started a second time.
 
         Raises:
             InputError: a sweep is at work here.
         """
-        try:
-            import fcntl
-        except ImportError:
-            yield []
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(
-                    f"hydra.sweep.dir={self.path}: a sweep, or a job it left behind, is at work there; "
-                    "wait until it has ended"
-                ) from None
+        file = take_lock(self.path / ".lock")
+        if file is None:
+            raise InputError(
+                f"hydra.sweep.dir={self.path}: a sweep, or a job it left behind, is at work there; "
+                "wait until it has ended"
+            )
+        with file:
             yield [file.fileno()]

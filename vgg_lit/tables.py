@@ -85,6 +85,15 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+HIGHER_IS_BETTER = ("acc", "top", "images_per_second")
+"""Beginnings of the names of such metrics, behind their stage."""
+
+
+def is_higher_better(metric: str) -> bool:
+    """Whether more of a metric is better."""
+    return metric.rpartition("/")[2].startswith(HIGHER_IS_BETTER)
+
+
 def format_metric(name: str, value: float) -> str:
     """A metric as a person reads it: accuracies in per cent, counts whole, losses to four digits."""
     quantity = name.rpartition("/")[2]

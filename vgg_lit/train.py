@@ -9,6 +9,7 @@ python -m vgg_lit.train seed=1 resume=auto                     # the last run of
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from vgg_lit import launch
 from vgg_lit.command import run_verb
 from vgg_lit.config import check_train, to_plain
 from vgg_lit.errors import InputError
-from vgg_lit.resuming import changes, find_resumed
+from vgg_lit.resuming import changes
 from vgg_lit.runs import Run, resumed_config
+from vgg_lit.starting import prepare
+from vgg_lit.sweeps import Job, Sweep
 
 
 def train(config: DictConfig) -> float | None:
@@ -37,8 +41,13 @@ def train(config: DictConfig) -> float | None:
             raise InputError(f"resume={config.resume}: there is no run in that directory")
         resumed = Run(config.resume) if config.resume else None
         plain = resumed_config(resumed, config, overrides) if resumed else to_plain(config)
-        check_train(plain)
-        if resumed and os.environ.get("LOCAL_RANK", "0") == "0":
+        if hydra.mode == RunMode.MULTIRUN and (begun := begun_job(path, overrides)):
+            resumed, plain = begun, begun.config
+            if begun.status.get("status") == "done":
+                return begun.metrics.get(plain["objective"])
+        trainer = check_train(plain).trainer
+        launch.check_launch(trainer.get("num_nodes", 1), trainer.get("devices", "auto"))
+        if resumed and launch.rank() == 0:
             for change in changes(resumed.config, plain):
                 print(
                     f"warning: {change}: the run goes on otherwise than it would have gone on "
@@ -54,6 +63,10 @@ def train(config: DictConfig) -> float | None:
         # Lightning takes seconds to import: what could be said without it has been said by now.
         from vgg_lit.experiment import run_experiment
 
+        if plain["find_lr"] or plain["find_batch_size"]:
+            from vgg_lit.finders import find
+
+            plain = find(plain, path)
         metrics = run_experiment(plain, path, overrides, resumed)
     except InputError:
         with suppress(OSError):  # Hydra made the folder; it stays if the run has begun to fill it
@@ -68,11 +81,33 @@ def train(config: DictConfig) -> float | None:
     return metrics.get(plain["objective"])
 
 
+def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
+    """The run of a sweep's job that another launcher starts a second time; None if it is to begin.
+
+    So a job that a scheduler has put back into its queue goes on, and so does a sweep.
+
+    Raises:
+        InputError: it is the run of another job.
+    """
+    if not (path / "config.yaml").is_file():
+        return None
+    run = Run(path)
+    before = (path / "overrides.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    if before != list(overrides):
+        raise InputError(
+            f"{path}: holds the job {' '.join(before)}; with this launcher a sweep goes on by its very command"
+        )
+    try:
+        run.newest_checkpoint()
+    except InputError:  # it has written none yet
+        Sweep(path.parent).set_aside(Job(0, before, path.name))
+        return None
+    return run
+
+
 def main() -> None:
     """The console script `vgg-train`."""
-    # Before Hydra reads them, and for the processes that Lightning starts with the same arguments.
-    sys.argv[1:] = find_resumed(sys.argv[1:])
-    run_verb(train, "train")
+    run_verb(train, "train", prepare)
 
 
 if __name__ == "__main__":

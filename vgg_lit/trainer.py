@@ -16,9 +16,16 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vgg_lit.callbacks import LayerTimes, ProgressBar
+from vgg_lit.callbacks.pruning import Pruning
 from vgg_lit.checkpoint_io import AtomicCheckpointIO
-from vgg_lit.distributed import SharedBuffers, build_strategy, leave_signals_to_us
+from vgg_lit.distributed import (
+    SharedBuffers,
+    build_strategy,
+    cluster_environment,
+    leave_signals_to_us,
+)
 from vgg_lit.hardware import count_devices, resolve_precision, tune_process
+from vgg_lit.studies import TrialOfThisProcess
 from vgg_lit.targets import ConfigError, instantiate, locate, one_line
 
 PROFILERS: dict[str | None, type[Profiler]] = {
@@ -76,6 +83,8 @@ def build_trainer(
             f"compile={config['compile']}: a compiled network has no layers to time; "
             "set compile=false, or drop callbacks.layer_times"
         )
+    if trial := TrialOfThisProcess.from_environment():
+        callbacks.append(Pruning(trial, config["objective"]))
     if show_bar:
         callbacks.append(ProgressBar(refresh_rate=BAR_REFRESHES))
     if isinstance(spec["strategy"], DDPStrategy):
@@ -86,7 +95,7 @@ def build_trainer(
         L.Trainer,
         callbacks=callbacks,
         logger=build_loggers(config.get("logger") or {}, path, first_step),
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), cluster_environment()],
         profiler=profiler(dirpath=path, filename="profile") if profiler else None,
         default_root_dir=str(path),
         enable_progress_bar=show_bar,

@@ -74,7 +74,7 @@ def visualize(config: DictConfig) -> None:
 
 def _check_what_is_looked_at(settings: Visualize, trained: Trained) -> None:
     """Whether there are such layers and such an image."""
-    from vgg_lit.analysis.activations import check_layers
+    from vgg_lit.models.layers import check_layers
 
     if settings.layers:
         check_layers(check_model(trained.hyperparameters["model"], None), settings.layers)

@@ -1,14 +1,9 @@
 """A batch of jobs: which of them to run, running them, and what became of each."""
 
-import json
-import math
-import re
 import shlex
 import signal
 import sys
-import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,24 +13,22 @@ from hydra.core.utils import JobStatus as HydraStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from hydra_plugins.process_launcher._pool import Pool, record_failure
 from hydra_plugins.process_launcher._processes import (
     JobProcess,
     Signals,
     job_environment,
     machine_shares,
 )
-from vgg_lit.command import GuardedTask, config_folder
+from vgg_lit.command import GuardedTask, config_flags, inherited_overrides, trusting
 from vgg_lit.config import check_train, to_plain
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError
-from vgg_lit.runs import Status, write_status
 from vgg_lit.sweeps import Job, JobStatus, Sweep
 from vgg_lit.tables import format_metric, print_facts, print_rows
 from vgg_lit.targets import one_line
 
 if TYPE_CHECKING:
     from hydra_plugins.process_launcher.launcher import ProcessLauncher
-
-POLL_SECONDS = 0.1
 
 
 @dataclass
@@ -61,6 +54,7 @@ class Batch:
         self.sweep = Sweep(launcher.config.hydra.sweep.dir)
         self.signals = Signals()
         self.shares = machine_shares(launcher.n_jobs)
+        self.pool: Pool[Job] = Pool(self.shares, self.signals, launcher.grace_seconds)
         self.job_overrides = job_overrides
         self.jobs: list[Job] = []
         self.configs: dict[int, DictConfig] = {}  # by the job's number
@@ -83,13 +77,8 @@ class Batch:
             self._run(waiting, lock)
         self._report(task)
         if self.signals.received:
-            raise SystemExit(128 + self._ending_signal())
+            raise SystemExit(128 + self.pool.ending_signal)
         return [self._result(job) for job in jobs]
-
-    def _ending_signal(self) -> signal.Signals:
-        """The one that jobs are sent and the exit code tells of."""
-        is_interrupt = self.signals.received[0] == signal.SIGINT
-        return signal.SIGINT if is_interrupt else signal.SIGTERM
 
     def _plan(self, overrides: Sequence[str]) -> Job:
         """Finds or makes the job with these overrides."""
@@ -146,30 +135,18 @@ class Batch:
 
     def _run(self, waiting: list[Job], lock: Sequence[int]) -> None:
         """Keeps every place filled until all jobs have ended, or a signal has ended them."""
-        running: dict[int, tuple[Job, JobProcess]] = {}
-        kill_after = math.inf
-        while running or (waiting and not self.signals.received):
-            for place, share in enumerate(self.shares):
-                if place not in running and waiting and not self.signals.received:
-                    job = waiting.pop(0)
-                    try:
-                        running[place] = job, self._start(job, share, lock)
-                    except OSError as error:
-                        self._record(job, "failed", f"cannot be started: {error}")
-            time.sleep(POLL_SECONDS)
-            for place, (job, process) in list(running.items()):
-                if (code := process.poll()) is not None:
-                    del running[place]
-                    self._finish(job, process, code)
-            if self.signals.received and kill_after == math.inf:
-                kill_after = time.monotonic() + self.launcher.grace_seconds
-                for _, process in running.values():
-                    process.send(self._ending_signal())
-            if len(self.signals.received) > 1 or time.monotonic() > kill_after:
-                for _, process in running.values():
-                    process.kill()
 
-    def _start(self, job: Job, share: dict[str, str], lock: Sequence[int]) -> JobProcess:
+        def start(share: Mapping[str, str]) -> tuple[Job, JobProcess] | None:
+            job = waiting.pop(0)
+            try:
+                return job, self._start(job, share, lock)
+            except OSError as error:
+                self._record(job, "failed", f"cannot be started: {error}")
+                return None
+
+        self.pool.run(lambda: bool(waiting), start, self._finish)
+
+    def _start(self, job: Job, share: Mapping[str, str], lock: Sequence[int]) -> JobProcess:
         run = self.sweep.run(job)
         is_resumed = run is not None and any(run.checkpoints.glob("*.ckpt"))
         if not is_resumed:
@@ -189,29 +166,12 @@ class Batch:
 
     def _command(self, job: Job, is_resumed: bool) -> list[str]:
         """A resumed run has its settings in its directory, but for what to trust; another is given them."""
-        command = [sys.executable, "-m", "vgg_lit.train", *self._config_flags()]
+        command = [sys.executable, "-m", "vgg_lit.train", *config_flags(self.launcher.config.hydra)]
         directory = QuotedString(str(self.sweep.directory(job)), Quote.single).with_quotes()
         if is_resumed:
-            trusted = list(self.configs[job.number].get("trusted_targets") or [])
-            trusting = [f"trusted_targets={json.dumps(trusted)}"] if trusted else []
-            return [*command, f"resume={directory}", *trusting]
-        of_hydra = [
-            override
-            for override in self.launcher.config.hydra.overrides.hydra
-            if not re.match(r"\+*hydra[./](mode|run|sweep|sweeper|launcher)\b", override)
-        ]
+            return [*command, f"resume={directory}", *trusting(self.configs[job.number])]
+        of_hydra = inherited_overrides(self.launcher.config.hydra)
         return [*command, *job.overrides, *of_hydra, f"hydra.run.dir={directory}"]
-
-    def _config_flags(self) -> list[str]:
-        """The flags by which the sweep was told of other configs than ours."""
-        flags = []
-        for source in self.launcher.config.hydra.runtime.config_sources:
-            if source.provider == "command-line":
-                flags += ["--config-dir", source.path]
-            elif source.provider == "main" and source.path != str(config_folder()):
-                flags += ["--config-path", source.path]
-        name = self.launcher.config.hydra.job.config_name
-        return flags if name == "train" else [*flags, "--config-name", name]
 
     def _finish(self, job: Job, process: JobProcess, code: int) -> None:
         """Records how a job ended, in its own directory too where the job could not."""
@@ -238,19 +198,9 @@ class Batch:
         """Status and reason of a job that ended and is not done."""
         if code == EXIT_BAD_INPUT:
             return "refused", process.last_line
-        status: Status = "preempted" if self.signals.received else "failed"
-        own = self.sweep.status(job)
-        if own.get("process") == process.pid and own["status"] in ("failed", "preempted"):
-            return (status if self.signals.received else own["status"]), str(own["reason"])
-        if job.signal:
-            reason = f"killed by {job.signal}"
-            if job.signal == "SIGKILL" and not self.signals.received:
-                reason += ", as the system does when memory runs out"
-        else:
-            reason = f"exit code {code}, {process.last_line}"
-        with suppress(OSError):  # as in `_record`
-            write_status(self.sweep.directory(job), status, reason)
-        return status, reason
+        return record_failure(
+            self.sweep.directory(job), process, code, is_asked=bool(self.signals.received)
+        )
 
     def _say(self, job: Job, text: str) -> None:
         print(f"[{job.number}] {self.sweep.label(job)}: {text}", flush=True)

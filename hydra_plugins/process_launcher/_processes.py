@@ -125,7 +125,7 @@ class JobProcess:
         command: to start.
         env: its environment.
         log: the file; an earlier attempt's lines stay in it.
-        prefix: of each line shown.
+        prefix: of each line shown; None shows none.
         inherited: file descriptors that stay open in the job.
     """
 
@@ -134,7 +134,7 @@ class JobProcess:
         command: Sequence[str],
         env: Mapping[str, str],
         log: Path,
-        prefix: str,
+        prefix: str | None,
         inherited: Sequence[int],
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ class JobProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # ctrl-C comes to the launcher alone, which passes it on
-                pass_fds=inherited,
+                pass_fds=() if IS_WINDOWS else inherited,
             )
         self.pid = self._process.pid
 
@@ -216,7 +216,7 @@ class JobProcess:
         for line in lines:
             text = line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", errors="replace")
             self._last_lines.append(text)
-            if not self._is_traceback(text):
+            if self._prefix is not None and not self._is_traceback(text):
                 print(f"{self._prefix}{text}", flush=True)
 
     def _is_traceback(self, line: str) -> bool:

@@ -17,6 +17,8 @@ from vgg_lit.experiment import run_experiment
 from vgg_lit.hardware import count_devices
 from vgg_lit.runs import Run
 from vgg_lit.schema import Trainer
+from vgg_lit.search_space import SearchSpace
+from vgg_lit.studies import build_pruner, build_sampler
 from vgg_lit.targets import locate
 
 CONF = config_folder()
@@ -27,6 +29,8 @@ OPTIONS = sorted(
     for file in CONF.glob("*/**/*.yaml")
     if not file.is_relative_to(CONF / "hydra")
 )
+OF_THE_SEARCH = ("space", "sampler", "pruner")
+"""Groups of `tune` alone."""
 SMALL_DATA = ("data.train_size=64", "data.test_size=40", "data.batch_size=16")
 SMALL = ("model.width=0.03125", *SMALL_DATA)
 SHORT = ("trainer.max_epochs=1", "trainer.precision=32-true")
@@ -151,6 +155,7 @@ def is_abstract(group, option):
         # of full width
         pytest.param(*pair, marks=pytest.mark.slow) if pair == ("model", "resnet50") else pair
         for pair in OPTIONS
+        if pair[0] not in OF_THE_SEARCH
     ],
 )
 def test_option_composes_checks_and_trains(group, option, compose, folder, published, tmp_path):
@@ -196,6 +201,23 @@ def test_option_composes_checks_and_trains(group, option, compose, folder, publi
         assert run.metrics_file.is_file()
         assert run.checkpoint("last").is_file()
         assert run.load_classifier().classes
+
+
+@pytest.mark.parametrize(
+    ("group", "option"), [pair for pair in OPTIONS if pair[0] in OF_THE_SEARCH]
+)
+def test_option_of_the_search_composes_and_is_one(group, option, compose):
+    """A space whose ends all pass every check, or arguments that Optuna takes."""
+    pytest.importorskip("optuna", reason="needs the extra tune")
+    plain = to_plain(compose(f"{group}={option}", verb="tune"))
+    if group == "pruner":
+        assert build_pruner(plain["pruner"])
+    elif group == "sampler":
+        grid = {"seed": [0, 1]} if option == "grid" else None
+        assert build_sampler(plain["sampler"], 0, grid)
+    elif option != "none":
+        space = SearchSpace(plain["space"])
+        space.check(lambda overrides: check_train(to_plain(compose(*overrides))))
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "model"])

@@ -12,9 +12,13 @@ from vgg_lit import targets
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 TINY = {
+    "capacity": "--nets vgg11 --side 32 --width 0.03125 --batch 1 --repeats 1",
     "layers": "--batch 1 --repeats 1",
     "pipeline": "--batch 8 --steps 4 --repeats 1 --images 200",
     "scaling": "--model vgg11_bn --width 0.03125 --batch 8 --steps 1 --repeats 1 --images 200",
+    "tensorboard_share": (
+        "model.width=0.03125 data.train_size=64 data.test_size=40 trainer.max_epochs=1 --device cpu"
+    ),
     "time_to_accuracy": (
         "model.width=0.03125 data.train_size=64 data.test_size=40 trainer.max_epochs=1 --seeds 0"
     ),
@@ -23,9 +27,11 @@ TINY = {
 }
 
 SHOWS = {
+    "capacity": ("vgg11, imagenet", "| 1,024 |", "one after another"),
     "layers": ("2x2, 512 -> 512", "bf16, all layers"),
     "pipeline": ("ours", "torchvision v2, 2 workers", "torchvision v2, 0 workers"),
     "scaling": ("vgg19_bn", "2 processes / 1", "resident at most", "cost ~ images^"),
+    "tensorboard_share": ("on_train_end", "event files, another thread", "the fit:"),
     "time_to_accuracy": ("seed 0: test accuracy", "start-up to the first step"),
     "trainer_overhead": ("bare", "an epoch's end", "weights after 4 steps: 0.0e+00"),
     "usual_script": ("Trainer, 32-true", "usual script", "of the ceiling"),

@@ -17,7 +17,7 @@ from PIL import Image
 
 from vgg_lit.config import check_train, to_plain
 from vgg_lit.models import HEADS, VARIANTS, build
-from vgg_lit.runs import register_resolvers
+from vgg_lit.resolvers import register_resolvers
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -45,6 +45,7 @@ QUICK_START, COMMANDS = LINES[:2], LINES[2:]
 
 # What has a test of its own below, because it needs more than a folder to run in.
 OWN_NETWORK = "python -m vgg_lit.train model=my_net trusted_targets=[my_package]"
+EXPORTED = "python -m vgg_lit.predict model=<run>/export images=shoe.png"
 TENSORBOARD = "tensorboard --logdir logs"
 # Data sets that are not there: composed and checked, not run.
 ABSENT = ("data=fashion_mnist", "data=cifar10")
@@ -148,7 +149,7 @@ def jobs(arguments):
 
 def present(verbs):
     lines = [line for line in COMMANDS if line.split()[2] in verbs and not is_absent(line)]
-    return [line for line in lines if line != OWN_NETWORK]
+    return [line for line in lines if line not in (OWN_NETWORK, EXPORTED)]
 
 
 @pytest.mark.parametrize("line", present(["vgg_lit.train"]))
@@ -171,6 +172,19 @@ def test_commands_that_write(line, run, verb):
     finished = verb(name, *arguments)
     assert finished.code == 0, finished.err
     assert "written" in finished.out
+
+
+@pytest.mark.parametrize("line", present(["vgg_lit.export"]))
+def test_exports_are_written_and_predict(line, run, verb, monkeypatch):
+    for package in ("onnxruntime", "onnxscript", "safetensors"):
+        pytest.importorskip(package, reason="of the extra 'export'")
+    monkeypatch.setattr("vgg_lit.parity.SECONDS", 0)
+    name, arguments = split(line, run)
+    for words in (arguments, split(EXPORTED, run)[1]):
+        finished = verb(name, *words)
+        assert finished.code == 0, finished.err
+        assert "written" in finished.out
+        name = "predict"
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "vgg_lit.summarize" in line])
@@ -201,6 +215,20 @@ def test_pictures_are_painted(line, run, verb, compose):
     assert "written" in finished.out
 
 
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "vgg_lit.tune" in line])
+def test_searches_begin(line, run, verb, tiny, monkeypatch):
+    """Every range is read and checked, and the study is made; its trials are tested by test_searches.py."""
+    pytest.importorskip("optuna", reason="needs the extra tune")
+    monkeypatch.setattr("vgg_lit.search.Search.run", lambda self: None)
+    monkeypatch.setattr("vgg_lit.search.Search.has_result", lambda self: True)
+    monkeypatch.setattr("vgg_lit.study_report.report", lambda *arguments: None)
+    name, arguments = split(line, run)
+    # without the widths that a space may search
+    finished = verb(name, *arguments, *(word for word in tiny if "width" not in word))
+    assert finished.code == 0, finished.err
+    assert len(list(Path("logs/tune").rglob("study.yaml"))) == 1
+
+
 @pytest.mark.parametrize("line", [line for line in COMMANDS if is_absent(line)])
 def test_commands_on_absent_data(line, run, compose):
     name, arguments = split(line, run)
@@ -213,7 +241,7 @@ def test_commands_on_absent_data(line, run, compose):
 def test_every_command_is_one_that_is_tested():
     others = [line for line in COMMANDS if not line.startswith("python -m vgg_lit.")]
     assert others == [TENSORBOARD]
-    assert OWN_NETWORK in COMMANDS
+    assert {OWN_NETWORK, EXPORTED} <= set(COMMANDS)
     assert len(COMMANDS) > 10
 
 
@@ -223,7 +251,7 @@ def test_settings_in_the_text_compose(compose):
     settings = {name for name in names(text) if re.fullmatch(r"[a-z_.]+=[^\s<]+", name)}
     assert len(settings) > 10
     for setting in sorted(settings - {"key=value", "weights_only=True"}):
-        compose(setting)
+        compose(setting, verb="tune")  # which has those of train too
 
 
 def test_tensorboard_reads_the_runs(run):
@@ -273,7 +301,7 @@ def test_python_examples_run(run, capsys):
     "verb_name",
     [
         *("train", "evaluate", "predict", "preview", "summarize", "compare"),
-        *("visualize", "reproduce", "stylize"),
+        *("visualize", "reproduce", "stylize", "export", "tune"),
     ],
 )
 def test_help_names_the_settings(verb_name, verb):
@@ -314,9 +342,9 @@ def test_table_of_augmentations():
 def test_table_of_groups():
     """Every option of every group, the default first."""
     train = OmegaConf.load(ROOT / "conf/train.yaml")
-    defaults = {
-        key: value for entry in train.defaults if entry != "_self_" for key, value in entry.items()
-    }
+    tune = OmegaConf.load(ROOT / "conf/tune.yaml")
+    entries = [entry for entry in [*tune.defaults, *train.defaults] if OmegaConf.is_dict(entry)]
+    defaults = {key: value for entry in entries for key, value in entry.items()}
     shown = {names(row[0])[0]: names(row[1]) for row in rows("group")}
     groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()}
     assert set(shown) == groups - {"hydra", "local"}
@@ -333,12 +361,15 @@ def test_tables_of_settings():
     tables_of = {
         "train": ["`train`"],
         "evaluate": ["`evaluate`, `predict`"],
+        "predict": ["`evaluate`, `predict`"],
+        "export": ["`export`"],
         "preview": ["`preview`"],
         "summarize": ["`summarize`"],
         "compare": ["`compare`"],
         "visualize": ["`visualize`"],
         "reproduce": ["`reproduce`"],
         "stylize": ["`stylize`"],
+        "tune": ["`tune`"],
     }
     for verb_name, tables in tables_of.items():
         config = OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/{verb_name}.yaml"))

@@ -5,14 +5,11 @@ import csv
 import io
 import re
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
-
-from vgg_lit.comparison_page import comparison_page
 
 FILES = ["comparison.csv", "comparison.html", "comparison.md", "curves.png"]
 
@@ -58,38 +55,6 @@ def test_the_page_needs_nothing_else_and_shows_names_as_they_are(verb, runs):
     (data,) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     assert base64.b64decode(data) == (runs.parent / "deep/page/curves.png").read_bytes()
     Image.open(io.BytesIO(base64.b64decode(data))).verify()
-
-
-def test_cells_carry_the_values_that_they_are_sorted_by():
-    rows = [{"run": "a", "acc": 0.5, "on": True}, {"run": "b", "acc": None, "on": False}]
-    texts = [{"run": "a", "acc": "50 %", "on": "True"}, {"run": "b", "acc": "", "on": "False"}]
-    page = comparison_page("t", rows, texts, None)
-    assert '<td class="number" data-value="0.5">50 %</td>' in page
-    assert '<td data-value=""></td>' in page
-    assert '<td data-value="True">True</td>' in page
-    assert "<img" not in page
-
-
-def test_a_click_on_a_head_sorts_the_table(tmp_path):
-    """As numbers, the other way round at the second click, and what has no value last both times."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("needs a browser: chromium or google-chrome")
-    accuracies = {"a": 0.5, "b": None, "c": 0.1, "d": 10.0}
-    rows = [{"run": name, "acc": value} for name, value in accuracies.items()]
-    texts = [{column: str(value or "") for column, value in row.items()} for row in rows]
-    found = []
-    for clicks in (1, 2):
-        page = tmp_path / f"{clicks}.html"
-        click = f"<script>{'heads[1].click();' * clicks}</script></body>"
-        page.write_text(comparison_page("t", rows, texts, None).replace("</body>", click))
-        arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
-        profile = f"--user-data-dir={tmp_path / 'profile'}"
-        done = subprocess.run(
-            [browser, profile, *arguments], capture_output=True, text=True, timeout=120
-        )
-        found.append("".join(re.findall(r'<td data-value="([a-d])"', done.stdout)))
-    assert found == ["cadb", "dacb"]
 
 
 def test_runs_without_any_figure_are_in_the_order_of_their_names(verb, runs):

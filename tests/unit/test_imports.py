@@ -12,27 +12,31 @@ VERBS = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
 # From the ground up: a room may use what is on a lower floor, and its own.
 FLOORS = [
     {
-        "errors",
-        "ending_signals",
-        "files",
-        "hardware",
-        "tables",
-        "targets",
-        "checkpoints",
-        "checkpoint_io",
-        "schema",
+        *("environment", "errors", "ending_signals", "extras", "files", "hardware", "launch"),
+        *("resolvers", "tables", "targets"),
+        *("checkpoints", "checkpoint_io", "schema"),
     },
     {"models", "data"},
     {"analysis", "optim", "trained_weights"},
-    {"callbacks", "classifier", "runs", "distributed", "processes"},
+    {"callbacks", "classifier", "runs", "distributed", "processes", "rendezvous", "studies"},
     {"sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
+    {"exported", "parity", "programs", "model_card"},
     {"augmented_images", "comparison_page", "inspection", "pictures", "report", "reproduction"},
-    {"trainer", "experiment", "config", "command", "resuming", "restoring", "comparison"},
+    {
+        *("trainer", "experiment", "config", "command", "comparison"),
+        *("resuming", "restoring", "starting", "torchrun"),
+    },
+    {"finders", "search_space", "study_report"},
+    {"search"},
     VERBS,
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 # Who may know what of the frameworks.
-KNOW_HYDRA = {"config", "command", "resuming", "runs", "experiment", *VERBS}
+KNOW_HYDRA = {
+    *("config", "command", "experiment", "resolvers", "resuming", "runs"),
+    *("search_space", "study_report"),
+    *VERBS,
+}
 KNOW_NO_LIGHTNING = {"models", "analysis"}
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vgg_lit.errors import InputError
-from vgg_lit.predict import classify, find_images
+from vgg_lit.predict import find_images, likeliest, load_trained
 
 
 @pytest.fixture
@@ -39,12 +39,35 @@ def test_nothing_found_says_so(pattern, folder, monkeypatch):
 
 
 def test_the_likeliest_classes_come_first(tiny_run):
-    classifier = tiny_run.load_classifier()
-    x = torch.randn(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    rows = classify(classifier, x, top_k=10)
-    with torch.no_grad():
-        probabilities = classifier(x).softmax(1)
+    predictor = load_trained(tiny_run.checkpoint(), "cpu")
+    draws = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (3, 1, 28, 28), generator=draws, dtype=torch.uint8)
+    probabilities = predictor.probabilities(images)
+    rows = likeliest(probabilities, predictor.classes, top_k=99)
     for row, expected in zip(rows, probabilities, strict=True):
-        assert row[0][0] == classifier.classes[int(expected.argmax())]
+        assert row[0][0] == predictor.classes[int(expected.argmax())]
         assert [p for _, p in row] == sorted((p for _, p in row), reverse=True)
         assert sum(p for _, p in row) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), ["run: is needed", "model=<exported model>"]),
+        (("run=x", "model=y"), ["one of them"]),
+        (("model=nowhere",), ["model=nowhere: there is no such file or folder"]),
+        (("model=.",), ["model=.", "no model.onnx"]),
+        (("model=model.pt2",), ["model.pt2", "may run code", ".onnx"]),
+        (("model=a.onnx", "checkpoint=last"), ["checkpoint=last", "goes with run"]),
+        (("model=a.onnx", "accelerator=gpu"), ["accelerator=gpu", "CPU"]),
+    ],
+)
+def test_what_is_to_predict_is_named_once_and_is_there(
+    arguments, words, verb, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.pt2").write_bytes(b"PK")
+    done = verb("predict", *arguments, "images=.")
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert all(word in done.err for word in words), done.err

@@ -5,8 +5,11 @@ import json
 import re
 
 import pytest
+import torch
+import torchvision
 
 from vgg_lit.models import VARIANTS
+from vgg_lit.summarize import COMPARED
 
 PAPER = (
     "model.head=imagenet",
@@ -83,14 +86,43 @@ def test_as_markdown_it_is_what_is_printed(verb):
     assert text.count("\n## ") == 3
 
 
+def macs(places, fully_connected):
+    """Of 3x3 or 1x1 convolutions, (side, inputs, outputs, kernel) each, and fully connected layers."""
+    return sum(s * s * i * o * k * k for s, i, o, k in places) + fully_connected
+
+
+HEAD = 7 * 7 * 512 * 4096 + 4096 * 4096 + 4096 * 1000
+A = [(224, 3, 64, 3), (112, 64, 128, 3), (56, 128, 256, 3), (56, 256, 256, 3), (28, 256, 512, 3)]
+A += [(28, 512, 512, 3), (14, 512, 512, 3), (14, 512, 512, 3)]
+B = [*A, (224, 64, 64, 3), (112, 128, 128, 3)]
+ENDS = [(56, 256, 256), (28, 512, 512), (14, 512, 512)]  # of the third to fifth block
+C, D = ([*B, *((*end, kernel) for end in ENDS)] for kernel in (1, 3))
+E = [*D, *((*end, 3) for end in ENDS)]
+MACS = {
+    "vgg11": macs(A, HEAD),
+    "vgg13": macs(B, HEAD),
+    "vgg16_1x1": macs(C, HEAD),
+    "vgg16": macs(D, HEAD),
+    "vgg19": macs(E, HEAD),
+}
+
+
 def test_all_is_the_paper_s_networks_beside_two_others(verb):
     done = verb("summarize", "model=all", "batch_size=2", "precision=32-true", "output=all.json")
     assert done.code == 0, done.err
     with open("all.json") as file:
         networks = {network["network"]: network for network in json.load(file)["networks"]}
-    assert list(networks) == [*VARIANTS, "resnet50", "efficientnet_b0"]
-    assert networks["vgg16"]["macs"] == 15_470_264_320
-    assert networks["vgg19_bn"]["parameters"] == 143_678_248
+    assert list(networks) == [*VARIANTS, *COMPARED]
+    for name, network in networks.items():
+        if name in COMPARED:
+            published = torchvision.models.get_model_weights(name).DEFAULT.meta["_ops"]
+            assert network["macs"] == pytest.approx(1e9 * published, rel=1e-3)
+        else:
+            assert network["macs"] == MACS[name.removesuffix("_bn").removesuffix("_lrn")]
+        if reference := getattr(torchvision.models, name, None):
+            with torch.device("meta"):
+                count = sum(p.numel() for p in reference().parameters())
+            assert network["parameters"] == count
     assert "E: 19 weight layers" in done.out
     assert "conv1-512" in done.out
     rows = {cells[0]: cells for cells in map(cells_of, done.out.splitlines()) if cells}

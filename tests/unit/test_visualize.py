@@ -202,5 +202,15 @@ def test_bad_input_is_one_line_and_writes_nothing(arguments, words, verb, run, m
     assert not (run.path / "report.html").exists()
 
 
+def test_a_run_without_a_checkpoint_and_a_damaged_image_are_one_line(verb, run):
+    own = run.path / "own.png"
+    own.write_bytes(b"\x89PNG no image")
+    assert "own.png" in error_of(verb("visualize", f"run={run.path}", f"image={own}"))
+    shutil.rmtree(run.checkpoints)
+    error = error_of(verb("visualize", f"run={run.path}"))
+    assert "the run has written none yet" in error
+    assert not (run.path / "report.html").exists()
+
+
 def test_no_such_run_is_one_line(verb, tmp_path):
     assert "there is no such directory" in error_of(verb("visualize", f"run={tmp_path / 'none'}"))

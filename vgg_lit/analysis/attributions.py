@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgg_lit.analysis.activations import activations, convolutions, layer_modules
+from vgg_lit.analysis.features import extract
+from vgg_lit.models.layers import convolutions, named_layers
 
 
 def grad_cam_layer(net: nn.Module, x_BCHW: Tensor) -> str:
     """The deepest ReLU of a VGG, in another network convolution, whose map has more than one place."""
-    names = [name for name in layer_modules(net) if "_relu" in name] or list(convolutions(net))
-    maps = activations(net, x_BCHW[:1], names)
+    names = [name for name in named_layers(net) if "_relu" in name] or list(convolutions(net))
+    with torch.no_grad():
+        maps = extract(net, x_BCHW[:1], names)
     large = [name for name, one in maps.items() if one[0, 0].numel() > 1]
     return large[-1] if large else names[-1]
 
@@ -30,7 +32,7 @@ def grad_cam(net: nn.Module, x_BCHW: Tensor, classes_B: Tensor, layer: str) -> T
     from captum.attr import LayerGradCam
 
     twin = _twin(net)
-    method = LayerGradCam(twin, layer_modules(twin)[layer])
+    method = LayerGradCam(twin, named_layers(twin)[layer])
     heat_B1HW = method.attribute(x_BCHW, target=classes_B, relu_attributions=True).detach()
     return F.interpolate(heat_B1HW, x_BCHW.shape[-2:], mode="bilinear")[:, 0]
 

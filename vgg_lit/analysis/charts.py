@@ -76,6 +76,27 @@ def _curve(axes: Any, history: History, metric: str, label: str, colour: str, li
 
 
 @rc_context(STYLE)
+def range_test_chart(rates: Sequence[float], losses: Sequence[float], taken: float) -> Figure:
+    """The training loss as the learning rate rises with each step.
+
+    Args:
+        rates: of the steps.
+        losses: about each step.
+        taken: the rate that is taken.
+    """
+    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(rates, losses, color=TRAIN, label="training loss")
+    axes.axvline(taken, color=COLOURS[1], linestyle="--", label=f"taken: {taken:.3g}")
+    axes.set(title="Range test", xlabel="learning rate of the step, log scale", xscale="log")
+    room = 0.1 * (max(losses[: len(losses) // 2]) - min(losses))
+    axes.set_ylim(min(losses) - room, max(losses[: len(losses) // 2]) + room)  # not the explosion
+    axes.set_ylabel("mean loss of the steps around it")
+    axes.legend()
+    return figure
+
+
+@rc_context(STYLE)
 def confusion_chart(matrix_KK: np.ndarray, classes: Sequence[str], title: str) -> Figure:
     """A confusion matrix: colours are shares of a true class, numbers are images."""
     count = len(classes)

@@ -7,9 +7,10 @@ The plane needs scikit-learn, of the extra `visualize`.
 """
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from vgg_lit.analysis.activations import evaluating
+from vgg_lit.analysis.features import evaluating
 
 COMPONENTS = 50
 """Principal components that t-SNE starts from, as its authors recommend for wide features."""
@@ -25,7 +26,7 @@ def embed(net: nn.Module, x_BCHW: Tensor) -> Tensor:
 
     handle = linear.register_forward_pre_hook(hook)
     try:
-        with evaluating(net):
+        with evaluating(net), torch.no_grad():
             net(x_BCHW)
     finally:
         handle.remove()

@@ -1,4 +1,4 @@
-"""What the layers of a VGG make of images, by the paper's names, and the losses built on it.
+"""What the layers of a network make of images, by the paper's names, and the losses built on it.
 
     maps = extract(net, x_BCHW, ["block1_relu1", "block4_conv2"])   # name -> (B, C, H, W) or (B, F)
     content, style = ContentLoss(net, photo_BCHW), StyleLoss(net, painting_BCHW)
@@ -6,20 +6,22 @@
     perceptual = PerceptualLoss(net)
     loss = perceptual(output_BCHW, target_BCHW)
 
-Images are normalised as those the network was trained on. Nothing here changes the caller's network, not
-even its mode: layers run in evaluation mode, and none overwrites the maps of the layer before it.
+Images are normalised as those the network was trained on. Layers run in evaluation mode, and none
+overwrites the maps of the layer before it. The caller's network is left as it is, and so is its mode.
 
 Shape suffixes: B images, C and D channels, H x W places of a map, F features.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from vgg_lit.errors import InputError
-from vgg_lit.models.variants import unknown
+from vgg_lit.models.layers import check_layers, convolutions, named_layers
 from vgg_lit.models.vgg import VGG
 
 CONTENT_LAYER = "block4_conv2"
@@ -30,17 +32,21 @@ STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", 
 def extract(net: nn.Module, x_BCHW: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
     """What layers make of images, in the order in which they were asked for; gradients flow.
 
-    Layers behind the last of them do not run, so that images may have any size up to the head.
+    Of a VGG, layers behind the last of them do not run, so that images may have any size up to the head.
 
     Args:
-        net: a VGG.
+        net: a VGG, or any other network that takes images.
         x_BCHW: normalised images.
-        layers: the paper's names, such as `block4_conv2` (before its ReLU), `block4_relu2` or `fc6`.
+        layers: the paper's names, such as `block4_conv2` (before its ReLU), `block4_relu2` or `fc6`; of
+            another network the paths of modules without children, such as `layer1.0.conv1`.
 
     Raises:
-        InputError: the network is no VGG or has no such layer.
+        InputError: the network has no such layer.
     """
-    return _run(_chain(net, layers), x_BCHW, layers)
+    check_layers(net, layers)
+    if isinstance(net, VGG):
+        return _run(_chain(net, layers), x_BCHW, layers)
+    return _watched(net, x_BCHW, layers)
 
 
 class Features(nn.Module):
@@ -56,6 +62,11 @@ class Features(nn.Module):
 
     def __init__(self, net: nn.Module, layers: Sequence[str]) -> None:
         super().__init__()
+        if not isinstance(net, VGG):
+            raise InputError(
+                f"a {type(net).__name__} has no layers by the paper's names; a VGG has"
+            )
+        check_layers(net, layers)
         self.layers = tuple(layers)
         self.chain = nn.ModuleDict(copy.deepcopy(_chain(net, layers))).requires_grad_(False)
         self.chain.eval()
@@ -165,13 +176,47 @@ def relative_error(value: Tensor, target: Tensor) -> Tensor:
     return (value - target).square().sum() / target.square().sum().clamp_min(1e-12)
 
 
-def _chain(net: nn.Module, layers: Sequence[str]) -> dict[str, nn.Module]:
+def first_convolutions(net: nn.Module, most: int = 5) -> list[str]:
+    """The first convolution of each block; of another network than a VGG some of its convolutions."""
+    names = list(convolutions(net))
+    if isinstance(net, VGG):
+        return [name for name in names if name.endswith("_conv1")]
+    return names[:: max(1, len(names) // most)][:most]
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Evaluation mode; afterwards each module has its own mode again."""
+    modes = {module: module.training for module in net.modules()}
+    try:
+        net.eval()
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _watched(net: nn.Module, x_BCHW: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    """What hooks see of layers while the whole network runs."""
+    modules = named_layers(net)
+    found: dict[str, Tensor] = {}
+
+    def watch(name: str) -> RemovableHandle:
+        def keep(module: nn.Module, arguments: object, output: Tensor) -> None:
+            found[name] = output.clone()  # the ReLU behind it may work in place
+
+        return modules[name].register_forward_hook(keep)
+
+    with ExitStack() as stack:
+        for name in layers:
+            stack.callback(watch(name).remove)
+        stack.enter_context(evaluating(net))
+        net(x_BCHW)
+    return {name: found[name] for name in layers}
+
+
+def _chain(net: VGG, layers: Sequence[str]) -> dict[str, nn.Module]:
     """The layers of a network up to the last that is wanted, as `_apart` has them, by name."""
-    if not isinstance(net, VGG):
-        raise InputError(f"a {type(net).__name__} has no layers by the paper's names; a VGG has")
-    for name in layers:
-        if name not in net.layer_paths:
-            raise unknown("layer", name, net.layer_paths)
     names = list(net.layer_paths)
     end = 1 + max(map(names.index, layers), default=-1)
     return {name: _apart(net.layer(name)) for name in names[:end]}

@@ -56,6 +56,7 @@ def image_grid(
         axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_xticks([])
         axes.set_yticks([])
+        axes.spines[:].set_visible(False)
         if captions is not None:
             axes.set_xlabel(captions[row][column], fontsize=SMALL)
         if row == 0:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from vgg_lit.analysis.activations import convolutions, layer_modules
 from vgg_lit.analysis.embeddings import embed
 from vgg_lit.analysis.errors import Predictions, confusion_matrix
 from vgg_lit.callbacks.validation_outcome import Mistakes
+from vgg_lit.models.layers import convolutions, named_layers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ LAYOUT = {
 
 def named_weights(net: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """The weights of convolutions and fully connected layers that are trained, by their layer's name."""
-    for name, module in layer_modules(net).items():
+    for name, module in named_layers(net).items():
         weight = getattr(module, "weight", None)
         if isinstance(weight, nn.Parameter) and weight.ndim > 1 and weight.requires_grad:
             yield name, weight

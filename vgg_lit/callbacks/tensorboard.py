@@ -121,18 +121,20 @@ class TensorBoard(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
         """Measures norms on the device, before gradients are clipped; keeps those of the last step."""
-        if not self._writers:
+        step, epoch = trainer.global_step, trainer.current_epoch + 1
+        every = self.intervals["histograms"]
+        has_norms = self.norms and step % self.norms == 0
+        has_histograms = every and (epoch % every == 0 or epoch == trainer.max_epochs)
+        keeps_gradients = has_histograms and trainer.is_last_batch
+        if not self._writers or not (has_norms or keeps_gradients):
             return
         layers = dict(event_files.named_weights(_net(pl_module)))
         gradients = {name: w.grad for name, w in layers.items() if w.grad is not None}
-        step = trainer.global_step
-        if self.norms and step % self.norms == 0:
+        if has_norms:
             for kind, tensors in (("gradient_norm", gradients), ("weight_norm", layers)):
                 norms = torch._foreach_norm(list(tensors.values()))
                 self._norms.append((kind, step, list(tensors), torch.stack(norms)))
-        every, epoch = self.intervals["histograms"], trainer.current_epoch + 1
-        if trainer.is_last_batch and every and (epoch % every == 0 or epoch == trainer.max_epochs):
-            # validation drops them
+        if keeps_gradients:  # which validation drops
             self._gradients = {name: gradient.clone() for name, gradient in gradients.items()}
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -1,5 +1,6 @@
 """The layers of a network, by name.
 
+    named_layers(vgg16_bn())["block1_conv1"]     # the module
     weighted_layers(vgg16_bn())["block1_conv1"]  # ("features.0", "features.1")
     layers_of(vgg16_bn(), "block1")              # ["block1_conv1", "block1_conv2"]
 
@@ -7,7 +8,7 @@ In a VGG they have the paper's names, and batch norm goes with the layer it foll
 network they are the paths of its modules.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
@@ -21,6 +22,24 @@ def named_layers(net: nn.Module) -> dict[str, nn.Module]:
         return {name: net.get_submodule(path) for name, path in net.layer_paths.items()}
     modules = net.named_modules()
     return {name: module for name, module in modules if name and not any(module.children())}
+
+
+def check_layers(net: nn.Module, names: Sequence[str]) -> None:
+    """Whether the network has these layers.
+
+    Raises:
+        InputError: it has not; near matches first, then all there are.
+    """
+    known = named_layers(net)
+    for name in names:
+        if name not in known:
+            raise unknown("layer", name, known)
+
+
+def convolutions(net: nn.Module) -> dict[str, nn.Conv2d]:
+    """The convolutions among the layers, in forward order."""
+    layers = named_layers(net).items()
+    return {name: layer for name, layer in layers if isinstance(layer, nn.Conv2d)}
 
 
 def weighted_layers(net: nn.Module) -> dict[str, tuple[str, ...]]:

@@ -7,8 +7,8 @@ from vgg_lit.models import build
 
 pytest.importorskip("captum")
 
-from vgg_lit.analysis.activations import activations
 from vgg_lit.analysis.attributions import grad_cam, grad_cam_layer, integrated_gradients
+from vgg_lit.analysis.features import extract
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_integrated_gradients_add_up_to_the_difference_of_the_logits(net, x):
 
 def test_grad_cam_weighs_maps_by_their_mean_gradient(net, x):
     layer = "block2_relu2"
-    maps = activations(net, x, [layer])[layer].requires_grad_()
+    maps = extract(net, x, [layer])[layer].detach().requires_grad_()
     pooled = torch.nn.functional.max_pool2d(maps, 2).flatten(1)
     net.classifier(pooled)[[0, 1], CLASSES].sum().backward()
     weights = maps.grad.mean(dim=(2, 3), keepdim=True)

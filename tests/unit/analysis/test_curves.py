@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from vgg_lit.analysis.curves import COLOURS, STYLES, learning_curves
+from vgg_lit.analysis.curves import LINE_COLOURS, STYLES, learning_curves
 
 CURVES = {
     "val/loss": {"a": ([1, 2], [0.9, 0.5]), "b": ([1], [0.8])},
@@ -48,7 +48,7 @@ def test_a_single_epoch_is_a_point_that_can_be_seen():
 def test_many_runs_are_told_apart():
     figure = learning_curves({"loss": {str(run): ([1, 2], [run, run]) for run in range(20)}})
     looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()}
-    assert len(looks) == 20 <= len(COLOURS) * len(STYLES)
+    assert len(looks) == 20 <= len(LINE_COLOURS) * len(STYLES)
 
 
 @pytest.mark.parametrize(("metric", "text"), [("val/acc", "50 %"), ("val/loss", "0.5")])

@@ -14,6 +14,7 @@ from vgg_lit.analysis.features import (
     PerceptualLoss,
     StyleLoss,
     extract,
+    first_convolutions,
     gram,
 )
 from vgg_lit.errors import InputError
@@ -79,6 +80,47 @@ def test_the_network_is_as_it_was_to_the_bit(net, images):
     assert before[1:] == after[1:]
     assert all(torch.equal(before[0][name], tensor) for name, tensor in after[0].items())
     assert x.grad.abs().sum() > 0
+
+
+def test_another_network_s_layers_are_the_paths_of_its_modules():
+    net = resnet18(num_classes=5).train()
+    net.layer1.eval()
+    x = torch.randn(2, 3, 32, 32, requires_grad=True)
+    before = state(net)
+    found = extract(net, x, ["fc", "layer1.0.bn1"])
+    after = state(net)
+    assert before[1] == after[1]
+    assert all(torch.equal(before[0][name], tensor) for name, tensor in after[0].items())
+    assert list(found) == ["fc", "layer1.0.bn1"]
+    twin = copy.deepcopy(net).eval()
+    torch.testing.assert_close(found["fc"], twin(x), rtol=0, atol=0)
+    maps = twin.layer1[0].bn1(
+        twin.layer1[0].conv1(twin.maxpool(twin.relu(twin.bn1(twin.conv1(x)))))
+    )
+    assert maps.min() < 0, "the ReLU behind it works in place, and shows not"
+    torch.testing.assert_close(found["layer1.0.bn1"], maps, rtol=0, atol=0)
+    found["fc"].sum().backward()
+    assert x.grad.abs().sum() > 0
+
+
+def test_what_fails_leaves_the_network_as_it_was():
+    net = resnet18(num_classes=5).train()
+    before = state(net)
+    with pytest.raises(RuntimeError):
+        extract(net, torch.zeros(1, 4, 32, 32), ["fc"])
+    assert state(net)[1] == before[1]
+
+
+def test_the_first_convolutions_are_those_of_the_blocks(net):
+    assert first_convolutions(net) == [f"block{number}_conv1" for number in range(1, 6)]
+    assert first_convolutions(resnet18()) == [
+        "conv1",
+        "layer1.1.conv2",
+        "layer2.1.conv1",
+        "layer3.0.downsample.0",
+        "layer4.0.conv2",
+    ]
+    assert first_convolutions(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())) == ["0"]
 
 
 def test_gradients_flow_through_extract_to_images_and_weights(net, images):
@@ -175,5 +217,7 @@ def test_unknown_layers_and_networks_are_one_line(net):
         InputError, match=r"unknown layer 'block4_con2'\. Did you mean 'block4_conv2'"
     ):
         extract(net, torch.zeros(1, 3, 32, 32), ["block4_con2"])
+    with pytest.raises(InputError, match=r"unknown layer 'layer1\.0\.conv'\. Did you mean 'layer1"):
+        extract(resnet18(), torch.zeros(1, 3, 32, 32), ["layer1.0.conv"])
     with pytest.raises(InputError, match="a ResNet has no layers by the paper's names"):
         Features(resnet18(), ["block1_conv1"])

@@ -7,9 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util import tensor_util
 
 from vgg_lit.callbacks import TensorBoard, event_files
-from vgg_lit.callbacks.validation_outcome import ValidationOutcome
 from vgg_lit.config import check_train, to_plain
-from vgg_lit.data.batches import PADDING
 from vgg_lit.models import build
 from vgg_lit.targets import ConfigError
 
@@ -146,38 +144,6 @@ def test_values_out_of_range_are_refused(setting, compose):
 
     with pytest.raises(ConfigError, match=setting.split("=")[0]):
         build_callbacks(config["callbacks"], has_validation=True)
-
-
-def test_the_outcome_of_a_validation_leaves_out_padding():
-    draws = torch.Generator().manual_seed(0)
-    logits, images = torch.randn(30, 4, generator=draws), torch.arange(30.0).view(30, 1, 1, 1)
-    labels = torch.randint(4, (30,), generator=draws)
-    labels[[7, 29]] = PADDING
-    outcome = ValidationOutcome(worst=5)
-    assert not outcome
-    for part in torch.arange(30).split(11):
-        outcome.add(logits[part], labels[part], images[part])
-    assert outcome
-    found = outcome.predictions(lambda tensor: tensor)
-    kept = labels != PADDING
-    torch.testing.assert_close(found.probabilities_NK, logits[kept].softmax(dim=1))
-    assert torch.equal(found.labels_N, labels[kept])
-    mistakes = outcome.mistakes(lambda tensor: tensor)
-    worst = torch.arange(30)[kept][found.worst(5)]
-    assert torch.equal(mistakes.x_NCHW.flatten().long(), worst)
-    assert torch.equal(mistakes.labels_N, labels[worst])
-    assert torch.equal(mistakes.predicted_N, logits.argmax(dim=1)[worst])
-
-
-def test_two_processes_make_one_outcome():
-    logits = torch.eye(4)
-    outcome = ValidationOutcome(worst=9)
-    outcome.add(logits, torch.tensor([0, 1, 0, PADDING]), torch.zeros(4, 1, 2, 2))
-    found = outcome.predictions(lambda tensor: torch.stack([tensor, tensor]))
-    assert found.probabilities_NK.shape == (6, 4)
-    mistakes = outcome.mistakes(lambda tensor: torch.stack([tensor, tensor]))
-    assert mistakes.labels_N.tolist() == [0, 0]
-    assert mistakes.x_NCHW.shape == (2, 1, 2, 2)
 
 
 def test_a_callback_of_ones_own_making_needs_no_config():

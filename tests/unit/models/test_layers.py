@@ -6,12 +6,37 @@ from torch import nn
 
 from vgg_lit.errors import InputError
 from vgg_lit.models import VARIANTS, build, efficientnet_b0, resnet18
-from vgg_lit.models.layers import layers_of, modules_of, weighted_layers
+from vgg_lit.models.layers import (
+    check_layers,
+    convolutions,
+    layers_of,
+    modules_of,
+    named_layers,
+    weighted_layers,
+)
 
 
 def meta(builder, *arguments, **options):
     with torch.device("meta"):
         return builder(*arguments, **options)
+
+
+def test_layers_have_the_paper_s_names_or_their_paths():
+    net = meta(build, "vgg16")
+    layers = named_layers(net)
+    assert list(layers)[:3] == ["block1_conv1", "block1_relu1", "block1_conv2"]
+    assert layers["fc8"] is net.classifier[-1]
+    assert named_layers(meta(resnet18))["layer1.0.conv1"].kernel_size == (3, 3)
+    assert list(convolutions(net))[-1] == "block5_conv3"
+    assert len(convolutions(net)) == 13
+
+
+def test_layers_that_are_not_there_are_one_line_with_near_ones():
+    net = meta(build, "vgg16")
+    check_layers(net, ["block1_relu1", "fc7_dropout"])
+    with pytest.raises(InputError, match=r"'block1_con1'\. Did you mean 'block1_conv1'") as refused:
+        check_layers(net, ["block1_conv1", "block1_con1"])
+    assert "\n" not in str(refused.value)
 
 
 def test_batch_norm_goes_with_the_layer_it_follows():

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from hydra_plugins.process_launcher import _batch, _processes
+from hydra_plugins.process_launcher import _pool, _processes
 from hydra_plugins.process_launcher._batch import Batch
 from vgg_lit.sweeps import Sweep
 
@@ -58,7 +58,7 @@ def sweep(verb, monkeypatch, tmp_path) -> Callable[..., Swept]:
     """`sweep({"seed=0": "done()"}, "seed=0,1")`: runs scripts for the jobs with these overrides."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_processes, "SECONDS_TO_FOLLOW", 0.2)
-    monkeypatch.setattr(_batch, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(_pool, "POLL_SECONDS", 0.02)
 
     def sweep(scripts: dict[str, str], *arguments: str, path: str = "swept") -> Swept:
         started, values = [], []

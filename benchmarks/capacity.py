@@ -1,0 +1,311 @@
+"""How well VGG would scale to 1,024 GPUs, predicted, and the prediction checked on two processes.
+
+    python benchmarks/capacity.py
+    python benchmarks/capacity.py --nets vgg16 --batch 2 --side 64
+
+- network: parameters, bytes of gradients and multiply-adds, and the fully connected layers' share.
+- measured: a training step on this machine's CPU, one process with one thread.
+- GPUs: efficiency by `all_reduce_model.py`, from a stated arithmetic rate and stated link speeds.
+- two processes: the all-reduce of this machine (gloo over the loopback) gives a link; with it the model
+  predicts a step of two processes, with and without overlap, and the step is measured.
+
+Tables are in Markdown. The last line is the measured step of two processes over the predicted one, of
+the network that is named first with the first head.
+"""
+
+import argparse
+import functools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from all_reduce_model import (
+    BUCKET,
+    Cluster,
+    Gradients,
+    Link,
+    arithmetic_seconds,
+    fit_link,
+    gradients_of,
+    ring_seconds,
+    step_seconds,
+)
+from measurement import argument_parser, by_turns, print_closing_line, print_header
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+
+from vgg_lit.files import write_text
+from vgg_lit.models import build
+
+HEADS = ("imagenet", "gap")
+BEGIN, END = "<!-- printed by benchmarks/capacity.py -->", "<!-- end -->"
+GPUS = tuple(2**power for power in range(11))
+PAPER_SIDE = 224
+BATCH_A_GPU = 64
+
+REACHED = 0.4
+"""The share of a GPU's arithmetic rate that training is taken to reach."""
+
+CLUSTERS = {
+    "H100, 8 a node, NVLink 450 GB/s, 8 cards of 400 Gb/s": (
+        989e12,
+        Cluster(
+            "InfiniBand", 8, within=Link(450e9, 3e-6), between=Link(50e9, 10e-6), cards_per_node=8
+        ),
+    ),
+    "A100, 8 a node, NVLink 300 GB/s, 1 card of 100 Gb/s": (
+        312e12,
+        Cluster(
+            "Ethernet", 8, within=Link(300e9, 3e-6), between=Link(12.5e9, 30e-6), cards_per_node=1
+        ),
+    ),
+}
+"""bf16 operations a second without sparsity, and one direction of each link, as their makers state them."""
+
+
+def markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as Markdown has it."""
+    head = [columns, ["---", *["---:"] * (len(columns) - 1)]]
+    return "\n".join([f"{title}\n", *(f"| {' | '.join(row)} |" for row in (*head, *rows)), ""])
+
+
+def put_into(document: Path, tables: Sequence[str]) -> None:
+    """Replaces what stands between the two marks of a document."""
+    before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{document}: has no {BEGIN} followed by {END}")
+    write_text(document, f"{before}{BEGIN}\n\n" + "\n".join(tables) + f"\n{end}{after}")
+
+
+def network_rows(gradients: dict[tuple[str, str], Gradients]) -> list[list[str]]:
+    """Where the bytes and the arithmetic are."""
+    return [
+        [
+            f"{net}, {head}",
+            f"{g.parameters:,}",
+            f"{g.size / 1e6:,.1f}",
+            f"{g.in_bf16.size / 1e6:,.1f}",
+            f"{100 * g.head_parameters / g.parameters:.1f} %",
+            f"{g.macs / 1e9:.2f}",
+            f"{100 * g.head_macs / g.macs:.2f} %",
+        ]
+        for (net, head), g in gradients.items()
+    ]
+
+
+def efficiency_rows(
+    gradients: dict[tuple[str, str], Gradients], rate: float, cluster: Cluster, batch: int
+) -> list[list[str]]:
+    """A row for each number of GPUs; of each network three efficiencies."""
+    rows = []
+    for gpus in GPUS:
+        cells = []
+        for found in gradients.values():
+            alone = arithmetic_seconds(found.macs, batch, rate)
+            sides = ((found, "ring"), (found, "hierarchical"), (found.in_bf16, "hierarchical"))
+            steps = [step_seconds(sent, alone, gpus, cluster, how) for sent, how in sides]
+            cells.append(" / ".join(f"{100 * alone / step:.1f}" for step in steps))
+        rows.append([f"{gpus:,}", *cells])
+    return rows
+
+
+CHECK_COLUMNS = (
+    *("network, head", "gradients MB", "link GB/s", "all-reduce predicted", "measured"),
+    *("step without it", "step predicted, overlapped", "one after another", "measured"),
+)
+
+
+class Measured(NamedTuple):
+    """Median seconds, in two processes side by side.
+
+    Attributes:
+        sizes: bytes of the single all-reduces.
+        single: their times.
+        buckets: the all-reduces of a step's buckets, one after another.
+        compute: a step that exchanges nothing.
+        step: a step of DDP.
+    """
+
+    sizes: list[float]
+    single: list[float]
+    buckets: float
+    compute: float
+    step: float
+
+
+def training_step(net: nn.Module, images: int, side: int) -> Callable[[], None]:
+    """One step of SGD on random images."""
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
+    x_BCHW = torch.randn(images, 3, side, side).contiguous(memory_format=torch.channels_last)
+    labels_B = torch.zeros(images, dtype=torch.long)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(net(x_BCHW), labels_B).backward()
+        optimizer.step()
+
+    return step
+
+
+def seconds_of(action: Callable[[], object]) -> float:
+    """How long an action takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def built(net: str, head: str, args: argparse.Namespace) -> nn.Module:
+    """The network in training mode, in fp32."""
+    torch.manual_seed(0)
+    module = build(net, head=head, image_size=args.side, width=args.width, in_channels=3)
+    return module.to(memory_format=torch.channels_last).train()
+
+
+def one_of_two(
+    rank: int, meeting: str, net: str, head: str, args: argparse.Namespace, result: str
+) -> None:
+    """A process of the check; the first leaves what was measured in the file `result`."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    module = built(net, head, args)
+    ddp = DistributedDataParallel(module, gradient_as_bucket_view=True)
+    gradients = gradients_of(net, head, args.side, args.width)
+    step = training_step(ddp, args.batch, args.side)
+    sizes = [float(BUCKET >> 4), float(BUCKET), max(2.0 * BUCKET, gradients.size)]
+    buffers = [torch.zeros(int(size) // 4) for size in sizes]
+    parts = [torch.zeros(int(bucket.size) // 4) for bucket in gradients.buckets]
+
+    def alone() -> None:
+        with ddp.no_sync():
+            step()
+
+    def send_buckets() -> None:
+        for part in parts:
+            dist.all_reduce(part)
+
+    def timed(action: Callable[[], object]) -> Callable[[], float]:
+        def measure() -> float:
+            dist.barrier()
+            return seconds_of(action)
+
+        return measure
+
+    sides = {"compute": timed(alone), "step": timed(step), "buckets": timed(send_buckets)}
+    for index, buffer in enumerate(buffers):
+        sides[f"single {index}"] = timed(functools.partial(dist.all_reduce, buffer))
+    medians = {
+        name: statistics.median(times) for name, times in by_turns(sides, args.repeats).items()
+    }
+    single = [medians[f"single {index}"] for index in range(len(buffers))]
+    if rank == 0:
+        found = Measured(sizes, single, medians["buckets"], medians["compute"], medians["step"])
+        torch.save(found._asdict(), result)
+    dist.destroy_process_group()
+
+
+def check(net: str, head: str, args: argparse.Namespace) -> tuple[list[str], float]:
+    """A row of the check, and the measured step over the predicted one."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = str(Path(folder) / "result")
+        arguments = (str(Path(folder) / "meeting"), net, head, args, result)
+        mp.spawn(one_of_two, arguments, nprocs=2)
+        found = Measured(**torch.load(result))
+    gradients = gradients_of(net, head, args.side, args.width)
+    link = fit_link(found.sizes, found.single)
+    predicted_buckets = sum(ring_seconds(bucket.size, 2, link) for bucket in gradients.buckets)
+    loopback = Cluster("loopback", 2, within=link, between=link, cards_per_node=1)
+    overlapped = step_seconds(gradients, found.compute, 2, loopback, "ring")
+    serial = found.compute + predicted_buckets
+    row = [
+        f"{net}, {head}",
+        f"{gradients.size / 1e6:,.1f}",
+        f"{link.bandwidth / 1e9:.2f}",
+        f"{1e3 * predicted_buckets:,.0f}",
+        f"{1e3 * found.buckets:,.0f}",
+        f"{1e3 * found.compute:,.0f}",
+        f"{1e3 * overlapped:,.0f}",
+        f"{1e3 * serial:,.0f}",
+        f"{1e3 * found.step:,.0f}",
+    ]
+    return row, found.step / serial
+
+
+def predictions(gradients: dict[tuple[str, str], Gradients]) -> list[str]:
+    """The tables that need no measurement."""
+    names = [f"{net}, {head}" for net, head in gradients]
+    tables = [
+        markdown(
+            f"Networks at {PAPER_SIDE} pixels, 1,000 classes",
+            [
+                *("network, head", "parameters", "gradients MB", "in bf16 MB", "of them FC"),
+                *("GMAC an image", "of them FC"),
+            ],
+            network_rows(gradients),
+        )
+    ]
+    for title, (rate, cluster) in CLUSTERS.items():
+        tables.append(
+            markdown(
+                f"Efficiency in %, ring / hierarchical / hierarchical in bf16: {title}; {BATCH_A_GPU} images a GPU, "
+                f"{100 * REACHED:.0f} % of {rate / 1e12:.0f} TFLOP/s",
+                ["GPUs", *names],
+                efficiency_rows(gradients, REACHED * rate, cluster, BATCH_A_GPU),
+            )
+        )
+    return tables
+
+
+def _setting(args: argparse.Namespace) -> str:
+    images = f"{args.batch} image{'s' * (args.batch > 1)} of {args.side} pixels in fp32"
+    return images if args.width == 1 else f"{images}, {args.width:g} of the channels"
+
+
+def measure_alone(settings: Sequence[tuple[str, str]], args: argparse.Namespace) -> str:
+    """A table of training steps in this one process."""
+    steps = {key: training_step(built(*key, args), args.batch, args.side) for key in settings}
+    sides = {key: functools.partial(seconds_of, step) for key, step in steps.items()}
+    seconds = {key: statistics.median(t) for key, t in by_turns(sides, args.repeats).items()}
+    return markdown(
+        f"A training step on this CPU, {_setting(args)}, one thread",
+        ["network, head", "seconds", "images/s"],
+        [
+            [f"{net}, {head}", f"{took:.3f}", f"{args.batch / took:.2f}"]
+            for (net, head), took in seconds.items()
+        ],
+    )
+
+
+def main() -> None:
+    """Prints the tables and, last, how far the check is from the measurement."""
+    parser = argument_parser(__doc__, repeats=5)
+    parser.add_argument("--nets", nargs="+", default=["vgg16", "vgg19"], help="(%(default)s)")
+    parser.add_argument("--batch", type=int, default=4, help="images a CPU process (%(default)s)")
+    parser.add_argument("--side", type=int, default=PAPER_SIDE, help="of images (%(default)s)")
+    parser.add_argument("--width", type=float, default=1.0, help="of channels (%(default)s)")
+    parser.add_argument("--document", type=Path, help="a file to put the tables into")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    print_header(f"{args.side} pixels, {args.batch} images a process, {args.repeats} repeats")
+
+    settings = [(net, head) for net in args.nets for head in HEADS]
+    tables = predictions({key: gradients_of(*key, PAPER_SIDE) for key in settings})
+    print("\n".join(tables), flush=True)
+    rows, ratios = zip(*[check(net, head, args) for net, head in settings], strict=True)
+    title = f"Two processes of one thread on this CPU, {_setting(args)} each; times in ms"
+    measured = [measure_alone(settings, args), markdown(title, CHECK_COLUMNS, rows)]
+    print("\n".join(["", *measured]), flush=True)
+    if args.document:
+        put_into(args.document, [*tables, *measured])
+    print_closing_line("capacity", ratios[0])
+
+
+if __name__ == "__main__":
+    main()

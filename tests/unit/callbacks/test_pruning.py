@@ -1,0 +1,64 @@
+"""A trial reports its epochs, and ends early where the study says so."""
+
+import json
+
+import pytest
+
+from vgg_lit.runs import Run
+from vgg_lit.studies import TrialOfThisProcess
+
+
+@pytest.fixture
+def trial(monkeypatch):
+    """`trial(2)`: the training is a trial that is pruned after epoch 2; its reports are returned."""
+
+    def trial(pruned_after=None):
+        reports = []
+
+        def report(self, epoch, value):
+            reports.append((epoch, value))
+            return epoch == pruned_after
+
+        monkeypatch.setattr(TrialOfThisProcess, "report", report)
+        for name, value in TrialOfThisProcess("study", 0, {}).environment().items():
+            monkeypatch.setenv(name, value)
+        return reports
+
+    return trial
+
+
+def test_every_epoch_is_reported(trial, train, tmp_path):
+    reports = trial()
+    run = train(tmp_path / "run", "trainer.max_epochs=3", "objective=val/loss")
+    rows = run.metrics_file.read_text().splitlines()[1:]
+    assert [epoch for epoch, _ in reports] == [1, 2, 3] == [int(row[0]) for row in rows]
+    assert run.metrics["val/loss"] == min(value for _, value in reports)
+    assert run.status["status"] == "done"
+
+
+def test_a_pruned_run_says_so_and_is_not_tested(trial, train, tmp_path):
+    reports = trial(pruned_after=2)
+    run = train(tmp_path / "run", "trainer.max_epochs=4")
+    assert len(reports) == 2
+    status = Run(tmp_path / "run").status
+    assert status["status"] == "pruned"
+    assert status["reason"] == f"val/acc {reports[1][1]:.4g} after epoch 2 of 4"
+    assert "val/acc" in run.metrics
+    assert "test/acc" not in run.metrics
+    assert run.checkpoint("last").is_file()
+
+
+def test_nothing_is_saved_by_pruning_after_the_last_epoch(trial, train, tmp_path):
+    trial(pruned_after=2)
+    assert train(tmp_path / "run", "trainer.max_epochs=2").status["status"] == "done"
+
+
+def test_epochs_that_are_not_validated_are_not_reported(trial, train, tmp_path):
+    reports = trial()
+    train(tmp_path / "run", "trainer.max_epochs=4", "trainer.check_val_every_n_epoch=2")
+    assert [epoch for epoch, _ in reports] == [2, 4]
+
+
+def test_a_training_that_is_no_trial_reports_nothing(tiny_run):
+    assert tiny_run.status["status"] == "done"
+    assert "Pruning" not in json.dumps(tiny_run.config)

@@ -1,0 +1,74 @@
+"""Charts of a search: how the objective went from trial to trial, and which settings decided it.
+
+figure = importance_chart({"optimizer.lr": 0.8, "label_smoothing": 0.2}, "val/acc")
+figure.savefig("importance.png", dpi=DPI)
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from vgg_lit.analysis.style import BLUE, GREY, STYLE, VERMILION
+
+WIDTH = 7.5  # inches
+
+
+@rc_context(STYLE)
+def history_chart(
+    numbers: Sequence[int],
+    values: Sequence[float],
+    are_done: Sequence[bool],
+    objective: str,
+    is_higher_better: bool,
+) -> Figure:
+    """The objective of each trial, and the best so far.
+
+    Args:
+        numbers: of the trials, rising.
+        values: of the objective; of a pruned trial the last that was known.
+        are_done: which trials came to their end.
+        objective: its name.
+        is_higher_better: whether more of it is better.
+    """
+    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
+    axes = figure.add_subplot()
+    x, y, done = np.array(numbers), np.array(values, dtype=float), np.array(are_done, dtype=bool)
+    for mask, label, colour, marker in (
+        (done, "trial", BLUE, "o"),
+        (~done, "pruned trial, where it stood", GREY, "x"),
+    ):
+        if mask.any():
+            axes.plot(x[mask], y[mask], marker, color=colour, label=label)
+    worst = -np.inf if is_higher_better else np.inf
+    better = np.maximum if is_higher_better else np.minimum
+    best = better.accumulate(np.where(done, y, worst))
+    known = np.isfinite(best)
+    axes.plot(x[known], best[known], color=VERMILION, drawstyle="steps-post", label="best so far")
+    axes.set(title=f"{objective} of {len(x)} trials", xlabel="trial", ylabel=objective)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _as_percent(axes.yaxis, objective)
+    axes.legend()
+    return figure
+
+
+@rc_context(STYLE)
+def importance_chart(importances: Mapping[str, float], objective: str) -> Figure:
+    """The share of each setting in what trials differ by, the largest on top."""
+    figure = Figure(figsize=(WIDTH, 1.3 + 0.35 * len(importances)), layout="constrained")
+    axes = figure.add_subplot()
+    names = sorted(importances, key=importances.__getitem__)
+    shares = [importances[name] for name in names]
+    bars = axes.barh(names, shares, color=BLUE, height=0.6)
+    axes.bar_label(bars, [f"{share:.0%}" for share in shares], padding=3)
+    axes.set(title=f"What decided {objective}", xlabel="importance", xlim=(0, 1.1 * max(shares)))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.grid(False, axis="y")
+    return figure
+
+
+def _as_percent(axis: object, objective: str) -> None:
+    if objective.rpartition("/")[2].startswith(("acc", "top")):
+        axis.set_major_formatter(PercentFormatter(1))  # type: ignore[attr-defined]

@@ -1,0 +1,36 @@
+"""A trial of a study tells how it does, and ends early where that is not worth going on."""
+
+import lightning.pytorch as L
+
+from vgg_lit.callbacks.epoch_metrics import epoch_metrics
+from vgg_lit.studies import TrialOfThisProcess
+
+
+class Pruning(L.Callback):
+    """Reports the objective of each epoch, and ends a run that the study's pruner gives up.
+
+    One process asks; all end with the same epoch, whose checkpoint is saved.
+
+    Args:
+        trial: that this run is.
+        monitor: the objective.
+
+    Attributes:
+        reason: why the run was pruned; None if it was not.
+    """
+
+    def __init__(self, trial: TrialOfThisProcess, monitor: str) -> None:
+        self.trial = trial
+        self.monitor = monitor
+        self.reason: str | None = None
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Reports and asks; an epoch that was not validated says nothing, and the last is not pruned."""
+        value = epoch_metrics(trainer).get(self.monitor)
+        if value is None:
+            return
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs
+        is_pruned = trainer.is_global_zero and self.trial.report(epoch, value)
+        if trainer.strategy.broadcast(is_pruned) and epoch != epochs:
+            self.reason = f"{self.monitor} {value:.4g} after epoch {epoch} of {epochs}"
+            trainer.should_stop = True
