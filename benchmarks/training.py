@@ -26,7 +26,7 @@ from vgg_lit.config import check_train, to_plain
 from vgg_lit.data import ImageDataModule
 from vgg_lit.experiment import build_classifier, build_datamodule
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
-from vgg_lit.runs import register_resolvers
+from vgg_lit.resolvers import register_resolvers
 from vgg_lit.trainer import build_trainer
 
 REAL_IMAGES = (

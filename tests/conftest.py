@@ -16,7 +16,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from vgg_lit.command import config_folder
-from vgg_lit.runs import Run, register_resolvers
+from vgg_lit.resolvers import register_resolvers
+from vgg_lit.runs import Run
 
 # Tests use nets so small that a second thread costs more than it gives, most of all on a busy machine.
 torch.set_num_threads(1)

@@ -31,7 +31,7 @@ from vgg_lit.errors import (
     is_of_disk,
     is_of_memory,
 )
-from vgg_lit.runs import register_resolvers
+from vgg_lit.resolvers import register_resolvers
 from vgg_lit.targets import one_line, unknown_key
 
 SWEEP_JOB = "VGG_LIT_SWEEP_JOB"

@@ -17,10 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.command import run_verb
 from vgg_lit.config import check, to_plain
+from vgg_lit.environment import describe_environment
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.extras import require
 from vgg_lit.files import replacing
-from vgg_lit.runs import describe_environment
 from vgg_lit.schema import Export
 from vgg_lit.tables import print_facts, print_rows
 from vgg_lit.targets import instantiate, trust

@@ -166,12 +166,14 @@ class ExportedModel:
         Raises:
             InputError: the program does not take or give what its description says.
         """
+        expected = (len(images_BCHW), len(self.description.classes))
         try:
             (found_BK,) = self._session.run(None, {IMAGES: images_BCHW.numpy()})
+            reason = f"gives {found_BK.shape} in place of {expected}"
         except Exception as error:  # as above
-            raise InputError(
-                f"model={self.path}: is not what its description says ({one_line(error)[:200]})"
-            ) from None
+            found_BK, reason = None, one_line(error)[:200]
+        if found_BK is None or found_BK.shape != expected:
+            raise InputError(f"model={self.path}: is not what its description says ({reason})")
         return torch.from_numpy(found_BK)
 
     def probabilities(self, images_BCHW: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ curve are kept in `found.json`, the picture in `figures/find_lr.png`.
 
 import io
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, redirect_stderr
@@ -85,30 +86,35 @@ def find(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def find_batch_size(config: Mapping[str, Any]) -> int:
     """The largest power of two that memory holds and that leaves `STEPS_AN_EPOCH` steps."""
     datamodule, classifier = _prepared(config)
-    largest = max(1, datamodule.sizes["train"] // STEPS_AN_EPOCH)
-    size = first = min(2, largest)
-    tries = 1
-    while 2 * size <= largest and _fits(config, classifier, 2 * size):
-        size, tries = 2 * size, tries + 1
-    datamodule.batch_size = first
+    largest = datamodule.sizes["train"] // STEPS_AN_EPOCH
+    largest = max(1, min(largest, _held_by_host(config, classifier)))
+    first = datamodule.batch_size = min(2, largest)
+    tries = int(math.log2(largest / first)) + 1
     with TemporaryDirectory() as folder:
         found = Tuner(_trainer(config, Path(folder), datamodule)).scale_batch_size(
-            classifier, datamodule=datamodule, init_val=first, max_trials=tries, max_val=2 * size
+            classifier,
+            datamodule=datamodule,
+            init_val=first,
+            max_trials=tries,
+            max_val=2 * largest,  # at which Lightning (2.6) takes what it has not tried
         )
     assert found is not None
     return found
 
 
-def _fits(config: Mapping[str, Any], classifier: Classifier, size: int) -> bool:
-    """Whether the host's memory holds a training step; a GPU says so itself."""
-    spec = config["trainer"]
+def _held_by_host(config: Mapping[str, Any], classifier: Classifier) -> int:
+    """The images that the host's memory holds in a training step; a GPU says itself what it holds."""
+    spec, data = config["trainer"], config["data"]
     kind, _ = count_devices(spec["accelerator"])
-    if kind != "cpu":
-        return True
-    data = config["data"]
+    if kind != "cpu" or math.isinf(memory_bytes()):
+        return sys.maxsize
     shape = (data["in_channels"], data["image_size"], data["image_size"])
-    cost = measure(classifier.net, shape, size, precision_of(spec)[0])
-    return cost.memory.training < SHARE_OF_MEMORY * memory_bytes()
+    two, four = (
+        measure(classifier.net, shape, size, precision_of(spec)[0]).memory.training
+        for size in (2, 4)
+    )
+    an_image = (four - two) / 2
+    return int((SHARE_OF_MEMORY * memory_bytes() - (two - 2 * an_image)) / an_image)
 
 
 def range_test(config: Mapping[str, Any]) -> tuple[list[float], list[float]]:

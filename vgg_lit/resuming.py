@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 
 from vgg_lit.command import config_folder, trusting
 from vgg_lit.errors import InputError
-from vgg_lit.runs import Run, register_resolvers
+from vgg_lit.resolvers import register_resolvers
+from vgg_lit.runs import Run
 
 AUTO = "resume=auto"
 

@@ -17,15 +17,9 @@ classifier = run.load_classifier()
 
 import json
 import os
-import platform
-import re
-import secrets
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -33,18 +27,14 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vgg_lit import __version__
+from vgg_lit.environment import describe_environment
 from vgg_lit.errors import InputError
 from vgg_lit.files import remove_unfinished, write_text
-from vgg_lit.launch import launched
 
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
 
 Status = Literal["running", "done", "pruned", "failed", "preempted"]
-
-PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
-
 
 FINDERS = {"optimizer.lr": "find_lr", "data.batch_size": "find_batch_size"}
 """Values that a run may find before it trains, and the settings that ask for it."""
@@ -297,102 +287,6 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
             )
         OmegaConf.update(resumed, key, value)
     return {str(key): value for key, value in OmegaConf.to_container(resumed).items()}  # type: ignore[union-attr]
-
-
-def register_resolvers() -> None:
-    """Makes `${run_dir:...}`, `${launched:...}` and what else the configs compute known to them."""
-    OmegaConf.register_new_resolver("ceil_div", ceil_div, replace=True)
-    OmegaConf.register_new_resolver("gpus_a_job", gpus_a_job, replace=True)
-    OmegaConf.register_new_resolver("launched", launched, replace=True)
-    OmegaConf.register_new_resolver("run_dir", run_dir, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("study_dir", study_dir, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
-
-
-def ceil_div(number: int, divisor: int) -> int:
-    """A share of a number of epochs, at least one."""
-    return -(-number // divisor)
-
-
-def run_dir(resumed: str | None, *names: str | None) -> str:
-    """A new run's directory, after the first name that is set; or the one that is resumed."""
-    return resumed or f"logs/runs/{_first(names)}/{_now()}"
-
-
-def sweep_dir(*names: str | None) -> str:
-    """A new sweep's directory."""
-    return f"logs/sweeps/{_first(names)}/{_now()}"
-
-
-def study_dir(name: str | None, *names: str | None) -> str:
-    """The directory of the study with a name; of one without, a new directory."""
-    return f"logs/tune/{name}" if name else f"logs/tune/{_first(names)}/{_now()}"
-
-
-def gpus_a_job() -> int:
-    """What a job of a sweep asks its launcher for: a GPU, if this machine has any."""
-    import torch
-
-    return int(torch.cuda.is_available())
-
-
-def _first(names: Sequence[str | None]) -> str:
-    return next(name for name in names if name)
-
-
-def _now() -> str:
-    """The time and four random hex digits: two runs of the same second share no directory."""
-    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(2)}"
-
-
-def describe_environment() -> dict[str, Any]:
-    """Versions, git commit, hardware and command, for `environment.json`."""
-    import torch
-
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {
-        "vgg_lit": __version__,
-        "python": platform.python_version(),
-        "packages": {package: _version(package) for package in PACKAGES},
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_is_dirty": bool(_git("status", "--porcelain")),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cpu_threads": torch.get_num_threads(),
-        "gpus": gpus,
-        "host": platform.node(),
-        "directory": str(Path.cwd()),
-        "command": [sys.executable, *sys.argv],
-    }
-
-
-def _processor() -> str:
-    """The CPU's name; Python's own answer is empty on many a Linux."""
-    names = re.findall(r"model name\s*: (.+)", _read_text(Path("/proc/cpuinfo")))
-    return names[0] if names else platform.processor()
-
-
-def _read_text(path: Path) -> str:
-    return path.read_text() if path.is_file() else ""
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _git(*arguments: str) -> str | None:
-    """What git says of the checkout this package stands in; None outside of one."""
-    folder = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _newest_runs_hint() -> str:

@@ -99,7 +99,7 @@ class Search:
         if console.is_terminal:
             self._live = Live(console=console, transient=True, auto_refresh=False)
         with self.signals, self._live or nullcontext():
-            pool.run(self._has_more, self._start, self._finish, self._look)
+            pool.run(self._has_more, self._start, self._finish, look=self._has_more)
         if self.signals.received:
             raise SystemExit(128 + pool.ending_signal)
 
@@ -117,12 +117,13 @@ class Search:
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_SECONDS
             self._trials = self.study.get_trials(deepcopy=False)
-        ended = [trial for trial in self._trials if trial.state.is_finished()]
-        return len(ended) < self.n_trials or len(ended) < len(self._trials)
+            self._show()
+        begun = _begun(self._trials)
+        return len(begun) < self.n_trials or not all(t.state.is_finished() for t in begun)
 
-    def _look(self) -> None:
-        """Shows the table, if somebody looks."""
-        if self._live and self._has_more():
+    def _show(self) -> None:
+        """Draws the table, if somebody looks."""
+        if self._live:
             self._live.update(live_table(self._trials, self.settings, self.n_trials), refresh=True)
 
     def _start(self, share: Mapping[str, str]) -> tuple[TakenTrial, JobProcess] | None:
@@ -178,7 +179,7 @@ class Search:
                     self.study.sampler.before_trial(self.study, frozen)
                     params = self.space.suggest(Trial(self.study, frozen._trial_id))
                     return TakenTrial(frozen.number, params, lock)
-            begun = [trial for trial in trials if trial.state != TrialState.WAITING]
+            begun = _begun(trials)
             if len(begun) >= self.n_trials:
                 if not self._is_waiting and any(not t.state.is_finished() for t in begun):
                     self._is_waiting = True
@@ -267,6 +268,11 @@ class Search:
             print(f"{place}{text}", flush=True)
         elif text.startswith("failed"):
             print(f"[{number}] {text}", file=sys.stderr)
+
+
+def _begun(trials: Sequence["FrozenTrial"]) -> list["FrozenTrial"]:
+    """Those that somebody has taken; others may have been queued from outside."""
+    return [trial for trial in trials if trial.state.name != "WAITING"]
 
 
 def _run_in(directory: Path) -> Run | None:

@@ -81,7 +81,13 @@ def tune(config: DictConfig, typed_space: Mapping[str, str]) -> None:
     from vgg_lit.search import Search
     from vgg_lit.study_report import report
 
-    print_facts({"study": f"{path}: {settings.n_trials} trials over {', '.join(space.entries)}"})
+    name = "" if settings.name else f" with name={path.parent.name}/{path.name}"
+    print_facts(
+        {
+            "study": f"{path}: {settings.n_trials} trials over {', '.join(space.entries)}",
+            "go on": f"by the same command{name}",
+        }
+    )
     search = Search(directory, space, settings, trials.command)
     search.run()
     report(directory, settings, trials.shared, trials.groups, config_flags(hydra))
@@ -201,10 +207,12 @@ def _create(
 
 
 def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    parts = ("objective", "space")
-    before, after = ({part: found[part] for part in parts} for found in (there, wanted))
-    differences = [] if before == after else list(changes({"": before}, {"": after}))
-    return differences + list(changes(there["settings"], wanted["settings"]))
+    before, after = there["objective"], wanted["objective"]
+    return [
+        *([f"objective={after} (was {before})"] if before != after else []),
+        *changes({"space": there["space"]}, {"space": wanted["space"]}),
+        *changes(there["settings"], wanted["settings"]),
+    ]
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -45,7 +45,7 @@ class Pool(Generic[JobT]):
         has_more: Callable[[], bool],
         start: Callable[[Mapping[str, str]], tuple[JobT, JobProcess] | None],
         finish: Callable[[JobT, JobProcess, int], None],
-        look: Callable[[], None] = lambda: None,
+        look: Callable[[], object] = lambda: None,
     ) -> None:
         """Keeps every place filled until all jobs have ended.
 

@@ -79,7 +79,8 @@ def has_read_the_graph(address):
 def tensorboard(train, tmp_path_factory):
     """The address of a server that shows a run with everything in it."""
     path = tmp_path_factory.mktemp("tensorboard")
-    train(path / "run", "callbacks=[default,tensorboard]", "trainer.max_epochs=2")
+    each_epoch = ("callbacks.tensorboard.histograms=1", "callbacks.tensorboard.max_share=1")
+    train(path / "run", "callbacks=[default,tensorboard]", "trainer.max_epochs=2", *each_epoch)
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]

@@ -100,12 +100,3 @@ def test_stripes_are_learnt(run):
     out = run(COMMANDS[3], "trainer.max_epochs=5", "model.width=0.125", "data.val_fraction=0.1")
     accuracy = re.search(r"test/acc\W+([\d.]+) %", out)
     assert float(accuracy[1]) > 90
-
-
-def test_a_module_that_is_not_trusted_is_not_run(project, installed):
-    env = {**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "vgg_lit.train", "--config-dir", "conf", "model=residual"]
-    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "trusted_targets=[package]" in done.stderr

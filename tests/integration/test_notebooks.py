@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 TRAINING = (
-    "model.width=0.03125 data.train_size=64 data.test_size=60 data.batch_size=16 trainer.max_epochs=1 "
+    "model.width=0.03125 data.train_size=64 data.batch_size=16 trainer.max_epochs=1 "
     "trainer.accelerator=cpu trainer.precision=32-true"
 )
 TINY = {

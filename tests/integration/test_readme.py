@@ -17,7 +17,7 @@ from PIL import Image
 
 from vgg_lit.config import check_train, to_plain
 from vgg_lit.models import HEADS, VARIANTS, build
-from vgg_lit.runs import register_resolvers
+from vgg_lit.resolvers import register_resolvers
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

@@ -145,8 +145,12 @@ def test_prediction_with_the_exported_model_is_that_with_the_run(
                     assert found[column] == value
 
 
+@pytest.mark.parametrize(
+    ("example", "name"),
+    [(0, "model.onnx"), pytest.param(1, "model.pt2", marks=pytest.mark.slow)],
+)
 def test_the_examples_of_the_card_run_where_we_are_not_installed(
-    exported, tiny_run, verb, pictures, tmp_path
+    example, name, exported, tiny_run, verb, pictures, tmp_path
 ):
     done = verb(
         "predict", f"run={tiny_run.path}", "images=*.png", "output=run.csv", "accelerator=cpu"
@@ -156,19 +160,17 @@ def test_the_examples_of_the_card_run_where_we_are_not_installed(
     card = (exported / "README.md").read_text()
     scripts = re.findall(r"^```python\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)
     assert len(scripts) == 3
-    for name in ("model.onnx", "model.pt2"):
-        (tmp_path / name).symlink_to(exported / name)
-    for script in scripts[:2]:
-        (tmp_path / "script.py").write_text(script)
-        done = subprocess.run(
-            [sys.executable, "-c", WITHOUT_US, *pictures],
-            cwd=tmp_path,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines() == expected
+    (tmp_path / name).symlink_to(exported / name)
+    (tmp_path / "script.py").write_text(scripts[example])
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_US, *pictures],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == expected
 
 
 def test_the_example_with_the_weights_builds_the_network(exported, monkeypatch):
@@ -272,8 +274,22 @@ def test_files_that_are_no_exported_models_are_refused(verb, exported, pictures,
     whole = (exported / "model.onnx").read_bytes()
     (tmp_path / "half.onnx").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.onnx").write_bytes(b"")
-    strip(exported / "model.onnx", tmp_path / "others.onnx")
-    for name, word in {"half": "damaged", "empty": "damaged", "others": "none that"}.items():
+    relabel(exported / "model.onnx", tmp_path / "others.onnx", lambda text: None)
+    relabel(
+        exported / "model.onnx",
+        tmp_path / "more.onnx",
+        lambda text: text.replace('"Bag"', '"Bag", "Hat"'),
+    )
+    relabel(
+        exported / "model.onnx", tmp_path / "larger.onnx", lambda text: text.replace("28", "30")
+    )
+    for name, word in {
+        "half": "damaged",
+        "empty": "damaged",
+        "others": "none that",
+        "more": "gives (1, 10) in place of (1, 11)",
+        "larger": "is not what its description says",
+    }.items():
         done = verb("predict", f"model={name}.onnx", "images=a.png")
         assert done.code == 2
         assert done.err.count("\n") == 1
@@ -281,10 +297,11 @@ def test_files_that_are_no_exported_models_are_refused(verb, exported, pictures,
         assert word in done.err
 
 
-def strip(source, path):
-    """A program as another exporter would leave it, without our description."""
+def relabel(source, path, change):
+    """A program with another description, or none as another exporter would leave it."""
     import onnx
 
     model = onnx.load(source)
-    del model.metadata_props[:]
+    texts = {item.key: change(item.value) for item in model.metadata_props}
+    onnx.helper.set_model_props(model, {key: text for key, text in texts.items() if text})
     onnx.save(model, path)

@@ -12,7 +12,8 @@ VERBS = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
 # From the ground up: a room may use what is on a lower floor, and its own.
 FLOORS = [
     {
-        *("errors", "ending_signals", "extras", "files", "hardware", "launch", "tables", "targets"),
+        *("environment", "errors", "ending_signals", "extras", "files", "hardware", "launch"),
+        *("resolvers", "tables", "targets"),
         *("checkpoints", "checkpoint_io", "schema"),
     },
     {"models", "data"},
@@ -32,7 +33,8 @@ FLOORS = [
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 # Who may know what of the frameworks.
 KNOW_HYDRA = {
-    *("config", "command", "resuming", "runs", "experiment", "search_space", "study_report"),
+    *("config", "command", "experiment", "resolvers", "resuming", "runs"),
+    *("search_space", "study_report"),
     *VERBS,
 }
 KNOW_NO_LIGHTNING = {"models", "analysis"}

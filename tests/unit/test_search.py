@@ -205,6 +205,7 @@ if number == 1 and not (folder / "go").exists():
     assert first == again
 
 
+@pytest.mark.slow
 def test_a_trial_with_a_checkpoint_is_resumed(driven):
     script = f"""
 (here / "checkpoints").mkdir(exist_ok=True)
@@ -226,7 +227,8 @@ if typed:
     assert driven.states == ["COMPLETE"]
 
 
-@pytest.mark.parametrize("storage", ["sqlite", pytest.param("journal", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["sqlite", "journal"])
 def test_drivers_that_share_a_study_share_its_trials(driven, storage):
     script = f"time.sleep(0.1)\n{DONE}"
     settings = {"n_trials": 12, "n_jobs": 2, "storage": storage}

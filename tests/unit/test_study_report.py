@@ -8,7 +8,7 @@ import yaml
 
 from vgg_lit.command import config_folder
 from vgg_lit.config import to_plain
-from vgg_lit.runs import register_resolvers
+from vgg_lit.resolvers import register_resolvers
 from vgg_lit.schema import Tune
 from vgg_lit.studies import StudyDirectory
 from vgg_lit.study_report import as_experiment, best_trial, live_table, report

@@ -103,8 +103,8 @@ def test_a_study_knows_what_it_searches_and_refuses_another_search(unstarted, ve
     for other, named in (
         ("model=vgg11", "model.variant=vgg11 (was vgg13_bn)"),
         ("seed=1", "seed=1 (was 0)"),
-        ("label_smoothing=interval(0,0.5)", "space"),
-        ("objective=val/loss", "val/loss"),
+        ("label_smoothing=interval(0,0.5)", "space.optimizer.lr=null (was tag("),
+        ("objective=val/loss", "objective=val/loss (was val/acc)"),
     ):
         done = verb("tune", "name=first", other)
         assert done.code == 2

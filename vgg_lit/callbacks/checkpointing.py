@@ -10,7 +10,7 @@ from typing import Any, Literal
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from vgg_lit.callbacks.epoch_metrics import epoch_metrics
+from vgg_lit.callbacks.epoch_metrics import epoch_metrics, log_epoch
 from vgg_lit.callbacks.partial_epoch import read_metrics, restore_metrics
 from vgg_lit.checkpoint_io import AtomicCheckpointIO
 from vgg_lit.distributed import Agreement
@@ -121,6 +121,7 @@ class Checkpointing(Checkpoint):
         """
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
+        log_epoch(trainer)
         metrics = epoch_metrics(trainer)
         score = metrics.get(self.monitor)
         if score is not None and self._is_better(score):
@@ -148,8 +149,9 @@ class Checkpointing(Checkpoint):
         """Waits until what was saved before is written."""
         try:
             _checkpoint_io(trainer).finish()
-        except TrainingError as error:  # not the one that ends the run
-            print(f"warning: {error}", file=sys.stderr)
+        except TrainingError as error:
+            if not isinstance(exception, TrainingError):  # such as that the one before it failed
+                print(f"warning: {error}", file=sys.stderr)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

@@ -8,6 +8,8 @@ import time
 import lightning.pytorch as L
 import pytest
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.checkpoints import digests, sha256, write_checkpoint
@@ -190,3 +192,24 @@ def test_what_cannot_be_written_meanwhile_ends_the_run(fails_at, scripted, monke
     Slow(monkeypatch, fails_at)
     with ending_signals, pytest.raises(TrainingError, match="the disk is full"):
         scripted([0.1, 0.2], Checkpointing(asynchronous=True))
+
+
+def logged(folder, tag):
+    events = EventAccumulator(str(folder), {"scalars": 0}).Reload()
+    return [event.step for event in events.Scalars(tag)]
+
+
+def test_an_epoch_is_logged_before_it_is_saved_and_once(scripted, tmp_path):
+    class Kill(L.Callback):
+        def on_validation_batch_start(self, trainer, *args):
+            if trainer.current_epoch == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    logger = TensorBoardLogger(tmp_path, name="", version="")
+    with ending_signals, pytest.raises(Preempted):
+        scripted([0.1, 0.2, 0.3], Kill(), Checkpointing(), logger=logger)
+    assert [logged(tmp_path, tag) for tag in ("train/loss", "val/loss")] == [[1, 3], [1, 3]]
+    logger = TensorBoardLogger(tmp_path, name="", version="", purge_step=4)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    scripted([0.1, 0.2, 0.3], Checkpointing(), logger=logger, resume=last)
+    assert [logged(tmp_path, tag) for tag in ("train/loss", "val/loss")] == [[1, 3, 5], [1, 3, 5]]
