@@ -8,6 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 
+def _console() -> Console:
+    """Shows text as it is: file and class names may have brackets and colons that rich would read."""
+    return Console(markup=False, emoji=False)
+
+
 def print_facts(facts: Mapping[str, str]) -> None:
     """Prints names and values in two columns; values stay whole, so that they can be copied."""
     width = max(map(len, facts))
@@ -28,7 +33,7 @@ def print_metrics(metrics: Mapping[str, float], title: str) -> None:
     for name in sorted(metrics, key=_place):
         if not name.endswith("/top1"):  # which acc is
             table.add_row(name, format_metric(name, metrics[name]))
-    Console().print(table)
+    _console().print(table)
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -46,7 +51,7 @@ def print_predictions(
         table.add_column(str(rank))
     for path, row in list(zip(paths, rows, strict=True))[:most]:
         table.add_row(path, *(f"{name} {100 * p:.1f} %" for name, p in row))
-    Console().print(table)
+    _console().print(table)
     if len(paths) > most:
         print(f"... and {len(paths) - most} more")
 
@@ -67,7 +72,7 @@ def print_rows(
         table.add_column(name, overflow="fold", justify="right" if is_number else "left")
     for number, row in enumerate(rows):
         table.add_row(*row.values(), end_section=number in ends_section)
-    console = Console()
+    console = _console()
     if not console.is_terminal:  # a file or a pipe is as wide as it needs to be
         options = console.options.update(max_width=sys.maxsize)
         console.width = max(console.width, console.measure(table, options=options).maximum)

@@ -44,7 +44,13 @@ def name_evil(part):
     return lambda config: OmegaConf.update(config, part, {"_target_": "evil.Evil"}, merge=False)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "part",
+    [
+        p if p in ("callbacks.evil", "model") else pytest.param(p, marks=pytest.mark.slow)
+        for p in PARTS
+    ],
+)
 def test_what_it_trusts_is_not_trusted_when_it_is_resumed(part, stranger, refused):
     run = stranger(name_evil(part))
     before = run.config_file.read_bytes()
@@ -104,7 +110,7 @@ def test_nor_what_hydra_would_run_for_it(section, head, stranger, refused, capfd
     assert "Traceback" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["evaluate", "visualize"])
+@pytest.mark.parametrize("name", ["evaluate", pytest.param("visualize", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "change",
     [

@@ -121,11 +121,14 @@ def test_finished_run_goes_on_for_more_epochs(schedule, tmp_path, train, resume)
         ("scheduler=plateau", "data.val_fraction=0", "scheduler.patience=0"),
         ("scheduler=plateau", "trainer.check_val_every_n_epoch=2", "scheduler.patience=0"),
         ("optimizer=adamw", "optimizer.lr=0.01"),
-        (
-            "callbacks=[default,ema]",
-            "scheduler=plateau",
-            "scheduler.patience=0",
-            "trainer.accumulate_grad_batches=2",
+        pytest.param(
+            (
+                "callbacks=[default,ema]",
+                "scheduler=plateau",
+                "scheduler.patience=0",
+                "trainer.accumulate_grad_batches=2",
+            ),
+            marks=pytest.mark.slow,
         ),
     ],
     ids=",".join,
@@ -144,7 +147,7 @@ def test_options_that_carry_state_survive_a_resume(options, tmp_path, train, cra
         assert_same(found[part], expected[part], part)
 
 
-@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("every", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "options",
     [

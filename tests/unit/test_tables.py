@@ -67,3 +67,11 @@ def test_rows_are_a_table_in_markdown():
     assert markdown_table(ROWS) == (
         "| views | top1 |\n| --- | --- |\n| single view | 87.00 |\n| flip | 87.50 |\n"
     )
+
+
+@pytest.mark.parametrize("text", ["trusted_targets=[mine]", "a[/b].png", "a:smile:b"])
+def test_names_are_shown_as_they_are(text, capsys):
+    print_rows([{"job": text}], title=f"of {text}")
+    print_predictions([text], [[(text, 1.0)]])
+    print_metrics({text: 1.0}, title="x")
+    assert capsys.readouterr().out.count(text) == 5
