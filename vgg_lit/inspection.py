@@ -93,20 +93,11 @@ class Inspection:
 
     def inputs(self, positions: Sequence[int] | Tensor) -> Tensor:
         """Images of the split as the network takes them (B, C, H, W), on its device."""
-        wanted = [int(position) for position in positions]
-        found: dict[int, Tensor] = {}
-        start = 0
-        for images_BCHW, _, _ in self._loader.in_order():
-            for position in wanted:
-                if start <= position < start + len(images_BCHW):
-                    found[position] = images_BCHW[position - start]
-            start += len(images_BCHW)
-            if len(found) == len(set(wanted)):
-                break
-        if not wanted:
+        wanted = torch.as_tensor(positions, dtype=torch.long)
+        if not len(wanted):
             side = self.preprocessing.image_size
             return torch.empty(0, self.preprocessing.in_channels, side, side, device=self.device)
-        images_BCHW = torch.stack([found[position] for position in wanted])
+        images_BCHW = torch.cat([images_BCHW for images_BCHW, _, _ in self._loader.at(wanted)])
         return self.preprocessing(images_BCHW).to(self.device)
 
     def input_of(self, path: str) -> Tensor:

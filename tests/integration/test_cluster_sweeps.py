@@ -72,9 +72,10 @@ def test_one_that_is_not_installed_is_one_line_with_the_remedy(launcher, extra, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
-def test_four_jobs_finish_and_are_not_done_twice(launcher, command, tiny, tmp_path):
+def test_four_jobs_finish_and_are_not_done_twice(launcher, command, tiny, tmp_path, monkeypatch):
     if not installed(launcher.partition("_")[0]):
         pytest.skip(f"needs the package of hydra/launcher={launcher}")
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")  # of a busy machine
     words = ["-m", *tiny, "logger=none", "seed=0,1,2,3", f"hydra/launcher={launcher}"]
     done = command("train", *words, "hydra.sweep.dir=sweep", cwd=tmp_path, timeout=900)
     assert done.code == 0, done.err

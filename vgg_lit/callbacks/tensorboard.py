@@ -253,26 +253,25 @@ class TensorBoard(L.Callback):
     def _write_embeddings(
         self, writer: SummaryWriter, trainer: L.Trainer, pl_module: L.LightningModule
     ) -> None:
-        """Of this process's first validation images."""
+        """Of images spread evenly over the validation split, which may be in the order of its classes."""
         loader, datamodule = trainer.val_dataloaders, trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(loader, BatchLoader) or not hasattr(datamodule, "to_input"):
             return
-        inputs, labels, count = [], [], 0
-        for images_BCHW, labels_B, ids_B in loader.in_order():
-            batch = [part.to(pl_module.device) for part in (images_BCHW, labels_B, ids_B)]
-            inputs.append(datamodule.to_input(batch)[0])
+        total = len(loader.ids_M)
+        positions = torch.linspace(0, total - 1, min(self.embedded, total)).long()
+        inputs, labels = [], []
+        for batch in loader.at(positions):
+            x_BCHW, labels_B, _ = datamodule.to_input([part.to(pl_module.device) for part in batch])
+            inputs.append(x_BCHW)
             labels += [_classes(pl_module)[label] for label in labels_B.tolist()]
-            count += len(labels_B)
-            if count >= self.embedded:
-                break
-        x_NCHW = torch.cat(inputs)[: self.embedded]
+        x_NCHW = torch.cat(inputs)
         preprocessing = Preprocessing.from_dict(cast(Any, pl_module.preprocessing))
         event_files.write_embeddings(
             writer,
             _net(pl_module),
             x_NCHW,
             preprocessing.denormalize(x_NCHW),
-            labels[: self.embedded],
+            labels,
             trainer.global_step,
         )
 

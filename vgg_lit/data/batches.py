@@ -175,7 +175,11 @@ class BatchLoader(ABC):
 
     def in_order(self) -> Iterator[Batch]:
         """Every image once, on each rank; no epoch, and nothing to resume."""
-        return self._read(torch.arange(len(self.ids_M)))
+        return self.at(torch.arange(len(self.ids_M)))
+
+    def at(self, positions: Tensor) -> Iterator[Batch]:
+        """The images at these positions of the subset, as `in_order`."""
+        return self._read(positions)
 
     def state_dict(self) -> dict[str, int]:
         """How many batches of which epoch have been handed out."""

@@ -27,7 +27,8 @@ def read(path):
 def run(train, tmp_path_factory):
     """Two epochs of four steps, with everything written after each."""
     path = tmp_path_factory.mktemp("tensorboard") / "run"
-    return train(path, *ON, *EVERY, "trainer.max_epochs=2")
+    few = "callbacks.tensorboard.embedded=30"
+    return train(path, *ON, *EVERY, few, "trainer.max_epochs=2")
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,9 @@ def test_precision_and_recall_are_of_the_validation_images(events):
 def test_the_projector_has_features_and_sprites(run):
     (folder,) = run.path.glob("tensorboard/00008/validation")
     rows = (folder / "tensors.tsv").read_text().splitlines()
-    assert len(rows) == len((folder / "metadata.tsv").read_text().splitlines()) == 60
+    labels = (folder / "metadata.tsv").read_text().splitlines()
+    assert len(rows) == len(labels) == 30
+    assert len(set(labels)) == 10, "of 60 images in the order of their classes"
     assert (folder / "sprite.png").stat().st_size > 1000
     assert "validation" in (run.path / "tensorboard/projector_config.pbtxt").read_text()
 

@@ -69,6 +69,14 @@ def test_batches_hold_images_and_labels_of_their_ids():
             assert labels.item() == batch_ids.item() % 3
 
 
+def test_positions_are_read_as_they_are_asked_for_and_no_epoch_notices():
+    loader = resident(30, EvaluationOrder(5, 2), torch.tensor([20, 3, 7, 11, 2]))
+    batches = list(loader.at(torch.tensor([4, 0, 4])))
+    assert [ids.tolist() for _, _, ids in batches] == [[2, 20], [2]]
+    assert [images.flatten().tolist()[::4] for images, _, _ in batches] == [[2, 20], [2]]
+    assert loader.state_dict()["batches"] == 0
+
+
 def test_resume_continues_with_the_next_batch():
     loader = resident(40, TrainingOrder(40, 8, 0))
     loader.sampler.set_epoch(3)

@@ -1,0 +1,93 @@
+"""torchrun with one line for what goes wrong; what it does over a network is in tests/integration/test_nodes.py."""
+
+import logging
+import sys
+from argparse import Namespace
+
+import pytest
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.elastic.rendezvous import RendezvousConnectionError
+from torch.distributed.launcher import api
+
+from vgg_lit import torchrun
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch):
+    """Leaves the process as it was."""
+    for name in ("VGG_LIT_JOB_STORE", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "TORCH_CPP_LOG_LEVEL"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(api, "LocalElasticAgent", api.LocalElasticAgent)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def arguments(endpoint, **others):
+    known = {"rdzv_backend": "c10d", "local_addr": None, "rdzv_conf": ""}
+    return Namespace(rdzv_endpoint=endpoint, **{**known, **others})
+
+
+def test_the_network_says_who_keeps_the_store_and_who_this_is():
+    here, there = arguments("127.0.0.1:29400"), arguments("192.0.2.1:1", rdzv_conf="join_timeout=9")
+    torchrun.complete(here)
+    torchrun.complete(there)
+    assert (here.local_addr, here.rdzv_conf) == ("127.0.0.1", "is_host=True")
+    assert there.rdzv_conf == "join_timeout=9,is_host=False"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        arguments("", rdzv_backend="static"),
+        arguments("localhost:0"),
+        arguments("127.0.0.1:1", local_addr="x", rdzv_conf="is_host=0"),
+    ],
+    ids=str,
+)
+def test_what_is_given_or_needs_nothing_stays(given):
+    before = vars(given).copy()
+    torchrun.complete(given)
+    assert vars(given) == before
+
+
+def failed(tmp_path, code):
+    return ChildFailedError("train", {1: ProcessFailure(0, 99, code, str(tmp_path / "none"))})
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "said"),
+    [(2, 2, ""), (143, 143, ""), (-9, 137, "error: process 1 was killed by SIGKILL\n")],
+)
+def test_its_exit_code_is_that_of_the_first_that_failed(
+    code, exit_code, said, monkeypatch, capsys, tmp_path
+):
+    error = failed(tmp_path, code)
+    assert come_to(error, monkeypatch) == exit_code
+    assert capsys.readouterr().err == said
+
+
+def come_to(error, monkeypatch):
+    """The exit code, where torchrun raises an error."""
+
+    def run(arguments):
+        raise error
+
+    monkeypatch.setattr(torchrun.run, "run", run)
+    monkeypatch.setattr(sys, "argv", ["torchrun", "--rdzv-endpoint=10.9.9.9:1", "-m", "x"])
+    with pytest.raises(SystemExit) as stop:
+        torchrun.main()
+    return stop.value.code
+
+
+def test_a_rendezvous_that_fails_is_one_line(monkeypatch, capsys):
+    error = RendezvousConnectionError("See inner exception for details.")
+    error.__cause__ = TimeoutError("timed out\nafter a while")
+    assert come_to(error, monkeypatch) == 2
+    assert capsys.readouterr().err == "error: rendezvous at 10.9.9.9:1: timed out after a while\n"
+
+
+def test_bad_options_and_signals(monkeypatch, capsys):
+    assert come_to(ValueError("no such thing"), monkeypatch) == 2
+    assert capsys.readouterr().err == "error: no such thing\n"
+    assert come_to(SignalException("x", sigval=15), monkeypatch) == 143
