@@ -60,12 +60,24 @@ def test_what_it_trusts_is_not_trusted_when_it_is_resumed(part, stranger, refuse
     assert run.config_file.read_bytes() == before
 
 
+@pytest.fixture
+def trained_again(command, tmp_path):
+    """What `vgg-reproduce` says of a run, in a process that could import the module."""
+
+    def trained_again(run):
+        environment = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
+        done = command("reproduce", f"run={run.path}", "output=again", **environment)
+        assert done.code == 2, done
+        assert "Traceback" not in done.err
+        return done.err
+
+    return trained_again
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
-def test_nor_when_it_is_trained_again(part, stranger, refused, capfd):
-    run = stranger(name_evil(part))
-    refused("reproduce", f"run={run.path}", "output=again")
-    assert f"{part}._target_=evil.Evil" in capfd.readouterr().err
+def test_nor_when_it_is_trained_again(part, stranger, trained_again):
+    assert f"{part}._target_=evil.Evil" in trained_again(stranger(name_evil(part)))
 
 
 @pytest.mark.parametrize("name", ["evaluate", "visualize"])
@@ -104,10 +116,8 @@ HYDRA = {"_target_": "evil.Evil"}
         ({"name": "${oc.env:HOME}"}, ""),
     ],
 )
-def test_nor_what_hydra_would_run_for_it(section, head, stranger, refused, capfd):
-    run = stranger(lambda config: config.update(section), head)
-    refused("reproduce", f"run={run.path}", "output=again")
-    assert "Traceback" not in capfd.readouterr().err
+def test_nor_what_hydra_would_run_for_it(section, head, stranger, trained_again):
+    trained_again(stranger(lambda config: config.update(section), head))
 
 
 @pytest.mark.parametrize("name", ["evaluate", pytest.param("visualize", marks=pytest.mark.slow)])

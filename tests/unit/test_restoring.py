@@ -62,7 +62,9 @@ BROKEN = {
     "no step": lambda c: c.pop("global_step"),
     "a step of text": lambda c: c.update(global_step="4"),
     "no loops": lambda c: c.pop("loops"),
-    "half of the loops": lambda c: c["loops"]["fit_loop"].pop("epoch_loop.batch_progress"),
+    "half of the loops": lambda c: c["loops"]["fit_loop"]["epoch_loop.batch_progress"].pop(
+        "current"
+    ),
     "callbacks of text": lambda c: c.update(callbacks="x"),
     "what metrics counted": lambda c: c.update(partial_epoch=[{"net": {"state": {}}}]),
 }
