@@ -36,7 +36,7 @@ from vgg_lit.command import (
     trusting,
 )
 from vgg_lit.config import check, check_train, to_plain
-from vgg_lit.errors import InputError, TrainingError
+from vgg_lit.errors import EXIT_BAD_INPUT, InputError, TrainingError
 from vgg_lit.files import write_text
 from vgg_lit.resuming import changes
 from vgg_lit.schema import Train, Tune
@@ -231,6 +231,11 @@ def split_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]
 
 def main() -> None:
     """The console script `vgg-tune`."""
+    if {"-m", "--multirun"}.intersection(sys.argv[1:]):
+        print(
+            "error: -m: a search starts its trials itself; type ranges without it", file=sys.stderr
+        )
+        sys.exit(EXIT_BAD_INPUT)
     typed_space, sys.argv[1:] = split_arguments(sys.argv[1:])
     run_verb(partial(tune, typed_space=typed_space), "tune")
 
