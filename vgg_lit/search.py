@@ -95,7 +95,7 @@ class Search:
         pool: Pool[TakenTrial] = Pool(
             machine_shares(self.settings.n_jobs), self.signals, GRACE_SECONDS
         )
-        console = Console()
+        console = Console(markup=False, emoji=False)  # names may have brackets
         if console.is_terminal:
             self._live = Live(console=console, transient=True, auto_refresh=False)
         with self.signals, self._live or nullcontext():
