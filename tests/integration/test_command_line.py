@@ -171,6 +171,7 @@ def test_predict_classifies_what_can_be_read_and_names_the_rest(
         assert by_name["palette.png"][column] == by_name["grey.png"][column]
 
 
+@pytest.mark.slow  # two processes; test_sweep.py has one that runs always
 def test_a_sweep_gives_each_job_a_directory(command, tiny, tmp_path):
     done = command("train", "-m", "model=vgg11_bn,vgg13_bn", *tiny, cwd=tmp_path)
     assert done.code == 0, done.err

@@ -152,7 +152,13 @@ def present(verbs):
     return [line for line in lines if line not in (OWN_NETWORK, EXPORTED)]
 
 
-@pytest.mark.parametrize("line", present(["vgg_lit.train"]))
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=pytest.mark.slow) if "-m model=" in line else line
+        for line in present(["vgg_lit.train"])  # a sweep takes a process a job
+    ],
+)
 def test_training_commands_run(line, run, verb, tiny):
     name, arguments = split(line, run)
     finished = verb(name, *shrink(arguments, tiny))

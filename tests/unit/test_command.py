@@ -156,14 +156,12 @@ def test_a_failure_is_no_bad_input(verb, monkeypatch):
         ),
     ],
 )
-def test_a_machine_that_is_full_is_one_line(error, code, said, verb, monkeypatch):
+def test_a_machine_that_is_full_is_one_line(error, code, said, verb, tiny_run, monkeypatch):
     def fail(settings):
         raise error
 
     monkeypatch.setattr("vgg_lit.predict.find_images", fail)
-    monkeypatch.setattr("vgg_lit.predict.Run", lambda path: Run)
-    monkeypatch.setattr(Run, "checkpoint", lambda name: None)
-    done = verb("predict", "run=x", "images=x.png")
+    done = verb("predict", f"run={tiny_run.path}", "images=x.png")
     assert done.code == code
     assert done.err.startswith(f"error: {said}")
     assert done.err.count("\n") == 1

@@ -26,6 +26,7 @@ def test_a_run_comes_to_the_same_bits(command, original, tmp_path):
     assert Run("again").config == original.config
 
 
+@pytest.mark.slow  # trains in a process of its own
 def test_another_outcome_is_one_line_that_says_how_far(verb, original):
     file = original.path / "config.yaml"
     file.write_text(file.read_text().replace("lr: 0.1", "lr: 0.05"))

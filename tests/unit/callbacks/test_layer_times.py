@@ -30,7 +30,7 @@ def rows(printed):
     """The numbers of each line of the table, by its layer."""
     cells = (re.findall(r"[^│┃]+", line) for line in printed.splitlines() if "│" in line)
     return {
-        name.strip(): [float(part.strip(" %")) for part in numbers]
+        name.strip(): [float(part.strip(" %").replace(",", "")) for part in numbers]
         for name, *numbers in ([c for c in line if c.strip()] for line in cells)
     }
 
@@ -39,8 +39,8 @@ def test_every_layer_is_in_the_table_once(train, tmp_path, capsys):
     settings = ("callbacks=[default,layer_times]", "callbacks.layer_times.steps=2")
     run = train(tmp_path / "run", *settings, "callbacks.layer_times.warmup=1")
     printed = capsys.readouterr().out
-    title = r"([\d.]+) ms a step of 16 images, median of 2"
-    (step,) = re.findall(title, printed)
+    title = r"([\d.,]+) ms a step of 16 images, median of 2"
+    step = float(re.findall(title, printed)[0].replace(",", ""))
     found = {
         name: one
         for name, one in rows(printed[printed.index("ms a step") :]).items()
@@ -49,10 +49,10 @@ def test_every_layer_is_in_the_table_once(train, tmp_path, capsys):
     net = run.load_classifier().net
     assert list(found) == [*net.layer_paths, "all layers"]
     total = found.pop("all layers")
-    assert 0 < total[0] + total[1] <= 1.05 * float(step)
+    assert 0 < total[0] + total[1] <= 1.05 * step
     for column in (0, 1):
         assert total[column] == pytest.approx(sum(one[column] for one in found.values()), rel=0.05)
-    assert total[2] == pytest.approx(100 * (total[0] + total[1]) / float(step), rel=0.05)
+    assert total[2] == pytest.approx(100 * (total[0] + total[1]) / step, rel=0.05)
 
 
 def test_the_training_is_the_same_and_nothing_is_watched_any_more(train, tmp_path, monkeypatch):
