@@ -20,6 +20,7 @@ from vgg_lit.errors import InputError
 from vgg_lit.fine_tuning import freeze_layers
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.targets import ConfigError, one_line
+from vgg_lit.trained_weights import check_fit, net_weights
 
 WHAT_BREAKS = (
     ArithmeticError,
@@ -55,7 +56,7 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> int:
         if not all_finite([checkpoint.get(part) for part in LEARNT]):
             raise InputError("its weights or its optimiser's state are not finite")
         net = check_model(config["model"], None)
-        _check_weights(checkpoint, net)
+        check_fit(net, net_weights(checkpoint["state_dict"]))
         freeze_layers(config, net)
         _check_epochs(checkpoint, config["trainer"]["max_epochs"])
         _check_optimizer(checkpoint, config["optimizer"], net)
@@ -92,25 +93,6 @@ def _said_of(path: Path) -> Iterator[None]:
         raise InputError(
             f"{path}: training cannot go on from it: {kind}{one_line(error)[:300]}"
         ) from error
-
-
-def _check_weights(checkpoint: Mapping[str, Any], net: nn.Module) -> None:
-    saved = {
-        name.removeprefix("net."): _shape(values)
-        for name, values in checkpoint["state_dict"].items()
-        if name.startswith("net.")
-    }
-    expected = {name: _shape(values) for name, values in net.state_dict().items()}
-    for name in [*expected, *saved]:
-        here, there = expected.get(name, "none"), saved.get(name, "none")
-        if here != there:
-            raise InputError(
-                f"its weights do not fit the network: {name} is {there} there and {here} here"
-            )
-
-
-def _shape(values: Any) -> str:
-    return " x ".join(map(str, getattr(values, "shape", ()))) or "a single value"
 
 
 def _check_epochs(checkpoint: Mapping[str, Any], max_epochs: int) -> None:

@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock
 
 from vgg_lit.errors import InputError
+from vgg_lit.extras import require
 from vgg_lit.targets import instantiate
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def require_optuna() -> None:
     Raises:
         InputError: it is not.
     """
-    if not find_spec("optuna"):
-        raise InputError("tune: needs Optuna: pip install 'vgg_lit[tune]'")
+    require("tune", "optuna", asked="vgg-tune")
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

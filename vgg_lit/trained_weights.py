@@ -40,7 +40,7 @@ def read_trained(path: str | PathLike[str], map_location: Any = "cpu") -> dict[s
         if str(model.get("_target_")).startswith("torchvision."):
             model = {name: value for name, value in model.items() if name not in DOWNLOADS}
         state = _mapping(checkpoint, "state_dict")
-        weights = {name[4:]: weight for name, weight in state.items() if name.startswith("net.")}
+        weights = net_weights(state)
         _check_sizes(weights, stat(path).st_size)
         net = _filled(model, weights)
         if sum(buffer.nbytes for buffer in net.buffers()) > stat(path).st_size:
@@ -75,13 +75,29 @@ def _filled(model: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Modul
     try:
         with weightless():
             net = instantiate(model, key="model", prefixes=NETWORKS)
-        shapes = {name: weight.to("meta") for name, weight in weights.items()}
-        net.load_state_dict(shapes, assign=True)
+        check_fit(net, weights)
     except InputError:
         raise
     except Exception as error:  # what a network makes of values that were not meant for it
         raise InputError(f"weights do not fit the network: {one_line(error)[:300]}") from error
     return net
+
+
+def net_weights(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the network among the state of a classifier, by the names they have in it."""
+    return {name[4:]: weight for name, weight in state.items() if name.startswith("net.")}
+
+
+def check_fit(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Whether a network on the meta device takes weights; it then has their dtypes.
+
+    Raises:
+        InputError: a name or a shape is another.
+    """
+    try:
+        net.load_state_dict({name: w.to("meta") for name, w in weights.items()}, assign=True)
+    except RuntimeError as error:
+        raise InputError(f"weights do not fit the network: {one_line(error)[:300]}") from error
 
 
 def _check_input(net: nn.Module, hyperparameters: Mapping[str, Any]) -> None:

@@ -94,9 +94,7 @@ class Throughput(L.Callback):
         try:
             operations = training_operations(cast(nn.Module, pl_module.net), self._image_shape)
         except (NotImplementedError, RuntimeError):
-            return (
-                math.inf
-            )  # a network of one's own that needs values: its operations are not counted
+            return math.inf  # a network of one's own that needs values: not counted
         dtype = PRODUCT_DTYPES.get(str(trainer.precision), torch.float32)
         return matmul_rate(dtype, pl_module.device) * trainer.world_size / operations
 
