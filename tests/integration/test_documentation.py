@@ -259,9 +259,16 @@ def test_every_command_is_one_that_is_tested():
     assert len(COMMANDS) > 10
 
 
+def test_a_shell_leaves_the_words_as_they_are():
+    """Outside quotes bash would make several words of {a:1,b:2}, and syntax of parentheses."""
+    for line in COMMANDS:
+        assert not set("{}()") & set(re.sub(r"'[^']*'", "", line)), line
+
+
 def test_settings_in_the_text_compose(compose):
     """Every setting named outside the blocks, but for those with a <place to fill in>."""
-    settings = {name for name in names(PROSE) if re.fullmatch(r"[a-z_.]+=[^\s<]+", name)}
+    words = {name.strip("'") for name in names(PROSE)}
+    settings = {word for word in words if re.fullmatch(r"[a-z_.]+=[^\s<]+", word)}
     assert len(settings) > 10
     of_key = defaultdict(list)
     for setting in sorted(settings - {"key=value", "weights_only=True"}):
