@@ -47,9 +47,10 @@ def names(cell):
     return re.findall(r"`([^`]+)`", cell)
 
 
+SHOWN = [line for block in fenced("bash") for line in block.splitlines()]
 # Each once, on however many pages it stands.
-LINES = list(dict.fromkeys(line for block in fenced("bash") for line in block.splitlines()))
-QUICK_START, COMMANDS = LINES[:2], [line for line in LINES[2:] if not line.startswith("# ")]
+LINES = list(dict.fromkeys(line for line in SHOWN if line and not line.startswith("# ")))
+QUICK_START, COMMANDS = LINES[:2], LINES[2:]
 
 # What has a test of its own below, because it needs more than a folder to run in.
 OWN_NETWORK = "python -m vgg_lit.train model=my_net trusted_targets=[my_package]"
