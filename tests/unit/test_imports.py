@@ -13,7 +13,7 @@ VERBS = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
 FLOORS = [
     {
         *("environment", "errors", "ending_signals", "extras", "files", "hardware", "launch"),
-        *("resolvers", "tables", "targets"),
+        *("resolvers", "settings", "tables", "targets"),
         *("checkpoints", "checkpoint_io", "schema"),
     },
     {"models", "data"},
