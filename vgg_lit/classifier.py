@@ -25,7 +25,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from vgg_lit import __version__
 from vgg_lit.callbacks.epoch_metrics import epoch_metrics
-from vgg_lit.checkpoints import SCHEMA, read_checkpoint
+from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
+from vgg_lit.checkpoints.weights import read_trained
 from vgg_lit.data.batches import PADDING
 from vgg_lit.errors import InputError
 from vgg_lit.hardware import seed_device
@@ -33,7 +34,6 @@ from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.targets import ConfigError, instantiate
-from vgg_lit.trained_weights import read_trained
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Normalised images (B, C, H, W), labels (B,) and sample ids (B,), both `PADDING` where a rank was filled up.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.callbacks.pruning import Pruning
-from vgg_lit.checkpoints import set_aside
+from vgg_lit.checkpoints.storage import set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vgg_lit.checkpoints.weights import read_trained
 from vgg_lit.errors import InputError
 from vgg_lit.models import VARIANTS, build
 from vgg_lit.models.layers import weighted_layers
 from vgg_lit.runs import Run
 from vgg_lit.targets import instantiate, one_line
-from vgg_lit.trained_weights import read_trained
 
 TORCHVISION = "torchvision"
 COMPARISON = ("resnet18", "resnet50", "efficientnet_b0")

@@ -21,7 +21,7 @@ import lightning.pytorch as L
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.strategies.launchers.subprocess_script import _set_num_threads_if_needed
 
-from vgg_lit.checkpoint_io import AtomicCheckpointIO
+from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
 from vgg_lit.ending_signals import ENDING
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vgg_lit.checkpoints import read_checkpoint
+from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.runs import Run
 
 CHECKPOINTS = ("best", "last")

@@ -201,7 +201,7 @@ class Run:
         Raises:
             InputError: the run has no whole checkpoint.
         """
-        from vgg_lit.checkpoints import read_checkpoint
+        from vgg_lit.checkpoints.storage import read_checkpoint
 
         damages: dict[Path, str] = {}
         for name in ("last", "previous", "best"):

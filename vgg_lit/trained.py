@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vgg_lit.checkpoints.weights import read_trained
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 from vgg_lit.schema import Fraction, PositiveInt, Precision, Spec
 from vgg_lit.targets import check_type, instantiate
-from vgg_lit.trained_weights import read_trained
 
 if TYPE_CHECKING:
     from vgg_lit.data.preprocessing import Preprocessing

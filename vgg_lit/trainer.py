@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vgg_lit.callbacks import LayerTimes, ProgressBar
 from vgg_lit.callbacks.pruning import Pruning
-from vgg_lit.checkpoint_io import AtomicCheckpointIO
+from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
 from vgg_lit.distributed import (
     SharedBuffers,
     build_strategy,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vgg_lit.checkpoints import read_checkpoint
+from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.config import to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.experiment import build_classifier, build_datamodule, run_experiment

@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning.pytorch.tuner.lr_finder import _LRCallback
 
-from vgg_lit.checkpoints import read_checkpoint
+from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.config import ConfigError, check_train, to_plain
 from vgg_lit.errors import TrainingError
 from vgg_lit.experiment import run_experiment

@@ -11,24 +11,19 @@ VERBS = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
 
 # From the ground up: a room may use what is on a lower floor, and its own.
 FLOORS = [
-    {
-        *("environment", "errors", "ending_signals", "extras", "files", "hardware", "launch"),
-        *("resolvers", "tables", "targets"),
-        *("checkpoints", "checkpoint_io", "schema"),
-    },
+    {"environment", "errors", "files", "schema", "tables"},
+    {"extras", "hardware", "targets"},
     {"models", "data"},
-    {"analysis", "optim", "trained_weights"},
-    {"callbacks", "classifier", "runs", "distributed", "processes", "rendezvous", "studies"},
-    {"sweeps", "trained", "evaluation", "pretrained", "fine_tuning"},
-    {"exported", "parity", "programs", "model_card"},
-    {"augmented_images", "comparison_page", "inspection", "pictures", "report", "reproduction"},
+    {"analysis", "checkpoints", "optim", "exported", "parity", "programs", "model_card"},
     {
-        *("trainer", "experiment", "config", "command", "comparison"),
-        *("resuming", "restoring", "starting", "torchrun"),
+        *("classifier", "runs", "sweeps", "callbacks", "studies", "search", "search_space"),
+        *("study_report", "launch", "processes", "rendezvous", "distributed", "ending_signals"),
+        *("trained", "evaluation", "pretrained", "fine_tuning"),
     },
-    {"finders", "search_space", "study_report"},
-    {"search"},
-    VERBS,
+    {"config", "resolvers", "augmented_images", "inspection", "pictures", "report"},
+    {"command", "comparison", "comparison_page", "reproduction"},
+    {"experiment", "trainer", "finders", "resuming", "restoring", "starting"},
+    {*VERBS, "torchrun"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 # Who may know what of the frameworks.

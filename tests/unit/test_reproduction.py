@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from vgg_lit.checkpoints import read_checkpoint
+from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.reproduction import Reproduction
 from vgg_lit.runs import Run
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from vgg_lit.checkpoints import sha256
+from vgg_lit.checkpoints.storage import sha256
 from vgg_lit.errors import InputError
 from vgg_lit.optim import Steps
 from vgg_lit.restoring import check_state

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from vgg_lit.checkpoints import SCHEMA, write_checkpoint
+from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
 from vgg_lit.config import to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.resuming import changes, find_resumed

@@ -3,7 +3,7 @@
 import pytest
 
 from vgg_lit import launch, rendezvous
-from vgg_lit.checkpoints import SCHEMA, write_checkpoint
+from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
 from vgg_lit.config import to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vgg_lit.checkpoints import read_checkpoint
+from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.data.preprocessing import Preprocessing
 from vgg_lit.errors import InputError
 from vgg_lit.models.weightless import weightless

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from vgg_lit.checkpoints import on_host, read_checkpoint, write_checkpoint
+from vgg_lit.checkpoints.storage import on_host, read_checkpoint, write_checkpoint
 
 MOST_WAITING = 2
 """Copies of a training's state in memory at a time: `best.ckpt` and `last.ckpt` of one epoch."""

@@ -5,9 +5,9 @@ import threading
 import pytest
 import torch
 
-from vgg_lit import checkpoint_io
-from vgg_lit.checkpoint_io import MOST_WAITING, AtomicCheckpointIO
-from vgg_lit.checkpoints import SCHEMA, digests, read_checkpoint, sha256, write_checkpoint
+from vgg_lit.checkpoints import trainer_io
+from vgg_lit.checkpoints.storage import SCHEMA, digests, read_checkpoint, sha256, write_checkpoint
+from vgg_lit.checkpoints.trainer_io import MOST_WAITING, AtomicCheckpointIO
 from vgg_lit.errors import TrainingError
 
 LATER = {"asynchronous": True}
@@ -27,7 +27,7 @@ def slow(monkeypatch):
         assert may_write.wait(60)
         write_checkpoint(*args, **kwargs)
 
-    monkeypatch.setattr(checkpoint_io, "write_checkpoint", write)
+    monkeypatch.setattr(trainer_io, "write_checkpoint", write)
     yield may_write
     may_write.set()
 

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 import torch
 
-from vgg_lit.checkpoint_io import AtomicCheckpointIO
-from vgg_lit.checkpoints import SCHEMA, read_checkpoint
+from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
+from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
 from vgg_lit.classifier import Classifier
 from vgg_lit.errors import InputError
 
