@@ -24,12 +24,12 @@ from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
 from vgg_lit.fine_tuning import copy_weights, freeze_layers
-from vgg_lit.launch import rank
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.transfer import Transfer
 from vgg_lit.models.vgg import VGG
 from vgg_lit.optim import Steps
-from vgg_lit.processes import shared_fate
+from vgg_lit.processes.launch import rank
+from vgg_lit.processes.shared_fate import shared_fate
 from vgg_lit.restoring import check_state, explain_restoring
 from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts, print_metrics

@@ -11,7 +11,7 @@ from typing import Any
 
 from vgg_lit.config import check
 from vgg_lit.errors import InputError
-from vgg_lit.launch import FIRST_PROCESS, check_launch, detect, of_launch
+from vgg_lit.processes.launch import FIRST_PROCESS, check_launch, detect, of_launch
 from vgg_lit.resuming import CommandLine, changes, find_resumed, last_unfinished, read_command_line
 from vgg_lit.runs import Run
 from vgg_lit.schema import Trainer
@@ -46,7 +46,7 @@ def prepare(arguments: list[str]) -> list[str]:
     trainer = check(line.settings["trainer"], Trainer, "trainer")
     if not line.settings["resume"]:  # else the run's own settings count, see `train`
         check_launch(trainer.num_nodes, trainer.devices)
-    from vgg_lit.rendezvous import meet, take_interface
+    from vgg_lit.processes.rendezvous import meet, take_interface
 
     os.environ |= {"MASTER_ADDR": launch.address, "MASTER_PORT": str(launch.port)}
     if launch.num_nodes > 1:

@@ -17,10 +17,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vgg_lit import launch
 from vgg_lit.command import run_verb
 from vgg_lit.config import check_train, to_plain
 from vgg_lit.errors import InputError
+from vgg_lit.processes import launch
 from vgg_lit.resuming import changes
 from vgg_lit.runs import Run, resumed_config
 from vgg_lit.starting import prepare

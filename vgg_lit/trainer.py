@@ -18,13 +18,13 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from vgg_lit.callbacks import LayerTimes, ProgressBar
 from vgg_lit.callbacks.pruning import Pruning
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
-from vgg_lit.distributed import (
+from vgg_lit.hardware import count_devices, resolve_precision, tune_process
+from vgg_lit.processes.distributed import (
     SharedBuffers,
     build_strategy,
     cluster_environment,
     leave_signals_to_us,
 )
-from vgg_lit.hardware import count_devices, resolve_precision, tune_process
 from vgg_lit.studies import TrialOfThisProcess
 from vgg_lit.targets import ConfigError, instantiate, locate, one_line
 

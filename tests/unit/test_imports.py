@@ -17,7 +17,10 @@ FLOORS = [
     {"analysis", "checkpoints", "optim", "exported", "parity", "programs", "model_card"},
     {
         *("classifier", "runs", "sweeps", "callbacks", "studies", "search", "search_space"),
-        *("study_report", "launch", "processes", "rendezvous", "distributed", "ending_signals"),
+        *(
+            "study_report",
+            "processes",
+        ),
         *("trained", "evaluation", "pretrained", "fine_tuning"),
     },
     {"config", "resolvers", "augmented_images", "inspection", "pictures", "report"},

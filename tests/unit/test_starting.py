@@ -2,10 +2,10 @@
 
 import pytest
 
-from vgg_lit import launch, rendezvous
 from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
 from vgg_lit.config import to_plain
 from vgg_lit.errors import InputError
+from vgg_lit.processes import launch, rendezvous
 from vgg_lit.runs import Run
 from vgg_lit.starting import prepare
 

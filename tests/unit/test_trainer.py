@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.config import to_plain
-from vgg_lit.distributed import CompressedDDPStrategy
+from vgg_lit.processes.distributed import CompressedDDPStrategy
 from vgg_lit.targets import ConfigError
 from vgg_lit.trainer import (
     AtomicCheckpointIO,

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from vgg_lit.checkpoints.storage import SCHEMA
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
-from vgg_lit.distributed import leave_signals_to_us
+from vgg_lit.processes.distributed import leave_signals_to_us
 
 
 class Scripted(L.LightningModule):

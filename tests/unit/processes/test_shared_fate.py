@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vgg_lit.errors import InputError, OutOfMemory, Preempted, ProcessFailed, TrainingError
-from vgg_lit.processes import shared_fate
+from vgg_lit.processes.shared_fate import shared_fate
 from vgg_lit.runs import Run, write_status
 
 
@@ -112,7 +112,7 @@ def test_what_another_process_has_recorded_is_told(run):
 
 
 def test_a_process_that_does_not_answer_is_ended(run, monkeypatch):
-    monkeypatch.setattr("vgg_lit.processes.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("vgg_lit.processes.shared_fate.GRACE_SECONDS", 0.2)
     stopped = child("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)")
     with (
         pytest.raises(TrainingError, match=r"does not answer \(trainer\.process_timeout\)"),
@@ -127,7 +127,7 @@ import sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import subprocess
-from vgg_lit.processes import shared_fate
+from vgg_lit.processes.shared_fate import shared_fate
 
 dies = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(1)"])
 stays = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

@@ -24,10 +24,10 @@ from torch import Tensor
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 
-from vgg_lit import rendezvous
 from vgg_lit.hardware import count_processes
-from vgg_lit.launch import detect
-from vgg_lit.processes import Launcher
+from vgg_lit.processes import rendezvous
+from vgg_lit.processes.launch import detect
+from vgg_lit.processes.shared_fate import Launcher
 from vgg_lit.targets import ConfigError
 
 # What torch calls it: the second name from 2.15 on, which warns of the first.
@@ -86,7 +86,7 @@ def build_strategy(spec: dict[str, Any]) -> str | Strategy:
 
 
 class WatchedDDPStrategy(DDPStrategy):
-    """DDP whose processes look after each other, see `vgg_lit.processes`."""
+    """DDP whose processes look after each other, see `vgg_lit.processes.shared_fate`."""
 
     def _configure_launcher(self) -> None:
         assert self.cluster_environment is not None
@@ -199,7 +199,7 @@ def gather(content: Any) -> list[Any]:
 
 
 def leave_signals_to_us(trainer: L.Trainer) -> None:
-    """Takes Lightning's handling of signals out, for `vgg_lit.ending_signals` to take its place.
+    """Takes Lightning's handling of signals out, for `vgg_lit.processes.ending_signals` to take its place.
 
     On SIGTERM Lightning 2.6 has the process broadcast within the handler, where it hangs (issue 20806),
     and to learn of it all processes wait for the device in every step (issue 21487).

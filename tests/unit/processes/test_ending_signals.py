@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from vgg_lit import ending_signals as module
-from vgg_lit.ending_signals import EndingSignals
 from vgg_lit.errors import Preempted
+from vgg_lit.processes import ending_signals as module
+from vgg_lit.processes.ending_signals import EndingSignals
 
 
 def send(signum):

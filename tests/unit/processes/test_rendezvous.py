@@ -8,10 +8,10 @@ import time
 import pytest
 import torch.distributed as dist
 
-from vgg_lit import rendezvous
 from vgg_lit.errors import InputError
-from vgg_lit.launch import Launch
-from vgg_lit.rendezvous import JOB, meet
+from vgg_lit.processes import rendezvous
+from vgg_lit.processes.launch import Launch
+from vgg_lit.processes.rendezvous import JOB, meet
 
 MINUTE = 1.0
 

@@ -17,7 +17,7 @@ from typing import Any
 from torch.distributed import DistError, PrefixStore, Store, TCPStore
 
 from vgg_lit.errors import InputError
-from vgg_lit.launch import JOB_STORE, Launch, address_towards
+from vgg_lit.processes.launch import JOB_STORE, Launch, address_towards
 
 POLL_SECONDS, LINGER_SECONDS = 0.05, 1.0
 

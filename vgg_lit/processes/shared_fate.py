@@ -22,7 +22,6 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.strategies.launchers.subprocess_script import _set_num_threads_if_needed
 
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
-from vgg_lit.ending_signals import ENDING
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
     InputError,
@@ -33,7 +32,8 @@ from vgg_lit.errors import (
     is_of_disk,
     is_of_memory,
 )
-from vgg_lit.launch import FIRST_PROCESS, detect, rank
+from vgg_lit.processes.ending_signals import ENDING
+from vgg_lit.processes.launch import FIRST_PROCESS, detect, rank
 from vgg_lit.runs import Status, read_status, write_status
 
 GRACE_SECONDS = 5.0

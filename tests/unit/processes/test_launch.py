@@ -2,9 +2,9 @@
 
 import pytest
 
-from vgg_lit import launch
 from vgg_lit.errors import InputError
-from vgg_lit.launch import check_launch, detect, first_host, of_launch
+from vgg_lit.processes import launch
+from vgg_lit.processes.launch import check_launch, detect, first_host, of_launch
 from vgg_lit.targets import ConfigError
 
 TORCHRUN = {

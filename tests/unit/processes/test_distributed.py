@@ -10,7 +10,7 @@ from lightning.pytorch.plugins.environments import (
 )
 
 from vgg_lit.config import to_plain
-from vgg_lit.distributed import (
+from vgg_lit.processes.distributed import (
     CompressedDDPStrategy,
     WatchedDDPStrategy,
     build_strategy,
