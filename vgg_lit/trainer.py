@@ -25,8 +25,8 @@ from vgg_lit.processes.distributed import (
     cluster_environment,
     leave_signals_to_us,
 )
-from vgg_lit.studies import TrialOfThisProcess
 from vgg_lit.targets import ConfigError, instantiate, locate, one_line
+from vgg_lit.tuning.studies import TrialOfThisProcess
 
 PROFILERS: dict[str | None, type[Profiler]] = {
     "simple": SimpleProfiler,

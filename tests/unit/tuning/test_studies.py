@@ -3,7 +3,7 @@
 import pytest
 
 from vgg_lit.errors import InputError
-from vgg_lit.studies import (
+from vgg_lit.tuning.studies import (
     StudyDirectory,
     TrialOfThisProcess,
     build_pruner,

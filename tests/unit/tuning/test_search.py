@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from hydra_plugins.process_launcher import _pool, _processes
-from vgg_lit import search
 from vgg_lit.schema import Tune
-from vgg_lit.search_space import SearchSpace
-from vgg_lit.studies import StudyDirectory, require_optuna
+from vgg_lit.tuning import search
+from vgg_lit.tuning.space import SearchSpace
+from vgg_lit.tuning.studies import StudyDirectory, require_optuna
 
 pytest.importorskip("optuna", reason="needs the extra tune")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NONE = {"_target_": "optuna.pruners.NopPruner"}
 
 # What a trial has at hand: its run directory `here`, the study's `folder`, its overrides `typed`, and these.

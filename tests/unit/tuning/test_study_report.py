@@ -10,8 +10,8 @@ from vgg_lit.command import config_folder
 from vgg_lit.config import to_plain
 from vgg_lit.resolvers import register_resolvers
 from vgg_lit.schema import Tune
-from vgg_lit.studies import StudyDirectory
-from vgg_lit.study_report import as_experiment, best_trial, live_table, report
+from vgg_lit.tuning.studies import StudyDirectory
+from vgg_lit.tuning.study_report import as_experiment, best_trial, live_table, report
 
 optuna = pytest.importorskip("optuna", reason="needs the extra tune")
 

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from vgg_lit.files import replacing, write_text
 from vgg_lit.schema import Tune
-from vgg_lit.studies import StudyDirectory, epochs_of
 from vgg_lit.tables import format_metric, is_higher_better, markdown_table, print_facts, print_rows
+from vgg_lit.tuning.studies import StudyDirectory, epochs_of
 
 if TYPE_CHECKING:
     from optuna import Study

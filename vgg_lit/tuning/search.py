@@ -27,10 +27,10 @@ from vgg_lit.errors import EXIT_BAD_INPUT, InputError
 from vgg_lit.files import take_lock
 from vgg_lit.runs import Run
 from vgg_lit.schema import Tune
-from vgg_lit.search_space import SearchSpace, Value
-from vgg_lit.studies import StudyDirectory, TrialOfThisProcess, build_sampler
-from vgg_lit.study_report import best_trial, live_table
 from vgg_lit.tables import format_metric
+from vgg_lit.tuning.space import SearchSpace, Value
+from vgg_lit.tuning.studies import StudyDirectory, TrialOfThisProcess, build_sampler
+from vgg_lit.tuning.study_report import best_trial, live_table
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState

@@ -3,7 +3,7 @@
 import pytest
 
 from vgg_lit.config import ConfigError
-from vgg_lit.search_space import SearchSpace, split_sweeps
+from vgg_lit.tuning.space import SearchSpace, split_sweeps
 
 optuna = pytest.importorskip("optuna", reason="needs the extra tune")
 Choice = optuna.distributions.CategoricalDistribution
