@@ -184,7 +184,7 @@ def test_commands_that_write(line, run, verb):
 def test_exports_are_written_and_predict(line, run, verb, monkeypatch):
     for package in ("onnxruntime", "onnxscript", "safetensors"):
         pytest.importorskip(package, reason="of the extra 'export'")
-    monkeypatch.setattr("vgg_lit.parity.SECONDS", 0)
+    monkeypatch.setattr("vgg_lit.exporting.parity.SECONDS", 0)
     name, arguments = split(line, run)
     for words in (arguments, split(EXPORTED, run)[1]):
         finished = verb(name, *words)

@@ -14,7 +14,7 @@ FLOORS = [
     {"environment", "errors", "files", "schema", "tables"},
     {"extras", "hardware", "targets"},
     {"models", "data"},
-    {"analysis", "checkpoints", "exported", "parity", "programs", "model_card", "optim"},
+    {"analysis", "checkpoints", "exporting", "optim"},
     {
         "callbacks",
         "classifier",

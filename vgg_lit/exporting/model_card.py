@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from vgg_lit import __version__
-from vgg_lit.exported import Description
+from vgg_lit.exporting.model import Description
 from vgg_lit.tables import format_metric, markdown_table
 
 FILES = {

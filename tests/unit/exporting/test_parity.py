@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vgg_lit.parity import TOLERANCE, Comparison, compare_runtimes
+from vgg_lit.exporting.parity import TOLERANCE, Comparison, compare_runtimes
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ def test_rounding_is_a_share_of_the_largest_output_and_absolute_below_one(
 
 
 def test_the_largest_difference_from_the_first_runtime_is_found(monkeypatch):
-    monkeypatch.setattr("vgg_lit.parity.SECONDS", 0.0)
+    monkeypatch.setattr("vgg_lit.exporting.parity.SECONDS", 0.0)
     images = torch.arange(24, dtype=torch.uint8).reshape(2, 3, 2, 2)
     first = lambda x_BCHW: x_BCHW.float().flatten(1)  # noqa: E731
     other = lambda x_BCHW: first(x_BCHW) + torch.eye(2, 12) / 2  # noqa: E731

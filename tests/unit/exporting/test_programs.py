@@ -8,9 +8,9 @@ from torch import nn
 
 from vgg_lit.data import Preprocessing
 from vgg_lit.errors import InputError
-from vgg_lit.exported import Description
+from vgg_lit.exporting.model import Description
+from vgg_lit.exporting.programs import PixelClassifier, describe, to_program
 from vgg_lit.models import build
-from vgg_lit.programs import PixelClassifier, describe, to_program
 
 # padded evenly, padded by an odd pixel, as they are, resized to more and to less; source and network
 SIDES = [(28, 32), (29, 32), (32, 32), (28, 64), (100, 32)]

@@ -22,7 +22,7 @@ from torch.export import Dim, ExportedProgram
 
 from vgg_lit.data.preprocessing import Preprocessing, scale_and_bias
 from vgg_lit.errors import InputError
-from vgg_lit.exported import (
+from vgg_lit.exporting.model import (
     IMAGES,
     LOGITS,
     METADATA,
