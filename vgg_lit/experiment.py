@@ -23,7 +23,6 @@ from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import InputError
 from vgg_lit.files import write_text
-from vgg_lit.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.transfer import Transfer
 from vgg_lit.models.vgg import VGG
@@ -34,6 +33,7 @@ from vgg_lit.restoring import check_state, explain_restoring
 from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.targets import instantiate
+from vgg_lit.trained.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.trainer import build_trainer, precision_of
 
 FINAL = ("val/acc", "val/loss", "test/acc", "test/loss", "seconds")

@@ -24,7 +24,7 @@ from vgg_lit.files import replacing
 from vgg_lit.schema import Export
 from vgg_lit.tables import print_facts, print_rows
 from vgg_lit.targets import instantiate, trust
-from vgg_lit.trained import Trained, find_trained
+from vgg_lit.trained.network import Trained, find_trained
 
 if TYPE_CHECKING:
     from torch import Tensor

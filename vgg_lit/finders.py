@@ -28,9 +28,9 @@ from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import TrainingError
 from vgg_lit.experiment import build_classifier, build_datamodule
 from vgg_lit.files import replacing, write_text
-from vgg_lit.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.hardware import count_devices, memory_bytes
 from vgg_lit.tables import print_facts
+from vgg_lit.trained.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.trainer import build_trainer, precision_of
 
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 100

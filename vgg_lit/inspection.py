@@ -26,9 +26,9 @@ from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.images import read_image
 from vgg_lit.data.sources import build_source
 from vgg_lit.data.views import Views
-from vgg_lit.evaluation import Member
 from vgg_lit.targets import instantiate
-from vgg_lit.trained import Trained
+from vgg_lit.trained.evaluation import Member
+from vgg_lit.trained.network import Trained
 
 PREVIEWED = 8
 """Training images in the picture of the augmentation."""

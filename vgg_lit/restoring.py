@@ -18,9 +18,9 @@ from vgg_lit.checkpoints.storage import LEARNT, all_finite, read_checkpoint
 from vgg_lit.checkpoints.weights import check_fit, net_weights
 from vgg_lit.config import check_model
 from vgg_lit.errors import InputError
-from vgg_lit.fine_tuning import freeze_layers
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.targets import ConfigError, one_line
+from vgg_lit.trained.fine_tuning import freeze_layers
 
 WHAT_BREAKS = (
     ArithmeticError,

@@ -17,7 +17,7 @@ from vgg_lit.files import replacing, write_text
 from vgg_lit.schema import Visualize
 from vgg_lit.tables import format_metric, print_facts
 from vgg_lit.targets import trust
-from vgg_lit.trained import Trained, find_trained
+from vgg_lit.trained.network import Trained, find_trained
 
 if TYPE_CHECKING:
     from vgg_lit.inspection import Inspection

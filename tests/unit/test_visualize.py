@@ -14,7 +14,7 @@ from vgg_lit.inspection import Inspection
 from vgg_lit.pictures import DRAWN, Choice
 from vgg_lit.runs import Run
 from vgg_lit.schema import Figure
-from vgg_lit.trained import find_trained
+from vgg_lit.trained.network import find_trained
 
 metrics = pytest.importorskip("sklearn.metrics")
 

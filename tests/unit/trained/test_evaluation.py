@@ -12,8 +12,8 @@ from vgg_lit.data.batches import PADDING
 from vgg_lit.data.preprocessing import Preprocessing
 from vgg_lit.data.views import Views
 from vgg_lit.errors import InputError
-from vgg_lit.evaluation import Member, Row, Scores, log_mean, rows_of, score
 from vgg_lit.models.dense import DenseVGG
+from vgg_lit.trained.evaluation import Member, Row, Scores, log_mean, rows_of, score
 
 CLASSES = tuple("abcdefg")
 

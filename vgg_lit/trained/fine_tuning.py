@@ -18,8 +18,8 @@ from vgg_lit.models.freezing import freeze, frozen_depth
 from vgg_lit.models.transfer import Transfer, copy_layers
 from vgg_lit.models.vgg import VGG
 from vgg_lit.optim import parameter_groups
-from vgg_lit.pretrained import trained_network
 from vgg_lit.targets import ConfigError
+from vgg_lit.trained.pretrained import trained_network
 
 NO_AUGMENTATION = "vgg_lit.data.NoAugmentation"
 

@@ -10,9 +10,9 @@ import torch
 
 from vgg_lit.config import check_train, to_plain
 from vgg_lit.errors import InputError
-from vgg_lit.fine_tuning import copy_weights
 from vgg_lit.models.layers import weighted_layers
 from vgg_lit.runs import Run
+from vgg_lit.trained.fine_tuning import copy_weights
 
 QUIET = ("logger=none", "data.test_size=20")
 

@@ -9,7 +9,7 @@ from torchvision import models as torchvision_models
 
 from vgg_lit.errors import InputError
 from vgg_lit.models import build, copy_layers
-from vgg_lit.pretrained import trained_network
+from vgg_lit.trained.pretrained import trained_network
 
 VGG11_BN = {"_target_": "vgg_lit.models.build", "variant": "vgg11_bn"}
 RESNET18 = {"_target_": "vgg_lit.models.resnet18"}

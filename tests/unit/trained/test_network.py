@@ -7,7 +7,7 @@ import pytest
 
 from vgg_lit.data.views import Views
 from vgg_lit.errors import InputError
-from vgg_lit.trained import find_trained
+from vgg_lit.trained.network import find_trained
 
 
 @pytest.fixture
