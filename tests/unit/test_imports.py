@@ -16,7 +16,7 @@ FLOORS = [
     {"models", "data"},
     {"analysis", "checkpoints", "exporting", "optim"},
     {"callbacks", "classifier", "processes", "runs", "sweeps", "trained", "tuning"},
-    {"config", "resolvers", "augmented_images", "inspection", "pictures", "report"},
+    {"config", "resolvers", "visualizing"},
     {"command", "comparison", "comparison_page", "reproduction"},
     {"experiment", "trainer", "finders", "resuming", "restoring", "starting"},
     {*VERBS, "torchrun"},

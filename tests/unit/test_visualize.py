@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from vgg_lit import pictures
 from vgg_lit.data import FashionMNISTSample
-from vgg_lit.inspection import Inspection
-from vgg_lit.pictures import DRAWN, Choice
 from vgg_lit.runs import Run
 from vgg_lit.schema import Figure
 from vgg_lit.trained.network import find_trained
+from vgg_lit.visualizing import pictures
+from vgg_lit.visualizing.inspection import Inspection
+from vgg_lit.visualizing.pictures import DRAWN, Choice
 
 metrics = pytest.importorskip("sklearn.metrics")
 

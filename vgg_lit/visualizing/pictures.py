@@ -13,11 +13,11 @@ from vgg_lit.analysis.errors import calibration, class_scores, confused_pairs, c
 from vgg_lit.analysis.features import extract, first_convolutions
 from vgg_lit.analysis.history import remark
 from vgg_lit.analysis.receptive_field import receptive_fields_of
-from vgg_lit.augmented_images import draw
 from vgg_lit.errors import InputError
-from vgg_lit.inspection import Inspection, outcome
 from vgg_lit.models.layers import convolutions
 from vgg_lit.models.vgg import VGG
+from vgg_lit.visualizing.augmented_images import draw
+from vgg_lit.visualizing.inspection import Inspection, outcome
 
 PAIRS, EXAMPLES = 6, 6
 ATTRIBUTED = 6

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from vgg_lit.errors import InputError
-from vgg_lit.inspection import PREVIEWED, Inspection, outcome
 from vgg_lit.runs import Run
 from vgg_lit.trained.network import find_trained
+from vgg_lit.visualizing.inspection import PREVIEWED, Inspection, outcome
 
 
 @pytest.fixture(scope="module")

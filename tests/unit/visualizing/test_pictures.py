@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from vgg_lit import pictures
 from vgg_lit.analysis.errors import confused_pairs, confusion_matrix
 from vgg_lit.errors import InputError
-from vgg_lit.inspection import Inspection
-from vgg_lit.pictures import DRAWN, Choice
 from vgg_lit.trained.network import find_trained
+from vgg_lit.visualizing import pictures
+from vgg_lit.visualizing.inspection import Inspection
+from vgg_lit.visualizing.pictures import DRAWN, Choice
 
 CHOICE = Choice(images=6, image=None, layers=None, embeddings=20)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from vgg_lit.augmented_images import draw
 from vgg_lit.data import Compose, CutMix, FashionMNISTSample, FlipCrop, ImageDataModule
+from vgg_lit.visualizing.augmented_images import draw
 
 
 def shown(figure, rows):

@@ -3,7 +3,7 @@
 import base64
 import re
 
-from vgg_lit.report import Section, html_page
+from vgg_lit.visualizing.report import Section, html_page
 
 PNG = b"\x89PNG not really"
 
