@@ -17,7 +17,7 @@ FLOORS = [
     {"analysis", "checkpoints", "exporting", "optim"},
     {"callbacks", "classifier", "processes", "runs", "sweeps", "trained", "tuning"},
     {"config", "resolvers", "visualizing"},
-    {"command", "comparison", "comparison_page", "reproduction"},
+    {"command", "comparing"},
     {"experiment", "trainer", "finders", "resuming", "restoring", "starting"},
     {*VERBS, "torchrun"},
 ]

@@ -6,7 +6,7 @@ import math
 import pytest
 from omegaconf import OmegaConf
 
-from vgg_lit.comparison import Comparison, find_runs
+from vgg_lit.comparing.comparison import Comparison, find_runs
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vgg_lit.checkpoints.storage import read_checkpoint
-from vgg_lit.reproduction import Reproduction
+from vgg_lit.comparing.reproduction import Reproduction
 from vgg_lit.runs import Run
 
 

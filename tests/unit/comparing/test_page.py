@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from vgg_lit.comparison_page import comparison_page
+from vgg_lit.comparing.page import comparison_page
 
 
 def test_the_figure_is_part_of_the_page():
