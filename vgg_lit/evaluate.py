@@ -50,7 +50,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     from vgg_lit.classifier import Classifier
     from vgg_lit.hardware import count_devices, resolve_precision
     from vgg_lit.trained.evaluation import Member, rows_of, score
-    from vgg_lit.trainer import quieten_lightning
+    from vgg_lit.training.trainer import quieten_lightning
 
     quieten_lightning()
     count_devices(settings.accelerator)

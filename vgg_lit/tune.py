@@ -38,9 +38,9 @@ from vgg_lit.command import (
 from vgg_lit.config import check, check_train, to_plain
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError, TrainingError
 from vgg_lit.files import write_text
-from vgg_lit.resuming import changes
 from vgg_lit.schema import Train, Tune
 from vgg_lit.tables import is_higher_better, print_facts
+from vgg_lit.training.resuming import changes
 from vgg_lit.tuning.space import SearchSpace, split_sweeps
 from vgg_lit.tuning.studies import StudyDirectory, build_pruner, build_sampler, require_optuna
 

@@ -41,7 +41,7 @@ def visualize(config: DictConfig) -> None:
 
     # What can be wrong with the command has been said: now Lightning, which takes seconds.
     from vgg_lit.hardware import count_devices, resolve_precision
-    from vgg_lit.trainer import quieten_lightning
+    from vgg_lit.training.trainer import quieten_lightning
     from vgg_lit.visualizing.inspection import Inspection
     from vgg_lit.visualizing.pictures import DRAWN, Choice, missing_extra
 

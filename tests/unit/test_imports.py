@@ -18,7 +18,7 @@ FLOORS = [
     {"callbacks", "classifier", "processes", "runs", "sweeps", "trained", "tuning"},
     {"config", "resolvers", "visualizing"},
     {"command", "comparing"},
-    {"experiment", "trainer", "finders", "resuming", "restoring", "starting"},
+    {"training"},
     {*VERBS, "torchrun"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
@@ -26,9 +26,9 @@ FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 KNOW_HYDRA = {
     "command",
     "config",
-    "experiment",
+    "training.experiment",
     "resolvers",
-    "resuming",
+    "training.resuming",
     "runs",
     "tuning.space",
     "tuning.study_report",

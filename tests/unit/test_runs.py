@@ -44,7 +44,7 @@ def test_the_status_says_how_a_run_stands_and_since_when(run, status, reason):
 
 
 def test_a_failed_run_says_why(train, tmp_path, monkeypatch):
-    from vgg_lit import experiment
+    from vgg_lit.training import experiment
 
     def fail(*args, **kwargs):
         raise RuntimeError("out of luck")

@@ -10,7 +10,7 @@ from vgg_lit.callbacks import Checkpointing
 from vgg_lit.config import to_plain
 from vgg_lit.processes.distributed import CompressedDDPStrategy
 from vgg_lit.targets import ConfigError
-from vgg_lit.trainer import (
+from vgg_lit.training.trainer import (
     AtomicCheckpointIO,
     build_callbacks,
     build_loggers,

@@ -7,7 +7,7 @@ from vgg_lit.config import to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.processes import launch, rendezvous
 from vgg_lit.runs import Run
-from vgg_lit.starting import prepare
+from vgg_lit.training.starting import prepare
 
 TYPED = ["model=vgg11", "trainer=multinode"]
 
@@ -83,7 +83,7 @@ def test_the_first_process_chooses_a_directory_and_all_take_it(started):
 
 
 def settings_of(typed, started):
-    from vgg_lit.resuming import read_command_line
+    from vgg_lit.training.resuming import read_command_line
 
     return read_command_line(typed).settings
 

@@ -8,8 +8,8 @@ import torch
 from vgg_lit.checkpoints.storage import sha256
 from vgg_lit.errors import InputError
 from vgg_lit.optim import Steps
-from vgg_lit.restoring import check_state
 from vgg_lit.runs import Run
+from vgg_lit.training.restoring import check_state
 
 
 @pytest.fixture

@@ -26,12 +26,12 @@ from vgg_lit.analysis.complexity import measure
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import TrainingError
-from vgg_lit.experiment import build_classifier, build_datamodule
 from vgg_lit.files import replacing, write_text
 from vgg_lit.hardware import count_devices, memory_bytes
 from vgg_lit.tables import print_facts
 from vgg_lit.trained.fine_tuning import copy_weights, freeze_layers
-from vgg_lit.trainer import build_trainer, precision_of
+from vgg_lit.training.experiment import build_classifier, build_datamodule
+from vgg_lit.training.trainer import build_trainer, precision_of
 
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 100
 """Learning rates of the range test, and how many: a step each."""

@@ -6,7 +6,7 @@ import torch
 from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.config import to_plain
 from vgg_lit.errors import InputError
-from vgg_lit.experiment import build_classifier, build_datamodule, run_experiment
+from vgg_lit.training.experiment import build_classifier, build_datamodule, run_experiment
 
 
 def test_a_folder_tells_the_number_of_classes(compose, tmp_path):

@@ -12,9 +12,15 @@ from typing import Any
 from vgg_lit.config import check
 from vgg_lit.errors import InputError
 from vgg_lit.processes.launch import FIRST_PROCESS, check_launch, detect, of_launch
-from vgg_lit.resuming import CommandLine, changes, find_resumed, last_unfinished, read_command_line
 from vgg_lit.runs import Run
 from vgg_lit.schema import Trainer
+from vgg_lit.training.resuming import (
+    CommandLine,
+    changes,
+    find_resumed,
+    last_unfinished,
+    read_command_line,
+)
 
 OF_THE_LAUNCHER = ("trainer.num_nodes", "trainer.devices")
 """A run goes on, with a warning, on as many processes as there are now."""

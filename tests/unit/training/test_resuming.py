@@ -9,8 +9,8 @@ import pytest
 from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
 from vgg_lit.config import to_plain
 from vgg_lit.errors import InputError
-from vgg_lit.resuming import changes, find_resumed
 from vgg_lit.runs import Run
+from vgg_lit.training.resuming import changes, find_resumed
 
 
 @pytest.fixture
@@ -135,7 +135,9 @@ def test_what_has_no_effect_is_no_change(compose):
 
 
 def test_a_resumed_run_names_what_changes_its_course(verb, tiny_run, tmp_path, monkeypatch):
-    monkeypatch.setattr("vgg_lit.experiment.run_experiment", lambda *args: {"val/acc": 0.5})
+    monkeypatch.setattr(
+        "vgg_lit.training.experiment.run_experiment", lambda *args: {"val/acc": 0.5}
+    )
     done = verb("train", f"resume={tiny_run.path}", "data.batch_size=8", "trainer.max_epochs=9")
     assert done.code == 0, done.err
     assert [line.split(": the run")[0] for line in done.err.splitlines()] == [

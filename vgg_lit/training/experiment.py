@@ -29,12 +29,12 @@ from vgg_lit.models.vgg import VGG
 from vgg_lit.optim import Steps
 from vgg_lit.processes.launch import rank
 from vgg_lit.processes.shared_fate import shared_fate
-from vgg_lit.restoring import check_state, explain_restoring
 from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.targets import instantiate
 from vgg_lit.trained.fine_tuning import copy_weights, freeze_layers
-from vgg_lit.trainer import build_trainer, precision_of
+from vgg_lit.training.restoring import check_state, explain_restoring
+from vgg_lit.training.trainer import build_trainer, precision_of
 
 FINAL = ("val/acc", "val/loss", "test/acc", "test/loss", "seconds")
 """The metrics that TensorBoard shows beside the hyperparameters."""
