@@ -98,8 +98,8 @@ def train(compose) -> Callable[..., Run]:
 def resume(compose) -> Callable[..., Run]:
     """`resume(run, "trainer.max_epochs=4")`: goes on with a run in this process."""
     from vgg_lit.config import check_train
-    from vgg_lit.runs import resumed_config
     from vgg_lit.training.experiment import run_experiment
+    from vgg_lit.training.resuming import resumed_config
 
     def resume(run: Run, *overrides: str) -> Run:
         plain = resumed_config(run, compose(*overrides), overrides)

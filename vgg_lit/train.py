@@ -21,9 +21,9 @@ from vgg_lit.command import run_verb
 from vgg_lit.config import check_train, to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.processes import launch
-from vgg_lit.runs import Run, resumed_config
+from vgg_lit.runs import Run
 from vgg_lit.sweeps import Job, Sweep
-from vgg_lit.training.resuming import changes
+from vgg_lit.training.resuming import changes, resumed_config
 from vgg_lit.training.starting import prepare
 
 

@@ -1,4 +1,4 @@
-"""Which run `resume=auto` goes on with, and what of a resumed run's settings would change its course."""
+"""Which run `resume=auto` goes on with, its config, and what typed anew would change its course."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.command import config_folder, trusting
 from vgg_lit.errors import InputError
@@ -145,6 +145,32 @@ def last_unfinished(
         except (InputError, OSError):  # a damaged one, or somebody else's
             continue
     return None
+
+
+def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """The config of a run that goes on, with the values that were typed this time.
+
+    What the run trusted is not trusted for that: its directory may come from a stranger.
+
+    Args:
+        run: the run to go on with.
+        config: what Hydra composed this time; the typed values are taken from it.
+        overrides: what was typed, e.g. `trainer.max_epochs=20`.
+
+    Raises:
+        InputError: a whole group (`model=...`) was typed: the run has its own.
+    """
+    resumed = OmegaConf.create(run.config)
+    OmegaConf.update(resumed, "trusted_targets", config.trusted_targets)
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~")
+        value = OmegaConf.select(config, key)
+        if key != "resume" and isinstance(OmegaConf.select(resumed, key), DictConfig):
+            raise InputError(
+                f"{override}: a resumed run keeps its {key}; change single values only"
+            )
+        OmegaConf.update(resumed, key, value)
+    return {str(key): value for key, value in OmegaConf.to_container(resumed).items()}  # type: ignore[union-attr]
 
 
 def changes(

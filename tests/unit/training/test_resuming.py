@@ -1,16 +1,24 @@
-"""`resume=auto` finds the run to go on with; what would change a run's course is named."""
+"""`resume=auto` finds the run to go on with, which keeps its config; what would change its course is named."""
 
 import os
 import sys
 import time
 
 import pytest
+from omegaconf import OmegaConf
 
 from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
 from vgg_lit.config import to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
-from vgg_lit.training.resuming import changes, find_resumed
+from vgg_lit.training.resuming import changes, find_resumed, resumed_config
+
+CONFIG = {"seed": 3, "trainer": {"max_epochs": 2}, "optimizer": {"lr": 0.1}}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.start(tmp_path / "run", CONFIG, ["seed=3"])
 
 
 @pytest.fixture
@@ -118,6 +126,39 @@ def test_changes_are_named_as_they_are_typed():
         "model.width=0.5 (was 1.0)",
         "compile=true (was false)",
     ]
+
+
+def composed(settings):
+    return OmegaConf.create({**CONFIG, "resume": "x", "trusted_targets": [], **settings})
+
+
+def test_typed_values_are_taken_into_a_resumed_config(run):
+    typed = composed({"trainer": {"max_epochs": 9, "new": 1}})
+    overrides = ["resume=x", "trainer.max_epochs=9", "+trainer.new=1"]
+    found = resumed_config(run, typed, overrides)
+    assert found["trainer"] == {"max_epochs": 9, "new": 1}
+    assert found["optimizer"] == CONFIG["optimizer"]
+    assert found["seed"] == 3
+
+
+def test_values_that_were_not_typed_stay_the_runs_own(run):
+    other = composed({"seed": 7, "trainer": {"max_epochs": 50}})
+    found = resumed_config(run, other, ["resume=x"])
+    assert found["seed"] == 3
+    assert found["trainer"]["max_epochs"] == 2
+
+
+def test_a_resumed_run_keeps_its_groups(run):
+    typed = composed({"optimizer": {"lr": 9.0}})
+    with pytest.raises(InputError, match="optimizer=adam: a resumed run keeps its optimizer"):
+        resumed_config(run, typed, ["optimizer=adam"])
+
+
+def test_what_a_run_trusted_is_not_trusted_for_that(tmp_path):
+    strange = Run.start(tmp_path / "strange", {**CONFIG, "trusted_targets": ["theirs"]}, [])
+    assert resumed_config(strange, composed({}), ["resume=x"])["trusted_targets"] == []
+    ours = composed({"trusted_targets": ["mine"]})
+    assert resumed_config(strange, ours, ["resume=x"])["trusted_targets"] == ["mine"]
 
 
 def test_what_has_no_effect_is_no_change(compose):
