@@ -14,7 +14,7 @@ FLOORS = [
     {"environment", "errors", "files", "schema", "tables"},
     {"extras", "hardware", "targets"},
     {"models", "data"},
-    {"analysis", "checkpoints", "exporting", "optim"},
+    {"analysis", "checkpoints", "exporting", "metrics", "optim"},
     {"callbacks", "classifier", "processes", "runs", "sweeps", "trained", "tuning"},
     {"config", "resolvers", "visualizing"},
     {"command", "comparing"},

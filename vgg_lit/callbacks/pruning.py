@@ -2,7 +2,7 @@
 
 import lightning.pytorch as L
 
-from vgg_lit.callbacks.epoch_metrics import epoch_metrics
+from vgg_lit.metrics import epoch_metrics
 from vgg_lit.tuning.studies import TrialOfThisProcess
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vgg_lit.callbacks.epoch_metrics import epoch_metrics
+from vgg_lit.metrics import epoch_metrics
 
 
 class TrainerAtEpochEnd:
