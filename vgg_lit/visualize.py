@@ -21,7 +21,7 @@ from vgg_lit.trained.network import Trained, find_trained
 
 if TYPE_CHECKING:
     from vgg_lit.visualizing.inspection import Inspection
-    from vgg_lit.visualizing.pictures import Choice
+    from vgg_lit.visualizing.picture import Choice
     from vgg_lit.visualizing.report import Section
 
 
@@ -42,8 +42,9 @@ def visualize(config: DictConfig) -> None:
     # What can be wrong with the command has been said: now Lightning, which takes seconds.
     from vgg_lit.hardware import count_devices, resolve_precision
     from vgg_lit.training.trainer import quieten_lightning
+    from vgg_lit.visualizing.catalogue import DRAWN, missing_extra
     from vgg_lit.visualizing.inspection import Inspection
-    from vgg_lit.visualizing.pictures import DRAWN, Choice, missing_extra
+    from vgg_lit.visualizing.picture import Choice
 
     asked = settings.figures
     left_out = {name: why for name in asked or DRAWN if (why := missing_extra(name))}
@@ -96,7 +97,7 @@ def _draw(
     from rich.progress import track
 
     from vgg_lit.analysis.style import DPI
-    from vgg_lit.visualizing.pictures import DRAWN
+    from vgg_lit.visualizing.catalogue import DRAWN
     from vgg_lit.visualizing.report import Section
 
     sections = []

@@ -9,18 +9,7 @@ from PIL import Image
 
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
-from vgg_lit.trained.network import find_trained
 from vgg_lit.visualizing.inspection import PREVIEWED, Inspection, outcome
-
-
-@pytest.fixture(scope="module")
-def trained(tiny_run):
-    return find_trained([str(tiny_run.path)], "best")[0]
-
-
-@pytest.fixture(scope="module")
-def inspection(trained):
-    return Inspection(trained, accelerator="cpu")
 
 
 @pytest.fixture(scope="module")
