@@ -2,6 +2,7 @@
 
 python -m vgg_lit.reproduce run=logs/runs/vgg13_bn_slim/2026-01-31_12-00-00_1f3a
 python -m vgg_lit.reproduce run=downloads/a_run data_root=/datasets
+python -m vgg_lit.reproduce run=downloads/a_run changes={trainer.devices:2}
 """
 
 import json
@@ -58,10 +59,9 @@ def reproduce(config: DictConfig) -> None:
     _report(reproduction, output)
     if not reproduction.is_exact:
         metric, move = reproduction.largest_move()
-        differing = ", ".join(reproduction.environment) or "nothing that is recorded"
         raise TrainingError(
-            f"{output} is not {original.path} to the bit: {metric} moved by {move:.3g}; what differs in "
-            f"their environments: {differing}"
+            f"{output} is not {original.path} to the bit: {metric} moved by {move:.3g}; what differs: "
+            f"{', '.join(reproduction.causes) or 'nothing that is recorded'}"
         )
     print_facts({"same": f"weights and metrics are those of {original.path}, to the bit"})
 
@@ -91,6 +91,7 @@ def _train(original: Run, folder: Path, output: Path, settings: Reproduce) -> No
         InputError, TrainingError: as the command ended; it has said why.
     """
     overrides = {
+        **(settings.changes or {}),
         "hydra.run.dir": str(output),
         "hydra/job_logging": "stdout",
         "hydra.output_subdir": None,
@@ -131,6 +132,7 @@ def _threads(run: Run) -> int | None:
 def _report(reproduction: "Reproduction", output: Path) -> None:
     """Prints what differs and writes it down."""
     for title, differences in (
+        ("settings", reproduction.settings),
         ("environment", reproduction.environment),
         ("metrics", reproduction.metrics),
     ):
@@ -151,6 +153,7 @@ def _report(reproduction: "Reproduction", output: Path) -> None:
         "is_exact": reproduction.is_exact,
         "weights": weights,
         "metrics": reproduction.metrics,
+        "settings": reproduction.settings,
         "environment": reproduction.environment,
     }
     file = output / "reproduction.json"

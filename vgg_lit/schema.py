@@ -201,6 +201,7 @@ class Reproduce(Section):
 
     run: str
     output: str
+    changes: dict[Annotated[str, Field(pattern=r"^[a-z]")], Any] | None
     data_root: str | None
     trusted_targets: list[str]
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -70,6 +71,17 @@ def test_the_wheel_holds_what_git_tracks(installed):
         if folder == "vgg_lit":
             there = {name for name in there if not name.startswith("conf/")}
         assert there == tracked
+
+
+def test_the_source_archive_holds_what_the_readme_links_to(wheel):
+    (archive,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        held = {
+            Path(name).relative_to(Path(name).parts[0]).as_posix() for name in opened.getnames()
+        }
+    linked = re.findall(r"\]\((?!\w+:)([^)#]+)", (ROOT / "README.md").read_text())
+    assert {"docs/training.md", "CONTRIBUTING.md"} <= set(linked)
+    assert set(linked) <= held
 
 
 def test_the_wheel_holds_sample_and_licences(installed):

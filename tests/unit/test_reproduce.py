@@ -35,6 +35,7 @@ def test_another_outcome_is_one_line_that_says_how_far(verb, original):
     (line,) = done.err.splitlines()[-1:]
     assert line.startswith("error: again is not original to the bit: ")
     assert " moved by " in line
+    assert "what differs: optimizer.lr" in line
     assert not json.loads(Run("again").path.joinpath("reproduction.json").read_text())["is_exact"]
 
 
@@ -55,6 +56,24 @@ def test_a_run_that_is_not_finished_is_refused(status, verb, original):
     done = verb("reproduce", "run=original", "output=again")
     assert done.code == 2
     assert done.err == f"error: run=original: is not finished, but {status}\n"
+
+
+@pytest.mark.slow  # trains in a process of its own
+def test_what_is_changed_on_purpose_is_named(verb, original):
+    done = verb("reproduce", "run=original", "output=again", "changes={optimizer.lr:0.05}")
+    assert done.code == 1
+    assert "what differs: optimizer.lr" in done.err.splitlines()[-1]
+    record = json.loads(Run("again").path.joinpath("reproduction.json").read_text())
+    assert record["settings"] == {"optimizer.lr": [0.1, 0.05]}
+
+
+@pytest.mark.parametrize("changes", ["{-m:1}", "{optimizer.rate:1}", "[seed]", "3"])
+def test_what_is_no_setting_is_refused(changes, command, original, tmp_path):
+    done = command("reproduce", "run=original", "output=again", f"changes={changes}", cwd=tmp_path)
+    assert done.code == 2
+    assert "error: " in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "again").exists()
 
 
 def test_a_directory_that_holds_a_run_is_left_alone(verb, original):

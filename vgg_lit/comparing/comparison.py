@@ -7,12 +7,12 @@ comparison.curves(["val/loss"])     # by metric and run: epochs and values
 
 import csv
 import glob
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vgg_lit.comparing.settings import differing_settings
 from vgg_lit.config import check_model
 from vgg_lit.errors import InputError
 from vgg_lit.models.variants import unknown
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 METRICS = ("val/acc", "val/loss", "test/acc", "test/loss")
 CURVES = ("train/loss", "val/loss", "train/acc", "val/acc")
-BESIDE = ("resume", "trusted_targets")
-"""Settings of a command rather than of a run."""
-
 LONGEST_LABEL = 60
 
 
@@ -46,7 +43,7 @@ class Comparison:
         if len(runs) < 2:
             raise InputError(f"{len(runs)} run found; at least 2 are needed for a comparison")
         self.runs = dict(zip(_names(runs), runs, strict=True))
-        self.differences = _differences({name: run.config for name, run in self.runs.items()})
+        self.differences = differing_settings({name: run.config for name, run in self.runs.items()})
         self._metrics = {name: run.metrics for name, run in self.runs.items()}
         known = sorted({metric for found in self._metrics.values() for metric in found})
         for metric in metrics or ():
@@ -163,46 +160,6 @@ def _names(runs: Sequence[Run]) -> list[str]:
     paths = [run.path.resolve() for run in runs]
     common = os.path.commonpath(path.parent for path in paths)
     return [path.relative_to(common).as_posix() for path in paths]
-
-
-def _differences(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The settings that are not the same in all configs: by key, then by run.
-
-    Left out are those that follow another of the same name (`data.seed` follows `seed`), and those that
-    only some have because their sections are of different kinds (`optimizer.betas`).
-    """
-    flat = {name: dict(_flattened(config)) for name, config in configs.items()}
-    keys = sorted(
-        {key for values in flat.values() for key in values}, key=lambda k: (k.count("."), k)
-    )
-    differences: dict[str, dict[str, Any]] = {}
-    for key in keys:
-        section, _, leaf = key.rpartition(".")
-        holders = [found for found in flat.values() if section not in differences or key in found]
-        values = {name: found.get(key) for name, found in flat.items()}
-        is_same = len({json.dumps(found.get(key)) for found in holders}) == 1
-        follows = any(
-            values == others
-            for other, others in differences.items()
-            if other.rpartition(".")[2] == leaf
-        )
-        if not is_same and not follows:
-            differences[key] = values
-    return dict(sorted(differences.items()))
-
-
-def _flattened(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values; a `_target_` is the value of its section, a list one text."""
-    for name, value in section.items():
-        key = f"{prefix}{name}"
-        if key in BESIDE:
-            continue
-        if isinstance(value, Mapping):
-            yield from _flattened(value, f"{key}.")
-        elif name == "_target_":
-            yield prefix[:-1], str(value).rpartition(".")[2]
-        else:
-            yield key, str(value) if isinstance(value, list) else value
 
 
 def _parameters(run: Run) -> int:

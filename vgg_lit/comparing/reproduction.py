@@ -1,7 +1,8 @@
 """Whether two runs of the same config came to the same, and what may explain it if not.
 
 reproduction = Reproduction(Run("published"), Run("again"))
-reproduction.is_exact, reproduction.weights, reproduction.metrics, reproduction.environment
+reproduction.is_exact, reproduction.weights, reproduction.metrics
+reproduction.settings, reproduction.environment
 """
 
 import csv
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vgg_lit.checkpoints.storage import read_checkpoint
+from vgg_lit.comparing.settings import differing_settings
 from vgg_lit.runs import Run
 
 CHECKPOINTS = ("best", "last")
@@ -23,6 +25,9 @@ TIMED = ("seconds", "throughput/")
 
 OF_THE_PLACE = ("host", "directory", "command", "platform", "git_is_dirty")
 """What an environment records and no number depends on."""
+
+OF_THE_FOLDERS = ("data_root", "data.root", "data.source.root")
+"""Settings that say where the same images lie."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Reproduction:
     Attributes:
         weights: by the name of the checkpoint, of those that both have.
         metrics: final figures and those of every epoch, (then, now), of which the two are not equal.
+        settings: (then, now), of which the two are not equal. What a checkpoint says of its training counts
+            for more than the config beside it, which anyone can edit.
         environment: versions and hardware, (then, now), of which the two are not equal.
 
     Raises:
@@ -57,9 +64,15 @@ class Reproduction:
             if all((run.checkpoints / f"{name}.ckpt").is_file() for run in (original, repeated))
         }
         self.metrics = _differences(dict(_metrics(original)), dict(_metrics(repeated)))
+        self.settings = _differing_settings(original, repeated)
         self.environment = _differences(
             dict(_flattened(_environment(original))), dict(_flattened(_environment(repeated)))
         )
+
+    @property
+    def causes(self) -> list[str]:
+        """The names of settings, versions and hardware that differ."""
+        return [*self.settings, *self.environment]
 
     @property
     def is_exact(self) -> bool:
@@ -106,6 +119,21 @@ def _metrics(run: Run) -> Iterator[tuple[str, float | str]]:
                 for name, text in row.items():
                     if name != "epoch" and not name.startswith(TIMED) and text:
                         yield f"epoch {row['epoch']} {name}", float(text)
+
+
+def _differing_settings(original: Run, repeated: Run) -> dict[str, tuple[Any, Any]]:
+    configs = {"then": _trained_config(original), "now": _trained_config(repeated)}
+    return {
+        name: (values["then"], values["now"])
+        for name, values in differing_settings(configs).items()
+        if name not in OF_THE_FOLDERS
+    }
+
+
+def _trained_config(run: Run) -> dict[str, Any]:
+    """The config of a run, as far as its last checkpoint has it too as that has it."""
+    recorded = read_checkpoint(run.checkpoints / "last.ckpt").get("hyper_parameters", {})
+    return {name: recorded.get(name, value) for name, value in run.config.items()}
 
 
 def _environment(run: Run) -> dict[str, Any]:

@@ -70,3 +70,25 @@ def test_another_version_is_named(tiny_run, repeated):
     assert found.is_exact  # only said where something moved
     assert found.environment["packages torch"] == (packages["torch"], "0.1")
     assert found.environment["cpu_threads"][1] == 99
+
+
+def test_another_setting_is_named_once(tiny_run, train, tmp_path):
+    other = train(tmp_path / "other", "trainer.max_epochs=2", "optimizer.lr=0.05", "seed=1")
+    found = Reproduction(tiny_run, other)
+    assert found.settings == {"optimizer.lr": (0.1, 0.05), "seed": (0, 1)}
+    assert found.causes[:2] == ["optimizer.lr", "seed"]
+    assert not found.is_exact
+
+
+def test_where_the_images_lie_is_no_setting(tiny_run, repeated):
+    file = repeated.path / "config.yaml"
+    file.write_text(file.read_text().replace("data_root: data", "data_root: elsewhere"))
+    assert repeated.config["data_root"] == "elsewhere"
+    assert Reproduction(tiny_run, repeated).settings == {}
+
+
+def test_a_config_that_was_edited_after_training_is_found_out(tiny_run, repeated):
+    """Its checkpoint still says what the training was."""
+    file = repeated.path / "config.yaml"
+    file.write_text(file.read_text().replace("lr: 0.1", "lr: 0.05"))
+    assert Reproduction(repeated, tiny_run).settings == {}

@@ -1,10 +1,12 @@
-"""The README says what is: its commands and examples run, its tables agree with the code."""
+"""README.md and docs/ say what is: their commands and examples run, their tables agree with the code."""
 
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
+from itertools import zip_longest
 from pathlib import Path
 
 import hydra
@@ -21,18 +23,23 @@ from vgg_lit.resolvers import register_resolvers
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+# These have tests of their own: test_extending.py and test_all_reduce_model.py.
+TESTED_ELSEWHERE = {"extending.md", "scaling.md"}
+PAGES = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name not in TESTED_ELSEWHERE]
+TEXT = "\n".join([README, *(page.read_text() for page in PAGES)])
+PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
 
 
 def fenced(language):
     """The blocks of a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def rows(heading):
-    """The cells of the table whose first heading is this one, without its two head rows."""
-    after = README[README.index(f"| {heading} |") :]
-    lines = after.split("\n\n")[0].splitlines()[2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    """The cells of the only table whose first heading is this one, without its two head rows."""
+    table = rf"^\| {re.escape(heading)} \|.*\n\|[-:|]+\n((?:\|.*\n)+)"
+    (body,) = re.findall(table, TEXT, re.MULTILINE)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in body.splitlines()]
 
 
 def names(cell):
@@ -40,7 +47,9 @@ def names(cell):
     return re.findall(r"`([^`]+)`", cell)
 
 
-LINES = [line for block in fenced("bash") for line in block.splitlines()]
+SHOWN = [line for block in fenced("bash") for line in block.splitlines()]
+# Each once, on however many pages it stands.
+LINES = list(dict.fromkeys(line for line in SHOWN if line and not line.startswith("# ")))
 QUICK_START, COMMANDS = LINES[:2], LINES[2:]
 
 # What has a test of its own below, because it needs more than a folder to run in.
@@ -57,7 +66,7 @@ def is_absent(line):
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory, train):
-    """A folder with what the README's commands name, and a run in it."""
+    """A folder with what the commands name, and a run in it."""
     folder = tmp_path_factory.mktemp("readme")
     pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)
     for index, image in enumerate(pixels):
@@ -81,7 +90,7 @@ def run(workplace, monkeypatch, tmp_path):
 
 
 def split(command, run):
-    """Verb and arguments of a command of the README."""
+    """Verb and arguments of a command of the documents."""
     words = shlex.split(command.replace("<run>", run))
     assert words[:2] == ["python", "-m"]
     package, _, verb = words[2].partition(".")
@@ -251,13 +260,33 @@ def test_every_command_is_one_that_is_tested():
     assert len(COMMANDS) > 10
 
 
+def test_a_shell_leaves_the_words_as_they_are():
+    """Outside quotes bash would make several words of {a:1,b:2}, and syntax of parentheses."""
+    for line in COMMANDS:
+        assert not set("{}()") & set(re.sub(r"'[^']*'", "", line)), line
+
+
 def test_settings_in_the_text_compose(compose):
     """Every setting named outside the blocks, but for those with a <place to fill in>."""
-    text = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
-    settings = {name for name in names(text) if re.fullmatch(r"[a-z_.]+=[^\s<]+", name)}
+    words = {name.strip("'") for name in names(PROSE)}
+    settings = {word for word in words if re.fullmatch(r"[a-z_.]+=[^\s<]+", word)}
     assert len(settings) > 10
+    of_key = defaultdict(list)
     for setting in sorted(settings - {"key=value", "weights_only=True"}):
-        compose(setting, verb="tune")  # which has those of train too
+        of_key[setting.partition("=")[0]].append(setting)
+    for together in zip_longest(
+        *of_key.values()
+    ):  # one of each key, since composing takes its time
+        compose(*filter(None, together), verb="tune")  # which has those of train too
+
+
+def test_commands_beside_results_compose(compose):
+    """They take minutes or hours: composed, every job of a sweep, not run."""
+    lines = {name for name in names(PROSE) if name.startswith("python -m vgg_lit.train ")}
+    assert len(lines) > 8
+    for line in sorted(lines - {"python -m vgg_lit.train experiment=<name>"}):
+        for overrides in jobs(split(line, "a_run")[1]):
+            compose(*overrides)
 
 
 def test_tensorboard_reads_the_runs(run):
@@ -268,7 +297,7 @@ def test_tensorboard_reads_the_runs(run):
 
 
 def test_a_network_and_settings_of_ones_own(run, verb, tiny, monkeypatch, tmp_path):
-    settings, network = fenced("yaml")
+    network, settings = fenced("yaml")
     conf = tmp_path / "conf"
     shutil.copytree(ROOT / "conf", conf, ignore=shutil.ignore_patterns("local"))
     (conf / "local").mkdir()
@@ -299,7 +328,7 @@ def test_python_examples_run(run, capsys):
     examples = fenced("python")
     assert len(examples) >= 4
     for example in examples:
-        exec(compile(example.replace("<run>", run), "README.md", "exec"), {})
+        exec(compile(example.replace("<run>", run), "docs/python-api.md", "exec"), {})
     assert capsys.readouterr().out
 
 
@@ -345,6 +374,11 @@ def test_table_of_augmentations():
     assert set(shown) == {path.stem for path in (ROOT / "conf/augment").glob("*.yaml")}
 
 
+def test_table_of_experiments():
+    shown = {name for row in rows("`experiment=`") for cell in row for name in names(cell)}
+    assert {path.stem for path in (ROOT / "conf/experiment").glob("*.yaml")} <= shown
+
+
 def test_table_of_groups():
     """Every option of every group, the default first."""
     train = OmegaConf.load(ROOT / "conf/train.yaml")
@@ -381,7 +415,7 @@ def test_tables_of_settings():
         config = OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/{verb_name}.yaml"))
         shown = {name: row[1] for table in tables for row in rows(table) for name in names(row[0])}
         missing = set(config) - {"defaults", "hydra"} - set(shown)
-        assert not missing, f"{verb_name}: {missing} not in the README"
+        assert not missing, f"{verb_name}: {missing} in no table"
         if verb_name == "train":
             for name, default in shown.items():
                 value = config[name]
@@ -390,14 +424,6 @@ def test_tables_of_settings():
                 assert default == {"True": "true", "False": "false"}.get(text, text) or (
                     text == f"${{oc.env:VGG_LIT_DATA,{default}}}"
                 ), name
-
-
-def test_links_inside_the_repository():
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
-    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
-    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
 
 
 def test_the_layout_names_what_is_there():
