@@ -24,10 +24,10 @@ from vgg_lit.classifier import Batch, Classifier
 from vgg_lit.command import config_folder
 from vgg_lit.config import check_train, to_plain
 from vgg_lit.data import ImageDataModule
-from vgg_lit.experiment import build_classifier, build_datamodule
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.resolvers import register_resolvers
-from vgg_lit.trainer import build_trainer
+from vgg_lit.training.experiment import build_classifier, build_datamodule
+from vgg_lit.training.trainer import build_trainer
 
 REAL_IMAGES = (
     "data=fashion_mnist_sample",

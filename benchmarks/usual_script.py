@@ -45,7 +45,7 @@ from vgg_lit.analysis.complexity import training_operations
 from vgg_lit.callbacks.throughput import PRODUCT_DTYPES
 from vgg_lit.hardware import matmul_rate
 from vgg_lit.targets import instantiate
-from vgg_lit.trainer import precision_of
+from vgg_lit.training.trainer import precision_of
 
 NUM_WORKERS = 2
 

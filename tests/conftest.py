@@ -83,7 +83,7 @@ def compose() -> Callable[..., DictConfig]:
 def train(compose) -> Callable[..., Run]:
     """`train(path, "trainer.max_epochs=2")`: a tiny run in this process, through every check."""
     from vgg_lit.config import check_train, to_plain
-    from vgg_lit.experiment import run_experiment
+    from vgg_lit.training.experiment import run_experiment
 
     def train(path: Path, *overrides: str, base: tuple[str, ...] = TINY) -> Run:
         plain = to_plain(compose(*base, *overrides))
@@ -98,8 +98,8 @@ def train(compose) -> Callable[..., Run]:
 def resume(compose) -> Callable[..., Run]:
     """`resume(run, "trainer.max_epochs=4")`: goes on with a run in this process."""
     from vgg_lit.config import check_train
-    from vgg_lit.experiment import run_experiment
-    from vgg_lit.runs import resumed_config
+    from vgg_lit.training.experiment import run_experiment
+    from vgg_lit.training.resuming import resumed_config
 
     def resume(run: Run, *overrides: str) -> Run:
         plain = resumed_config(run, compose(*overrides), overrides)

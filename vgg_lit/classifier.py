@@ -21,57 +21,24 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
 
 from vgg_lit import __version__
-from vgg_lit.callbacks.epoch_metrics import epoch_metrics
-from vgg_lit.checkpoints import SCHEMA, read_checkpoint
+from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
+from vgg_lit.checkpoints.weights import read_trained
 from vgg_lit.data.batches import PADDING
 from vgg_lit.errors import InputError
 from vgg_lit.hardware import seed_device
+from vgg_lit.metrics import ACCURACIES, build_metrics, epoch_metrics
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.targets import ConfigError, instantiate
-from vgg_lit.trained_weights import read_trained
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Normalised images (B, C, H, W), labels (B,) and sample ids (B,), both `PADDING` where a rank was filled up.
 
 In training, class probabilities (B, K) may take the labels' place, where images are mixed.
 """
-
-# metric -> k of the top-k accuracy it is
-ACCURACIES = {
-    "train": {"acc": 1},
-    "val": {"acc": 1, "top5": 5},
-    "test": {"acc": 1, "top1": 1, "top2": 2, "top3": 3, "top4": 4, "top5": 5},
-}
-
-
-class MeanLoss(Metric):
-    """The mean loss over samples.
-
-    torchmetrics' MeanMetric looks for NaN and so waits for the device; told not to, it ignores weights
-    (1.9), and with them the padding.
-    """
-
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
-
-    def update(self, losses: Tensor, weight: Tensor | float) -> None:
-        """Adds losses, a mean over `weight` samples each, or 0 of padding."""
-        self.total += (losses * weight).sum()
-        self.count += weight.sum() if isinstance(weight, Tensor) else weight * losses.numel()
-
-    def compute(self) -> Tensor:
-        """The mean."""
-        return self.total / self.count
 
 
 class Classifier(L.LightningModule):
@@ -122,13 +89,8 @@ class Classifier(L.LightningModule):
         self.net.to(memory_format=torch.channels_last)
         lower_small_maps(self.net, small_map_gemm)
 
-        num_classes = int(model["num_classes"])
-        self.metrics = nn.ModuleDict()  # by the names they are logged under
+        self.metrics = build_metrics(int(model["num_classes"]))
         self._are_metrics_logged = False
-        for stage, accuracies in ACCURACIES.items():
-            self.metrics[f"{stage}/loss"] = MeanLoss()
-            for name, k in accuracies.items():
-                self.metrics[f"{stage}/{name}"] = _accuracy(num_classes, k, stage)
 
     def setup(self, stage: str) -> None:
         """Compiles the net where that was asked for: in training, not each time it is loaded."""
@@ -302,17 +264,6 @@ def _fitting(checkpoint_path: str | PathLike[str]) -> Iterator[None]:
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{checkpoint_path}: weights do not fit the network: {reason}") from error
-
-
-def _accuracy(num_classes: int, k: int, stage: str) -> MulticlassAccuracy:
-    return MulticlassAccuracy(
-        num_classes,
-        top_k=min(k, num_classes),
-        average="micro",
-        # leaving out padding waits for the device, and training has none
-        ignore_index=None if stage == "train" else PADDING,
-        validate_args=False,
-    )
 
 
 def _check_plain(hparams: Mapping[str, Any]) -> None:

@@ -19,8 +19,6 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from vgg_lit import launch
-from vgg_lit.ending_signals import ending_signals
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILURE,
@@ -31,6 +29,8 @@ from vgg_lit.errors import (
     is_of_disk,
     is_of_memory,
 )
+from vgg_lit.processes import launch
+from vgg_lit.processes.ending_signals import ending_signals
 from vgg_lit.resolvers import register_resolvers
 from vgg_lit.targets import one_line, unknown_key
 

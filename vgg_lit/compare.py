@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from vgg_lit.command import run_verb
-from vgg_lit.comparison import Comparison, find_runs
-from vgg_lit.comparison_page import comparison_page
+from vgg_lit.comparing.comparison import Comparison, find_runs
+from vgg_lit.comparing.page import comparison_page
 from vgg_lit.config import check, to_plain
 from vgg_lit.files import replacing
 from vgg_lit.schema import Compare

@@ -95,7 +95,8 @@ def check_train(plain: dict[str, Any]) -> Train:
     instantiate(config.augment, key="augment")
     num_classes = check_source(config.data)
     net = check_model(config.model, num_classes)
-    from vgg_lit import fine_tuning, optim
+    from vgg_lit import optim
+    from vgg_lit.trained import fine_tuning
 
     optim.check(config.optimizer, config.scheduler)
     fine_tuning.check(plain, net)

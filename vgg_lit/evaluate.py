@@ -20,10 +20,10 @@ from vgg_lit.files import write_text
 from vgg_lit.schema import Data, Evaluate
 from vgg_lit.tables import markdown_table, print_facts, print_metrics, print_rows
 from vgg_lit.targets import instantiate, trust
-from vgg_lit.trained import Trained, find_trained
+from vgg_lit.trained.network import Trained, find_trained
 
 if TYPE_CHECKING:
-    from vgg_lit.evaluation import Row
+    from vgg_lit.trained.evaluation import Row
 
 
 def evaluate(config: DictConfig) -> dict[str, float]:
@@ -48,9 +48,9 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     from rich.progress import track
 
     from vgg_lit.classifier import Classifier
-    from vgg_lit.evaluation import Member, rows_of, score
     from vgg_lit.hardware import count_devices, resolve_precision
-    from vgg_lit.trainer import quieten_lightning
+    from vgg_lit.trained.evaluation import Member, rows_of, score
+    from vgg_lit.training.trainer import quieten_lightning
 
     quieten_lightning()
     count_devices(settings.accelerator)

@@ -24,15 +24,15 @@ from vgg_lit.files import replacing
 from vgg_lit.schema import Export
 from vgg_lit.tables import print_facts, print_rows
 from vgg_lit.targets import instantiate, trust
-from vgg_lit.trained import Trained, find_trained
+from vgg_lit.trained.network import Trained, find_trained
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vgg_lit.data.datamodule import ImageDataModule
-    from vgg_lit.exported import Description
-    from vgg_lit.parity import Report, Runtime
-    from vgg_lit.programs import PixelClassifier
+    from vgg_lit.exporting.model import Description
+    from vgg_lit.exporting.parity import Report, Runtime
+    from vgg_lit.exporting.programs import PixelClassifier
 
 FILES = {
     "onnx": "model.onnx",
@@ -74,8 +74,13 @@ def export(config: DictConfig) -> None:
 
     # What can be wrong with the command has been said: now Lightning, which takes seconds.
     from vgg_lit.classifier import Classifier
+    from vgg_lit.exporting.programs import (
+        PixelClassifier,
+        describe,
+        write_programs,
+        write_safetensors,
+    )
     from vgg_lit.models.folding import count_batch_norms, fold_batch_norm
-    from vgg_lit.programs import PixelClassifier, describe, write_programs, write_safetensors
 
     classifier = Classifier.load_from_checkpoint(trained.checkpoint).float()
     net = fold_batch_norm(classifier.net) if settings.fold_bn else classifier.net
@@ -178,7 +183,7 @@ def _runtimes(
     import torch
 
     from vgg_lit.data.preprocessing import Preprocessing
-    from vgg_lit.exported import ONNX, ONNX_INT8, ExportedModel
+    from vgg_lit.exporting.model import ONNX, ONNX_INT8, ExportedModel
 
     prepare = Preprocessing.from_dict(classifier.preprocessing)
 
@@ -211,8 +216,8 @@ def _measure(
     """
     import torch
 
-    from vgg_lit.exported import ONNX_INT8
-    from vgg_lit.parity import Report, accuracies, compare_runtimes
+    from vgg_lit.exporting.model import ONNX_INT8
+    from vgg_lit.exporting.parity import Report, accuracies, compare_runtimes
 
     side, draws = description.source_size, torch.Generator().manual_seed(0)
     comparisons = {}
@@ -249,7 +254,7 @@ def _card(
     report: "Report",
     settings: Export,
 ) -> str:
-    from vgg_lit.model_card import ModelCard
+    from vgg_lit.exporting.model_card import ModelCard
 
     config = trained.run.config
     model, data = config["model"], dict(config["data"])

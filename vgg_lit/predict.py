@@ -122,7 +122,7 @@ def find_exported(settings: Predict) -> Path:
     Raises:
         InputError: there is none, or settings are given that go with a run only.
     """
-    from vgg_lit.exported import find_program
+    from vgg_lit.exporting.model import find_program
 
     if settings.checkpoint != "best":
         raise InputError(f"checkpoint={settings.checkpoint}: goes with run=<run>, not with model")
@@ -137,7 +137,7 @@ def load_exported(program: Path) -> Predictor:
     Raises:
         InputError: it is none of those, or ONNX Runtime is not installed.
     """
-    from vgg_lit.exported import ExportedModel
+    from vgg_lit.exporting.model import ExportedModel
 
     model = ExportedModel(program)
     what = model.description

@@ -37,7 +37,7 @@ def preview(config: DictConfig) -> None:
     spec = {name: value for name, value in settings.data.items() if name != "root"}
     spec |= {"augment": augment, "batch_size": settings.images}
 
-    from vgg_lit.augmented_images import draw
+    from vgg_lit.visualizing.augmented_images import draw
 
     datamodule = instantiate(spec, key="data")
     datamodule.prepare_data()

@@ -26,7 +26,7 @@ from vgg_lit.schema import Reproduce, Train
 from vgg_lit.tables import print_facts, print_rows
 
 if TYPE_CHECKING:
-    from vgg_lit.reproduction import Reproduction
+    from vgg_lit.comparing.reproduction import Reproduction
 
 MOST_ROWS = 20
 """Of a table of metrics; the file has all of them."""
@@ -53,7 +53,7 @@ def reproduce(config: DictConfig) -> None:
         write_text(Path(folder) / "config.yaml", text)
         _train(original, Path(folder), output, settings)
 
-    from vgg_lit.reproduction import Reproduction
+    from vgg_lit.comparing.reproduction import Reproduction
 
     reproduction = Reproduction(original, Run(output))
     _report(reproduction, output)

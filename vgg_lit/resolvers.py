@@ -6,7 +6,7 @@ from datetime import datetime
 
 from omegaconf import OmegaConf
 
-from vgg_lit.launch import launched
+from vgg_lit.processes.launch import launched
 
 
 def register_resolvers() -> None:

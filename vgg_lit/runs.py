@@ -24,7 +24,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.environment import describe_environment
@@ -201,7 +201,7 @@ class Run:
         Raises:
             InputError: the run has no whole checkpoint.
         """
-        from vgg_lit.checkpoints import read_checkpoint
+        from vgg_lit.checkpoints.storage import read_checkpoint
 
         damages: dict[Path, str] = {}
         for name in ("last", "previous", "best"):
@@ -261,32 +261,6 @@ def write_status(
 def read_status(path: Path) -> dict[str, Any]:
     """What `status.json` in a directory says; empty if there is none."""
     return _read_json(path / "status.json")
-
-
-def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
-    """The config of a run that goes on, with the values that were typed this time.
-
-    What the run trusted is not trusted for that: its directory may come from a stranger.
-
-    Args:
-        run: the run to go on with.
-        config: what Hydra composed this time; the typed values are taken from it.
-        overrides: what was typed, e.g. `trainer.max_epochs=20`.
-
-    Raises:
-        InputError: a whole group (`model=...`) was typed: the run has its own.
-    """
-    resumed = OmegaConf.create(run.config)
-    OmegaConf.update(resumed, "trusted_targets", config.trusted_targets)
-    for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
-        value = OmegaConf.select(config, key)
-        if key != "resume" and isinstance(OmegaConf.select(resumed, key), DictConfig):
-            raise InputError(
-                f"{override}: a resumed run keeps its {key}; change single values only"
-            )
-        OmegaConf.update(resumed, key, value)
-    return {str(key): value for key, value in OmegaConf.to_container(resumed).items()}  # type: ignore[union-attr]
 
 
 def _newest_runs_hint() -> str:

@@ -95,7 +95,7 @@ class Trainer(Section):
 
 
 class Init(Section):
-    """The weights to start with; checked on the network by `vgg_lit.fine_tuning`."""
+    """The weights to start with; checked on the network by `vgg_lit.trained.fine_tuning`."""
 
     origin: str | None = Field(alias="from")
     layers: list[str] | dict[str, str] | None

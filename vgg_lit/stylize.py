@@ -75,9 +75,9 @@ def trained_vgg(weights: str, variant: str) -> tuple["VGG", Sequence[float], Seq
     Raises:
         InputError: there are no such weights, or they are of another kind of network.
     """
-    from vgg_lit.checkpoints import read_checkpoint
+    from vgg_lit.checkpoints.storage import read_checkpoint
     from vgg_lit.models import VGG
-    from vgg_lit.pretrained import trained_network
+    from vgg_lit.trained.pretrained import trained_network
 
     path = Path(weights)
     try:

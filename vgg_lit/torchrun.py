@@ -16,9 +16,9 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from vgg_lit.ending_signals import ENDING
 from vgg_lit.errors import EXIT_BAD_INPUT, Preempted
-from vgg_lit.launch import JOB_STORE, address_towards
+from vgg_lit.processes.ending_signals import ENDING
+from vgg_lit.processes.launch import JOB_STORE, address_towards
 from vgg_lit.targets import one_line
 
 # Of a place it cannot reach torch's own client would say so in many lines; this is read as torch is imported.

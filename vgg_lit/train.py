@@ -17,14 +17,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vgg_lit import launch
 from vgg_lit.command import run_verb
 from vgg_lit.config import check_train, to_plain
 from vgg_lit.errors import InputError
-from vgg_lit.resuming import changes
-from vgg_lit.runs import Run, resumed_config
-from vgg_lit.starting import prepare
+from vgg_lit.processes import launch
+from vgg_lit.runs import Run
 from vgg_lit.sweeps import Job, Sweep
+from vgg_lit.training.resuming import changes, resumed_config
+from vgg_lit.training.starting import prepare
 
 
 def train(config: DictConfig) -> float | None:
@@ -61,10 +61,10 @@ def train(config: DictConfig) -> float | None:
                 "is the default; with another launcher a job takes one device"
             )
         # Lightning takes seconds to import: what could be said without it has been said by now.
-        from vgg_lit.experiment import run_experiment
+        from vgg_lit.training.experiment import run_experiment
 
         if plain["find_lr"] or plain["find_batch_size"]:
-            from vgg_lit.finders import find
+            from vgg_lit.training.finders import find
 
             plain = find(plain, path)
         metrics = run_experiment(plain, path, overrides, resumed)

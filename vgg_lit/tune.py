@@ -38,11 +38,11 @@ from vgg_lit.command import (
 from vgg_lit.config import check, check_train, to_plain
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError, TrainingError
 from vgg_lit.files import write_text
-from vgg_lit.resuming import changes
 from vgg_lit.schema import Train, Tune
-from vgg_lit.search_space import SearchSpace, split_sweeps
-from vgg_lit.studies import StudyDirectory, build_pruner, build_sampler, require_optuna
 from vgg_lit.tables import is_higher_better, print_facts
+from vgg_lit.training.resuming import changes
+from vgg_lit.tuning.space import SearchSpace, split_sweeps
+from vgg_lit.tuning.studies import StudyDirectory, build_pruner, build_sampler, require_optuna
 
 OBJECTIVES = ("val/acc", "val/loss", "val/top5", "train/acc", "train/loss")
 
@@ -78,8 +78,8 @@ def tune(config: DictConfig, typed_space: Mapping[str, str]) -> None:
         with suppress(OSError):  # Hydra made the folder; it stays if a study is in it
             path.rmdir()
         raise
-    from vgg_lit.search import Search
-    from vgg_lit.study_report import report
+    from vgg_lit.tuning.search import Search
+    from vgg_lit.tuning.study_report import report
 
     name = "" if settings.name else f" with name={path.parent.name}/{path.name}"
     print_facts(

@@ -17,12 +17,12 @@ from vgg_lit.files import replacing, write_text
 from vgg_lit.schema import Visualize
 from vgg_lit.tables import format_metric, print_facts
 from vgg_lit.targets import trust
-from vgg_lit.trained import Trained, find_trained
+from vgg_lit.trained.network import Trained, find_trained
 
 if TYPE_CHECKING:
-    from vgg_lit.inspection import Inspection
-    from vgg_lit.pictures import Choice
-    from vgg_lit.report import Section
+    from vgg_lit.visualizing.inspection import Inspection
+    from vgg_lit.visualizing.picture import Choice
+    from vgg_lit.visualizing.report import Section
 
 
 def visualize(config: DictConfig) -> None:
@@ -41,9 +41,10 @@ def visualize(config: DictConfig) -> None:
 
     # What can be wrong with the command has been said: now Lightning, which takes seconds.
     from vgg_lit.hardware import count_devices, resolve_precision
-    from vgg_lit.inspection import Inspection
-    from vgg_lit.pictures import DRAWN, Choice, missing_extra
-    from vgg_lit.trainer import quieten_lightning
+    from vgg_lit.training.trainer import quieten_lightning
+    from vgg_lit.visualizing.catalogue import DRAWN, missing_extra
+    from vgg_lit.visualizing.inspection import Inspection
+    from vgg_lit.visualizing.picture import Choice
 
     asked = settings.figures
     left_out = {name: why for name in asked or DRAWN if (why := missing_extra(name))}
@@ -96,8 +97,8 @@ def _draw(
     from rich.progress import track
 
     from vgg_lit.analysis.style import DPI
-    from vgg_lit.pictures import DRAWN
-    from vgg_lit.report import Section
+    from vgg_lit.visualizing.catalogue import DRAWN
+    from vgg_lit.visualizing.report import Section
 
     sections = []
     for name in track(names, "drawing", transient=True):
@@ -117,7 +118,7 @@ def _draw(
 def _numbers(inspection: "Inspection") -> "list[Section]":
     """The tables that open the report: what was run, how it ended, and each class."""
     from vgg_lit.analysis.errors import calibration, class_scores
-    from vgg_lit.report import Section
+    from vgg_lit.visualizing.report import Section
 
     run, found = inspection.run, inspection.predictions
     accuracy = float(found.is_right_N.float().mean())
@@ -154,7 +155,7 @@ def _lines_of(file: Path) -> list[str]:
 
 
 def _write_report(folder: Path, sections: "list[Section]", left_out: dict[str, str]) -> None:
-    from vgg_lit.report import Section, html_page
+    from vgg_lit.visualizing.report import Section, html_page
 
     reasons = [f"{name}: {why}" for name, why in left_out.items()]
     last = [Section("Left out", reasons)] if reasons else []

@@ -13,13 +13,13 @@ from vgg_lit.command import config_folder
 from vgg_lit.config import ConfigError, check, check_train, to_plain
 from vgg_lit.data.sources import ResidentImages
 from vgg_lit.errors import InputError
-from vgg_lit.experiment import run_experiment
 from vgg_lit.hardware import count_devices
 from vgg_lit.runs import Run
 from vgg_lit.schema import Trainer
-from vgg_lit.search_space import SearchSpace
-from vgg_lit.studies import build_pruner, build_sampler
 from vgg_lit.targets import locate
+from vgg_lit.training.experiment import run_experiment
+from vgg_lit.tuning.space import SearchSpace
+from vgg_lit.tuning.studies import build_pruner, build_sampler
 
 CONF = config_folder()
 VERBS = sorted(file.stem for file in CONF.glob("*.yaml"))

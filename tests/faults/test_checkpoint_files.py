@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vgg_lit import checkpoints
-from vgg_lit.checkpoint_io import MOST_WAITING, AtomicCheckpointIO
-from vgg_lit.checkpoints import (
+from vgg_lit.checkpoints import storage
+from vgg_lit.checkpoints.storage import (
     SCHEMA,
     digests,
     read_checkpoint,
@@ -22,6 +21,7 @@ from vgg_lit.checkpoints import (
     sha256,
     write_checkpoint,
 )
+from vgg_lit.checkpoints.trainer_io import MOST_WAITING, AtomicCheckpointIO
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.runs import Run
 
@@ -256,4 +256,4 @@ def test_the_digest_is_that_of_sha256sum(run):
     save(run, 1)
     last = run.checkpoints / "last.ckpt"
     text = (run.checkpoints / "last.ckpt.sha256").read_text()
-    assert text == f"{checkpoints.sha256(last)}  last.ckpt\n"
+    assert text == f"{storage.sha256(last)}  last.ckpt\n"

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 import torch
 
-from vgg_lit.checkpoints import SCHEMA
+from vgg_lit.checkpoints.storage import SCHEMA
 
 
 class Payload:

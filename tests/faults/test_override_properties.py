@@ -87,7 +87,7 @@ overrides = st.one_of(
 @pytest.fixture
 def typed(verb, tiny, tmp_path, monkeypatch):
     """A command line of `train`, up to where data would be read and training begin."""
-    from vgg_lit import experiment
+    from vgg_lit.training import experiment
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(experiment, "run_experiment", lambda *_: {"val/acc": 0.5})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vgg_lit.checkpoints import SCHEMA, read_checkpoint
+from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
 from vgg_lit.classifier import Classifier
 
 FOLDER = Path(__file__).parent

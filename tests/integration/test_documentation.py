@@ -193,7 +193,7 @@ def test_commands_that_write(line, run, verb):
 def test_exports_are_written_and_predict(line, run, verb, monkeypatch):
     for package in ("onnxruntime", "onnxscript", "safetensors"):
         pytest.importorskip(package, reason="of the extra 'export'")
-    monkeypatch.setattr("vgg_lit.parity.SECONDS", 0)
+    monkeypatch.setattr("vgg_lit.exporting.parity.SECONDS", 0)
     name, arguments = split(line, run)
     for words in (arguments, split(EXPORTED, run)[1]):
         finished = verb(name, *words)
@@ -234,9 +234,9 @@ def test_pictures_are_painted(line, run, verb, compose):
 def test_searches_begin(line, run, verb, tiny, monkeypatch):
     """Every range is read and checked, and the study is made; its trials are tested by test_searches.py."""
     pytest.importorskip("optuna", reason="needs the extra tune")
-    monkeypatch.setattr("vgg_lit.search.Search.run", lambda self: None)
-    monkeypatch.setattr("vgg_lit.search.Search.has_result", lambda self: True)
-    monkeypatch.setattr("vgg_lit.study_report.report", lambda *arguments: None)
+    monkeypatch.setattr("vgg_lit.tuning.search.Search.run", lambda self: None)
+    monkeypatch.setattr("vgg_lit.tuning.search.Search.has_result", lambda self: True)
+    monkeypatch.setattr("vgg_lit.tuning.study_report.report", lambda *arguments: None)
     name, arguments = split(line, run)
     # without the widths that a space may search
     finished = verb(name, *arguments, *(word for word in tiny if "width" not in word))

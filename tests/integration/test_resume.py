@@ -7,9 +7,9 @@ import pytest
 import torch
 from nested_values import assert_same
 
-from vgg_lit import experiment
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
+from vgg_lit.training import experiment
 
 EPOCHS = 4
 SCHEDULES = {

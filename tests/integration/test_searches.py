@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vgg_lit.runs import Run
-from vgg_lit.studies import StudyDirectory, epochs_of
+from vgg_lit.tuning.studies import StudyDirectory, epochs_of
 
 optuna = pytest.importorskip("optuna", reason="needs the extra tune")
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vgg_lit import experiment
 from vgg_lit.command import config_folder
+from vgg_lit.training import experiment
 
 WAITING = {
     "aten::_local_scalar_dense",  # .item(), float(), bool()

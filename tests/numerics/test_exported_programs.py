@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from vgg_lit.data import Preprocessing
-from vgg_lit.exported import ExportedModel
+from vgg_lit.exporting.model import ExportedModel
+from vgg_lit.exporting.programs import PixelClassifier, describe, write_programs
 from vgg_lit.models import HEADS, VARIANTS, build, resnet18
 from vgg_lit.models.folding import count_batch_norms, fold_batch_norm
-from vgg_lit.programs import PixelClassifier, describe, write_programs
 
 pytestmark = pytest.mark.skipif(
     not all(map(find_spec, ("onnx", "onnxscript", "onnxruntime"))),

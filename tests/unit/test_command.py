@@ -134,7 +134,7 @@ def test_every_bad_job_of_a_sweep_is_named_and_the_good_ones_run(verb, tiny, tmp
 
 
 def test_a_failure_is_no_bad_input(verb, monkeypatch):
-    from vgg_lit import experiment
+    from vgg_lit.training import experiment
 
     def fail(*args, **kwargs):
         raise ValueError("a bug")

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 
 from vgg_lit import export as verb_module
-from vgg_lit import parity
 from vgg_lit.errors import TrainingError
 from vgg_lit.export import export
-from vgg_lit.exported import Description
+from vgg_lit.exporting import parity
+from vgg_lit.exporting.model import Description
 from vgg_lit.models import build
 
 pytestmark = pytest.mark.skipif(

@@ -1,10 +1,9 @@
-"""A run directory: what is written, how it is found and read back, and how a run goes on."""
+"""A run directory: what is written, and how it is found and read back."""
 
 import pytest
-from omegaconf import OmegaConf
 
 from vgg_lit.errors import InputError
-from vgg_lit.runs import Run, resumed_config
+from vgg_lit.runs import Run
 
 CONFIG = {"seed": 3, "trainer": {"max_epochs": 2}, "optimizer": {"lr": 0.1}}
 
@@ -44,7 +43,7 @@ def test_the_status_says_how_a_run_stands_and_since_when(run, status, reason):
 
 
 def test_a_failed_run_says_why(train, tmp_path, monkeypatch):
-    from vgg_lit import experiment
+    from vgg_lit.training import experiment
 
     def fail(*args, **kwargs):
         raise RuntimeError("out of luck")
@@ -127,39 +126,6 @@ def test_a_run_gives_its_classifier_and_a_stranger_needs_nothing_else(tiny_run):
     classifier = tiny_run.load_classifier()
     assert not classifier.training
     assert tiny_run.load_classifier("last").classes == classifier.classes
-
-
-def composed(settings):
-    return OmegaConf.create({**CONFIG, "resume": "x", "trusted_targets": [], **settings})
-
-
-def test_typed_values_are_taken_into_a_resumed_config(run):
-    typed = composed({"trainer": {"max_epochs": 9, "new": 1}})
-    overrides = ["resume=x", "trainer.max_epochs=9", "+trainer.new=1"]
-    found = resumed_config(run, typed, overrides)
-    assert found["trainer"] == {"max_epochs": 9, "new": 1}
-    assert found["optimizer"] == CONFIG["optimizer"]
-    assert found["seed"] == 3
-
-
-def test_values_that_were_not_typed_stay_the_runs_own(run):
-    other = composed({"seed": 7, "trainer": {"max_epochs": 50}})
-    found = resumed_config(run, other, ["resume=x"])
-    assert found["seed"] == 3
-    assert found["trainer"]["max_epochs"] == 2
-
-
-def test_a_resumed_run_keeps_its_groups(run):
-    typed = composed({"optimizer": {"lr": 9.0}})
-    with pytest.raises(InputError, match="optimizer=adam: a resumed run keeps its optimizer"):
-        resumed_config(run, typed, ["optimizer=adam"])
-
-
-def test_what_a_run_trusted_is_not_trusted_for_that(tmp_path):
-    strange = Run.start(tmp_path / "strange", {**CONFIG, "trusted_targets": ["theirs"]}, [])
-    assert resumed_config(strange, composed({}), ["resume=x"])["trusted_targets"] == []
-    ours = composed({"trusted_targets": ["mine"]})
-    assert resumed_config(strange, ours, ["resume=x"])["trusted_targets"] == ["mine"]
 
 
 def test_what_changes_in_a_resumed_run_is_recorded(run):

@@ -86,9 +86,9 @@ def test_ranges_are_taken_from_the_command_line():
 @pytest.fixture
 def unstarted(monkeypatch):
     """Studies are made, and no trial runs."""
-    monkeypatch.setattr("vgg_lit.search.Search.run", lambda self: None)
-    monkeypatch.setattr("vgg_lit.search.Search.has_result", lambda self: True)
-    monkeypatch.setattr("vgg_lit.study_report.report", lambda *arguments: None)
+    monkeypatch.setattr("vgg_lit.tuning.search.Search.run", lambda self: None)
+    monkeypatch.setattr("vgg_lit.tuning.search.Search.has_result", lambda self: True)
+    monkeypatch.setattr("vgg_lit.tuning.study_report.report", lambda *arguments: None)
 
 
 @pytest.mark.slow
@@ -121,8 +121,10 @@ def test_without_a_name_two_studies_share_nothing(unstarted, verb, tmp_path):
 
 
 def test_a_search_without_any_result_fails(unstarted, verb, monkeypatch):
-    monkeypatch.setattr("vgg_lit.search.Search.has_result", lambda self: False)
-    monkeypatch.setattr("vgg_lit.search.Search.last_reason", lambda self: "trial 0: out of luck")
+    monkeypatch.setattr("vgg_lit.tuning.search.Search.has_result", lambda self: False)
+    monkeypatch.setattr(
+        "vgg_lit.tuning.search.Search.last_reason", lambda self: "trial 0: out of luck"
+    )
     done = verb("tune", "name=first")
     assert done.code == 1
     assert done.err == "error: logs/tune/first: no trial came to its end; trial 0: out of luck\n"

@@ -8,13 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from vgg_lit import pictures
 from vgg_lit.data import FashionMNISTSample
-from vgg_lit.inspection import Inspection
-from vgg_lit.pictures import DRAWN, Choice
 from vgg_lit.runs import Run
 from vgg_lit.schema import Figure
-from vgg_lit.trained import find_trained
+from vgg_lit.trained.network import find_trained
+from vgg_lit.visualizing import catalogue
+from vgg_lit.visualizing.inspection import Inspection
+from vgg_lit.visualizing.network_pictures import maps
+from vgg_lit.visualizing.picture import Choice
+from vgg_lit.visualizing.prediction_pictures import confusion, galleries
 
 metrics = pytest.importorskip("sklearn.metrics")
 
@@ -75,7 +77,7 @@ def test_every_figure_is_drawn_and_in_the_report(verb, run):
 
 
 def test_the_schema_knows_every_figure():
-    assert list(Figure.__args__) == list(DRAWN)
+    assert list(Figure.__args__) == list(catalogue.DRAWN)
 
 
 def test_predictions_are_those_of_the_test(inspection, tiny_run):
@@ -95,14 +97,14 @@ def test_galleries_show_the_source_images(inspection):
     positions = [3, 39, 0, 3]
     shown = inspection.shown(positions)
     assert np.abs(shown[..., 0] - expected[positions]).max() < 1 / 255
-    (_, _, worst) = pictures.galleries(inspection, CHOICE)
+    (_, _, worst) = galleries(inspection, CHOICE)
     drawn = [image.get_array() for image in worst.figure.axes[0].images]
     positions = inspection.predictions.worst(CHOICE.images)
     assert np.abs(np.array(drawn) - expected[positions]).max() < 1 / 255
 
 
 def test_captions_name_class_prediction_and_confidence(inspection):
-    (_, wrong, _) = pictures.galleries(inspection, CHOICE)
+    (_, wrong, _) = galleries(inspection, CHOICE)
     found, classes = inspection.predictions, inspection.classes
     captions = [text.get_text() for text in wrong.figure.axes[0].texts[1:]]
     for caption, position in zip(captions, found.wrong(CHOICE.images), strict=True):
@@ -112,7 +114,7 @@ def test_captions_name_class_prediction_and_confidence(inspection):
 
 
 def test_the_confusion_figure_is_scikit_learns(inspection):
-    (picture,) = pictures.confusion(inspection, CHOICE)
+    (picture,) = confusion(inspection, CHOICE)
     found = inspection.predictions
     expected = metrics.confusion_matrix(found.labels_N, found.predicted_N, labels=range(10))
     texts = picture.figure.axes[0].texts
@@ -147,7 +149,7 @@ def test_an_image_and_layers_of_ones_own(verb, run, tmp_path):
 
 def test_activation_maps_are_a_hooks(inspection):
     choice = Choice(6, None, ["block2_conv1"], 20)
-    (picture,) = pictures.maps(inspection, choice)
+    (picture,) = maps(inspection, choice)
     kept = []
     layer = inspection.net.layer("block2_conv1")
     handle = layer.register_forward_hook(lambda *arguments: kept.append(arguments[-1].clone()))
@@ -162,14 +164,15 @@ def test_activation_maps_are_a_hooks(inspection):
 
 
 def test_what_an_extra_lacks_is_left_out_unless_it_was_asked_for(verb, run, monkeypatch):
-    find = pictures.find_spec
+    find = catalogue.find_spec
     monkeypatch.setattr(
-        pictures, "find_spec", lambda name: None if name == "captum" else find(name)
+        catalogue, "find_spec", lambda name: None if name == "captum" else find(name)
     )
     error = error_of(verb("visualize", f"run={run.path}", "figures=[attributions]"))
     assert "attributions needs captum: pip install 'vgg_lit[visualize]'" in error
     assert not (run.path / "report.html").exists()
-    monkeypatch.setattr(pictures, "DRAWN", {k: DRAWN[k] for k in ("filters", "attributions")})
+    few = {name: catalogue.DRAWN[name] for name in ("filters", "attributions")}
+    monkeypatch.setattr(catalogue, "DRAWN", few)
     done = verb("visualize", f"run={run.path}", "accelerator=cpu")
     assert done.code == 0, done.err
     assert "attributions: needs captum" in done.out

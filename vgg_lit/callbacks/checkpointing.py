@@ -10,12 +10,12 @@ from typing import Any, Literal
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from vgg_lit.callbacks.epoch_metrics import epoch_metrics, log_epoch
 from vgg_lit.callbacks.partial_epoch import read_metrics, restore_metrics
-from vgg_lit.checkpoint_io import AtomicCheckpointIO
-from vgg_lit.distributed import Agreement
-from vgg_lit.ending_signals import ending_signals
+from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
 from vgg_lit.errors import Preempted, TrainingError
+from vgg_lit.metrics import epoch_metrics, log_epoch
+from vgg_lit.processes.distributed import Agreement
+from vgg_lit.processes.ending_signals import ending_signals
 
 NOTHING, SAVE = 0, 1
 """What a process may wish at the end of a step, beside the number of a signal to end by."""

@@ -10,8 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vgg_lit.callbacks.epoch_metrics import epoch_metrics
 from vgg_lit.errors import TrainingError
+from vgg_lit.metrics import epoch_metrics
 
 LOOK_EVERY = 20
 """Steps between two looks at what a GPU has found, each at what it had found at the look before."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from vgg_lit.callbacks.epoch_metrics import epoch_metrics
 from vgg_lit.files import write_text
+from vgg_lit.metrics import epoch_metrics
 
 LEADING = ["epoch", "step"]
 

@@ -6,7 +6,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
-from vgg_lit.callbacks.epoch_metrics import epoch_metrics
+from vgg_lit.metrics import epoch_metrics
 
 
 class ProgressBar(RichProgressBar):

@@ -2,8 +2,8 @@
 
 import lightning.pytorch as L
 
-from vgg_lit.callbacks.epoch_metrics import epoch_metrics
-from vgg_lit.studies import TrialOfThisProcess
+from vgg_lit.metrics import epoch_metrics
+from vgg_lit.tuning.studies import TrialOfThisProcess
 
 
 class Pruning(L.Callback):

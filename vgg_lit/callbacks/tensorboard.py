@@ -18,10 +18,10 @@ from torch.utils.hooks import RemovableHandle
 from torch.utils.tensorboard import SummaryWriter
 
 from vgg_lit.callbacks import event_files
-from vgg_lit.callbacks.epoch_metrics import epoch_metrics
 from vgg_lit.callbacks.validation_outcome import Gather, ValidationOutcome
 from vgg_lit.data.batches import BatchLoader
 from vgg_lit.data.preprocessing import Preprocessing
+from vgg_lit.metrics import epoch_metrics
 
 OF_VALIDATION = {"confusion", "worst", "curves"}
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from vgg_lit.checkpoint_io import AtomicCheckpointIO
-from vgg_lit.checkpoints import SCHEMA
-from vgg_lit.distributed import leave_signals_to_us
+from vgg_lit.checkpoints.storage import SCHEMA
+from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
+from vgg_lit.processes.distributed import leave_signals_to_us
 
 
 class Scripted(L.LightningModule):

@@ -12,9 +12,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vgg_lit.callbacks import Checkpointing
-from vgg_lit.checkpoints import digests, sha256, write_checkpoint
-from vgg_lit.ending_signals import ending_signals
+from vgg_lit.checkpoints.storage import digests, sha256, write_checkpoint
 from vgg_lit.errors import Preempted, TrainingError
+from vgg_lit.processes.ending_signals import ending_signals
 
 
 def epochs(folder):
@@ -164,7 +164,7 @@ class Slow:
     def __init__(self, monkeypatch, fails_at=None):
         self.count = 0
         self.fails_at = fails_at
-        monkeypatch.setattr("vgg_lit.checkpoint_io.write_checkpoint", self.write)
+        monkeypatch.setattr("vgg_lit.checkpoints.trainer_io.write_checkpoint", self.write)
 
     def write(self, checkpoint, path, **options):
         self.count += 1

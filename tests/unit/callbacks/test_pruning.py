@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vgg_lit.runs import Run
-from vgg_lit.studies import TrialOfThisProcess
+from vgg_lit.tuning.studies import TrialOfThisProcess
 
 
 @pytest.fixture

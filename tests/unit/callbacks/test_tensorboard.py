@@ -143,7 +143,7 @@ def test_it_goes_with_other_settings(settings, train, tmp_path, capsys):
 def test_values_out_of_range_are_refused(setting, compose):
     config = to_plain(compose(ON[0], f"callbacks.tensorboard.{setting}"))
     check_train(config)
-    from vgg_lit.trainer import build_callbacks
+    from vgg_lit.training.trainer import build_callbacks
 
     with pytest.raises(ConfigError, match=setting.split("=")[0]):
         build_callbacks(config["callbacks"], has_validation=True)

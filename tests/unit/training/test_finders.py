@@ -1,0 +1,106 @@
+"""Learning rate and batch size, found before a training."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.tuner.lr_finder import _LRCallback
+
+from vgg_lit.checkpoints.storage import read_checkpoint
+from vgg_lit.config import ConfigError, check_train, to_plain
+from vgg_lit.errors import TrainingError
+from vgg_lit.runs import Run
+from vgg_lit.training.experiment import run_experiment
+from vgg_lit.training.finders import MARGIN, find, step_losses, suggestion
+from vgg_lit.training.resuming import changes
+
+
+def test_losses_of_steps_are_read_from_lightnings_running_means():
+    losses = np.random.default_rng(0).uniform(1, 3, 20)
+    callback = _LRCallback(num_training=20)
+    means, mean = [], 0.0
+    for step, loss in enumerate(losses):  # as the callback has it, at the end of a step
+        mean = callback.beta * mean + (1 - callback.beta) * loss
+        means.append(mean / (1 - callback.beta ** (step + 2)))
+    assert step_losses(means) == pytest.approx(losses)
+
+
+def test_the_rate_stays_below_that_of_the_lowest_loss():
+    rates = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
+    assert suggestion(rates, [2.3, 2.2, 1.8, 1.5, 4.0]) == pytest.approx(0.1 / MARGIN)
+
+
+@pytest.mark.parametrize(("rates", "losses"), [([1e-4, 1e-3], [2.3, 2.4]), ([], [])])
+def test_a_loss_that_does_not_fall_has_no_rate(rates, losses):
+    with pytest.raises(TrainingError, match="falls at no rate"):
+        suggestion(rates, losses)
+
+
+@pytest.fixture(scope="module")
+def found(compose, tiny, tmp_path_factory):
+    """A run directory, the config, and the config with what was found; 320 images are ten batches of 32."""
+    path = tmp_path_factory.mktemp("found")
+    config = to_plain(compose(*tiny, "data.train_size=320", "find_lr=true", "find_batch_size=true"))
+    return path, config, find(config, path)
+
+
+def test_only_what_was_found_changes(found):
+    _, config, changed = found
+    assert {change.partition("=")[0] for change in changes(config, changed)} == {
+        "data.batch_size",
+        "optimizer.lr",
+        "find_lr",
+        "find_batch_size",
+    }
+    assert changed["find_lr"] is changed["find_batch_size"] is False
+    assert changed["data"]["batch_size"] == 32  # the largest power of two that leaves ten steps
+    assert 1e-4 < changed["optimizer"]["lr"] < 10
+
+
+def test_the_record_has_what_was_typed_and_the_curve(found):
+    path, _, changed = found
+    record = json.loads((path / "found.json").read_text())
+    assert record["data.batch_size"] == {"typed": 16, "found": 32}
+    rate = record["optimizer.lr"]
+    assert (rate["typed"], rate["found"]) == (0.1, changed["optimizer"]["lr"])
+    assert len(rate["rates"]) == len(rate["losses"]) > 50
+    assert (path / "figures/find_lr.png").stat().st_size > 10_000
+    assert not list(path.glob(".*ckpt"))
+
+
+def test_it_is_the_run_that_is_given_the_values(found, compose, tiny, train, tmp_path):
+    path, _, changed = found
+    overrides = ["data.train_size=320", "data.batch_size=32"]
+    typed = train(tmp_path / "typed", *overrides, f"optimizer.lr={changed['optimizer']['lr']}")
+    run_experiment(changed, path, [])
+    weights = [
+        read_checkpoint(folder / "checkpoints/last.ckpt")["state_dict"]
+        for folder in (typed.path, path)
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_resume_auto_knows_the_run_by_what_was_typed(found):
+    path, config, changed = found
+    if not (path / "config.yaml").is_file():
+        Run.start(path, changed, [])
+    assert not list(changes(Run(path).typed_config, config))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.devices=2", "takes one process"),
+        ("trainer.num_nodes=2", "takes one process"),
+        ("trainer.fast_dev_run=true", "not with trainer.fast_dev_run"),
+        ("ckpt_path=a.ckpt", "not with ckpt_path=a.ckpt"),
+        ("resume=logs/runs/a", "not with resume=logs/runs/a"),
+        ("optimizer.layer_rates={block1:0.1}", "one rate for all"),
+        ("~optimizer.lr", "is given no lr to replace"),
+    ],
+)
+def test_what_makes_no_sense_together_is_refused(override, message, compose, tiny):
+    with pytest.raises(ConfigError, match=f"find_lr=true: .*{message}") as refused:
+        check_train(to_plain(compose(*tiny, "find_lr=true", override)))
+    assert "\n" not in str(refused.value)

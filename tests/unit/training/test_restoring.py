@@ -1,0 +1,136 @@
+"""A state that training cannot go on from is refused in one line, before a run begins or is touched."""
+
+import shutil
+
+import pytest
+import torch
+
+from vgg_lit.checkpoints.storage import sha256
+from vgg_lit.errors import InputError
+from vgg_lit.optim import Steps
+from vgg_lit.runs import Run
+from vgg_lit.training.restoring import check_state
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path, monkeypatch):
+    """A finished run of two epochs, of one's own."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_run.path, "run")
+    return Run("run")
+
+
+@pytest.fixture
+def broken(run):
+    """`broken(change)`: its last checkpoint, changed; no digest beside it says so."""
+
+    def broken(change):
+        path = run.checkpoint("last")
+        content = torch.load(path, weights_only=True)
+        change(content)
+        path.with_name("last.ckpt.sha256").unlink()
+        torch.save(content, path)
+        return path
+
+    return broken
+
+
+def optimizer_state(content):
+    return content["optimizer_states"][0]
+
+
+def momentum(content):
+    return optimizer_state(content)["state"][0]
+
+
+BROKEN = {
+    "no optimiser": lambda c: c.pop("optimizer_states"),
+    "no state": lambda c: c.update(optimizer_states=[]),
+    "another kind of state": lambda c: c.update(optimizer_states="x"),
+    "two optimisers": lambda c: c["optimizer_states"].append({}),
+    "state that is lost": lambda c: optimizer_state(c).update(state={}),
+    "no groups": lambda c: optimizer_state(c).update(param_groups=[]),
+    "a parameter too few": lambda c: optimizer_state(c)["param_groups"][0]["params"].pop(),
+    "a rate of text": lambda c: optimizer_state(c)["param_groups"][0].update(lr="fast"),
+    "no momentum": lambda c: optimizer_state(c)["param_groups"][0].pop("momentum"),
+    "momentum of another shape": lambda c: momentum(c).update(momentum_buffer=torch.zeros(7, 5)),
+    "momentum of text": lambda c: momentum(c).update(momentum_buffer="x"),
+    "momentum of infinity": lambda c: momentum(c)["momentum_buffer"].fill_(float("inf")),
+    "another's state": lambda c: momentum(c).update(exp_avg=torch.zeros(1)),
+    "no schedule": lambda c: c.pop("lr_schedulers"),
+    "an empty schedule": lambda c: c.update(lr_schedulers=[{}]),
+    "no step": lambda c: c.pop("global_step"),
+    "a step of text": lambda c: c.update(global_step="4"),
+    "no loops": lambda c: c.pop("loops"),
+    "half of the loops": lambda c: c["loops"]["fit_loop"]["epoch_loop.batch_progress"].pop(
+        "current"
+    ),
+    "callbacks of text": lambda c: c.update(callbacks="x"),
+    "what metrics counted": lambda c: c.update(partial_epoch=[{"net": {"state": {}}}]),
+}
+
+
+KNOWN_TO_LIGHTNING = ("half of the loops", "callbacks of text", "what metrics counted")
+
+
+@pytest.mark.parametrize("name", [name for name in BROKEN if name not in KNOWN_TO_LIGHTNING])
+def test_a_broken_state_is_one_line(name, broken, run):
+    path = broken(BROKEN[name])
+    with pytest.raises(InputError, match=r"last\.ckpt: training cannot go on from it: ") as caught:
+        check_state(path, run.config, Steps(total=8, per_epoch=4))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no momentum",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in BROKEN if n != "no momentum"),
+    ],
+)
+def test_the_command_says_so_and_nothing_is_lost(name, broken, run, verb, tiny):
+    path = broken(BROKEN[name])
+    before = {file: sha256(file) for file in run.checkpoints.iterdir()}
+    for settings in ([f"resume={run.path}"], [*tiny, f"ckpt_path={path}", "trainer.max_epochs=3"]):
+        done = verb("train", *settings)
+        assert done.code == 2, done
+        assert done.err.startswith(f"error: {path}: training cannot go on from it: "), done.err
+        assert done.err.count("\n") == 1
+    assert {file: sha256(file) for file in run.checkpoints.iterdir()} == before
+
+
+OTHERS = {
+    "optimizer=adamw": "its optimiser is torch.optim.SGD, not torch.optim.AdamW",
+    "scheduler=plateau": "the state of its schedule is none of vgg_lit.optim.plateau's",
+    "scheduler=none": "the state of its schedule is none of vgg_lit.optim.constant's",
+    "trainer.max_epochs=1": "2 epochs are done; trainer.max_epochs=1 should be at least that",
+}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [n if n.startswith("optim") else pytest.param(n, marks=pytest.mark.slow) for n in OTHERS],
+)
+def test_a_state_of_another_training_is_named(setting, run, verb, tiny):
+    start = f"ckpt_path={run.checkpoint('last')}"
+    done = verb("train", *tiny, start, "trainer.max_epochs=3", setting)
+    assert done.code == 2
+    assert OTHERS[setting] in done.err
+    assert done.err.count("\n") == 1
+    assert not list(run.path.parent.glob("logs/*/*/*"))
+
+
+def test_a_run_that_has_trained_longer_stays_as_it_is(run, verb):
+    config, status = run.config, run.status
+    done = verb("train", f"resume={run.path}", "trainer.max_epochs=1")
+    assert (done.code, done.err.count("error: ")) == (2, 1)
+    assert "2 epochs are done" in done.err
+    assert (run.config, run.status) == (config, status)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["optimizer=adam", "optimizer=adamw", "freeze=[block1]"])
+def test_states_of_ones_own_are_taken(setting, train, resume, tmp_path):
+    run = train(tmp_path / "run", "optimizer.lr=0.01", setting)
+    resume(run, "trainer.max_epochs=2")
+    assert run.status["status"] == "done"

@@ -1,0 +1,154 @@
+"""What many processes make of one command line: here each in turn, with the meeting replaced."""
+
+import pytest
+
+from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
+from vgg_lit.config import to_plain
+from vgg_lit.errors import InputError
+from vgg_lit.processes import launch, rendezvous
+from vgg_lit.runs import Run
+from vgg_lit.training.starting import prepare
+
+TYPED = ["model=vgg11", "trainer=multinode"]
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """`started(2)`: makes this one of so many nodes' processes; `calls` are the meetings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rendezvous, "take_interface", lambda address: None)
+    for name in (launch.FIRST_PROCESS, "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "1")
+
+    def started(nodes, rank=0, before=None, told=None, elastic=True):
+        names = {"RANK": rank, "LOCAL_RANK": 0, "WORLD_SIZE": nodes, "LOCAL_WORLD_SIZE": 1}
+        for name, value in names.items():
+            monkeypatch.setenv(name, str(value))
+        if elastic:
+            monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+        calls = []
+
+        def meet(found, decide, objection, minutes):
+            calls.append((found.rank, minutes))
+            if rank and (refusal := objection(told)):
+                raise InputError(refusal)
+            return told if rank else decide(before)
+
+        monkeypatch.setattr(rendezvous, "meet", meet)
+        return calls
+
+    return started
+
+
+@pytest.fixture
+def begun(compose, tmp_path):
+    """`begun("seed=1")`: a run of two nodes that has saved a checkpoint."""
+
+    def begun(*overrides, name="2026-01-01_00-00-00_abcd"):
+        config = to_plain(compose(*TYPED, "trainer.num_nodes=2", *overrides))
+        run = Run.start(f"logs/runs/vgg11/{name}", config, overrides)
+        write_checkpoint({"vgg_lit": {"schema": SCHEMA}}, run.checkpoints / "last.ckpt")
+        return run
+
+    return begun
+
+
+def test_alone_nothing_is_agreed(started, monkeypatch):
+    calls = started(1, elastic=False)
+    assert prepare(["seed=1"]) == ["seed=1"]
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name)
+    assert prepare(["seed=1"]) == ["seed=1"]
+    assert calls == []
+
+
+def test_a_sweep_has_one_directory_wherever_its_jobs_run(started, monkeypatch):
+    started(1, elastic=False)
+    *typed, directory = prepare(["-m", "model=vgg11,vgg13", "seed=0,1", "name=x"])
+    assert typed == ["-m", "model=vgg11,vgg13", "seed=0,1", "name=x"]
+    assert directory.startswith("hydra.sweep.dir='logs/sweeps/x/")
+    given = ["-m", "seed=0,1", "hydra.sweep.dir=here"]
+    assert prepare(given) == given
+
+
+def test_the_first_process_chooses_a_directory_and_all_take_it(started):
+    started(2)
+    *typed, directory = prepare(TYPED)
+    assert typed == TYPED
+    assert directory.startswith("hydra.run.dir='logs/runs/vgg11/")
+
+    told = {"run": "logs/runs/x", "arguments": None, "process": 7}
+    started(2, rank=1, told={**told, "settings": settings_of(TYPED, started)})
+    assert prepare(TYPED) == [*TYPED, "hydra.run.dir='logs/runs/x'"]
+
+
+def settings_of(typed, started):
+    from vgg_lit.training.resuming import read_command_line
+
+    return read_command_line(typed).settings
+
+
+def test_other_settings_than_the_first_process_has_are_refused(started):
+    started(2)
+    told = {"run": "x", "arguments": None, "process": 7, "settings": settings_of(TYPED, started)}
+    started(2, rank=1, told=told)
+    with pytest.raises(InputError, match=r"seed=1 \(was 0\) in the first process"):
+        prepare([*TYPED, "seed=1"])
+    prepare([*TYPED, "data_root=/elsewhere"])  # of this machine
+
+
+def test_the_timeout_is_the_configs(started):
+    calls = started(2)
+    prepare([*TYPED, "trainer.rendezvous_timeout=0.5"])
+    assert calls == [(0, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["trainer.num_nodes=3"], r"trainer\.num_nodes=3"),
+        (["trainer.devices=2"], r"trainer\.devices=2"),
+        (["trainer.num_nodes=many"], r"trainer\.num_nodes=many"),
+        (["-m", "seed=0,1"], "a sweep is started once"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anybody_waits(typed, message, started):
+    calls = started(2)
+    with pytest.raises(InputError, match=message):
+        prepare([*TYPED, *typed])
+    assert calls == []
+
+
+def test_what_hydra_will_refuse_is_left_to_it(started):
+    calls = started(2)
+    assert prepare(["model=nothing", "resume=auto"]) == ["model=nothing"]
+    assert calls == []
+
+
+def test_an_earlier_attempts_run_goes_on_without_being_asked(started, begun):
+    run = begun()
+    started(2, before=str(run.path))
+    assert prepare(TYPED) == [f"resume={run.path}"]
+
+
+def test_an_attempt_that_has_saved_nothing_is_begun_again(started, begun):
+    run = begun()
+    (run.checkpoints / "last.ckpt").unlink()
+    started(2, before=str(run.path))
+    assert prepare(TYPED)[-1].startswith("hydra.run.dir=")
+
+
+def test_auto_goes_on_with_as_many_processes_as_there_are(started, begun):
+    run = begun()
+    begun("seed=1", name="2026-01-02_00-00-00_abcd")
+    started(2)
+    assert prepare([*TYPED, "resume=auto"]) == [f"resume={run.path}"]
+    started(1)
+    assert prepare([*TYPED, "resume=auto"]) == [f"resume={run.path}", "trainer.num_nodes=1"]
+
+
+def test_a_named_run_takes_what_was_typed_and_the_processes_there_are(started, begun):
+    run = begun()
+    started(1)
+    typed = [f"resume={run.path}", "trainer.max_epochs=30"]
+    assert prepare(typed) == [*typed, "trainer.num_nodes=1"]

@@ -1,0 +1,263 @@
+"""The driver of a study, with scripts of a line or two instead of trainings."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hydra_plugins.process_launcher import _pool, _processes
+from vgg_lit.schema import Tune
+from vgg_lit.tuning import search
+from vgg_lit.tuning.space import SearchSpace
+from vgg_lit.tuning.studies import StudyDirectory, require_optuna
+
+pytest.importorskip("optuna", reason="needs the extra tune")
+
+ROOT = Path(__file__).resolve().parents[3]
+NONE = {"_target_": "optuna.pruners.NopPruner"}
+
+# What a trial has at hand: its run directory `here`, the study's `folder`, its overrides `typed`, and these.
+TRIAL = """
+import json, os, signal, sys, time
+from pathlib import Path
+
+here, folder, typed = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+number = int(here.name)
+here.mkdir(parents=True, exist_ok=True)
+with (folder / "started").open("a") as file:
+    file.write(f"{number} {' '.join(typed) or 'resumed'}\\n")
+
+def end(status, **metrics):
+    content = {"status": status, "reason": "so", "process": os.getpid()}
+    (here / "metrics.json").write_text(json.dumps(metrics))
+    (here / "status.json").write_text(json.dumps(content))
+    (here / "config.yaml").write_text("seed: 0")
+
+def wait_for(name):
+    while not (folder / name).exists():
+        time.sleep(0.01)
+
+"""
+
+
+def drive(folder, script, given):
+    """Runs a driver, here."""
+    settings = {
+        "objective": "val/acc",
+        "pruner": NONE,
+        "sampler": {"_target_": "optuna.samplers.TPESampler", "seed": 0, "n_startup_trials": 4},
+        "trainer": {"devices": 1, "max_epochs": 2},
+        "storage": "sqlite",
+        "n_jobs": 1,
+        "space": {"x": "interval(0, 1)"},
+        **given,
+    }
+    require_optuna()
+    directory = StudyDirectory(folder / "study")
+    with directory.lock():
+        directory.create(settings["storage"], is_maximised=True)
+
+    def command(place, overrides):
+        return [sys.executable, "-c", script, str(place), str(folder), *(overrides or [])]
+
+    space = SearchSpace(settings["space"])
+    search.Search(directory, space, Tune.model_construct(**settings), command).run()
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_search import drive
+drive(Path(sys.argv[2]), sys.argv[3], eval(sys.argv[4]))
+"""
+
+
+class Driven:
+    """Drivers of one study, and what they left."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.directory = StudyDirectory(folder / "study")
+        self.drivers = []
+
+    def start(self, script, **settings):
+        """A driver, in a process of its own."""
+        here = str(Path(__file__).parent)
+        given = [str(self.folder), TRIAL + script, repr(settings)]
+        words = [sys.executable, "-c", DRIVER, here, *given]
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        driver = subprocess.Popen(
+            words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.drivers.append(driver)
+        return driver
+
+    def run(self, script, **settings):
+        """A driver in this process, to its end."""
+        drive(self.folder, TRIAL + script, settings)
+
+    @property
+    def trials(self):
+        return self.directory.open(NONE).trials
+
+    @property
+    def states(self):
+        return [trial.state.name for trial in self.trials]
+
+    @property
+    def started(self):
+        """Number and words of each trial that was started, as often as it was."""
+        file = self.folder / "started"
+        lines = file.read_text().splitlines() if file.is_file() else []
+        return [(int(line.split()[0]), line.split()[1]) for line in lines]
+
+    def wait(self, condition):
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, "waited too long"
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def driven(tmp_path, monkeypatch):
+    monkeypatch.setattr(search, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(_pool, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(_processes, "SECONDS_TO_FOLLOW", 0.2)
+    driven = Driven(tmp_path)
+    yield driven
+    (tmp_path / "go").touch()
+    for driver in driven.drivers:
+        driver.kill()
+        driver.communicate()
+
+
+DONE = 'end("done", **{"val/acc": 0.5 + number / 100, "seconds": 1.0})'
+
+
+def test_a_study_has_as_many_trials_as_it_was_told_and_no_more(driven):
+    driven.run(DONE, n_trials=3)
+    assert [trial.value for trial in driven.trials] == [0.5, 0.51, 0.52]
+    assert len(driven.started) == 3
+    driven.run(DONE, n_trials=3)
+    assert len(driven.started) == 3
+    driven.run(DONE, n_trials=5)
+    assert [number for number, _ in driven.started] == [0, 1, 2, 3, 4]
+
+
+def test_trials_that_fail_are_recorded_and_the_others_run(driven):
+    script = f"""
+if number == 0: raise RuntimeError("out of luck")
+if number == 1: os.kill(os.getpid(), signal.SIGKILL)
+if number == 2: print("error: seed=x: no number"); sys.exit(2)
+if number == 3: end("done", **{{"val/loss": 1.0}}); sys.exit(0)
+if number == 4: end("pruned"); sys.exit(0)
+{DONE}
+"""
+    driven.run(script, n_trials=6)
+    assert driven.states == [*["FAIL"] * 4, "PRUNED", "COMPLETE"]
+    reasons = [trial.user_attrs["reason"] for trial in driven.trials[:4]]
+    assert reasons[0] == "exit code 1, RuntimeError: out of luck"
+    assert reasons[1] == "killed by SIGKILL, as the system does when memory runs out"
+    assert reasons[2] == "seed=x: no number"
+    assert reasons[3] == "objective=val/acc: is no metric of this run; there are val/loss"
+
+
+def test_a_killed_driver_loses_no_trial_and_repeats_none(driven):
+    script = f"""
+if number == 2:
+    wait_for("go")
+{DONE}
+"""
+    driver = driven.start(script, n_trials=4)
+    driven.wait(lambda: len(driven.started) == 3)
+    driver.kill()
+    again = driven.start(script, n_trials=4)
+    driven.wait(lambda: len(driven.started) == 4)  # the trial left behind runs beside the last one
+    (driven.folder / "go").touch()
+    out, err = again.communicate(timeout=60)
+    assert again.returncode == 0, err
+    assert driven.states == ["COMPLETE"] * 4
+    assert len(driven.started) == 4
+    assert "waits for those that still run" in out
+
+
+@pytest.mark.slow
+def test_a_trial_that_died_with_its_driver_goes_on_with_the_same_values(driven):
+    script = f"""
+if number == 1 and not (folder / "go").exists():
+    (folder / "pid").write_text(str(os.getpid()))
+    time.sleep(60)
+{DONE}
+"""
+    driver = driven.start(script, n_trials=3)
+    driven.wait(lambda: (driven.folder / "pid").exists())
+    driver.kill()
+    os.kill(int((driven.folder / "pid").read_text()), signal.SIGKILL)
+    (driven.folder / "go").touch()
+    driven.run(script, n_trials=3)
+    assert driven.states == ["COMPLETE"] * 3
+    (first, again) = (words for number, words in driven.started if number == 1)
+    assert first == again
+
+
+@pytest.mark.slow
+def test_a_trial_with_a_checkpoint_is_resumed(driven):
+    script = f"""
+(here / "checkpoints").mkdir(exist_ok=True)
+(here / "checkpoints/last.ckpt").touch()
+(here / "config.yaml").touch()
+if typed:
+    wait_for("never")
+{DONE}
+"""
+    driver = driven.start(script, n_trials=1)
+    driven.wait(lambda: (driven.directory.trial(0) / "config.yaml").exists())
+    driver.send_signal(signal.SIGTERM)
+    out, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 143
+    assert "interrupted" in out
+    assert driven.states == ["RUNNING"]
+    driven.run(script, n_trials=1)
+    assert [words for _, words in driven.started][1:] == ["resumed"]
+    assert driven.states == ["COMPLETE"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["sqlite", "journal"])
+def test_drivers_that_share_a_study_share_its_trials(driven, storage):
+    script = f"time.sleep(0.1)\n{DONE}"
+    settings = {"n_trials": 12, "n_jobs": 2, "storage": storage}
+    drivers = [driven.start(script, **settings) for _ in range(2)]
+    outs = [driver.communicate(timeout=120)[0] for driver in drivers]
+    assert [driver.returncode for driver in drivers] == [0, 0]
+    assert driven.states == ["COMPLETE"] * 12
+    assert sorted(number for number, _ in driven.started) == list(range(12))
+    assert len({words for _, words in driven.started}) == 12
+    assert all("starts" in out for out in outs)
+
+
+@pytest.mark.slow
+def test_values_do_not_depend_on_who_drew_them(driven, tmp_path):
+    together, alone = Driven(tmp_path / "together"), Driven(tmp_path / "alone")
+    for one in (together, alone):
+        one.folder.mkdir()
+    settings = {"sampler": {"_target_": "optuna.samplers.RandomSampler", "seed": 0}}
+    alone.run(DONE, n_trials=4, **settings)
+    for count in (1, 2, 4):
+        together.run(DONE, n_trials=count, **settings)
+    assert together.started == alone.started
+
+
+def test_a_grid_is_gone_through_once(driven):
+    settings = {
+        "space": {"x": "range(3)", "y": "a,b"},
+        "sampler": {"_target_": "optuna.samplers.GridSampler", "seed": 0},
+    }
+    driven.run(DONE, n_trials=100, n_jobs=2, **settings)
+    params = {tuple(trial.params.values()) for trial in driven.trials}
+    assert len(params) == len(driven.trials) == 6

@@ -1,0 +1,102 @@
+"""A study's directory: its storage, its samplers, and what a trial reports."""
+
+import pytest
+
+from vgg_lit.errors import InputError
+from vgg_lit.tuning.studies import (
+    StudyDirectory,
+    TrialOfThisProcess,
+    build_pruner,
+    build_sampler,
+    epochs_of,
+    require_optuna,
+)
+
+optuna = pytest.importorskip("optuna", reason="needs the extra tune")
+
+NONE = {"_target_": "optuna.pruners.NopPruner"}
+MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 2, "n_warmup_steps": 2}
+RANDOM = {"_target_": "optuna.samplers.RandomSampler", "seed": 3}
+
+
+@pytest.fixture(params=["sqlite", "journal"])
+def directory(request, tmp_path):
+    directory = StudyDirectory(tmp_path / "study")
+    with directory.lock():
+        directory.create(request.param, is_maximised=True)
+    return directory
+
+
+def test_a_study_is_found_again_also_where_it_has_moved(directory, tmp_path):
+    directory.open(NONE).ask()
+    directory.path.rename(tmp_path / "moved")
+    study = StudyDirectory(tmp_path / "moved").open(NONE)
+    assert len(study.trials) == 1
+    assert study.direction.name == "MAXIMIZE"
+
+
+def test_making_it_twice_keeps_it(directory):
+    directory.open(NONE).ask()
+    kind = "sqlite" if "sqlite" in directory.url else "journal"
+    directory.create(kind, is_maximised=True)
+    assert len(directory.open(NONE).trials) == 1
+
+
+def test_a_storage_of_another_kind_is_refused(directory):
+    is_sqlite = directory.url.startswith("sqlite:///")
+    other, own = ("journal", "sqlite") if is_sqlite else ("sqlite", "journal")
+    with pytest.raises(InputError, match=f"storage={other}: the study in .* has storage={own}"):
+        directory.create(other, is_maximised=True)
+
+
+def test_a_sampler_draws_by_seed_and_number_alone():
+    def draw(spec, number):
+        study = optuna.create_study(sampler=build_sampler(spec, number))
+        return study.ask().suggest_float("x", 0, 1)
+
+    assert draw(RANDOM, 7) == draw(RANDOM, 7)
+    assert len({draw(RANDOM, number) for number in range(20)}) == 20
+    assert draw({**RANDOM, "seed": 4}, 7) != draw(RANDOM, 7)
+
+
+def test_samplers_and_pruners_are_optunas_alone():
+    with pytest.raises(InputError, match=r"sampler\._target_=os\.system: only names under"):
+        build_sampler({"_target_": "os.system"}, 0)
+    with pytest.raises(InputError, match=r"unknown key pruner\.warmup"):
+        build_pruner({**MEDIAN, "warmup": 1})
+
+
+def test_a_trial_is_told_to_a_process_by_its_environment(monkeypatch):
+    assert TrialOfThisProcess.from_environment() is None
+    trial = TrialOfThisProcess("logs/tune/first", 7, MEDIAN)
+    for name, value in trial.environment().items():
+        monkeypatch.setenv(name, value)
+    assert TrialOfThisProcess.from_environment() == trial
+
+
+def test_a_trial_below_the_median_is_pruned_once_it_is_warm(directory):
+    study = directory.open(MEDIAN)
+    for value in (0.5, 0.6):
+        trial = study.ask()
+        for epoch in (1, 2, 3):
+            trial.report(value, epoch)
+        study.tell(trial, value)
+    number = study.ask().number
+    trial = TrialOfThisProcess(str(directory.path), number, MEDIAN)
+    assert [trial.report(epoch, 0.4) for epoch in (1, 2)] == [False, True]
+    assert epochs_of(study.trials[number]) == 2
+
+
+def test_an_epoch_that_is_trained_again_keeps_its_first_report(directory):
+    study = directory.open(NONE)
+    number = study.ask().number
+    trial = TrialOfThisProcess(str(directory.path), number, NONE)
+    trial.report(1, 0.4)
+    assert not trial.report(1, 0.4)
+    assert study.trials[number].intermediate_values == {1: 0.4}
+
+
+def test_without_optuna_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr("vgg_lit.extras.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'vgg_lit\[tune\]'"):
+        require_optuna()

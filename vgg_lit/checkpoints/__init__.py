@@ -1,0 +1,1 @@
+"""Checkpoint files: written whole, checked, read, and the networks in them."""

@@ -1,0 +1,1 @@
+"""What `export` writes: programs that run without this package, whether they compute the same, and a card."""

@@ -1,0 +1,95 @@
+"""What training and evaluation count, and what an epoch measured, for all that looks at it at its end."""
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from vgg_lit.data.batches import PADDING
+
+# metric -> k of the top-k accuracy it is
+ACCURACIES = {
+    "train": {"acc": 1},
+    "val": {"acc": 1, "top5": 5},
+    "test": {"acc": 1, "top1": 1, "top2": 2, "top3": 3, "top4": 4, "top5": 5},
+}
+
+
+class MeanLoss(Metric):
+    """The mean loss over samples.
+
+    torchmetrics' MeanMetric looks for NaN and so waits for the device; told not to, it ignores weights
+    (1.9), and with them the padding.
+    """
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, losses: Tensor, weight: Tensor | float) -> None:
+        """Adds losses, a mean over `weight` samples each, or 0 of padding."""
+        self.total += (losses * weight).sum()
+        self.count += weight.sum() if isinstance(weight, Tensor) else weight * losses.numel()
+
+    def compute(self) -> Tensor:
+        """The mean."""
+        return self.total / self.count
+
+
+def build_metrics(num_classes: int) -> nn.ModuleDict:
+    """Loss and accuracies of all stages, by the names they are logged under."""
+    metrics = nn.ModuleDict()
+    for stage, accuracies in ACCURACIES.items():
+        metrics[f"{stage}/loss"] = MeanLoss()
+        for name, k in accuracies.items():
+            metrics[f"{stage}/{name}"] = _accuracy(num_classes, k, stage)
+    return metrics
+
+
+def _accuracy(num_classes: int, k: int, stage: str) -> MulticlassAccuracy:
+    return MulticlassAccuracy(
+        num_classes,
+        top_k=min(k, num_classes),
+        average="micro",
+        # leaving out padding waits for the device, and training has none
+        ignore_index=None if stage == "train" else PADDING,
+        validate_args=False,
+    )
+
+
+def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
+    """The metrics of the epoch that ends, by name.
+
+    Lightning's `callback_metrics` go on showing the last validation in the epochs that have none
+    (`check_val_every_n_epoch`), but not in a resumed run.
+    """
+    every = trainer.check_val_every_n_epoch or 1
+    is_validated = (trainer.current_epoch + 1) % every == 0
+    return {
+        name: float(value)
+        for name, value in trainer.callback_metrics.items()
+        if is_validated or not name.startswith("val/")
+    }
+
+
+def log_epoch(trainer: L.Trainer) -> None:
+    """Logs the training metrics of the epoch that ends, in all processes together.
+
+    Lightning (2.6) does so once all callbacks are done: of an epoch that a run ends with once it is saved,
+    a resumed run would not log them either.
+    """
+    connector, epoch_loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
+    epoch_loop._batches_that_stepped -= 1  # as Lightning: the step of the epoch's last batch
+    connector.log_metrics(connector.metrics["log"])
+    epoch_loop._batches_that_stepped += 1
+
+    def only_reset() -> None:
+        del connector.update_train_epoch_metrics  # the method is there again
+        connector.reset_results()
+
+    connector.update_train_epoch_metrics = only_reset  # type: ignore[method-assign]

@@ -1,0 +1,1 @@
+"""How a run's processes begin, meet, train together and end."""

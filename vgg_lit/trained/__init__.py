@@ -1,0 +1,1 @@
+"""Trained networks: opened and checked, scored, and what others start from."""

@@ -1,0 +1,1 @@
+"""What `train` does: the run it begins or goes on with, and the experiment from config to last table."""

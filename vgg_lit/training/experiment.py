@@ -1,0 +1,288 @@
+"""One experiment, from its plain config to its last table: data, classifier, fit, test, record."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from vgg_lit.callbacks import Checkpointing
+from vgg_lit.callbacks.pruning import Pruning
+from vgg_lit.checkpoints.storage import set_aside
+from vgg_lit.classifier import Classifier
+from vgg_lit.data.cached_features import CachedFeatures
+from vgg_lit.data.datamodule import ImageDataModule
+from vgg_lit.errors import InputError
+from vgg_lit.files import write_text
+from vgg_lit.models.freezing import frozen_depth
+from vgg_lit.models.transfer import Transfer
+from vgg_lit.models.vgg import VGG
+from vgg_lit.optim import Steps
+from vgg_lit.processes.launch import rank
+from vgg_lit.processes.shared_fate import shared_fate
+from vgg_lit.runs import Run
+from vgg_lit.tables import print_facts, print_metrics
+from vgg_lit.targets import instantiate
+from vgg_lit.trained.fine_tuning import copy_weights, freeze_layers
+from vgg_lit.training.restoring import check_state, explain_restoring
+from vgg_lit.training.trainer import build_trainer, precision_of
+
+FINAL = ("val/acc", "val/loss", "test/acc", "test/loss", "seconds")
+"""The metrics that TensorBoard shows beside the hyperparameters."""
+
+
+def run_experiment(
+    config: dict[str, Any], path: Path, overrides: Sequence[str], resumed: Run | None = None
+) -> dict[str, float]:
+    """Trains, tests the best checkpoint and records both in the run directory.
+
+    Args:
+        config: plain and checked.
+        path: the run directory.
+        overrides: what was typed, for the record.
+        resumed: the run to go on with, if it is none that begins.
+
+    Returns:
+        The metrics of the epoch that was tested, and the test's own.
+
+    Raises:
+        InputError: the data or a checkpoint cannot be used.
+    """
+    datamodule = build_datamodule(config)
+    classifier = build_classifier(config, datamodule)
+    start_from = _sound_checkpoint(resumed) if resumed else config["ckpt_path"]
+    step = check_state(start_from, config, _steps(config, datamodule)) if start_from else 0
+    trainer = build_trainer(
+        config,
+        path,
+        batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
+        has_validation=datamodule.val_fraction > 0,
+        first_step=step if resumed else 0,
+    )
+    transfer = None
+    if start_from:
+        classifier.load_weights(start_from)  # what does not fit is said before a run begins
+        explain_restoring(trainer, start_from)
+    else:
+        transfer = copy_weights(config, classifier.net)
+    freeze_layers(config, classifier.net)
+    run = resumed
+    if trainer.is_global_zero and not run:
+        run = Run.start(path, config, overrides)
+    started = time.perf_counter()
+    with run.at_work() if run and trainer.is_global_zero else nullcontext():
+        if run and trainer.is_global_zero:
+            if resumed:
+                run.go_on(config, overrides)
+            _print_header(run, trainer, classifier, datamodule, config)
+            _record_weights(run, classifier, transfer, config)
+            _log_config(trainer, config)
+        with shared_fate(trainer, path):
+            with _training_data(config, classifier, datamodule) as data:
+                trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
+            pruned = _pruned(trainer)
+            is_tested = config["test"] and not pruned
+            metrics = _tested_metrics(trainer, classifier, datamodule, is_tested)
+    metrics["seconds"] = time.perf_counter() - started
+    if run and trainer.is_global_zero:
+        run.write_metrics(metrics)
+        _log_hyperparameters(trainer, config, metrics)
+        run.set_status("pruned" if pruned else "done", pruned)
+        if pruned:
+            print_facts({"pruned ": pruned})
+        print_metrics(metrics, title=f"{_network(config)} on {datamodule.source.name}")
+        _print_footer(run)
+    return metrics
+
+
+def build_datamodule(config: dict[str, Any]) -> ImageDataModule:
+    """The data, prepared and loaded; fills in the number of classes where the folder tells it.
+
+    Raises:
+        InputError: the data is missing, damaged, or not what the config says.
+    """
+    spec = {name: value for name, value in config["data"].items() if name != "root"}
+    datamodule: ImageDataModule = instantiate(spec, key="data")
+    if config["data"].get("num_classes") is None:
+        config["data"]["num_classes"] = len(datamodule.classes)
+        if config["model"].get("num_classes", 0) is None:
+            config["model"]["num_classes"] = len(datamodule.classes)
+    datamodule.prepare_data()
+    datamodule.setup()
+    return datamodule
+
+
+def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> Classifier:
+    """The classifier for these data."""
+    return Classifier(
+        model=config["model"],
+        optimizer=config["optimizer"],
+        scheduler=config["scheduler"],
+        classes=list(datamodule.classes),
+        preprocessing=datamodule.preprocessing.to_dict(),
+        label_smoothing=config["label_smoothing"],
+        seed=config["seed"],
+        compile=config["compile"],
+        small_map_gemm=config["small_map_gemm"],
+    )
+
+
+def _sound_checkpoint(run: Run) -> Path:
+    """The newest whole checkpoint of a run; says what is wrong with newer ones and sets them aside."""
+    is_main = rank() == 0
+    if is_main and run.is_at_work():
+        raise InputError(f"resume={run.path}: another process is at work on that run")
+    checkpoint, damages = run.newest_checkpoint()
+    if is_main:
+        for path, damage in damages.items():
+            print(f"warning: {damage}; kept as {set_aside(path).name}", file=sys.stderr)
+        if damages:
+            print(f"warning: goes on from {checkpoint} instead", file=sys.stderr)
+    return checkpoint
+
+
+def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
+    """About how long the training is: what else limits it is left out."""
+    per_epoch = max(1, datamodule.sizes["train"] // datamodule.batch_size)
+    return Steps(
+        total=per_epoch * config["trainer"]["max_epochs"],
+        per_epoch=per_epoch,
+        has_validation=datamodule.val_fraction > 0,
+    )
+
+
+@contextmanager
+def _training_data(
+    config: Mapping[str, Any], classifier: Classifier, datamodule: ImageDataModule
+) -> Iterator[L.LightningDataModule]:
+    """The images, or under `cache_features` what the frozen first modules of the net make of them."""
+    if not config["cache_features"]:
+        yield datamodule
+        return
+    net = cast(VGG, classifier.net)
+    depth = frozen_depth(net)
+
+    def features(x_BCHW: Tensor) -> Tensor:
+        x_BCHW = x_BCHW.to(classifier.dtype, memory_format=torch.channels_last)
+        return net.features[:depth](x_BCHW)
+
+    net.first_module = depth
+    try:
+        yield CachedFeatures(datamodule, features)
+    finally:
+        net.first_module = 0
+
+
+def _pruned(trainer: L.Trainer) -> str | None:
+    """Why a trial of a study was given up before its last epoch; None if it was not."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((c.reason for c in callbacks if isinstance(c, Pruning)), None)
+
+
+def _tested_metrics(
+    trainer: L.Trainer, classifier: Classifier, datamodule: ImageDataModule, is_tested: bool
+) -> dict[str, float]:
+    """Metrics of the best epoch (the last one without a validation split), and of its test."""
+    callback = next((c for c in trainer.callbacks if isinstance(c, Checkpointing)), None)  # type: ignore[attr-defined]
+    tested = callback.best_checkpoint(trainer) if callback else None
+    if callback and callback.best_metrics:
+        metrics = dict(callback.best_metrics)
+    else:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    if is_tested:
+        if tested:
+            # Not by `ckpt_path`: Lightning's weight averaging would put the raw weights back.
+            classifier.load_weights(tested)
+        trainer.test(classifier, datamodule=datamodule, verbose=False)
+        metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return metrics
+
+
+def _print_header(
+    run: Run,
+    trainer: L.Trainer,
+    classifier: Classifier,
+    datamodule: ImageDataModule,
+    config: Mapping[str, Any],
+) -> None:
+    sizes = ", ".join(f"{size:,} {name}" for name, size in datamodule.sizes.items() if size)
+    parameters = sum(parameter.numel() for parameter in classifier.net.parameters())
+    precision, reason = precision_of(config["trainer"])
+    side = datamodule.image_size
+    channels = datamodule.source.in_channels
+    print_facts(
+        {
+            "run": str(run.path),
+            "data": f"{datamodule.source.name}: {sizes}; {len(datamodule.classes)} classes",
+            "network": f"{_network(config)}, {parameters:,} parameters, "
+            f"input {channels} x {side} x {side}",
+            "device": f"{trainer.world_size} x {trainer.strategy.root_device.type}, "
+            f"{precision} ({reason})",
+        }
+    )
+
+
+def _record_weights(
+    run: Run, classifier: Classifier, transfer: Transfer | None, config: Mapping[str, Any]
+) -> None:
+    """Says which weights come from elsewhere, for the record too, and which stay as they are."""
+    if transfer:
+        origin = config["init"]["from"]
+        print_facts({"init   ": f"from {origin}: {transfer}"})
+        record = {"from": origin, **asdict(transfer)}
+        write_text(run.path / "init.json", json.dumps(record, indent=2) + "\n")
+    if config["freeze"]:
+        sizes = [p.numel() for p in classifier.net.parameters() if not p.requires_grad]
+        print_facts({"frozen ": f"{', '.join(config['freeze'])}: {sum(sizes):,} parameters"})
+
+
+def _network(config: Mapping[str, Any]) -> str:
+    """The variant or plan, of another network its class."""
+    model = config["model"]
+    return str(model.get("variant") or model["_target_"].rpartition(".")[2])
+
+
+def _print_footer(run: Run) -> None:
+    """Where everything is and what to do next."""
+    facts = {"inspect": f"tensorboard --logdir {run.path}"}
+    if any(run.checkpoints.glob("*.ckpt")):
+        facts |= {
+            "checkpoint": str(run.checkpoint()),
+            "evaluate": f"python -m vgg_lit.evaluate run={run.path}",
+            "predict": f"python -m vgg_lit.predict run={run.path} images=<file or folder>",
+        }
+    if profiles := sorted(run.path.glob("*-profile.txt")):
+        facts["profile"] = ", ".join(map(str, profiles))
+    print_facts(facts)
+
+
+def _log_config(trainer: L.Trainer, config: Mapping[str, Any]) -> None:
+    """Shows TensorBoard the config as text, from the start."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+            logger.experiment.add_text("config", f"```yaml\n{text}\n```")
+
+
+def _log_hyperparameters(
+    trainer: L.Trainer, config: Mapping[str, Any], metrics: Mapping[str, float]
+) -> None:
+    """Shows TensorBoard what runs differ in, beside how they ended."""
+    hyperparameters = {name: config[name] for name in ("seed", "label_smoothing")}
+    for section in ("model", "data", "augment", "optimizer", "scheduler", "trainer"):
+        values = {name: value for name, value in config[section].items() if name != "augment"}
+        hyperparameters[section] = values
+    final = {f"final/{name}": metrics[name] for name in FINAL if name in metrics}
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(hyperparameters, final)
+            logger.save()

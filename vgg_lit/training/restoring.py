@@ -1,0 +1,159 @@
+"""Whether training can go on from the state in a checkpoint: said before a run begins or is touched.
+
+The file itself is whole. But its state may be that of another optimiser, or a stranger's.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import nn
+from torch.optim import Optimizer
+
+from vgg_lit.checkpoints.storage import LEARNT, all_finite, read_checkpoint
+from vgg_lit.checkpoints.weights import check_fit, net_weights
+from vgg_lit.config import check_model
+from vgg_lit.errors import InputError
+from vgg_lit.optim import Steps, build_optimizer, build_scheduler
+from vgg_lit.targets import ConfigError, one_line
+from vgg_lit.trained.fine_tuning import freeze_layers
+
+WHAT_BREAKS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    MisconfigurationException,
+)
+"""What torch and Lightning raise for a state that they cannot use."""
+
+WEIGHTS_ALONE = "init.from takes the weights alone"
+
+
+def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> int:
+    """The step of the optimiser that a training of `config` goes on behind.
+
+    Args:
+        path: the checkpoint.
+        config: plain and checked.
+        steps: how long the training is; which is not needed exactly.
+
+    Raises:
+        InputError: the file cannot be read, or holds a state that is broken or of another training.
+    """
+    checkpoint = read_checkpoint(path)
+    with _said_of(path):
+        step = checkpoint.get("global_step")
+        if not isinstance(step, int) or step < 0:
+            raise InputError(f"global_step={step}: is no number of steps")
+        if not all_finite([checkpoint.get(part) for part in LEARNT]):
+            raise InputError("its weights or its optimiser's state are not finite")
+        net = check_model(config["model"], None)
+        check_fit(net, net_weights(checkpoint["state_dict"]))
+        freeze_layers(config, net)
+        _check_epochs(checkpoint, config["trainer"]["max_epochs"])
+        _check_optimizer(checkpoint, config["optimizer"], net)
+        _check_schedule(checkpoint, config, net, steps)
+    return step
+
+
+def explain_restoring(trainer: L.Trainer, path: Path) -> None:
+    """Has the Trainer say in one line that it cannot take up a state."""
+    connector = trainer._checkpoint_connector
+    restore_before, restore_after = (
+        connector._restore_modules_and_callbacks,
+        connector.restore_training_state,
+    )
+
+    def restore_modules_and_callbacks(*args: Any, **kwargs: Any) -> None:
+        with _said_of(path):
+            restore_before(*args, **kwargs)
+
+    def restore_training_state() -> None:
+        with _said_of(path):
+            restore_after()
+
+    connector._restore_modules_and_callbacks = restore_modules_and_callbacks  # type: ignore[method-assign]
+    connector.restore_training_state = restore_training_state  # type: ignore[method-assign]
+
+
+@contextmanager
+def _said_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except WHAT_BREAKS as error:
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        raise InputError(
+            f"{path}: training cannot go on from it: {kind}{one_line(error)[:300]}"
+        ) from error
+
+
+def _check_epochs(checkpoint: Mapping[str, Any], max_epochs: int) -> None:
+    done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if done > max_epochs:
+        raise InputError(
+            f"{done} epochs are done; trainer.max_epochs={max_epochs} should be at least that"
+        )
+
+
+def _check_optimizer(
+    checkpoint: Mapping[str, Any], spec: Mapping[str, Any], net: nn.Module
+) -> None:
+    """Whether the optimiser can take a step with the saved state, which is all that it would have."""
+    name = spec["_target_"]
+    saved_name = (checkpoint.get("hyper_parameters", {}).get("optimizer") or {}).get("_target_")
+    (saved,) = checkpoint["optimizer_states"]
+    try:
+        _step(_optimizer(spec, net))
+    except Exception:  # one of the user's own may need more than gradients: nothing to compare with
+        return
+    if saved_name not in (None, name):
+        raise InputError(f"its optimiser is {saved_name}, not {name}; {WEIGHTS_ALONE}")
+    # On the meta device, where no step is fused.
+    groups = [{**group, "fused": False, "foreach": False} for group in saved["param_groups"]]
+    fresh, resumed = _optimizer(spec, net), _optimizer(spec, net)
+    fresh.load_state_dict({"state": {}, "param_groups": groups})
+    resumed.load_state_dict({"state": saved["state"], "param_groups": groups})
+    for optimizer in (fresh, resumed):
+        _step(optimizer)
+    expected, found = fresh.state_dict()["state"], saved["state"]
+    is_lost = bool(expected) and not found and checkpoint["global_step"] > 0
+    if is_lost or any(found[key].keys() != expected[key].keys() for key in found):
+        raise InputError(f"the state of its optimiser is none of {name}'s; {WEIGHTS_ALONE}")
+
+
+def _check_schedule(
+    checkpoint: Mapping[str, Any], config: Mapping[str, Any], net: nn.Module, steps: Steps
+) -> None:
+    try:
+        made = build_scheduler(config["scheduler"], _optimizer(config["optimizer"], net), steps)
+    except ConfigError:  # of the length, which is known to the training alone
+        return
+    expected = [_settings(made["scheduler"].state_dict())] if made else []
+    if expected != [_settings(state) for state in checkpoint["lr_schedulers"]]:
+        raise InputError(
+            f"the state of its schedule is none of {config['scheduler']['_target_']}'s; {WEIGHTS_ALONE}"
+        )
+
+
+def _settings(state: Mapping[str, Any]) -> set[str]:
+    """The names in the state of a schedule, without those that change with torch's versions."""
+    return {name for name in state if not name.startswith("_")}
+
+
+def _optimizer(spec: Mapping[str, Any], net: nn.Module) -> Optimizer:
+    return build_optimizer({**spec, "fused": False} if "fused" in spec else spec, net, fused=False)
+
+
+def _step(optimizer: Optimizer) -> None:
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.empty_like(parameter)
+    optimizer.step()

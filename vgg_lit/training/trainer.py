@@ -1,0 +1,184 @@
+"""The Lightning Trainer of a config, with what every run of ours needs."""
+
+import inspect
+import logging
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from vgg_lit.callbacks import LayerTimes, ProgressBar
+from vgg_lit.callbacks.pruning import Pruning
+from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
+from vgg_lit.hardware import count_devices, resolve_precision, tune_process
+from vgg_lit.processes.distributed import (
+    SharedBuffers,
+    build_strategy,
+    cluster_environment,
+    leave_signals_to_us,
+)
+from vgg_lit.targets import ConfigError, instantiate, locate, one_line
+from vgg_lit.tuning.studies import TrialOfThisProcess
+
+PROFILERS: dict[str | None, type[Profiler]] = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
+"""They write `fit-profile.txt` and `test-profile.txt` into the run directory."""
+
+BAR_REFRESHES = 5
+"""A second; Lightning's hundred take time from the thread that keeps a GPU busy."""
+
+
+def precision_of(trainer: Mapping[str, Any]) -> tuple[str, str]:
+    """The precision that a `trainer` group comes to on this machine, and why."""
+    return resolve_precision(trainer["precision"], trainer["accelerator"])
+
+
+def build_trainer(
+    config: Mapping[str, Any],
+    path: Path,
+    batches_per_epoch: int,
+    has_validation: bool,
+    first_step: int = 0,
+) -> L.Trainer:
+    """The Trainer of a training run.
+
+    Args:
+        config: plain and checked; `trainer`, `callbacks` and `logger` are read.
+        path: the run directory.
+        batches_per_epoch: training batches in an epoch.
+        has_validation: whether there is a validation split.
+        first_step: from which a resumed run logs again what it had logged before.
+
+    Raises:
+        ConfigError: a callback, logger or the Trainer refuses a value.
+    """
+    quieten_lightning()
+    spec = dict(config["trainer"])
+    spec["precision"], _ = precision_of(spec)
+    kind, _ = count_devices(spec["accelerator"])
+    tune_process(kind)
+    if kind in ("gpu", "cuda") and spec.get("benchmark") is None:
+        spec["benchmark"] = not spec["deterministic"]  # which algorithm is fastest varies by run
+    spec["strategy"] = build_strategy(spec)
+    spec["log_every_n_steps"] = max(1, min(spec["log_every_n_steps"], batches_per_epoch))
+    if not has_validation:
+        spec["limit_val_batches"] = 0
+    has_validation = spec.get("limit_val_batches") != 0
+    profiler = PROFILERS.get(spec.pop("profiler", None))
+    show_bar = spec.pop("enable_progress_bar") and sys.stdout.isatty()
+    callbacks = build_callbacks(config.get("callbacks") or {}, has_validation)
+    if config.get("compile") and any(isinstance(callback, LayerTimes) for callback in callbacks):
+        raise ConfigError(
+            f"compile={config['compile']}: a compiled network has no layers to time; "
+            "set compile=false, or drop callbacks.layer_times"
+        )
+    if trial := TrialOfThisProcess.from_environment():
+        callbacks.append(Pruning(trial, config["objective"]))
+    if show_bar:
+        callbacks.append(ProgressBar(refresh_rate=BAR_REFRESHES))
+    if isinstance(spec["strategy"], DDPStrategy):
+        callbacks.append(SharedBuffers())
+    trainer: L.Trainer = _build(
+        spec,
+        "trainer",
+        L.Trainer,
+        callbacks=callbacks,
+        logger=build_loggers(config.get("logger") or {}, path, first_step),
+        plugins=[AtomicCheckpointIO(), cluster_environment()],
+        profiler=profiler(dirpath=path, filename="profile") if profiler else None,
+        default_root_dir=str(path),
+        enable_progress_bar=show_bar,
+        # else Lightning would add a checkpoint callback of its own
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # our loaders shard themselves, without double counting
+    )
+    leave_signals_to_us(trainer)
+    return trainer
+
+
+def quieten_lightning() -> None:
+    """Leaves out what Lightning says at each start: its tips, and the devices our header shows."""
+    for package in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(package).setLevel(logging.WARNING)
+    # Lightning 2.6 with torch 2.15, in each batch transfer; nothing a user could change.
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    # A cluster's login node has srun, and a run there without it is no mistake.
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
+
+
+def build_callbacks(
+    specs: Mapping[str, Mapping[str, Any] | None], has_validation: bool
+) -> list[Callback]:
+    """The callbacks of a config; one that is set to null is left out.
+
+    Raises:
+        ConfigError: a callback monitors validation where there is none.
+    """
+    callbacks: list[Callback] = []
+    for name, spec in specs.items():
+        if spec is None:
+            continue
+        callback = _build(spec, f"callbacks.{name}", Callback)
+        monitor = str(spec.get("monitor", ""))
+        needs_validation = monitor.startswith("val/") and not _is_ours(spec)
+        if needs_validation and not has_validation:
+            raise ConfigError(
+                f"callbacks.{name}.monitor={monitor}: nothing is validated with data.val_fraction=0 or "
+                f"trainer.limit_val_batches=0; set it above 0 or drop the callback"
+            )
+        callbacks.append(callback)
+    return callbacks
+
+
+def _is_ours(spec: Mapping[str, Any]) -> bool:
+    """Our own callbacks know what to do without a validation split."""
+    return str(spec["_target_"]).startswith("vgg_lit.")
+
+
+def build_loggers(
+    specs: Mapping[str, Mapping[str, Any] | None], path: Path, first_step: int = 0
+) -> list[Logger]:
+    """The loggers of a config, each told to write into the run directory.
+
+    TensorBoard is told to forget what was logged from `first_step` on.
+    """
+    loggers = []
+    for name, spec in specs.items():
+        if spec is None:
+            continue
+        key = f"logger.{name}"
+        kind = locate(spec["_target_"], key=key)
+        options: dict[str, Any] = {}
+        if "save_dir" in inspect.signature(kind).parameters and "save_dir" not in spec:
+            options["save_dir"] = str(path)
+        if first_step and kind is TensorBoardLogger:
+            options["purge_step"] = first_step
+        loggers.append(_build(spec, key, Logger, **options))
+    return loggers
+
+
+def _build(spec: Mapping[str, Any], key: str, kind: type, **runtime: Any) -> Any:
+    """`instantiate`, which also says in one line what Lightning refuses in its own way.
+
+    Raises:
+        ConfigError: it does, a package is missing, or what is made is of another kind.
+    """
+    try:
+        made = instantiate(spec, key=key, **runtime)
+    except (MisconfigurationException, ImportError) as error:
+        raise ConfigError(f"{key}: {one_line(error)}") from error
+    if not isinstance(made, kind):
+        raise ConfigError(f"{key}._target_={spec['_target_']}: makes no {kind.__name__}")
+    return made

@@ -1,0 +1,279 @@
+"""The driver of a study: takes trials, trains each in a process of its own, and records how they end.
+
+Several drivers may work on one study. A trial is taken under the study's lock and held by a lock of its
+own, which its processes inherit: one that is recorded as running and that nobody holds was left behind by
+a driver that was killed, and is taken up again with the same values.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console
+from rich.live import Live
+
+from hydra_plugins.process_launcher._pool import Pool, record_failure
+from hydra_plugins.process_launcher._processes import (
+    JobProcess,
+    Signals,
+    job_environment,
+    machine_shares,
+)
+from vgg_lit.errors import EXIT_BAD_INPUT, InputError
+from vgg_lit.files import take_lock
+from vgg_lit.runs import Run
+from vgg_lit.schema import Tune
+from vgg_lit.tables import format_metric
+from vgg_lit.tuning.space import SearchSpace, Value
+from vgg_lit.tuning.studies import StudyDirectory, TrialOfThisProcess, build_sampler
+from vgg_lit.tuning.study_report import best_trial, live_table
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial, TrialState
+
+GRACE_SECONDS = 60.0
+"""From ctrl-C or SIGTERM until trials that have not ended are killed."""
+
+LOOK_SECONDS = 1.0
+"""Between two looks at what other drivers do."""
+
+
+@dataclass(frozen=True)
+class TakenTrial:
+    """A trial that is this driver's to run, as long as the file of its lock is open."""
+
+    number: int
+    params: Mapping[str, Value]
+    lock: TextIO
+
+
+class Search:
+    """Runs trials until the study has as many as it is to have.
+
+    Args:
+        directory: of the study, which has been created.
+        space: what is searched.
+        settings: of the command.
+        command: that trains in a directory with overrides; None goes on with what is there.
+    """
+
+    def __init__(
+        self,
+        directory: StudyDirectory,
+        space: SearchSpace,
+        settings: Tune,
+        command: Callable[[Path, Sequence[str] | None], Sequence[str]],
+    ) -> None:
+        self.directory = directory
+        self.space = space
+        self.settings = settings
+        self.study = directory.open(settings.pruner)
+        self.signals = Signals()
+        self._command = command
+        self._is_grid = settings.sampler["_target_"].endswith(".GridSampler")
+        self.n_trials = settings.n_trials
+        if self._is_grid:
+            size = 1
+            for values in space.grid().values():
+                size *= len(values)
+            self.n_trials = min(self.n_trials, size)
+        self._trials: list[FrozenTrial] = []
+        self._look_at = self._take_at = 0.0  # when the storage is next asked
+        self._is_waiting = False
+        self._live: Live | None = None
+
+    def run(self) -> None:
+        """Until all trials have ended, those of other drivers too.
+
+        Raises:
+            SystemExit: a signal has ended it; what was running can be gone on with.
+        """
+        pool: Pool[TakenTrial] = Pool(
+            machine_shares(self.settings.n_jobs), self.signals, GRACE_SECONDS
+        )
+        console = Console(markup=False, emoji=False)  # names may have brackets
+        if console.is_terminal:
+            self._live = Live(console=console, transient=True, auto_refresh=False)
+        with self.signals, self._live or nullcontext():
+            pool.run(self._has_more, self._start, self._finish, look=self._has_more)
+        if self.signals.received:
+            raise SystemExit(128 + pool.ending_signal)
+
+    def has_result(self) -> bool:
+        """Whether a trial came to its end."""
+        return best_trial(self._trials, self.settings.objective) is not None
+
+    def last_reason(self) -> str:
+        """Why the last trial failed, or how it ended."""
+        last = self._trials[-1]
+        return f"trial {last.number}: {last.user_attrs.get('reason', 'was pruned')}"
+
+    def _has_more(self) -> bool:
+        """Whether a trial is still to begin, or to end elsewhere."""
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_SECONDS
+            self._trials = self.study.get_trials(deepcopy=False)
+            self._show()
+        begun = _begun(self._trials)
+        return len(begun) < self.n_trials or not all(t.state.is_finished() for t in begun)
+
+    def _show(self) -> None:
+        """Draws the table, if somebody looks."""
+        if self._live:
+            self._live.update(live_table(self._trials, self.settings, self.n_trials), refresh=True)
+
+    def _start(self, share: Mapping[str, str]) -> tuple[TakenTrial, JobProcess] | None:
+        if time.monotonic() < self._take_at:
+            return None
+        taken = self._take()
+        if taken is None:
+            self._take_at = time.monotonic() + LOOK_SECONDS
+            return None
+        self._look_at = 0.0
+        directory = self.directory.trial(taken.number)
+        run = _run_in(directory)
+        is_resumed = run is not None and any(run.checkpoints.glob("*.ckpt"))
+        if run and not is_resumed:
+            run.set_aside()
+        overrides = self.space.overrides(taken.params)
+        self._say(taken.number, f"{'goes on' if is_resumed else 'starts'}: {' '.join(overrides)}")
+        devices = self.settings.trainer["devices"]
+        trial = TrialOfThisProcess(
+            str(self.directory.path), taken.number, dict(self.settings.pruner)
+        )
+        processes = devices if isinstance(devices, int) else 1
+        try:
+            process = JobProcess(
+                self._command(directory, None if is_resumed else overrides),
+                env=job_environment(share, processes) | trial.environment(),
+                log=directory / "log.txt",
+                prefix=None,
+                inherited=[taken.lock.fileno()],
+            )
+        except OSError as error:
+            self._fail(taken, f"cannot be started: {error}")
+            return None
+        return taken, process
+
+    def _take(self) -> TakenTrial | None:
+        """A trial that nobody is at, or a new one; None if there is neither."""
+        from optuna.trial import Trial, TrialState
+
+        with self.directory.lock():
+            trials = self.study.get_trials(deepcopy=False)
+            for frozen in trials:
+                if frozen.state != TrialState.RUNNING:
+                    continue
+                lock = take_lock(self.directory.trial_lock(frozen.number))
+                if lock is None:
+                    continue
+                left = TakenTrial(frozen.number, frozen.params, lock)
+                if not self._record_end(left):  # else it came to its end when its driver had gone
+                    if frozen.params.keys() == self.space.distributions.keys():
+                        return left
+                    self._set_sampler(frozen.number)  # its driver was killed as it drew
+                    self.study.sampler.before_trial(self.study, frozen)
+                    params = self.space.suggest(Trial(self.study, frozen._trial_id))
+                    return TakenTrial(frozen.number, params, lock)
+            begun = _begun(trials)
+            if len(begun) >= self.n_trials:
+                if not self._is_waiting and any(not t.state.is_finished() for t in begun):
+                    self._is_waiting = True
+                    self._say(None, "every trial has begun; waits for those that still run")
+                return None
+            self._set_sampler(len(trials))
+            trial = self.study.ask()
+            new_lock = take_lock(self.directory.trial_lock(trial.number))
+            assert new_lock, "a trial's number is given once"
+            return TakenTrial(trial.number, self.space.suggest(trial), new_lock)
+
+    def _set_sampler(self, number: int) -> None:
+        grid = self.space.grid() if self._is_grid else None
+        self.study.sampler = build_sampler(self.settings.sampler, number, grid)
+
+    def _finish(self, taken: TakenTrial, process: JobProcess, code: int) -> None:
+        self._look_at = self._take_at = 0.0
+        if self._record_end(taken):
+            return
+        if self.signals.received:
+            self._say(taken.number, "interrupted; the study's next driver goes on with it")
+            taken.lock.close()
+        elif code == EXIT_BAD_INPUT:
+            self._fail(taken, process.last_line)
+        else:
+            directory = self.directory.trial(taken.number)
+            self._fail(taken, record_failure(directory, process, code, is_asked=False)[1])
+
+    def _record_end(self, taken: TakenTrial) -> bool:
+        """Records a trial whose run says that it is done or pruned; false if it says neither."""
+        from optuna.trial import TrialState
+
+        run = _run_in(self.directory.trial(taken.number))
+        try:
+            status = run.status if run else {}
+            metrics = run.metrics if run else {}
+        except InputError:  # damaged
+            return False
+        value = metrics.get(self.settings.objective)
+        if status.get("status") == "pruned":
+            self._tell(taken, TrialState.PRUNED, f"pruned: {status['reason']}", metrics)
+        elif status.get("status") != "done":
+            return False
+        elif value is None:
+            known = ", ".join(metrics)
+            reason = (
+                f"objective={self.settings.objective}: is no metric of this run; there are {known}"
+            )
+            self._fail(taken, reason)
+        else:
+            text = format_metric(self.settings.objective, value)
+            said = f"done: {self.settings.objective} {text}"
+            self._tell(taken, TrialState.COMPLETE, said, metrics, value)
+        return True
+
+    def _fail(self, taken: TakenTrial, reason: str) -> None:
+        from optuna.trial import TrialState
+
+        self._tell(taken, TrialState.FAIL, f"failed: {reason}", {"reason": reason})
+
+    def _tell(
+        self,
+        taken: TakenTrial,
+        state: "TrialState",
+        said: str,
+        facts: Mapping[str, Any],
+        value: float | None = None,
+    ) -> None:
+        from optuna.samplers import RandomSampler
+        from optuna.trial import Trial
+
+        self.study.sampler = RandomSampler()  # one that draws nothing at a trial's end
+        frozen = self.study.get_trials(deepcopy=False)[taken.number]
+        trial = Trial(self.study, frozen._trial_id)
+        for name in ("seconds", "reason"):
+            if name in facts:
+                trial.set_user_attr(name, facts[name])
+        self.study.tell(taken.number, value, state)
+        self._say(taken.number, said)
+        taken.lock.close()
+
+    def _say(self, number: int | None, text: str) -> None:
+        """Prints a line where no table is shown."""
+        if self._live is None:
+            place = "" if number is None else f"[{number}] "
+            print(f"{place}{text}", flush=True)
+        elif text.startswith("failed"):
+            print(f"[{number}] {text}", file=sys.stderr)
+
+
+def _begun(trials: Sequence["FrozenTrial"]) -> list["FrozenTrial"]:
+    """Those that somebody has taken; others may have been queued from outside."""
+    return [trial for trial in trials if trial.state.name != "WAITING"]
+
+
+def _run_in(directory: Path) -> Run | None:
+    return Run(directory) if (directory / "config.yaml").is_file() else None

@@ -1,0 +1,241 @@
+"""What is shown of a study, and what it leaves behind: tables, figures, and the best trial as an experiment."""
+
+import csv
+import io
+import shlex
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from rich.table import Table
+
+from vgg_lit.files import replacing, write_text
+from vgg_lit.schema import Tune
+from vgg_lit.tables import format_metric, is_higher_better, markdown_table, print_facts, print_rows
+from vgg_lit.tuning.studies import StudyDirectory, epochs_of
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+STATES = {
+    "COMPLETE": "done",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "waiting",
+}
+"""Optuna's words, and ours."""
+
+MOST_ROWS = 15
+"""Of the table that is shown while trials run."""
+
+
+def live_table(trials: Sequence["FrozenTrial"], settings: Tune, n_trials: int) -> Table:
+    """The last trials, and how many have ended."""
+    best = best_trial(trials, settings.objective)
+    ended = sum(trial.state.is_finished() for trial in trials)
+    title = f"{ended} of {n_trials} trials have ended"
+    if best:
+        title += f"; the best is {best.number}"
+    table = Table(title=title, title_justify="left")
+    rows = [_row(trial, settings) for trial in trials[-MOST_ROWS:]]
+    for name in rows[0] if rows else ():
+        table.add_column(name, overflow="fold")
+    for trial, row in zip(trials[-MOST_ROWS:], rows, strict=True):
+        table.add_row(*row.values(), style="bold" if trial is best else None)
+    return table
+
+
+def best_trial(trials: Sequence["FrozenTrial"], objective: str) -> "FrozenTrial | None":
+    """The best of those that came to their end, of equals the first; None if none has."""
+    done = [trial for trial in trials if STATES[trial.state.name] == "done"]
+    sign = -1 if is_higher_better(objective) else 1
+    return min(done, key=lambda trial: sign * (trial.value or 0.0), default=None)
+
+
+def report(
+    directory: StudyDirectory,
+    settings: Tune,
+    shared: Sequence[str],
+    groups: Collection[str],
+    flags: Sequence[str],
+) -> None:
+    """Prints the table and what to do next; writes tables, figures and the best trial's experiment.
+
+    Args:
+        directory: of the study.
+        settings: of the command.
+        shared: overrides that all trials were given.
+        groups: names of the groups that an experiment can override.
+        flags: with which trainings are told of other configs.
+    """
+    study = directory.open(settings.pruner)
+    trials = study.get_trials(deepcopy=False)
+    rows = [_row(trial, settings) for trial in trials]
+    print_rows(rows, f"study {directory.path}")
+    write_text(directory.path / "trials.csv", _to_csv(trials, settings))
+    title = f"# Study {directory.path}: {settings.objective}"
+    write_text(directory.path / "trials.md", f"{title}\n\n{markdown_table(rows)}")
+    written = ["trials.csv", "trials.md"]
+    facts = {"epochs": _saved_epochs(trials, settings)}
+    if best := best_trial(trials, settings.objective):
+        written += _draw(directory.path, study, trials, settings)
+        command = _write_experiment(directory, best, settings, shared, groups, flags)
+        written.append("experiment/best.yaml")
+        text = format_metric(settings.objective, best.value or 0.0)
+        facts["best"] = f"trial {best.number}, {settings.objective} {text}: " + str(
+            directory.trial(best.number)
+        )
+        facts["train it"] = command
+    facts["written"] = f"{directory.path}: {', '.join(written)}"
+    facts["dashboard"] = f"optuna-dashboard {directory.url}"
+    print_facts(facts)
+
+
+def _row(trial: "FrozenTrial", settings: Tune) -> dict[str, str]:
+    value = trial.value
+    if value is None and trial.intermediate_values:
+        value = trial.intermediate_values[epochs_of(trial)]
+    seconds = trial.user_attrs.get("seconds")
+    return {
+        "trial": str(trial.number),
+        **{
+            name.removeprefix("+"): f"{value:.4g}" if isinstance(value, float) else str(value)
+            for name, value in trial.params.items()
+        },
+        "status": STATES[trial.state.name],
+        "epochs": f"{epochs_of(trial)}/{settings.trainer['max_epochs']}",
+        settings.objective: "" if value is None else format_metric(settings.objective, value),
+        "seconds": "" if seconds is None else f"{seconds:.1f}",
+    }
+
+
+def _to_csv(trials: Sequence["FrozenTrial"], settings: Tune) -> str:
+    rows = [
+        {
+            "trial": trial.number,
+            **trial.params,
+            "status": STATES[trial.state.name],
+            "epochs": epochs_of(trial),
+            settings.objective: trial.value,
+            "seconds": trial.user_attrs.get("seconds"),
+            "reason": trial.user_attrs.get("reason"),
+        }
+        for trial in trials
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _saved_epochs(trials: Sequence["FrozenTrial"], settings: Tune) -> str:
+    """How much pruning has saved, of the trials that did not fail."""
+    ended = [trial for trial in trials if STATES[trial.state.name] in ("done", "pruned")]
+    trained = sum(map(epochs_of, ended))
+    whole = len(ended) * settings.trainer["max_epochs"]
+    pruned = sum(STATES[trial.state.name] == "pruned" for trial in ended)
+    if not pruned:
+        return f"{trained}, no trial was pruned"
+    return f"{trained} of {whole}: {pruned} trials were pruned, {1 - trained / whole:.0%} saved"
+
+
+def _draw(path: Path, study: "Study", trials: Sequence["FrozenTrial"], settings: Tune) -> list[str]:
+    """The figures that the trials are enough for; their names."""
+    import optuna
+
+    from vgg_lit.analysis.study_charts import history_chart, importance_chart
+    from vgg_lit.analysis.style import DPI
+
+    known = [trial for trial in trials if trial.value is not None]
+    figures = {
+        "history.png": history_chart(
+            [trial.number for trial in known],
+            [trial.value or 0.0 for trial in known],
+            [STATES[trial.state.name] == "done" for trial in known],
+            settings.objective,
+            is_higher_better(settings.objective),
+        )
+    }
+    try:
+        importances = optuna.importance.get_param_importances(study)
+    except (ValueError, RuntimeError):  # of too few trials, or of equals
+        importances = {}
+    if importances:
+        figures["importance.png"] = importance_chart(importances, settings.objective)
+    for name, figure in figures.items():
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=DPI)
+        with replacing(path / name) as temporary:
+            temporary.write_bytes(picture.getvalue())
+    return list(figures)
+
+
+def _write_experiment(
+    directory: StudyDirectory,
+    best: "FrozenTrial",
+    settings: Tune,
+    shared: Sequence[str],
+    groups: Collection[str],
+    flags: Sequence[str],
+) -> str:
+    """Writes `experiment/best.yaml`; the command that trains it."""
+    values = [f"{name}={value}" for name, value in best.params.items()]
+    defaults, content, others = as_experiment([*shared, *values], groups)
+    place = ["--config-dir", str(directory.path)]
+    if "--config-dir" in flags:  # which Hydra takes once
+        place = [*flags, f"hydra.searchpath=['{directory.path.resolve()}']"]
+    command = shlex.join(["python", "-m", "vgg_lit.train", *place, "experiment=best", *others])
+    text = format_metric(settings.objective, best.value or 0.0)
+    head = (
+        "# @package _global_\n"
+        f"# Trial {best.number} of {directory.path}: {settings.objective} {text}\n"
+        f"#   {command}\n"
+    )
+    body: dict[str, Any] = ({"defaults": defaults} if defaults else {}) | content
+    write_text(
+        directory.path / "experiment" / "best.yaml",
+        head + OmegaConf.to_yaml(OmegaConf.create(body)),
+    )
+    return command
+
+
+def as_experiment(
+    overrides: Sequence[str], groups: Collection[str]
+) -> tuple[list[Any], dict[str, Any], list[str]]:
+    """What overrides come to in an experiment's file.
+
+    Args:
+        overrides: as they are typed; later ones count.
+        groups: that the file can override.
+
+    Returns:
+        Its defaults, its settings, and the overrides that no file can hold, such as deletions.
+    """
+    extended: list[Any] = []
+    chosen: dict[str, Any] = {}
+    settings = OmegaConf.create({})
+    others = []
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key, value = override.key_or_group, override.value()
+        is_group = key in groups
+        if override.is_delete() or (is_group and override.is_add()):
+            others.append(str(override.input_line))
+        elif key == "experiment":
+            names = value if isinstance(value, list) else [value]
+            extended = [*names, "_self_"] if value else []
+        elif is_group:
+            chosen[f"override /{key}"] = value
+        else:
+            OmegaConf.update(settings, key, value, force_add=True)
+    content = OmegaConf.to_container(settings)
+    assert isinstance(content, dict)
+    return (
+        [*extended, *({name: option} for name, option in chosen.items())],
+        {str(key): value for key, value in content.items()},
+        others,
+    )
