@@ -83,7 +83,7 @@ def test_shell_completion_is_a_script(verb):
         ("predict", ["run={run}", "images=x", "batch_size=1.5"], ["batch_size=1.5", "integer"]),
         ("train", ["resume={run}", "model=vgg19"], ["model=vgg19", "keeps its model"]),
         ("train", ["resume={run}", "trainer.max_epochs=0"], ["trainer.max_epochs=0"]),
-        ("train", ["data.train_size=9999999"], ["train_size=9999999", "5400"]),
+        ("train", ["data.train_size=9999999"], ["train_size=9999999", "5700"]),
         ("train", ["ckpt_path=nowhere.ckpt"], ["nowhere.ckpt: there is no such checkpoint"]),
         (
             "train",

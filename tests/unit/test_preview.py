@@ -32,7 +32,7 @@ def test_other_formats(suffix, verb, tmp_path):
     [
         (("output=preview.txt",), ["output=preview.txt", ".png, .pdf, .svg"]),
         (("images=0",), ["images=0", "greater than or equal to 1"]),
-        (("images=6000",), ["images=6000", "5400 training images"]),
+        (("images=6000",), ["images=6000", "5700 training images"]),
         (("epochs=0",), ["epochs=0"]),
         (("augment=mixup", "augment.mixing.alpha=-1"), ["augment.mixing.alpha=-1"]),
         (("augment=blur",), ["augment=blur", "trivial_erasing"]),
