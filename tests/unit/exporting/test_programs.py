@@ -62,27 +62,6 @@ def test_a_description_comes_back_from_its_json():
     assert content["preprocessing"]["subtract_mean"] == [0.4, 0.5, 0.6]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"classes": []},
-        {"classes": [1, 2]},
-        {"classes": None},
-        {"input": {"shape": ["batch", 3, 28, 27]}},
-        {"input": {"shape": ["batch", 3, 10**9, 10**9]}},
-        {"input": {"shape": ["batch", "x", 28, 28]}},
-        {"output": {"name": "boxes"}},
-        {"schema": 2},
-    ],
-)
-def test_a_damaged_description_is_refused(change):
-    description = describe(HYPERPARAMETERS, preprocessing(28, 32), softmax=False)
-    with pytest.raises(InputError, match="its description"):
-        Description.from_json(json.dumps(json.loads(description.to_json()) | change))
-    with pytest.raises(InputError, match="its description"):
-        Description.from_json("[]")
-
-
 class DataDependent(nn.Module):
     def forward(self, x):
         return x.flatten(1)[:, :2] if x.sum() > 0 else x.flatten(1)[:, 2:4]

@@ -1,0 +1,74 @@
+"""A model card says what an export holds, and nothing of what it does not."""
+
+from dataclasses import replace
+
+import pytest
+
+from vgg_lit.data import Preprocessing
+from vgg_lit.exporting.model_card import FILES, ModelCard
+from vgg_lit.exporting.programs import describe
+
+CARD = ModelCard(
+    network="vgg11",
+    data="shoes",
+    origin="best.ckpt of logs/runs/shoes",
+    description=describe(
+        {"classes": ["left", "right"], "model": {"_target_": "vgg_lit.models.build"}},
+        Preprocessing(1, 28, 32, (0.5,), (0.25,)),
+        softmax=False,
+    ),
+    files=tuple(FILES),
+    metrics={"test/acc": 0.875},
+    measurements=[{"program": "model.onnx", "largest difference": "1e-7"}],
+    remarks=["Measured on one thread."],
+    config="seed: 0\n",
+    license="mit",
+)
+
+
+def test_it_tells_what_goes_in_and_what_comes_out():
+    text = CARD.to_markdown()
+    assert text.startswith('---\nlicense: "mit"\npipeline_tag: image-classification\n')
+    assert "# vgg11, trained on shoes" in text
+    assert "2 classes apart on grey images of 28 x 28 pixels: left, right." in text
+    assert (
+        "uint8 of shape (batch, 1, 28, 28), and give `logits`, float32 of shape (batch, 2)" in text
+    )
+    assert "| test/acc | 87.50 % |" in text
+    assert "```yaml\nseed: 0\n```" in text
+    assert "Measured on one thread." in text
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_only_files_that_are_there_are_listed(name):
+    assert f"`{name}`" in CARD.to_markdown()
+    rest = [other for other in FILES if other != name]
+    assert f"| `{name}` |" not in replace(CARD, files=rest).to_markdown()
+
+
+@pytest.mark.parametrize(
+    ("files", "shown", "hidden"),
+    [
+        (["model.onnx"], 'InferenceSession("model.onnx")', "torch.export.load"),
+        (["model_int8.onnx"], 'InferenceSession("model_int8.onnx")', "load_file"),
+        (["model.pt2"], 'torch.export.load("model.pt2"', "InferenceSession"),
+        (["model.safetensors"], 'load_file("model.safetensors")', "InferenceSession"),
+    ],
+)
+def test_only_what_is_there_is_used_in_examples(files, shown, hidden):
+    text = replace(CARD, files=files).to_markdown()
+    assert shown in text
+    assert hidden not in text
+
+
+def test_weights_of_a_network_from_elsewhere_have_no_example_of_ours():
+    network = {"_target_": "my_package.MyNet"}
+    card = replace(CARD, description=replace(CARD.description, network=network))
+    assert "load_file" not in card.to_markdown()
+
+
+def test_what_nobody_has_said_is_said_to_be_unknown():
+    text = replace(CARD, license=None, metrics={}).to_markdown()
+    assert "license:" not in text
+    assert "not stated; ask whoever trained them" in text
+    assert "The run is not finished: none." in text
