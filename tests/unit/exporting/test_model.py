@@ -58,7 +58,9 @@ def test_what_holds_no_program_is_named(tmp_path):
     with pytest.raises(InputError, match="there is no such file or folder"):
         find_program(tmp_path / "nothing")
     (tmp_path / "model.pt2").touch()
-    with pytest.raises(InputError, match=r"may run code when it is loaded; allowed: an \.onnx file"):
+    with pytest.raises(
+        InputError, match=r"may run code when it is loaded; allowed: an \.onnx file"
+    ):
         find_program(tmp_path / "model.pt2")
 
 
