@@ -130,10 +130,11 @@ def test_the_wheel_composes_and_trains_in_an_empty_folder(installed, tiny, tmp_p
 
 def test_versions_agree(wheel):
     assert wheel.name.startswith(f"vgg_lit-{vgg_lit.__version__}-py3-")
-    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert next(name for name in headings if name != "Unreleased") == vgg_lit.__version__
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    version, date = re.findall(r"^## \[(\d.*)\] - (.+)$", changes, re.MULTILINE)[0]
+    assert version == vgg_lit.__version__
     citation = OmegaConf.load(ROOT / "CITATION.cff")
-    assert citation["version"] == vgg_lit.__version__
+    assert (citation["version"], str(citation["date-released"])) == (version, date)
     assert citation["license"] == PROJECT["license"]
 
 
