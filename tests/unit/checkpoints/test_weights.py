@@ -64,7 +64,7 @@ def test_one_value_spread_out_is_no_tensor_of_weights(refused):
     """Copied into a network it would take the room of its shape, not that of its file."""
 
     def change(content):
-        content["state_dict"]["net.more"] = torch.zeros(1).expand(10**9)
+        content["state_dict"]["net.more"] = torch.zeros(1).expand(10**7)
 
     assert "is smaller than the weights it claims to hold" in refused(change)
 

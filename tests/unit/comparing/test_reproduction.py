@@ -82,7 +82,8 @@ def test_another_setting_is_named_once(tiny_run, train, tmp_path):
 
 def test_where_the_images_lie_is_no_setting(tiny_run, repeated):
     file = repeated.path / "config.yaml"
-    file.write_text(file.read_text().replace("data_root: data", "data_root: elsewhere"))
+    root = repeated.config["data_root"]
+    file.write_text(file.read_text().replace(f"data_root: {root}", "data_root: elsewhere"))
     assert repeated.config["data_root"] == "elsewhere"
     assert Reproduction(tiny_run, repeated).settings == {}
 
