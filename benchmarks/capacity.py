@@ -33,7 +33,7 @@ from all_reduce_model import (
 from measurement import argument_parser, by_turns, print_closing_line, print_header
 from two_processes import built, measure_two, seconds_of, training_step
 
-from vgg_lit.files import write_text
+from vgg_lit.system.files import write_text
 
 HEADS = ("imagenet", "gap")
 BEGIN, END = "<!-- printed by benchmarks/capacity.py -->", "<!-- end -->"

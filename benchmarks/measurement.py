@@ -22,8 +22,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vgg_lit.environment import describe_environment
-from vgg_lit.hardware import cpu_features
+from vgg_lit.system.environment import describe_environment
+from vgg_lit.system.hardware import cpu_features
 
 WARM_STEPS = 1
 """Steps at the start of a block that are not counted: the caches hold what another side left."""

@@ -13,8 +13,8 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from vgg_lit.files import write_text
 from vgg_lit.runs import Run
+from vgg_lit.system.files import write_text
 
 HERE = Path(__file__).resolve().parent
 FIRST_STEP = "first_step.txt"

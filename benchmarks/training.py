@@ -21,12 +21,12 @@ from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
 from vgg_lit.classifier import Batch, Classifier
-from vgg_lit.command import config_folder
-from vgg_lit.config import check_train, to_plain
+from vgg_lit.config.checks import check_train, to_plain
+from vgg_lit.config.command import config_folder
+from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.data import ImageDataModule
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
-from vgg_lit.resolvers import register_resolvers
-from vgg_lit.training.experiment import build_classifier, build_datamodule
+from vgg_lit.training.experiment import build_classifier, load_datamodule
 from vgg_lit.training.trainer import build_trainer
 
 REAL_IMAGES = (
@@ -136,7 +136,7 @@ def fit_by_turns(
 
 def build(config: dict[str, Any], path: Path) -> tuple[Classifier, ImageDataModule, L.Trainer]:
     """What the train command builds from a config."""
-    datamodule = build_datamodule(config)
+    datamodule = load_datamodule(config)
     classifier = build_classifier(config, datamodule)
     batches = datamodule.sizes["train"] // datamodule.batch_size
     trainer = build_trainer(

@@ -43,7 +43,7 @@ from training import compose, fit_by_turns, real_images, trainer_for
 
 from vgg_lit.analysis.complexity import training_operations
 from vgg_lit.callbacks.throughput import PRODUCT_DTYPES
-from vgg_lit.hardware import matmul_rate
+from vgg_lit.system.hardware import matmul_rate
 from vgg_lit.targets import instantiate
 from vgg_lit.training.trainer import precision_of
 

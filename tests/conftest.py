@@ -15,8 +15,8 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from vgg_lit.command import config_folder
-from vgg_lit.resolvers import register_resolvers
+from vgg_lit.config.command import config_folder
+from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.runs import Run
 
 # Tests use nets so small that a second thread costs more than it gives, most of all on a busy machine.
@@ -82,7 +82,7 @@ def compose() -> Callable[..., DictConfig]:
 @pytest.fixture(scope="session")
 def train(compose) -> Callable[..., Run]:
     """`train(path, "trainer.max_epochs=2")`: a tiny run in this process, through every check."""
-    from vgg_lit.config import check_train, to_plain
+    from vgg_lit.config.checks import check_train, to_plain
     from vgg_lit.training.experiment import run_experiment
 
     def train(path: Path, *overrides: str, base: tuple[str, ...] = TINY) -> Run:
@@ -97,7 +97,7 @@ def train(compose) -> Callable[..., Run]:
 @pytest.fixture(scope="session")
 def resume(compose) -> Callable[..., Run]:
     """`resume(run, "trainer.max_epochs=4")`: goes on with a run in this process."""
-    from vgg_lit.config import check_train
+    from vgg_lit.config.checks import check_train
     from vgg_lit.training.experiment import run_experiment
     from vgg_lit.training.resuming import resumed_config
 

@@ -7,13 +7,14 @@ config checks do not wait for Lightning.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vgg_lit.version import __version__
+
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
     from vgg_lit.data.datamodule import ImageDataModule
     from vgg_lit.runs import Run
     from vgg_lit.sweeps import Sweep
 
-__version__ = "0.1.0"
 
 __all__ = ["Classifier", "ImageDataModule", "Run", "Sweep", "__version__"]
 

@@ -22,17 +22,18 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
-from vgg_lit import __version__
 from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
 from vgg_lit.checkpoints.weights import read_trained
 from vgg_lit.data.batches import PADDING
-from vgg_lit.errors import InputError
-from vgg_lit.hardware import seed_device
+from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.metrics import ACCURACIES, build_metrics, epoch_metrics
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
-from vgg_lit.targets import ConfigError, instantiate
+from vgg_lit.system.hardware import seed_device
+from vgg_lit.system.lightning_internals import restore_loader_position
+from vgg_lit.targets import instantiate
+from vgg_lit.version import __version__
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Normalised images (B, C, H, W), labels (B,) and sample ids (B,), both `PADDING` where a rank was filled up.
@@ -98,12 +99,8 @@ class Classifier(L.LightningModule):
             self.net.compile()
 
     def on_train_start(self) -> None:
-        """Has the loader of a run that is resumed go on where it was.
-
-        Lightning (2.6) does so when it makes the loaders, but `estimated_stepping_batches`, which the
-        schedule asks for, has them made before the checkpoint is read.
-        """
-        self.trainer.fit_loop._load_combined_loader_states()
+        """Restores the data loader's position in a resumed run."""
+        restore_loader_position(self.trainer)
 
     def train(self, mode: bool = True) -> "Classifier":
         """Sets the mode of all but frozen batch norm, which stays in evaluation."""

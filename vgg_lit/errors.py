@@ -3,6 +3,8 @@
 import errno
 import re
 import signal
+from collections.abc import Collection
+from difflib import get_close_matches
 
 EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_OUT_OF_MEMORY = 1, 2, 3
 
@@ -19,6 +21,10 @@ class InputError(ValueError):
     Its message is one line: what is wrong, where, and what is allowed. A verb prints it on
     standard error and exits with code 2.
     """
+
+
+class ConfigError(InputError):
+    """A config that cannot be used; the message names the key and what is allowed."""
 
 
 class TrainingError(RuntimeError):
@@ -66,3 +72,23 @@ def is_of_memory(error: BaseException) -> bool:
 def is_of_disk(error: BaseException) -> bool:
     """Whether an error says that a disk takes no more."""
     return isinstance(error, OSError) and error.errno in DISK
+
+
+def unknown(kind: str, name: str, allowed: Collection[str]) -> InputError:
+    """Returns the error for a name that is not among the allowed ones, with the nearest of them."""
+    near = " or ".join(map(repr, get_close_matches(name, allowed, n=3)))
+    hint = f" Did you mean {near}?" if near else ""
+    return InputError(f"unknown {kind} {name!r}.{hint} Allowed: {', '.join(allowed)}")
+
+
+def unknown_key(section: str, name: str, allowed: Collection[str]) -> str:
+    """Returns the message for a key that does not exist, with the nearest one that does."""
+    prefix = f"{section}." if section else ""
+    near = get_close_matches(name, allowed, n=1)
+    hint = f"did you mean {prefix}{near[0]}? " if near else ""
+    return f"unknown key {prefix}{name}; {hint}allowed: {', '.join(allowed)}"
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

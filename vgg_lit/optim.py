@@ -20,8 +20,9 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
+from vgg_lit.errors import ConfigError
 from vgg_lit.models.layers import modules_of
-from vgg_lit.targets import ConfigError, check_type, instantiate
+from vgg_lit.targets import check_type, instantiate
 
 FUSED = {
     "SGD": ("cpu", "cuda"),
@@ -281,7 +282,7 @@ def _check_range(
     raise ValueError(f"{name}={value}: should be {allowed}")
 
 
-def check(optimizer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> None:
+def check_optimizer(optimizer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> None:
     """Builds both for a one-weight net, so that a wrong value shows before anything starts.
 
     Raises:

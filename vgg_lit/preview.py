@@ -8,15 +8,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from vgg_lit.command import run_verb
-from vgg_lit.config import check, check_source, to_plain
+from vgg_lit.config.checks import check_section, check_source, to_plain
+from vgg_lit.config.command import run_verb
+from vgg_lit.config.schema import Data, Preview
+from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import InputError
-from vgg_lit.files import replacing
-from vgg_lit.schema import Data, Preview
 from vgg_lit.tables import print_facts
 from vgg_lit.targets import instantiate, trust
 
-FORMATS = (".png", ".pdf", ".svg")
+FIGURE_FORMATS = (".png", ".pdf", ".svg")
 
 
 def preview(config: DictConfig) -> None:
@@ -26,20 +26,20 @@ def preview(config: DictConfig) -> None:
         InputError: the data or the augmentation cannot be used, or there is no such picture format.
     """
     plain = to_plain(config)
-    settings = check(plain, Preview)
+    settings = check_section(plain, Preview)
     trust(settings.trusted_targets)
-    check(settings.data, Data, "data")
+    check_section(settings.data, Data, "data")
     output = Path(settings.output)
-    if output.suffix not in FORMATS:
-        raise InputError(f"output={output}: the name of a picture ends in {', '.join(FORMATS)}")
+    if output.suffix not in FIGURE_FORMATS:
+        raise InputError(
+            f"output={output}: the name of a picture ends in {', '.join(FIGURE_FORMATS)}"
+        )
     augment = instantiate(settings.augment, key="augment")
     check_source(settings.data)
-    spec = {name: value for name, value in settings.data.items() if name != "root"}
-    spec |= {"augment": augment, "batch_size": settings.images}
+    from vgg_lit.analysis.style import save_figure
+    from vgg_lit.reports.augmented_images import draw
 
-    from vgg_lit.visualizing.augmented_images import draw
-
-    datamodule = instantiate(spec, key="data")
+    datamodule = build_datamodule(settings.data, augment=augment, batch_size=settings.images)
     datamodule.prepare_data()
     datamodule.setup("fit")
     if settings.images > datamodule.sizes["train"]:
@@ -47,11 +47,7 @@ def preview(config: DictConfig) -> None:
             f"images={settings.images}: there are only {datamodule.sizes['train']} training images"
         )
 
-    from vgg_lit.analysis.style import DPI
-
-    figure = draw(datamodule, settings.epochs)
-    with replacing(output) as temporary:
-        figure.savefig(temporary, format=output.suffix[1:], dpi=DPI)
+    save_figure(draw(datamodule, settings.epochs), output)
     print_facts({"written": str(output)})
 
 

@@ -15,26 +15,26 @@ run = Run("logs/runs/vgg13_bn_slim/2026-01-31_12-00-00_1f3a")
 classifier = run.load_classifier()
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vgg_lit.environment import describe_environment
+from vgg_lit.checkpoints.folder import FOLDER, find_checkpoint, newest_checkpoint
 from vgg_lit.errors import InputError
-from vgg_lit.files import remove_unfinished, write_text
+from vgg_lit.system.environment import describe_environment
+from vgg_lit.system.files import read_json, remove_unfinished, write_json, write_text
+from vgg_lit.system.locks import take_lock
+from vgg_lit.system.status import Status, read_status, write_status
+from vgg_lit.tables import read_csv
 
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
-
-Status = Literal["running", "done", "pruned", "failed", "preempted"]
 
 FINDERS = {"optimizer.lr": "find_lr", "data.batch_size": "find_batch_size"}
 """Values that a run may find before it trains, and the settings that ask for it."""
@@ -71,7 +71,7 @@ class Run:
         if (path / "config.yaml").exists():
             raise InputError(f"{path}: holds a run already; go on with it by resume={path}")
         write_text(path / "overrides.txt", "".join(f"{override}\n" for override in overrides))
-        write_text(path / "environment.json", _to_json(describe_environment()))
+        write_json(path / "environment.json", describe_environment())
         write_text(path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
         run = cls(path)
         run.set_status("running")
@@ -96,10 +96,23 @@ class Run:
         """One row an epoch."""
         return self.path / "metrics.csv"
 
+    def epochs(self) -> list[dict[str, str]]:
+        """Returns the rows of `metrics.csv`, one an epoch; empty before the first epoch has ended."""
+        return read_csv(self.metrics_file) if self.metrics_file.is_file() else []
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, git commit and hardware, as recorded when the run started; empty if not recorded.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        return read_json(self.path / "environment.json")
+
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
-        return self.path / "checkpoints"
+        return self.path / FOLDER
 
     @property
     def config(self) -> dict[str, Any]:
@@ -127,7 +140,7 @@ class Run:
             InputError: a file cannot be read.
         """
         config = OmegaConf.create(self.config)
-        found = _read_json(self.path / "found.json")
+        found = read_json(self.path / "found.json")
         for key, values in found.items():
             OmegaConf.update(config, key, values["typed"])
             OmegaConf.update(config, FINDERS[key], True)
@@ -141,7 +154,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any]:
         """The final figures; empty before the run is done."""
-        return _read_json(self.path / "metrics.json")
+        return read_json(self.path / "metrics.json")
 
     def set_status(self, status: Status, reason: str | None = None) -> None:
         """Records how the run stands."""
@@ -149,7 +162,7 @@ class Run:
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Records the final figures."""
-        write_text(self.path / "metrics.json", _to_json(metrics))
+        write_json(self.path / "metrics.json", metrics)
 
     def checkpoint(self, name: str = "best") -> Path:
         """The path of a checkpoint: `best`, `last`, or a file.
@@ -159,37 +172,32 @@ class Run:
         Raises:
             InputError: there is no such checkpoint; names those there are.
         """
-        file = self.checkpoints / f"{name}.ckpt"
-        if name == "best" and not file.is_file():
-            file = self.checkpoints / "last.ckpt"
-        if file.is_file():
-            return file
-        if Path(name).is_file():
-            return Path(name)
-        present = sorted(path.stem for path in self.checkpoints.glob("*.ckpt"))
-        there = f"there are: {', '.join(present)}" if present else "the run has written none yet"
-        raise InputError(f"checkpoint={name}: not in {self.checkpoints}; {there}")
+        return find_checkpoint(self.checkpoints, name)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Shows other processes that this one trains in the directory, however it ends.
+        """Holds the lock that shows other processes that this one is training in the directory.
 
         Raises:
-            InputError: another does.
+            InputError: another process is training in it.
         """
-        with self._lock_file() as file:
-            if not _lock(file):
-                raise InputError(f"resume={self.path}: another process is at work on that run")
+        file = self._take_lock(is_inherited=False)
+        if file is None:
+            raise InputError(f"resume={self.path}: another process is at work on that run")
+        with file:
             yield
 
     def is_at_work(self) -> bool:
-        """Whether another process trains in this directory."""
-        with self._lock_file() as file:
-            return not _lock(file)
+        """Returns True if another process is training in this directory."""
+        file = self._take_lock()
+        if file is None:
+            return True
+        file.close()
+        return False
 
-    def _lock_file(self) -> TextIO:
+    def _take_lock(self, is_inherited: bool = True) -> TextIO | None:
         try:
-            return (self.path / ".lock").open("w")
+            return take_lock(self.path / ".lock", is_inherited)
         except OSError as error:
             raise InputError(
                 f"resume={self.path}: cannot be written to ({error.strerror})"
@@ -201,18 +209,9 @@ class Run:
         Raises:
             InputError: the run has no whole checkpoint.
         """
-        from vgg_lit.checkpoints.storage import read_checkpoint
-
-        damages: dict[Path, str] = {}
-        for name in ("last", "previous", "best"):
-            path = self.checkpoints / f"{name}.ckpt"
-            try:
-                read_checkpoint(path)
-            except InputError as error:
-                if path.is_file():
-                    damages[path] = str(error)
-            else:
-                return path, damages
+        path, damages = newest_checkpoint(self.checkpoints)
+        if path:
+            return path, damages
         if damages:
             raise InputError(f"resume={self.path}: {'; '.join(damages.values())}")
         return self.checkpoint("last"), {}
@@ -233,49 +232,6 @@ class Run:
         return Classifier.load_from_checkpoint(self.checkpoint(checkpoint))
 
 
-def _lock(file: TextIO) -> bool:
-    """Takes the lock that a file is, until it is closed; false if another process has it.
-
-    Of the kind that a process does not share with those it forks, such as the loader's workers.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def write_status(
-    path: Path, status: Status, reason: str | None = None, **details: str | int
-) -> None:
-    """Records how the run in a directory stands, with the time in UTC and the process that says so."""
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    content = {"status": status, "reason": reason, "time": now, "process": os.getpid(), **details}
-    write_text(path / "status.json", _to_json(content))
-
-
-def read_status(path: Path) -> dict[str, Any]:
-    """What `status.json` in a directory says; empty if there is none."""
-    return _read_json(path / "status.json")
-
-
 def _newest_runs_hint() -> str:
     runs = sorted(Path("logs/runs").glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime)
     return f"; the newest here is {runs[-1].parent}" if runs else ""
-
-
-def _to_json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=2) + "\n"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error

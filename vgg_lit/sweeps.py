@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vgg_lit.errors import InputError
-from vgg_lit.files import take_lock, write_text
 from vgg_lit.runs import Run
+from vgg_lit.system.files import write_text
+from vgg_lit.system.locks import take_lock
 
 JobStatus = Literal["waiting", "running", "done", "failed", "refused", "preempted"]
 

@@ -1,8 +1,12 @@
 """What the verbs print: facts, one a line, and tables of metrics."""
 
+import csv
+import io
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -83,6 +87,44 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     """Rows that have the same columns, as a table in Markdown."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+    """Formats rows as CSV with a header.
+
+    Args:
+        rows: values by column; a missing value is an empty cell.
+        columns: their order; None takes the columns of the first row.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns or rows[0]), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def predictions_csv(paths: Sequence[str], rows: Sequence[Sequence[tuple[str, float]]]) -> str:
+    """Formats the likeliest classes of images as CSV: a row an image, two columns a class."""
+    return to_csv(
+        [
+            {"image": path}
+            | {
+                key: value
+                for rank, (name, probability) in enumerate(row, 1)
+                for key, value in (
+                    (f"class{rank}", name),
+                    (f"probability{rank}", f"{probability:.6f}"),
+                )
+            }
+            for path, row in zip(paths, rows, strict=True)
+        ]
+    )
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Reads the rows of a CSV file with a header."""
+    with path.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
 
 
 HIGHER_IS_BETTER = ("acc", "top", "images_per_second")

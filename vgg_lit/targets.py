@@ -13,13 +13,12 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from vgg_lit.errors import InputError
+from vgg_lit.errors import ConfigError, one_line, unknown_key
 
 # Kept to what a config swaps: `torch.hub.load` or our own `trust` would run anything they are given.
 ALLOWED = (
@@ -43,10 +42,6 @@ NETWORKS = ("vgg_lit.models.", "torch.nn.", "torchvision.models.")
 """What a checkpoint may name: its network, and nothing that would write a file or ask a server."""
 
 _trusted: set[str] = set()
-
-
-class ConfigError(InputError):
-    """A config that cannot be used; the message names the key and what is allowed."""
 
 
 def trust(prefixes: Sequence[str]) -> None:
@@ -232,19 +227,6 @@ def _is_listed_tuple(value: Any, adapter: TypeAdapter[Any]) -> bool:
 def explain(items: Sequence[Mapping[str, Any]]) -> str:
     """The ways a value was refused, from `ValidationError.errors()`, in one line without repeats."""
     return " or ".join(dict.fromkeys(item["msg"].removeprefix("Input ") for item in items))
-
-
-def unknown_key(section: str, name: str, allowed: Sequence[str]) -> str:
-    """The message for a key that does not exist, with the nearest one that does."""
-    prefix = f"{section}." if section else ""
-    near = get_close_matches(name, allowed, n=1)
-    hint = f"did you mean {prefix}{near[0]}? " if near else ""
-    return f"unknown key {prefix}{name}; {hint}allowed: {', '.join(allowed)}"
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's message on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _annotations(target: Callable[..., Any]) -> dict[str, Any]:

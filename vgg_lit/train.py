@@ -9,7 +9,6 @@ python -m vgg_lit.train seed=1 resume=auto                     # the last run of
 
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,14 +16,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vgg_lit.command import run_verb
-from vgg_lit.config import check_train, to_plain
+from vgg_lit.config.checks import check_train, to_plain
+from vgg_lit.config.command import run_verb
+from vgg_lit.config.differences import changes
 from vgg_lit.errors import InputError
-from vgg_lit.processes import launch
 from vgg_lit.runs import Run
-from vgg_lit.sweeps import Job, Sweep
-from vgg_lit.training.resuming import changes, resumed_config
+from vgg_lit.system import launch
+from vgg_lit.training.resuming import begun_job, resumed_config
 from vgg_lit.training.starting import prepare
+from vgg_lit.tuning.studies import TrialOfThisProcess
 
 
 def train(config: DictConfig) -> float | None:
@@ -67,7 +67,9 @@ def train(config: DictConfig) -> float | None:
             from vgg_lit.training.finders import find
 
             plain = find(plain, path)
-        metrics = run_experiment(plain, path, overrides, resumed)
+        trial = TrialOfThisProcess.from_environment()
+        report = trial.report if trial else None
+        metrics = run_experiment(plain, path, overrides, resumed, report)
     except InputError:
         with suppress(OSError):  # Hydra made the folder; it stays if the run has begun to fill it
             path.rmdir()
@@ -79,30 +81,6 @@ def train(config: DictConfig) -> float | None:
             file=sys.stderr,
         )
     return metrics.get(plain["objective"])
-
-
-def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
-    """The run of a sweep's job that another launcher starts a second time; None if it is to begin.
-
-    So a job that a scheduler has put back into its queue goes on, and so does a sweep.
-
-    Raises:
-        InputError: it is the run of another job.
-    """
-    if not (path / "config.yaml").is_file():
-        return None
-    run = Run(path)
-    before = (path / "overrides.txt").read_text(encoding="utf-8").split("\n")[:-1]
-    if before != list(overrides):
-        raise InputError(
-            f"{path}: holds the job {' '.join(before)}; with this launcher a sweep goes on by its very command"
-        )
-    try:
-        run.newest_checkpoint()
-    except InputError:  # it has written none yet
-        Sweep(path.parent).set_aside(Job(0, before, path.name))
-        return None
-    return run
 
 
 def main() -> None:

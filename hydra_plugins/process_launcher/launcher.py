@@ -33,11 +33,11 @@ class ProcessLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Takes what Hydra gives a launcher, and checks its own settings."""
-        from vgg_lit.config import check
-        from vgg_lit.schema import Launcher as Schema
+        from vgg_lit.config.checks import check_section
+        from vgg_lit.config.schema import ProcessLauncherSettings
 
         settings = {"n_jobs": self.n_jobs, "grace_seconds": self.grace_seconds}
-        check(settings, Schema, "hydra.launcher")
+        check_section(settings, ProcessLauncherSettings, "hydra.launcher")
         self.hydra_context = hydra_context
         self.task_function = task_function
         self.config = config
@@ -51,6 +51,6 @@ class ProcessLauncher(Launcher):
             job_overrides: of each job.
             initial_job_idx: not needed; the sweep directory knows how many jobs it has.
         """
-        from hydra_plugins.process_launcher._batch import Batch
+        from vgg_lit.sweeping.batch import SweepBatch
 
-        return Batch(self, job_overrides).run()
+        return SweepBatch(self, job_overrides).run()

@@ -1,4 +1,4 @@
-"""Every file under conf/ composes, passes every check, and trains a tiny network."""
+"""Every file under conf/ composes, passes every check_section, and trains a tiny network."""
 
 import importlib
 import re
@@ -9,13 +9,13 @@ import torch
 import yaml
 from PIL import Image
 
-from vgg_lit.command import config_folder
-from vgg_lit.config import ConfigError, check, check_train, to_plain
+from vgg_lit.config.checks import ConfigError, check_section, check_train, to_plain
+from vgg_lit.config.command import config_folder
+from vgg_lit.config.schema import Trainer
 from vgg_lit.data.sources import ResidentImages
 from vgg_lit.errors import InputError
-from vgg_lit.hardware import count_devices
 from vgg_lit.runs import Run
-from vgg_lit.schema import Trainer
+from vgg_lit.system.hardware import count_devices
 from vgg_lit.targets import locate
 from vgg_lit.training.experiment import run_experiment
 from vgg_lit.tuning.space import SearchSpace
@@ -173,7 +173,7 @@ def test_option_composes_checks_and_trains(group, option, compose, folder, publi
         return
     plain = to_plain(config)
     if group == "trainer":
-        check(plain["trainer"], Trainer, "trainer")
+        check_section(plain["trainer"], Trainer, "trainer")
         try:
             count_devices(plain["trainer"]["accelerator"])
         except InputError:
@@ -207,7 +207,7 @@ def test_option_composes_checks_and_trains(group, option, compose, folder, publi
     ("group", "option"), [pair for pair in OPTIONS if pair[0] in OF_THE_SEARCH]
 )
 def test_option_of_the_search_composes_and_is_one(group, option, compose):
-    """A space whose ends all pass every check, or arguments that Optuna takes."""
+    """A space whose ends all pass every check_section, or arguments that Optuna takes."""
     pytest.importorskip("optuna", reason="needs the extra tune")
     plain = to_plain(compose(f"{group}={option}", verb="tune"))
     if group == "pruner":

@@ -79,9 +79,11 @@ def test_a_damaged_batch_of_cifar10_is_not_unpickled(damage, mark, tmp_path, mon
             return exec, (f"open({str(mark)!r}, 'w')",)
 
     data = np.zeros((4, 3072), np.uint8)
-    bodies = {name: pickle.dumps({"data": data, "labels": [0, 1, 2, 3]}) for name in cifar10.FILES}
+    bodies = {
+        name: pickle.dumps({"data": data, "labels": [0, 1, 2, 3]}) for name in cifar10.ARCHIVE_FILES
+    }
     digests = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
-    monkeypatch.setattr(cifar10, "FILES", digests)
+    monkeypatch.setattr(cifar10, "ARCHIVE_FILES", digests)
     bodies["data_batch_2"] = CIFAR_DAMAGE[damage](bodies["data_batch_2"], pickle.dumps(Payload()))
     (tmp_path / cifar10.FOLDER).mkdir()
     for name, body in bodies.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vgg_lit.command import GuardedTask
+from vgg_lit.config.command import GuardedTask
 from vgg_lit.errors import InputError, Preempted, TrainingError
 from vgg_lit.runs import Run
 from vgg_lit.train import begun_job

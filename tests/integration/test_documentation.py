@@ -17,9 +17,9 @@ from omegaconf import OmegaConf
 from packaging.requirements import Requirement
 from PIL import Image
 
-from vgg_lit.config import check_train, to_plain
+from vgg_lit.config.checks import check_train, to_plain
+from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.models import HEADS, VARIANTS, build
-from vgg_lit.resolvers import register_resolvers
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -310,7 +310,7 @@ def test_a_network_and_settings_of_ones_own(run, verb, tiny, monkeypatch, tmp_pa
         "                         nn.Linear(16 * in_channels, num_classes))\n"
     )
     monkeypatch.syspath_prepend(Path.cwd())
-    monkeypatch.setattr("vgg_lit.command.config_folder", lambda: conf)
+    monkeypatch.setattr("vgg_lit.config.command.config_folder", lambda: conf)
     monkeypatch.setattr("vgg_lit.targets._trusted", set())
 
     register_resolvers()

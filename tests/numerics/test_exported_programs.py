@@ -8,7 +8,7 @@ from torch import nn
 
 from vgg_lit.data import Preprocessing
 from vgg_lit.exporting.model import ExportedModel
-from vgg_lit.exporting.programs import PixelClassifier, describe, write_programs
+from vgg_lit.exporting.programs import PixelClassifier, describe_network, write_programs
 from vgg_lit.models import HEADS, VARIANTS, build, resnet18
 from vgg_lit.models.folding import count_batch_norms, fold_batch_norm
 
@@ -50,7 +50,7 @@ def noise(count, side):
 def check(net, prepare, fold, folder):
     """Whether both programs agree with the network at two batch sizes."""
     hyperparameters = {"classes": [f"class {k}" for k in range(10)], "model": {}}
-    description = describe(hyperparameters, prepare, softmax=False)
+    description = describe_network(hyperparameters, prepare, softmax=False)
     module = PixelClassifier(fold_batch_norm(net) if fold else net, prepare)
     assert not fold or count_batch_norms(module) == 0
     files = {name: folder / name for name in ("model.onnx", "model.pt2")}
@@ -99,7 +99,7 @@ def test_programs_resize_as_training_does(source, side, tmp_path):
 def test_eight_bits_come_near(variant, head, tmp_path):
     prepare = Preprocessing(1, 28, 32, (0.3,), (0.35,))
     module = PixelClassifier(fold_batch_norm(drawn(variant, head)), prepare)
-    description = describe({"classes": ["a"] * 10, "model": {}}, prepare, softmax=False)
+    description = describe_network({"classes": ["a"] * 10, "model": {}}, prepare, softmax=False)
     files = {"model_int8.onnx": tmp_path / "model_int8.onnx"}
     write_programs(module, description, files, calibration=[noise(16, 28)] * 2)
     program = ExportedModel(tmp_path)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from vgg_lit.classifier import Classifier
 from vgg_lit.data import FashionMNISTSample, ImageDataModule
 from vgg_lit.data.batches import PADDING
-from vgg_lit.targets import ConfigError
+from vgg_lit.errors import ConfigError
 
 MODEL = {
     "_target_": "vgg_lit.models.build",

@@ -186,7 +186,7 @@ def test_one_checkpoint_file_is_not_that_of_several_runs(verb, run, other):
 def test_a_run_without_checkpoint_is_one_line(verb, run):
     shutil.rmtree(run.checkpoints)
     error = error_of(verb("evaluate", f"run={run.path}", "flip=true"))
-    assert "the run has written none yet" in error
+    assert "the run has not written any" in error
 
 
 def test_a_network_of_ones_own_has_no_dense_form(verb, train, tiny, tmp_path, monkeypatch):

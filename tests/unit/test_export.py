@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from vgg_lit import export as verb_module
 from vgg_lit.errors import TrainingError
 from vgg_lit.export import export
+from vgg_lit.exporting import job as verb_module
 from vgg_lit.exporting import parity
 from vgg_lit.exporting.model import Description
 from vgg_lit.models import build
@@ -228,7 +228,7 @@ def test_a_program_that_computes_something_else_is_not_written(
     monkeypatch.setattr(parity, "TOLERANCE", -1.0)
     done = verb("export", f"run={tiny_run.path}", "output=model", "formats=[torch_export]")
     assert done.code == 1
-    assert "model.pt2: does not compute what PyTorch does" in done.err
+    assert "model.pt2: differs from PyTorch" in done.err
     assert done.err.count("\n") == 1
     assert not (tmp_path / "model").exists()
 
@@ -244,8 +244,8 @@ def test_a_program_that_computes_something_else_is_not_written(
         (("run={run}", "format=onnx"), ["did you mean formats"]),
         (("run={run}", "batch_sizes=[0]"), ["batch_sizes=[0]"]),
         (("run={run}", "calibration_images=0"), ["calibration_images=0"]),
-        (("run={run}", "output=notes.txt"), ["output=notes.txt", "no folder that can be written"]),
-        (("run={run}", "output=project"), ["output=project", "README.md", "none of an export"]),
+        (("run={run}", "output=notes.txt"), ["output=notes.txt", "not a writable folder"]),
+        (("run={run}", "output=project"), ["output=project", "README.md", "of another project"]),
     ],
 )
 def test_bad_input_is_one_line_before_anything_is_written(
@@ -263,7 +263,7 @@ def test_bad_input_is_one_line_before_anything_is_written(
 
 
 def test_a_missing_package_is_named_with_its_extra(verb, tiny_run, monkeypatch):
-    monkeypatch.setattr("vgg_lit.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("vgg_lit.system.extras.find_spec", lambda name: None)
     done = verb("export", f"run={tiny_run.path}")
     assert done.code == 2
     assert "formats=[onnx]: needs onnx, onnxscript, onnxruntime" in done.err

@@ -1,52 +1,62 @@
-"""Imports run one way: from the commands down to the networks and the data, which know nothing of each other."""
+"""The floors of the package: imports go down only, and frameworks stay in the rooms that need them."""
 
 import ast
-from graphlib import TopologicalSorter
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "vgg_lit"
-VERBS = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
+ROOT = Path(__file__).resolve().parents[2]
+VERBS = {path.stem for path in (ROOT / "conf").glob("*.yaml")}
 
-# From the ground up: a room, a folder or a module beside them, uses its own and what is on lower floors.
+# From the ground up. A room is a folder, or a few files that belong together. A module imports from its
+# own room and from lower floors.
 FLOORS = [
-    {"environment", "errors", "files", "schema", "tables"},
-    {"extras", "hardware", "targets"},
-    {"models", "data"},
-    {"analysis", "checkpoints", "exporting", "metrics", "optim"},
-    {"classifier"},
-    {"runs"},
-    {"processes", "sweeps", "trained", "tuning"},
-    {"callbacks", "config", "resolvers", "visualizing"},
-    {"command", "comparing"},
-    {"training"},
-    {*VERBS, "torchrun"},
+    [{"system", "errors", "tables", "targets", "value_types", "version"}],
+    [{"models"}, {"data"}, {"checkpoints"}],
+    [{"classifier", "metrics", "optim"}, {"weights"}, {"analysis"}],
+    [{"runs", "sweeps"}, {"callbacks"}, {"evaluation"}, {"launching"}, {"config"}],
+    [{"training"}, {"tuning"}, {"sweeping"}, {"reports"}, {"exporting"}],
+    [{*VERBS, "torchrun", "hydra_plugins"}],
 ]
-FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-# Which rooms, or which of their modules, may know a framework.
+MOST_FLOORS = 6
+FLOOR = {part: number for number, floor in enumerate(FLOORS) for room in floor for part in room}
+ROOM = {part: room for floor in FLOORS for rooms in [floor] for room in rooms for part in room}
+
+# Rooms, or modules of them, that may import a framework.
 KNOW_HYDRA = {
-    *("command", "config", "resolvers", "runs"),
-    *("training.experiment", "training.resuming", "tuning.space", "tuning.study_report"),
+    *("config", "runs", "sweeping", "hydra_plugins"),
+    *("training.experiment", "training.resuming", "tuning"),
+    *("reports.training_again", "exporting.job"),
     *VERBS,
 }
 KNOW_LIGHTNING = {
     *("callbacks", "classifier", "metrics", "training"),
-    *("checkpoints.trainer_io", "processes.distributed", "processes.shared_fate"),
-    *("data.cached_features", "data.datamodule", "trained.evaluation"),
+    *("checkpoints.trainer_io", "launching.ddp", "launching.shared_fate"),
+    *("data.cached_features", "data.datamodule", "evaluation.scoring"),
+    "system.lightning_internals",
 }
+KNOW_LIGHTNING_INTERNALS = {"system.lightning_internals"}
+
+MEAN_THE_SAME = {"main"}
+"""Public names that several modules may define, because they mean the same in each."""
 
 
-def modules():
-    """The package's modules by their names below it, but for those that only pass names on."""
-    for file in sorted(PACKAGE.rglob("*.py")):
-        if file.name != "__init__.py":
-            yield ".".join(file.relative_to(PACKAGE).with_suffix("").parts), file
+def read_tree(root: Path) -> dict[str, ast.Module]:
+    """The syntax trees of our modules by name: below `vgg_lit`, or from `hydra_plugins` on."""
+    trees = {}
+    for package in ("vgg_lit", "hydra_plugins"):
+        for file in sorted((root / package).rglob("*.py")):
+            name = ".".join(file.relative_to(root).with_suffix("").parts)
+            name = name.removeprefix("vgg_lit.").removesuffix(".__init__")
+            if name not in ("__init__", "vgg_lit"):
+                trees[name] = ast.parse(file.read_text(encoding="utf-8"))
+    return trees
 
 
-def imported(file):
-    """The modules that a file imports, and names in them, anywhere but for type checking alone."""
-    tree = ast.parse(file.read_text())
+def imported(tree: ast.Module) -> Iterator[str]:
+    """The modules, and names in them, that a module imports at run time."""
     skipped = {
         inner
         for node in ast.walk(tree)
@@ -57,50 +67,159 @@ def imported(file):
         if node in skipped:
             continue
         if isinstance(node, ast.ImportFrom):
-            yield node.module
+            assert node.level == 0, "relative imports hide which room they reach"
+            yield str(node.module)
             yield from (f"{node.module}.{alias.name}" for alias in node.names)  # may be modules
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 
 
-MODULES = dict(modules())
-OURS = {
-    name: {
-        other.removeprefix("vgg_lit.") for other in imported(file) if other.startswith("vgg_lit.")
-    }
-    - {"__version__"}
-    for name, file in MODULES.items()
-}
-
-
-def room(module):
+def part_of(module: str) -> str:
+    """The folder or file of a module that `FLOORS` names."""
     return module.partition(".")[0]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_imports_only_from_its_room_and_from_below(name):
-    assert room(name) in FLOOR, "has no floor yet: add it to FLOORS"
-    others = {other for other in OURS[name] if room(other) != room(name)}
-    assert not {other for other in others if FLOOR[room(other)] >= FLOOR[room(name)]}
+def our_imports(tree: ast.Module) -> set[str]:
+    """The modules of ours that a module imports, by the names of `read_tree`."""
+    found = set()
+    for name in imported(tree):
+        if name.startswith("hydra_plugins."):
+            found.add(name)
+        elif name.startswith("vgg_lit."):
+            found.add(name.removeprefix("vgg_lit."))
+    return found
 
 
-def test_every_room_is_there():
-    assert set(FLOOR) == {room(name) for name in MODULES}
+def wrong_imports(trees: Mapping[str, ast.Module]) -> list[str]:
+    """Imports that go up, or to another room of the same floor."""
+    return [
+        f"{name} imports {other}"
+        for name, tree in trees.items()
+        for other in sorted(our_imports(tree))
+        if part_of(other) not in ROOM[part_of(name)]
+        and FLOOR.get(part_of(other), MOST_FLOORS) >= FLOOR[part_of(name)]
+    ]
 
 
-def test_networks_and_data_know_nothing_of_each_other():
-    assert FLOOR["models"] == FLOOR["data"]
+def circles(trees: Mapping[str, ast.Module]) -> list[str]:
+    """The modules of a circle of imports, if there is one."""
+    # a package only passes names on
+    packages = {name.rpartition(".")[0] for name in trees}
+    modules = {name: tree for name, tree in trees.items() if name not in packages}
+    graph = {name: our_imports(tree) & set(modules) for name, tree in modules.items()}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def shared_names(trees: Mapping[str, ast.Module]) -> list[str]:
+    """Public classes and functions of the same name in several modules."""
+    homes: dict[str, list[str]] = {}
+    for module, tree in trees.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module)
+    return [
+        f"{name}: {', '.join(modules)}"
+        for name, modules in homes.items()
+        if len(modules) > 1 and name not in MEAN_THE_SAME
+    ]
+
+
+def misplaced_frameworks(trees: Mapping[str, ast.Module]) -> list[str]:
+    """Modules that import a framework and are not listed for it."""
+    found = []
+    for name, tree in trees.items():
+        modules = set(imported(tree))
+        tops = {module.partition(".")[0] for module in modules}
+        places = {name, part_of(name)}
+        if not places & KNOW_HYDRA and tops & {"hydra", "omegaconf"}:
+            found.append(f"{name}: hydra")
+        if not places & KNOW_LIGHTNING and tops & {"lightning", "pytorch_lightning"}:
+            found.append(f"{name}: lightning")
+        private = [
+            module for module in modules if module.startswith("lightning.") and "._" in module
+        ]
+        if name not in KNOW_LIGHTNING_INTERNALS and private:
+            found.append(f"{name}: {', '.join(private)}")
+    return found
+
+
+TREES = read_tree(ROOT)
+
+
+def test_there_are_at_most_six_floors():
+    assert len(FLOORS) <= MOST_FLOORS
+
+
+def test_every_module_has_a_floor_and_every_room_has_modules():
+    assert {part_of(name) for name in TREES} == set(FLOOR)
+
+
+def test_imports_go_down_only():
+    assert wrong_imports(TREES) == []
 
 
 def test_no_module_imports_itself_in_a_circle():
-    graph = {name: others & set(MODULES) for name, others in OURS.items()}
-    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
+    assert circles(TREES) == []
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_frameworks_stay_in_their_rooms(name):
-    frameworks = {other.partition(".")[0] for other in imported(MODULES[name])}
-    if not {name, room(name)} & KNOW_HYDRA:
-        assert not frameworks & {"hydra", "omegaconf"}
-    if not {name, room(name)} & KNOW_LIGHTNING:
-        assert not frameworks & {"lightning", "pytorch_lightning"}
+def test_frameworks_stay_in_their_rooms():
+    assert misplaced_frameworks(TREES) == []
+
+
+def test_no_two_modules_define_the_same_public_name():
+    assert shared_names(TREES) == []
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """`planted("models/vgg.py", "import vgg_lit.data")`: a copy of the imports with one more line."""
+
+    def plant(file: str, line: str) -> dict[str, ast.Module]:
+        name = file.removeprefix("vgg_lit/").removesuffix(".py").replace("/", ".")
+        tree = ast.parse(f"{ast.unparse(TREES[name])}\n{line}\n")
+        return {**TREES, name: tree}
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("vgg_lit/models/vgg.py", "from vgg_lit.data.draws import Draws"),  # beside
+        ("vgg_lit/data/draws.py", "import vgg_lit.models.vgg"),  # beside
+        ("vgg_lit/system/files.py", "from vgg_lit.data.images import read_image"),  # up
+        ("vgg_lit/tuning/search.py", "from hydra_plugins.process_launcher import launcher"),  # up
+        ("vgg_lit/reports/comparison.py", "from vgg_lit import compare"),  # up, to a command
+        ("vgg_lit/runs.py", "def f():\n    from vgg_lit.training.trainer import x"),  # late
+    ],
+)
+def test_a_wrong_import_is_found(planted, file, line):
+    found = wrong_imports(planted(file, line))[0]
+    assert found.startswith(file.removeprefix("vgg_lit/").removesuffix(".py").replace("/", "."))
+
+
+def test_imports_for_type_checking_are_allowed(planted):
+    line = "if TYPE_CHECKING:\n    from vgg_lit.data.draws import Draws"
+    assert wrong_imports(planted("vgg_lit/models/vgg.py", line)) == []
+
+
+def test_a_circle_is_found(planted):
+    line = "from vgg_lit.models.vgg import VGG"
+    assert {"models.vgg", "models.variants"} <= set(circles(planted("models/variants.py", line)))
+
+
+def test_a_second_meaning_of_a_name_is_found(planted):
+    trees = planted("vgg_lit/data/draws.py", "class Classifier: ...")
+    assert "Classifier: classifier, data.draws" in shared_names(trees)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import hydra", "from lightning.pytorch import Trainer", "import lightning.fabric._x"],
+)
+def test_a_framework_in_the_wrong_room_is_found(planted, line):
+    assert misplaced_frameworks(planted("vgg_lit/models/vgg.py", line))

@@ -8,9 +8,9 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from vgg_lit import optim
+from vgg_lit.errors import ConfigError
 from vgg_lit.models import build
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
-from vgg_lit.targets import ConfigError
 
 PEAK = 0.1
 SCHEDULES = {
@@ -214,7 +214,9 @@ def test_frozen_parameters_are_left_out():
 )
 def test_a_rate_that_no_run_survives_is_refused(spec, key):
     with pytest.raises(ConfigError) as refused:
-        optim.check({"_target_": "torch.optim.SGD", **spec}, {"_target_": "vgg_lit.optim.constant"})
+        optim.check_optimizer(
+            {"_target_": "torch.optim.SGD", **spec}, {"_target_": "vgg_lit.optim.constant"}
+        )
     assert key in str(refused.value)
 
 

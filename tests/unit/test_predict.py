@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vgg_lit.errors import InputError
-from vgg_lit.predict import find_images, likeliest, load_trained
+from vgg_lit.evaluation.prediction import find_images, likeliest, load_trained
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_likeliest_classes_come_first(tiny_run):
     ("arguments", "words"),
     [
         ((), ["run: is needed", "model=<exported model>"]),
-        (("run=x", "model=y"), ["one of them"]),
+        (("run=x", "model=y"), ["either run="]),
         (("model=nowhere",), ["model=nowhere: there is no such file or folder"]),
         (("model=.",), ["model=.", "no model.onnx"]),
         (("model=model.pt2",), ["model.pt2", "may run code", ".onnx"]),

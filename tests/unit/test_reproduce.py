@@ -19,7 +19,7 @@ def original(tiny_run, tmp_path, monkeypatch):
 def test_a_run_comes_to_the_same_bits(command, original, tmp_path):
     done = command("reproduce", "run=original", "output=again", cwd=tmp_path)
     assert done.code == 0, done.err
-    assert "weights and metrics are those of original, to the bit" in done.out
+    assert "weights and metrics equal those of original to the bit" in done.out
     record = json.loads(Run("again").path.joinpath("reproduction.json").read_text())
     assert record["is_exact"]
     assert record["weights"]["last"]["differing"] == 0
@@ -55,7 +55,7 @@ def test_a_run_that_is_not_finished_is_refused(status, verb, original):
     original.set_status(status)
     done = verb("reproduce", "run=original", "output=again")
     assert done.code == 2
-    assert done.err == f"error: run=original: is not finished, but {status}\n"
+    assert done.err == f"error: run=original: is not finished (status: {status})\n"
 
 
 @pytest.mark.slow  # trains in a process of its own
@@ -79,4 +79,4 @@ def test_what_is_no_setting_is_refused(changes, command, original, tmp_path):
 def test_a_directory_that_holds_a_run_is_left_alone(verb, original):
     done = verb("reproduce", "run=original", "output=original")
     assert done.code == 2
-    assert done.err == "error: output=original: holds a run already; name another directory\n"
+    assert done.err == "error: output=original: already holds a run; choose another directory\n"

@@ -106,13 +106,13 @@ def test_checkpoints_are_found_by_name_or_file(tiny_run, tmp_path):
 
 def test_an_unknown_checkpoint_names_those_there_are(tiny_run):
     with pytest.raises(
-        InputError, match=r"checkpoint=first: not in .*; there are: best, last, previous$"
+        InputError, match=r"checkpoint=first: not in .*; available: best, last, previous$"
     ):
         tiny_run.checkpoint("first")
 
 
 def test_a_run_without_checkpoints_says_so(run):
-    with pytest.raises(InputError, match="the run has written none yet"):
+    with pytest.raises(InputError, match="the run has not written any"):
         run.checkpoint()
 
 

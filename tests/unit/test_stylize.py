@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from vgg_lit.analysis.style_transfer import descend
 from vgg_lit.models import build
 from vgg_lit.runs import Run
-from vgg_lit.stylize import IMAGENET, descend, trained_vgg
+from vgg_lit.weights.formats import IMAGENET, trained_vgg
 
 SMALL = ("size=48", "steps=60", "accelerator=cpu")
 
@@ -125,7 +126,7 @@ def test_a_run_without_a_checkpoint_is_one_line(verb, pictures, trained, tmp_pat
     done = verb("stylize", *pictures, f"weights={Run('run').path}")
     assert done.code == 2
     assert "weights=run" in done.err
-    assert "the run has written none yet" in done.err
+    assert "the run has not written any" in done.err
 
 
 def test_another_network_than_a_vgg_is_refused(verb, pictures, tmp_path):

@@ -9,7 +9,7 @@ import torch
 import torchvision
 
 from vgg_lit.models import VARIANTS
-from vgg_lit.summarize import COMPARED
+from vgg_lit.reports.costs import COMPARED
 
 PAPER = (
     "model.head=imagenet",
@@ -136,8 +136,11 @@ def test_all_is_the_paper_s_networks_beside_two_others(verb):
         (("model=vgg12",), ["model=vgg12", "allowed: all", "vgg11"]),
         (("model=all", "data=cifar10"), ["data=cifar10", "model=all"]),
         (("run=nowhere",), ["run=nowhere", "no such directory"]),
-        (("run=nowhere", "model=vgg11"), ["model=vgg11: goes without run=nowhere"]),
-        (("run=nowhere", "data.image_size=64"), ["data.image_size=64: goes without run=nowhere"]),
+        (("run=nowhere", "model=vgg11"), ["model=vgg11: cannot be combined with run=nowhere"]),
+        (
+            ("run=nowhere", "data.image_size=64"),
+            ["data.image_size=64: cannot be combined with run=nowhere"],
+        ),
         (("output=cost.txt",), ["output=cost.txt", ".json, .csv, .md"]),
         (("batch_size=0",), ["batch_size=0"]),
         (("precision=int8",), ["precision=int8", "bf16-mixed"]),

@@ -8,17 +8,8 @@ import torch
 from torch import nn
 
 from vgg_lit import targets
-from vgg_lit.errors import InputError
-from vgg_lit.targets import (
-    ConfigError,
-    check_type,
-    explain,
-    instantiate,
-    locate,
-    one_line,
-    trust,
-    unknown_key,
-)
+from vgg_lit.errors import ConfigError, InputError, one_line, unknown_key
+from vgg_lit.targets import check_type, explain, instantiate, locate, trust
 
 
 @pytest.fixture(autouse=True)

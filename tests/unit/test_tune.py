@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from vgg_lit.tune import split_arguments
+from vgg_lit.tuning.space import split_arguments
 
 optuna = pytest.importorskip("optuna", reason="needs the extra tune")
 
@@ -127,4 +127,4 @@ def test_a_search_without_any_result_fails(unstarted, verb, monkeypatch):
     )
     done = verb("tune", "name=first")
     assert done.code == 1
-    assert done.err == "error: logs/tune/first: no trial came to its end; trial 0: out of luck\n"
+    assert done.err == "error: logs/tune/first: no trial was completed; trial 0: out of luck\n"

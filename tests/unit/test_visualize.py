@@ -8,15 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
+from vgg_lit.config.schema import Figure
 from vgg_lit.data import FashionMNISTSample
+from vgg_lit.evaluation.trained import find_trained
+from vgg_lit.reports import catalogue
+from vgg_lit.reports.inspection import Inspection
+from vgg_lit.reports.network_pictures import maps
+from vgg_lit.reports.picture import Choice
+from vgg_lit.reports.prediction_pictures import confusion, galleries
 from vgg_lit.runs import Run
-from vgg_lit.schema import Figure
-from vgg_lit.trained.network import find_trained
-from vgg_lit.visualizing import catalogue
-from vgg_lit.visualizing.inspection import Inspection
-from vgg_lit.visualizing.network_pictures import maps
-from vgg_lit.visualizing.picture import Choice
-from vgg_lit.visualizing.prediction_pictures import confusion, galleries
 
 metrics = pytest.importorskip("sklearn.metrics")
 
@@ -34,7 +34,7 @@ def run(tiny_run, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def inspection(tiny_run):
-    return Inspection(find_trained([str(tiny_run.path)], "best")[0], accelerator="cpu")
+    return Inspection(find_trained([tiny_run], "best")[0], accelerator="cpu")
 
 
 def error_of(finished):
@@ -211,7 +211,7 @@ def test_a_run_without_a_checkpoint_and_a_damaged_image_are_one_line(verb, run):
     assert "own.png" in error_of(verb("visualize", f"run={run.path}", f"image={own}"))
     shutil.rmtree(run.checkpoints)
     error = error_of(verb("visualize", f"run={run.path}"))
-    assert "the run has written none yet" in error
+    assert "the run has not written any" in error
     assert not (run.path / "report.html").exists()
 
 

@@ -17,7 +17,7 @@ WIDTH = 7.5  # inches
 
 
 @rc_context(STYLE)
-def history_chart(
+def objective_chart(
     numbers: Sequence[int],
     values: Sequence[float],
     are_done: Sequence[bool],

@@ -7,9 +7,13 @@ Source: Okabe & Ito 2008, "Color Universal Design", for the colours of curves; P
 color sequences for data visualization", for those of classes.
 """
 
+from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+
+from vgg_lit.system.files import replacing
 
 DPI = 110
 """Of the files: an inch on paper is about one on the screen."""
@@ -72,3 +76,9 @@ STYLE: Any = {  # keys of matplotlib.rcParams
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a figure in the format of the file's ending, as `vgg_lit.system.files.replacing` does."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], dpi=DPI)

@@ -13,9 +13,10 @@ from lightning.pytorch.callbacks import Checkpoint
 from vgg_lit.callbacks.partial_epoch import read_metrics, restore_metrics
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
 from vgg_lit.errors import Preempted, TrainingError
-from vgg_lit.metrics import epoch_metrics, log_epoch
-from vgg_lit.processes.distributed import Agreement
-from vgg_lit.processes.ending_signals import ending_signals
+from vgg_lit.metrics import epoch_metrics
+from vgg_lit.system.collectives import Agreement
+from vgg_lit.system.ending_signals import ending_signals
+from vgg_lit.system.lightning_internals import is_between_steps, log_epoch
 
 NOTHING, SAVE = 0, 1
 """What a process may wish at the end of a step, beside the number of a signal to end by."""
@@ -103,7 +104,7 @@ class Checkpointing(Checkpoint):
         Raises:
             Preempted: a signal has come; the state is saved.
         """
-        if trainer.fast_dev_run or not _is_between_steps(trainer):  # type: ignore[attr-defined]
+        if trainer.fast_dev_run or not is_between_steps(trainer):  # type: ignore[attr-defined]
             return
         _checkpoint_io(trainer).check()
         agreed = self._agreement.exchange(self._wish(trainer))
@@ -218,9 +219,3 @@ def _checkpoint_io(trainer: L.Trainer) -> AtomicCheckpointIO:
     checkpoint_io = trainer.strategy.checkpoint_io
     assert isinstance(checkpoint_io, AtomicCheckpointIO)
     return checkpoint_io
-
-
-def _is_between_steps(trainer: L.Trainer) -> bool:
-    """Whether a step of the optimiser has just been taken and another of the same epoch follows."""
-    loop = trainer.fit_loop
-    return not (loop._should_accumulate() or loop.epoch_loop._is_training_done)

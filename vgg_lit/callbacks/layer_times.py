@@ -13,8 +13,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from vgg_lit.hardware import synchronise
 from vgg_lit.models.layers import named_layers
+from vgg_lit.system.hardware import synchronise
 from vgg_lit.tables import print_rows
 
 Mark: TypeAlias = "float | torch.Event"

@@ -1,14 +1,13 @@
 """`metrics.csv`: one row an epoch."""
 
-import csv
-import io
 from pathlib import Path
 
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from vgg_lit.files import write_text
 from vgg_lit.metrics import epoch_metrics
+from vgg_lit.system.files import write_text
+from vgg_lit.tables import read_csv, to_csv
 
 LEADING = ["epoch", "step"]
 
@@ -33,9 +32,9 @@ class MetricsTable(L.Callback):
         """Takes up the rows of the epochs that are done."""
         file = self.file(trainer)
         if file.is_file():
-            with file.open(newline="", encoding="utf-8") as lines:
-                rows = list(csv.DictReader(lines))
-            self.rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
+            self.rows = [
+                row for row in read_csv(file) if int(row["epoch"]) <= trainer.current_epoch
+            ]
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -45,13 +44,5 @@ class MetricsTable(L.Callback):
         metrics = {name: f"{value:.7g}" for name, value in epoch_metrics(trainer).items()}
         epoch = {"epoch": str(trainer.current_epoch + 1), "step": str(trainer.global_step)}
         self.rows.append(epoch | metrics)
-        write_text(self.file(trainer), _to_csv(self.rows))
-
-
-def _to_csv(rows: list[dict[str, str]]) -> str:
-    columns = LEADING + sorted({name for row in rows for name in row} - set(LEADING))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+        columns = LEADING + sorted({name for row in self.rows for name in row} - set(LEADING))
+        write_text(self.file(trainer), to_csv(self.rows, columns))

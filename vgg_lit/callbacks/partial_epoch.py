@@ -6,7 +6,7 @@ from typing import Any
 import lightning.pytorch as L
 from torchmetrics import Metric
 
-from vgg_lit.processes.distributed import gather
+from vgg_lit.system.collectives import gather
 
 
 def read_metrics(module: L.LightningModule) -> list[dict[str, Any]]:

@@ -1,9 +1,14 @@
-"""A trial of a study tells how it does, and ends early where that is not worth going on."""
+"""Early end of a trial that the pruner of its study gives up."""
+
+from collections.abc import Callable
+from typing import TypeAlias
 
 import lightning.pytorch as L
 
 from vgg_lit.metrics import epoch_metrics
-from vgg_lit.tuning.studies import TrialOfThisProcess
+
+Report: TypeAlias = Callable[[int, float], bool]
+"""Takes an epoch, counted from 1, and the objective; returns True if the trial is to be pruned."""
 
 
 class Pruning(L.Callback):
@@ -12,15 +17,15 @@ class Pruning(L.Callback):
     One process asks; all end with the same epoch, whose checkpoint is saved.
 
     Args:
-        trial: that this run is.
-        monitor: the objective.
+        report: reports the objective to the study.
+        monitor: name of the objective.
 
     Attributes:
         reason: why the run was pruned; None if it was not.
     """
 
-    def __init__(self, trial: TrialOfThisProcess, monitor: str) -> None:
-        self.trial = trial
+    def __init__(self, report: Report, monitor: str) -> None:
+        self.report = report
         self.monitor = monitor
         self.reason: str | None = None
 
@@ -30,7 +35,7 @@ class Pruning(L.Callback):
         if value is None:
             return
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs
-        is_pruned = trainer.is_global_zero and self.trial.report(epoch, value)
+        is_pruned = trainer.is_global_zero and self.report(epoch, value)
         if trainer.strategy.broadcast(is_pruned) and epoch != epochs:
             self.reason = f"{self.monitor} {value:.4g} after epoch {epoch} of {epochs}"
             trainer.should_stop = True

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vgg_lit.analysis.complexity import training_operations
-from vgg_lit.hardware import matmul_rate, synchronise
+from vgg_lit.system.hardware import matmul_rate, synchronise
 
 PRODUCT_DTYPES = {
     "bf16-mixed": torch.bfloat16,

@@ -18,9 +18,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from vgg_lit.errors import InputError, TrainingError
-from vgg_lit.files import replacing, sha256, write_text
-from vgg_lit.targets import one_line
+from vgg_lit.errors import InputError, TrainingError, one_line
+from vgg_lit.system.files import replacing, sha256, write_text
 
 SCHEMA = 1
 """Version of the layout of our part of a checkpoint; raised when an older reader would misread it."""

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from vgg_lit.checkpoints.storage import read_checkpoint
-from vgg_lit.data.preprocessing import Preprocessing
-from vgg_lit.errors import InputError
-from vgg_lit.models.weightless import weightless
-from vgg_lit.targets import NETWORKS, instantiate, one_line
+from vgg_lit.errors import InputError, one_line
+from vgg_lit.system.weightless import weightless
+from vgg_lit.targets import NETWORKS, instantiate
+from vgg_lit.value_types import check_preprocessing
 
 DOWNLOADS = ("weights", "weights_backbone", "pretrained")
 """Arguments for which a network of torchvision's would ask a server; a checkpoint brings its own weights."""
@@ -107,10 +107,11 @@ def _check_input(net: nn.Module, hyperparameters: Mapping[str, Any]) -> None:
         raise InputError("its classes are no list of names")
     if not hyperparameters.get("preprocessing"):
         return
-    preprocessing = Preprocessing.from_dict(hyperparameters["preprocessing"])
-    side = preprocessing.image_size
-    image = torch.empty(1, preprocessing.in_channels, side, side, device="meta")
+    preprocessing = _mapping(hyperparameters, "preprocessing")
+    check_preprocessing(preprocessing)
+    channels, side = preprocessing["in_channels"], preprocessing["image_size"]
     try:
+        image = torch.empty(1, channels, side, side, device="meta")
         with torch.inference_mode(), weightless(LARGEST_MAP):
             logits = net.eval()(image)
         fits = logits.shape == (1, len(classes))
@@ -119,5 +120,5 @@ def _check_input(net: nn.Module, hyperparameters: Mapping[str, Any]) -> None:
     if not fits:
         raise InputError(
             f"its network does not make {len(classes)} classes of images of "
-            f"{preprocessing.in_channels} x {side} x {side}"
+            f"{channels} x {side} x {side}"
         )

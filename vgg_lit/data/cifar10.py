@@ -13,7 +13,7 @@ import torch
 from vgg_lit.data.downloads import DownloadError, fetch, is_published, read_published, staging
 from vgg_lit.data.sources import ResidentImages, Split
 from vgg_lit.errors import InputError
-from vgg_lit.files import replacing
+from vgg_lit.system.files import replacing
 
 CLASSES = (
     "airplane",
@@ -37,7 +37,7 @@ BATCHES = {
     "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
     "test": ("test_batch",),
 }
-FILES = {
+ARCHIVE_FILES = {
     "data_batch_1": "54636561a3ce25bd3e19253c6b0d8538147b0ae398331ac4a2d86c6d987368cd",
     "data_batch_2": "766b2cef9fbc745cf056b3152224f7cf77163b330ea9a15f9392beb8b89bc5a8",
     "data_batch_3": "0f00d98ebfb30b3ec0ad19f9756dc2630b89003e10525f5e148445e82aa6a1f9",
@@ -98,7 +98,7 @@ class CIFAR10:
         images, labels = [], []
         for name in BATCHES[split]:
             # the bytes that were checked are the ones that are unpickled
-            content = read_published(self._folder / name, FILES[name])
+            content = read_published(self._folder / name, ARCHIVE_FILES[name])
             batch = pickle.loads(content, encoding="latin1")
             images.append(np.asarray(batch["data"]).reshape(-1, 3, SIDE, SIDE))
             labels += batch["labels"]
@@ -115,7 +115,7 @@ class CIFAR10:
                 f"{archive}: damaged (not the published content); delete it, it is downloaded again"
             )
         with tarfile.open(archive) as tar:
-            for name, sha256 in FILES.items():
+            for name, sha256 in ARCHIVE_FILES.items():
                 member = tar.extractfile(f"{FOLDER}/{name}")
                 assert member
                 with replacing(self._folder / name) as temporary:

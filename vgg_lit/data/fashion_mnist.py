@@ -14,7 +14,7 @@ from PIL import Image
 from vgg_lit.data.downloads import DownloadError, fetch, is_published, read_published, staging
 from vgg_lit.data.sources import ResidentImages, Split
 from vgg_lit.errors import InputError
-from vgg_lit.files import replacing
+from vgg_lit.system.files import replacing
 
 CLASSES = (
     "T-shirt/top",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vgg_lit.errors import InputError
-from vgg_lit.files import replacing, sha256
+from vgg_lit.system.files import replacing, sha256
 
 
 def cache_folder() -> Path:

@@ -18,7 +18,7 @@ from vgg_lit.data import image_cache
 from vgg_lit.data.images import read_image
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import InputError
-from vgg_lit.hardware import count_cores
+from vgg_lit.system.hardware import count_cores
 
 _DECODING = 2  # version of how a file becomes pixels: part of the fingerprint
 _BATCH = 256  # files a worker decodes at a time when a whole split is read

@@ -11,7 +11,7 @@ from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.sources import Images, ResidentImages, Split
 from vgg_lit.data.splits import stratified_subset
 from vgg_lit.errors import InputError
-from vgg_lit.hardware import count_cores
+from vgg_lit.system.hardware import count_cores
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _TEST_SEED = 0  # not the run's seed: the test set must never move

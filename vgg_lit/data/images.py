@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from vgg_lit.errors import InputError
+from vgg_lit.system.files import replacing
 
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 8 * MAX_PIXELS  # of the file: what 16 bits of four channels take without compression
@@ -19,6 +20,18 @@ _FORMATS = ("PNG", "JPEG")
 _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+
+
+PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""Formats of `write_image` by the ending of the file."""
+
+
+def write_image(path: Path, image_CHW: Tensor) -> None:
+    """Writes an image with pixels in 0..1, grey or colour, in the format of the file's ending."""
+    pixels_HWC = (255 * image_CHW).round().byte().cpu().movedim(0, -1).numpy()
+    image = Image.fromarray(pixels_HWC[..., 0] if pixels_HWC.shape[-1] == 1 else pixels_HWC)
+    with replacing(path) as temporary:
+        image.save(temporary, format=PICTURE_FORMATS[path.suffix], quality=95)
 
 
 def read_image(path: str | Path, in_channels: int, size: int) -> Tensor:

@@ -1,6 +1,5 @@
 """What turns uint8 images into the network's float input; a checkpoint carries it along."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -11,11 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vgg_lit.data.statistics import ChannelStatistics
-from vgg_lit.errors import InputError
+from vgg_lit.value_types import check_preprocessing
 
 MAX_PADDING = 4
-MAX_SIDE = 2048
-"""Of images and of a network's input, pixels: what a batch of them takes still fits a machine."""
 
 Normalization: TypeAlias = Literal["mean_std", "mean", "none"]
 """What is done to pixels in 0..1: less the mean and over the deviation, less the mean, or nothing."""
@@ -130,19 +127,8 @@ class Preprocessing:
         Raises:
             InputError: the values are not such; they may come from a stranger's checkpoint.
         """
-        try:
-            made = cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
-            sides = (made.source_size, made.image_size)
-            is_sound = all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in sides)
-            is_sound &= all(map(math.isfinite, made.mean + made.std))
-        except (TypeError, KeyError, AssertionError):
-            is_sound = False
-        if not is_sound:
-            raise InputError(
-                f"preprocessing={str(values)[:200]}: cannot be; sides are 1 to {MAX_SIDE} pixels, and each "
-                "channel has a mean and a positive std"
-            )
-        return made
+        check_preprocessing(values)
+        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
 
 
 @lru_cache

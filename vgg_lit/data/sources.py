@@ -12,8 +12,8 @@ from torch import Tensor
 
 from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
-from vgg_lit.errors import InputError
-from vgg_lit.targets import ConfigError, instantiate
+from vgg_lit.errors import ConfigError, InputError
+from vgg_lit.targets import instantiate
 
 Split: TypeAlias = Literal["train", "test"]
 
@@ -93,6 +93,20 @@ def build_source(spec: Any) -> Source:
     if not isinstance(source, Source):
         raise ConfigError(f"data.source._target_={spec['_target_']}: makes no data set")
     return source
+
+
+def build_datamodule(spec: Mapping[str, Any], **arguments: Any) -> Any:
+    """Builds the data module of a `data` group.
+
+    Args:
+        spec: the group; its `root`, which only other keys refer to, is dropped.
+        arguments: replace those of the group.
+
+    Raises:
+        ConfigError: an argument is wrong.
+    """
+    given = {name: value for name, value in spec.items() if name != "root"}
+    return instantiate(given | arguments, key="data")
 
 
 def load_checked(source: Source, split: Split) -> Images:

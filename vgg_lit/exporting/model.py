@@ -16,10 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vgg_lit.data.preprocessing import MAX_SIDE
-from vgg_lit.errors import InputError
-from vgg_lit.extras import require
-from vgg_lit.targets import one_line
+from vgg_lit.errors import InputError, one_line
+from vgg_lit.system.extras import require
+from vgg_lit.value_types import MAX_SIDE
 
 SCHEMA = 1
 """Version of the description's layout; raised when an older reader would misread it."""

@@ -4,11 +4,11 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from vgg_lit import __version__
 from vgg_lit.exporting.model import Description
 from vgg_lit.tables import format_metric, markdown_table
+from vgg_lit.version import __version__
 
-FILES = {
+FILE_DESCRIPTIONS = {
     "model.onnx": "the program in ONNX, float32, for batches of any size",
     "model_int8.onnx": "the same with weights and activations in 8 bits, for CPUs",
     "model.pt2": "the program of `torch.export`, float32, for batches of any size",
@@ -120,7 +120,7 @@ class ModelCard:
             markdown_table(
                 [
                     {"file": f"`{name}`", "holds": holds}
-                    for name, holds in FILES.items()
+                    for name, holds in FILE_DESCRIPTIONS.items()
                     if name in self.files
                 ]
             ),

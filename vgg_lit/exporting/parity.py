@@ -27,7 +27,7 @@ LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RuntimeComparison:
     """One runtime beside the reference, at one batch size.
 
     Attributes:
@@ -47,7 +47,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Report:
+class ParityReport:
     """The runtimes beside the first of them, the reference.
 
     Attributes:
@@ -60,7 +60,7 @@ class Report:
         packages: versions.
     """
 
-    comparisons: Mapping[int, Mapping[str, Comparison]]
+    comparisons: Mapping[int, Mapping[str, RuntimeComparison]]
     accuracies: Mapping[str, float]
     test_images: int
     megabytes: Mapping[str, float]
@@ -110,7 +110,9 @@ class Report:
         return asdict(self)
 
 
-def compare_runtimes(runtimes: Mapping[str, Runtime], images_BCHW: Tensor) -> dict[str, Comparison]:
+def compare_runtimes(
+    runtimes: Mapping[str, Runtime], images_BCHW: Tensor
+) -> dict[str, RuntimeComparison]:
     """Each runtime against the first, on one batch; timed in turns, so that all see the same machine."""
     with torch.inference_mode():
         outputs = {name: run(images_BCHW) for name, run in runtimes.items()}
@@ -118,7 +120,7 @@ def compare_runtimes(runtimes: Mapping[str, Runtime], images_BCHW: Tensor) -> di
     reference_BK = next(iter(outputs.values()))
     magnitude = float(reference_BK.abs().max())
     return {
-        name: Comparison(
+        name: RuntimeComparison(
             difference=float((output_BK - reference_BK).abs().max()),
             magnitude=magnitude,
             milliseconds=milliseconds[name],

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from vgg_lit.data.preprocessing import Preprocessing, scale_and_bias
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, one_line
 from vgg_lit.exporting.model import (
     IMAGES,
     LOGITS,
@@ -31,7 +31,6 @@ from vgg_lit.exporting.model import (
     PROBABILITIES,
     Description,
 )
-from vgg_lit.targets import one_line
 
 OPSET = 18
 """Of ONNX: the one that torch's exporter writes without conversion, read by runtimes since 2023."""
@@ -87,7 +86,7 @@ def _resizing_matrix(preprocessing: Preprocessing) -> Tensor:
     return rows_11ST[0, 0].T.contiguous()
 
 
-def describe(
+def describe_network(
     hyperparameters: Mapping[str, Any], preprocessing: Preprocessing, softmax: bool
 ) -> Description:
     """The description of a `PixelClassifier`.

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from vgg_lit.models.comparison import efficientnet_b0, resnet18, resnet50
     from vgg_lit.models.detection import faster_rcnn
     from vgg_lit.models.freezing import freeze
-    from vgg_lit.models.transfer import copy_layers
     from vgg_lit.models.vgg import (
         VGG,
         build,
@@ -38,7 +37,6 @@ __all__ = [
     "Plan",
     "Variant",
     "build",
-    "copy_layers",
     "efficientnet_b0",
     "faster_rcnn",
     "freeze",
@@ -58,7 +56,6 @@ __all__ = [
 ]
 
 _HOMES = {
-    "copy_layers": "transfer",
     "efficientnet_b0": "comparison",
     "faster_rcnn": "detection",
     "freeze": "freezing",

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgg_lit.errors import InputError
-from vgg_lit.hardware import cpu_features
+from vgg_lit.system.hardware import cpu_features
 
 Form: TypeAlias = Literal["library", "unfold_weight", "unfold_input"]
 Mode: TypeAlias = Literal["auto"] | bool

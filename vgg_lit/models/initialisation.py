@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from torch import nn
 
-from vgg_lit.models.variants import unknown
+from vgg_lit.errors import unknown
 
 Weighted: TypeAlias = nn.Conv2d | nn.Linear
 

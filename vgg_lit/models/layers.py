@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from vgg_lit.models.variants import unknown
+from vgg_lit.errors import unknown
 from vgg_lit.models.vgg import VGG
 
 

@@ -11,12 +11,11 @@ Source: Simonyan & Zisserman 2015, "Very deep convolutional networks for large-s
 recognition", https://arxiv.org/abs/1409.1556.
 """
 
-import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, unknown
 
 
 @dataclass(frozen=True)
@@ -182,11 +181,9 @@ def resolve_head(head: str | Mapping[str, Any] | Head) -> Head:
     return HEADS[head]
 
 
-def unknown(what: str, name: str, allowed: Collection[str]) -> InputError:
-    """The error for a name that is not among the allowed ones: near matches, then all of them."""
-    near = " or ".join(map(repr, difflib.get_close_matches(name, allowed, n=3)))
-    hint = f" Did you mean {near}?" if near else ""
-    return InputError(f"unknown {what} {name!r}.{hint} Allowed: {', '.join(allowed)}")
+def network_name(spec: Mapping[str, Any]) -> str:
+    """Returns the variant or plan of a `model` group, or the name of the class it builds."""
+    return str(spec.get("variant") or str(spec.get("_target_")).rpartition(".")[2])
 
 
 def positive_int(what: str, value: Any) -> int:

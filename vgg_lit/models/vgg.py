@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, unknown
 from vgg_lit.models.block_checkpointing import run_blocks
 from vgg_lit.models.initialisation import initialise
 from vgg_lit.models.variants import (
@@ -32,7 +32,6 @@ from vgg_lit.models.variants import (
     scale_head,
     scale_plan,
     smallest_image_size,
-    unknown,
 )
 
 

@@ -16,32 +16,37 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
-from vgg_lit.callbacks.pruning import Pruning
+from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.checkpoints.storage import set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
+from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import InputError
-from vgg_lit.files import write_text
+from vgg_lit.launching.shared_fate import shared_fate
 from vgg_lit.models.freezing import frozen_depth
-from vgg_lit.models.transfer import Transfer
+from vgg_lit.models.variants import network_name
 from vgg_lit.models.vgg import VGG
 from vgg_lit.optim import Steps
-from vgg_lit.processes.launch import rank
-from vgg_lit.processes.shared_fate import shared_fate
 from vgg_lit.runs import Run
+from vgg_lit.system.files import write_text
+from vgg_lit.system.launch import rank
 from vgg_lit.tables import print_facts, print_metrics
-from vgg_lit.targets import instantiate
-from vgg_lit.trained.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.training.restoring import check_state, explain_restoring
 from vgg_lit.training.trainer import build_trainer, precision_of
+from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
+from vgg_lit.weights.transfer import Transfer
 
 FINAL = ("val/acc", "val/loss", "test/acc", "test/loss", "seconds")
 """The metrics that TensorBoard shows beside the hyperparameters."""
 
 
 def run_experiment(
-    config: dict[str, Any], path: Path, overrides: Sequence[str], resumed: Run | None = None
+    config: dict[str, Any],
+    path: Path,
+    overrides: Sequence[str],
+    resumed: Run | None = None,
+    report: Report | None = None,
 ) -> dict[str, float]:
     """Trains, tests the best checkpoint and records both in the run directory.
 
@@ -49,7 +54,8 @@ def run_experiment(
         config: plain and checked.
         path: the run directory.
         overrides: what was typed, for the record.
-        resumed: the run to go on with, if it is none that begins.
+        resumed: run to resume; None starts a new one.
+        report: reports the objective of each epoch to a study, see `vgg_lit.callbacks.pruning`.
 
     Returns:
         The metrics of the epoch that was tested, and the test's own.
@@ -57,7 +63,7 @@ def run_experiment(
     Raises:
         InputError: the data or a checkpoint cannot be used.
     """
-    datamodule = build_datamodule(config)
+    datamodule = load_datamodule(config)
     classifier = build_classifier(config, datamodule)
     start_from = _sound_checkpoint(resumed) if resumed else config["ckpt_path"]
     step = check_state(start_from, config, _steps(config, datamodule)) if start_from else 0
@@ -67,6 +73,7 @@ def run_experiment(
         batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
         has_validation=datamodule.val_fraction > 0,
         first_step=step if resumed else 0,
+        report=report,
     )
     transfer = None
     if start_from:
@@ -99,19 +106,18 @@ def run_experiment(
         run.set_status("pruned" if pruned else "done", pruned)
         if pruned:
             print_facts({"pruned ": pruned})
-        print_metrics(metrics, title=f"{_network(config)} on {datamodule.source.name}")
+        print_metrics(metrics, title=f"{network_name(config['model'])} on {datamodule.source.name}")
         _print_footer(run)
     return metrics
 
 
-def build_datamodule(config: dict[str, Any]) -> ImageDataModule:
+def load_datamodule(config: dict[str, Any]) -> ImageDataModule:
     """The data, prepared and loaded; fills in the number of classes where the folder tells it.
 
     Raises:
         InputError: the data is missing, damaged, or not what the config says.
     """
-    spec = {name: value for name, value in config["data"].items() if name != "root"}
-    datamodule: ImageDataModule = instantiate(spec, key="data")
+    datamodule: ImageDataModule = build_datamodule(config["data"])
     if config["data"].get("num_classes") is None:
         config["data"]["num_classes"] = len(datamodule.classes)
         if config["model"].get("num_classes", 0) is None:
@@ -223,7 +229,7 @@ def _print_header(
         {
             "run": str(run.path),
             "data": f"{datamodule.source.name}: {sizes}; {len(datamodule.classes)} classes",
-            "network": f"{_network(config)}, {parameters:,} parameters, "
+            "network": f"{network_name(config['model'])}, {parameters:,} parameters, "
             f"input {channels} x {side} x {side}",
             "device": f"{trainer.world_size} x {trainer.strategy.root_device.type}, "
             f"{precision} ({reason})",
@@ -243,12 +249,6 @@ def _record_weights(
     if config["freeze"]:
         sizes = [p.numel() for p in classifier.net.parameters() if not p.requires_grad]
         print_facts({"frozen ": f"{', '.join(config['freeze'])}: {sum(sizes):,} parameters"})
-
-
-def _network(config: Mapping[str, Any]) -> str:
-    """The variant or plan, of another network its class."""
-    model = config["model"]
-    return str(model.get("variant") or model["_target_"].rpartition(".")[2])
 
 
 def _print_footer(run: Run) -> None:

@@ -26,12 +26,12 @@ from vgg_lit.analysis.complexity import measure
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import TrainingError
-from vgg_lit.files import replacing, write_text
-from vgg_lit.hardware import count_devices, memory_bytes
+from vgg_lit.system.files import write_text
+from vgg_lit.system.hardware import count_devices, memory_bytes
 from vgg_lit.tables import print_facts
-from vgg_lit.trained.fine_tuning import copy_weights, freeze_layers
-from vgg_lit.training.experiment import build_classifier, build_datamodule
+from vgg_lit.training.experiment import build_classifier, load_datamodule
 from vgg_lit.training.trainer import build_trainer, precision_of
+from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
 
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 100
 """Learning rates of the range test, and how many: a step each."""
@@ -184,7 +184,7 @@ def suggestion(rates: Sequence[float], losses: Sequence[float]) -> float:
 def _prepared(config: Mapping[str, Any]) -> tuple[ImageDataModule, Classifier]:
     """Data and network as the training will begin with them."""
     own = deepcopy(dict(config))
-    datamodule = build_datamodule(own)
+    datamodule = load_datamodule(own)
     classifier = build_classifier(own, datamodule)
     copy_weights(own, classifier.net)
     freeze_layers(own, classifier.net)
@@ -210,7 +210,6 @@ def _trainer(config: Mapping[str, Any], folder: Path, datamodule: ImageDataModul
 
 def _draw(path: Path, rates: Sequence[float], losses: Sequence[float], taken: float) -> None:
     from vgg_lit.analysis.charts import range_test_chart
-    from vgg_lit.analysis.style import DPI
+    from vgg_lit.analysis.style import save_figure
 
-    with replacing(path) as temporary:
-        range_test_chart(rates, losses, taken).savefig(temporary, format="png", dpi=DPI)
+    save_figure(range_test_chart(rates, losses, taken), path)

@@ -16,11 +16,11 @@ from torch.optim import Optimizer
 
 from vgg_lit.checkpoints.storage import LEARNT, all_finite, read_checkpoint
 from vgg_lit.checkpoints.weights import check_fit, net_weights
-from vgg_lit.config import check_model
-from vgg_lit.errors import InputError
+from vgg_lit.config.checks import check_model
+from vgg_lit.errors import ConfigError, InputError, one_line
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
-from vgg_lit.targets import ConfigError, one_line
-from vgg_lit.trained.fine_tuning import freeze_layers
+from vgg_lit.system.lightning_internals import wrap_restoring
+from vgg_lit.weights.fine_tuning import freeze_layers
 
 WHAT_BREAKS = (
     ArithmeticError,
@@ -66,22 +66,7 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> int:
 
 def explain_restoring(trainer: L.Trainer, path: Path) -> None:
     """Has the Trainer say in one line that it cannot take up a state."""
-    connector = trainer._checkpoint_connector
-    restore_before, restore_after = (
-        connector._restore_modules_and_callbacks,
-        connector.restore_training_state,
-    )
-
-    def restore_modules_and_callbacks(*args: Any, **kwargs: Any) -> None:
-        with _said_of(path):
-            restore_before(*args, **kwargs)
-
-    def restore_training_state() -> None:
-        with _said_of(path):
-            restore_after()
-
-    connector._restore_modules_and_callbacks = restore_modules_and_callbacks  # type: ignore[method-assign]
-    connector.restore_training_state = restore_training_state  # type: ignore[method-assign]
+    wrap_restoring(trainer, lambda: _said_of(path))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Which run `resume=auto` goes on with, its config, and what typed anew would change its course."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,39 +9,14 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from vgg_lit.command import config_folder, trusting
+from vgg_lit.config.command import config_folder, trusting
+from vgg_lit.config.differences import changes
+from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError
-from vgg_lit.resolvers import register_resolvers
 from vgg_lit.runs import Run
+from vgg_lit.sweeps import Job, Sweep
 
 AUTO = "resume=auto"
-
-WITHOUT_EFFECT = (
-    "resume",
-    "name",
-    "test",
-    "objective",
-    "logger",
-    "data_root",
-    "trusted_targets",
-    "callbacks.checkpointing.every_n",
-    "callbacks.checkpointing.asynchronous",
-    "callbacks.progress",
-    "callbacks.layer_times",
-    "data.root",
-    "data.source.root",
-    "data.source.num_workers",
-    "data.source.in_memory",
-    "data.test_size",
-    "trainer.process_timeout",
-    "trainer.rendezvous_timeout",
-    "trainer.log_every_n_steps",
-    "trainer.enable_progress_bar",
-    "trainer.profiler",
-    "trainer.max_time",
-    "trainer.limit_test_batches",
-)
-"""Settings, by how they begin, that do not decide which weights a run comes to."""
 
 
 class CommandLine(NamedTuple):
@@ -173,32 +148,25 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
     return {str(key): value for key, value in OmegaConf.to_container(resumed).items()}  # type: ignore[union-attr]
 
 
-def changes(
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    prefix: str = "",
-    ignoring: Sequence[str] = (),
-) -> Iterator[str]:
-    """The settings that would change a run's course, as `key=value (was value)`.
+def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
+    """The run of a sweep's job that another launcher starts a second time; None if it is to begin.
 
-    Args:
-        before: of the run.
-        after: of today. A number of classes that is left to the data is the same.
-        prefix: of the keys.
-        ignoring: settings that may be others, beside those without effect.
+    So a job that a scheduler has put back into its queue goes on, and so does a sweep.
+
+    Raises:
+        InputError: it is the run of another job.
     """
-    for name in dict.fromkeys([*before, *after]):
-        key = f"{prefix}{name}"
-        old, new = before.get(name), after.get(name)
-        if old == new or key.startswith(WITHOUT_EFFECT) or key in ignoring:
-            continue
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from changes(old, new, f"{key}.", ignoring)
-        elif not (name == "num_classes" and new is None):
-            yield f"{key}={_typed(new)} (was {_typed(old)})"
-
-
-def _typed(value: Any) -> str:
-    return (
-        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )
+    if not (path / "config.yaml").is_file():
+        return None
+    run = Run(path)
+    before = (path / "overrides.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    if before != list(overrides):
+        raise InputError(
+            f"{path}: holds the job {' '.join(before)}; with this launcher a sweep goes on by its very command"
+        )
+    try:
+        run.newest_checkpoint()
+    except InputError:  # it has written none yet
+        Sweep(path.parent).set_aside(Job(0, before, path.name))
+        return None
+    return run

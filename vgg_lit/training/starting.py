@@ -9,18 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vgg_lit.config import check
+from vgg_lit.config.checks import check_section
+from vgg_lit.config.differences import changes
+from vgg_lit.config.schema import Trainer
 from vgg_lit.errors import InputError
-from vgg_lit.processes.launch import FIRST_PROCESS, check_launch, detect, of_launch
 from vgg_lit.runs import Run
-from vgg_lit.schema import Trainer
-from vgg_lit.training.resuming import (
-    CommandLine,
-    changes,
-    find_resumed,
-    last_unfinished,
-    read_command_line,
-)
+from vgg_lit.system.launch import FIRST_PROCESS, check_launch, detect, of_launch
+from vgg_lit.training.resuming import CommandLine, find_resumed, last_unfinished, read_command_line
 
 OF_THE_LAUNCHER = ("trainer.num_nodes", "trainer.devices")
 """A run goes on, with a warning, on as many processes as there are now."""
@@ -49,10 +44,10 @@ def prepare(arguments: list[str]) -> list[str]:
     line = read_command_line(arguments)
     if line is None:
         return find_resumed(arguments)
-    trainer = check(line.settings["trainer"], Trainer, "trainer")
+    trainer = check_section(line.settings["trainer"], Trainer, "trainer")
     if not line.settings["resume"]:  # else the run's own settings count, see `train`
         check_launch(trainer.num_nodes, trainer.devices)
-    from vgg_lit.processes.rendezvous import meet, take_interface
+    from vgg_lit.launching.rendezvous import meet, take_interface
 
     os.environ |= {"MASTER_ADDR": launch.address, "MASTER_PORT": str(launch.port)}
     if launch.num_nodes > 1:

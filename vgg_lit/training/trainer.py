@@ -1,9 +1,7 @@
 """The Lightning Trainer of a config, with what every run of ours needs."""
 
 import inspect
-import logging
 import sys
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,17 +14,17 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vgg_lit.callbacks import LayerTimes, ProgressBar
-from vgg_lit.callbacks.pruning import Pruning
+from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
-from vgg_lit.hardware import count_devices, resolve_precision, tune_process
-from vgg_lit.processes.distributed import (
+from vgg_lit.errors import ConfigError, one_line
+from vgg_lit.launching.ddp import (
     SharedBuffers,
     build_strategy,
     cluster_environment,
-    leave_signals_to_us,
 )
-from vgg_lit.targets import ConfigError, instantiate, locate, one_line
-from vgg_lit.tuning.studies import TrialOfThisProcess
+from vgg_lit.system.hardware import count_devices, resolve_precision, tune_process
+from vgg_lit.system.lightning_internals import disable_signal_handling, quieten_lightning
+from vgg_lit.targets import instantiate, locate
 
 PROFILERS: dict[str | None, type[Profiler]] = {
     "simple": SimpleProfiler,
@@ -50,6 +48,7 @@ def build_trainer(
     batches_per_epoch: int,
     has_validation: bool,
     first_step: int = 0,
+    report: Report | None = None,
 ) -> L.Trainer:
     """The Trainer of a training run.
 
@@ -58,7 +57,8 @@ def build_trainer(
         path: the run directory.
         batches_per_epoch: training batches in an epoch.
         has_validation: whether there is a validation split.
-        first_step: from which a resumed run logs again what it had logged before.
+        first_step: step from which a resumed run replaces logged values.
+        report: reports the objective of each epoch to a study, see `Pruning`.
 
     Raises:
         ConfigError: a callback, logger or the Trainer refuses a value.
@@ -83,8 +83,8 @@ def build_trainer(
             f"compile={config['compile']}: a compiled network has no layers to time; "
             "set compile=false, or drop callbacks.layer_times"
         )
-    if trial := TrialOfThisProcess.from_environment():
-        callbacks.append(Pruning(trial, config["objective"]))
+    if report:
+        callbacks.append(Pruning(report, config["objective"]))
     if show_bar:
         callbacks.append(ProgressBar(refresh_rate=BAR_REFRESHES))
     if isinstance(spec["strategy"], DDPStrategy):
@@ -104,18 +104,8 @@ def build_trainer(
         enable_model_summary=False,
         use_distributed_sampler=False,  # our loaders shard themselves, without double counting
     )
-    leave_signals_to_us(trainer)
+    disable_signal_handling(trainer)
     return trainer
-
-
-def quieten_lightning() -> None:
-    """Leaves out what Lightning says at each start: its tips, and the devices our header shows."""
-    for package in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(package).setLevel(logging.WARNING)
-    # Lightning 2.6 with torch 2.15, in each batch transfer; nothing a user could change.
-    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-    # A cluster's login node has srun, and a run there without it is no mistake.
-    warnings.filterwarnings("ignore", message="The `srun` command is available")
 
 
 def build_callbacks(

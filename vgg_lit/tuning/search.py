@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.console import Console
 from rich.live import Live
 
-from hydra_plugins.process_launcher._pool import Pool, record_failure
-from hydra_plugins.process_launcher._processes import (
+from vgg_lit.config.schema import Tune
+from vgg_lit.errors import EXIT_BAD_INPUT, InputError
+from vgg_lit.launching.job_process import (
     JobProcess,
     Signals,
     job_environment,
     machine_shares,
 )
-from vgg_lit.errors import EXIT_BAD_INPUT, InputError
-from vgg_lit.files import take_lock
+from vgg_lit.launching.pool import Pool, record_failure
 from vgg_lit.runs import Run
-from vgg_lit.schema import Tune
+from vgg_lit.system.locks import take_lock
 from vgg_lit.tables import format_metric
 from vgg_lit.tuning.space import SearchSpace, Value
 from vgg_lit.tuning.studies import StudyDirectory, TrialOfThisProcess, build_sampler

@@ -14,17 +14,18 @@ tag(log, interval(1e-4, 1))   as likely between 1e-4 and 1e-3 as between 0.1 and
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from vgg_lit.errors import InputError
-from vgg_lit.targets import ConfigError, one_line
+from vgg_lit.config.differences import flattened
+from vgg_lit.errors import ConfigError, InputError, one_line
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -63,7 +64,7 @@ class SearchSpace:
     def __init__(
         self, entries: Mapping[str, Any], config_loader: ConfigLoader | None = None
     ) -> None:
-        self.entries = dict(_flattened(entries))
+        self.entries = dict(flattened(entries))
         if not self.entries:
             raise ConfigError(
                 "space: has no setting to search; choose one with space=..., or type a range such as "
@@ -145,14 +146,6 @@ def split_sweeps(overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         else:
             others.append(override)
     return sweeps, others
-
-
-def _flattened(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, entry in entries.items():
-        if isinstance(entry, Mapping):
-            yield from _flattened(entry, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", entry
 
 
 def _distribution(key: str, text: Any, parser: OverridesParser) -> "BaseDistribution":
@@ -257,3 +250,17 @@ def _values(found: "BaseDistribution", where: str) -> list[Value]:
     if isinstance(found, IntDistribution):
         return [found.low + int(step) * i for i in range(count)]
     return [float(Decimal(str(found.low)) + i * Decimal(str(step))) for i in range(count)]
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Splits a command line into settings typed as ranges, and the other arguments.
+
+    With typed ranges and no chosen space, only these ranges are searched.
+    """
+    parsed = get_args_parser().parse_args(list(arguments))
+    sweeps, values = split_sweeps(parsed.overrides)
+    others = [word for word in arguments if word not in parsed.overrides or word in values]
+    if sweeps and not any(value.startswith("space=") for value in values):
+        # where a range stood: flags stay on their side
+        others.insert(min(map(list(arguments).index, set(arguments) - set(others))), "space=none")
+    return sweeps, others

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from filelock import FileLock
 
 from vgg_lit.errors import InputError
-from vgg_lit.extras import require
+from vgg_lit.system.extras import require
 from vgg_lit.targets import instantiate
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Storage = Literal["sqlite", "journal"]
 
-FILES: dict[Storage, str] = {"sqlite": "study.db", "journal": "journal.log"}
+STORAGE_FILES: dict[Storage, str] = {"sqlite": "study.db", "journal": "journal.log"}
 """A database, and a log for a folder that several machines mount, where SQLite's locks may not hold."""
 
 TRIAL = "VGG_LIT_TRIAL"
@@ -96,7 +96,7 @@ class StudyDirectory:
     def url(self) -> str:
         """Of the storage, as `optuna-dashboard` takes it."""
         file = self._file()
-        return f"sqlite:///{file}" if file.name == FILES["sqlite"] else str(file)
+        return f"sqlite:///{file}" if file.name == STORAGE_FILES["sqlite"] else str(file)
 
     def create(self, storage: Storage, is_maximised: bool) -> None:
         """Makes the storage with an empty study in it, if there is none; the caller holds the lock.
@@ -106,11 +106,11 @@ class StudyDirectory:
         """
         import optuna
 
-        there = [kind for kind, name in FILES.items() if (self.path / name).is_file()]
+        there = [kind for kind, name in STORAGE_FILES.items() if (self.path / name).is_file()]
         if there and there != [storage]:
             raise InputError(f"storage={storage}: the study in {self.path} has storage={there[0]}")
         optuna.create_study(
-            storage=self._storage(self.path / FILES[storage]),
+            storage=self._storage(self.path / STORAGE_FILES[storage]),
             study_name=self.path.name,
             direction="maximize" if is_maximised else "minimize",
             load_if_exists=True,
@@ -134,7 +134,7 @@ class StudyDirectory:
         )
 
     def _file(self) -> Path:
-        files = [self.path / name for name in FILES.values()]
+        files = [self.path / name for name in STORAGE_FILES.values()]
         return next((file for file in files if file.is_file()), files[0])
 
     @staticmethod
@@ -142,7 +142,7 @@ class StudyDirectory:
         from optuna.storages import JournalStorage, RDBStorage
         from optuna.storages.journal import JournalFileBackend
 
-        if file.name == FILES["journal"]:
+        if file.name == STORAGE_FILES["journal"]:
             return JournalStorage(JournalFileBackend(str(file)))
         return RDBStorage(
             f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": SECONDS_TO_WAIT}}

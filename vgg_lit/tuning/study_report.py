@@ -1,7 +1,5 @@
 """What is shown of a study, and what it leaves behind: tables, figures, and the best trial as an experiment."""
 
-import csv
-import io
 import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,9 +9,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from rich.table import Table
 
-from vgg_lit.files import replacing, write_text
-from vgg_lit.schema import Tune
-from vgg_lit.tables import format_metric, is_higher_better, markdown_table, print_facts, print_rows
+from vgg_lit.config.schema import Tune
+from vgg_lit.system.files import write_text
+from vgg_lit.tables import (
+    format_metric,
+    is_higher_better,
+    markdown_table,
+    print_facts,
+    print_rows,
+    to_csv,
+)
 from vgg_lit.tuning.studies import StudyDirectory, epochs_of
 
 if TYPE_CHECKING:
@@ -126,11 +131,7 @@ def _to_csv(trials: Sequence["FrozenTrial"], settings: Tune) -> str:
         }
         for trial in trials
     ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return to_csv(rows)
 
 
 def _saved_epochs(trials: Sequence["FrozenTrial"], settings: Tune) -> str:
@@ -148,12 +149,12 @@ def _draw(path: Path, study: "Study", trials: Sequence["FrozenTrial"], settings:
     """The figures that the trials are enough for; their names."""
     import optuna
 
-    from vgg_lit.analysis.study_charts import history_chart, importance_chart
-    from vgg_lit.analysis.style import DPI
+    from vgg_lit.analysis.study_charts import importance_chart, objective_chart
+    from vgg_lit.analysis.style import save_figure
 
     known = [trial for trial in trials if trial.value is not None]
     figures = {
-        "history.png": history_chart(
+        "history.png": objective_chart(
             [trial.number for trial in known],
             [trial.value or 0.0 for trial in known],
             [STATES[trial.state.name] == "done" for trial in known],
@@ -168,10 +169,7 @@ def _draw(path: Path, study: "Study", trials: Sequence["FrozenTrial"], settings:
     if importances:
         figures["importance.png"] = importance_chart(importances, settings.objective)
     for name, figure in figures.items():
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=DPI)
-        with replacing(path / name) as temporary:
-            temporary.write_bytes(picture.getvalue())
+        save_figure(figure, path / name)
     return list(figures)
 
 

@@ -5,10 +5,10 @@ import torch
 
 from vgg_lit import models
 from vgg_lit.analysis.complexity import BETWEEN, PRECISIONS, measure, training_operations
+from vgg_lit.config.schema import Trainer
 from vgg_lit.errors import InputError
 from vgg_lit.models import VARIANTS, build
 from vgg_lit.models.gemm_conv import lower_small_maps
-from vgg_lit.schema import Trainer
 
 
 def test_operations_of_a_plain_net_are_those_counted_by_hand():

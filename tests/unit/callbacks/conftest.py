@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from vgg_lit.checkpoints.storage import SCHEMA
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
-from vgg_lit.processes.distributed import leave_signals_to_us
+from vgg_lit.system.lightning_internals import disable_signal_handling
 
 
 class Scripted(L.LightningModule):
@@ -58,7 +58,7 @@ def scripted(tmp_path):
                 **options,
             }
         )
-        leave_signals_to_us(trainer)
+        disable_signal_handling(trainer)
         rows = [[torch.zeros(3, 4), torch.zeros(3)]] * 2
         train, val = (DataLoader(rows, batch_size=None) for _ in range(2))
         trainer.fit(Scripted(scores), train, val, ckpt_path=resume, weights_only=False)

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.checkpoints.storage import digests, sha256, write_checkpoint
 from vgg_lit.errors import Preempted, TrainingError
-from vgg_lit.processes.ending_signals import ending_signals
+from vgg_lit.system.ending_signals import ending_signals
 
 
 def epochs(folder):

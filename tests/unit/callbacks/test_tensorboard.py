@@ -7,9 +7,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util import tensor_util
 
 from vgg_lit.callbacks import TensorBoard, event_files
-from vgg_lit.config import check_train, to_plain
+from vgg_lit.config.checks import check_train, to_plain
+from vgg_lit.errors import ConfigError
 from vgg_lit.models import build
-from vgg_lit.targets import ConfigError
 
 ON = ("callbacks=[default,tensorboard]", "callbacks.tensorboard.max_share=1")
 EVERY = tuple(

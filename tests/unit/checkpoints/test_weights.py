@@ -7,7 +7,7 @@ from vgg_lit.checkpoints.storage import write_checkpoint
 from vgg_lit.checkpoints.weights import check_fit, net_weights, read_trained
 from vgg_lit.errors import InputError
 from vgg_lit.models import build
-from vgg_lit.models.weightless import weightless
+from vgg_lit.system.weightless import weightless
 
 SMALL = {"num_classes": 10, "in_channels": 1, "width": 1 / 32, "head": "linear"}
 

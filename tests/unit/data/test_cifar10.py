@@ -22,10 +22,10 @@ def contents(monkeypatch):
     """Tiny files in place of the published ones, by name."""
     generator = np.random.default_rng(0)
     contents = {}
-    for name in cifar10.FILES:
+    for name in cifar10.ARCHIVE_FILES:
         data = generator.integers(0, 256, (4, 3072), dtype=np.uint8)
         contents[name] = pickle.dumps({"data": data, "labels": [0, 1, 2, 3]})
-    monkeypatch.setattr(cifar10, "FILES", {name: sha256(c) for name, c in contents.items()})
+    monkeypatch.setattr(cifar10, "ARCHIVE_FILES", {name: sha256(c) for name, c in contents.items()})
     return contents
 
 
@@ -66,7 +66,7 @@ def test_the_files_are_those_that_torchvision_knows():
     batches = [*cifar10.BATCHES["train"], *cifar10.BATCHES["test"]]
     published = datasets.CIFAR10.train_list + datasets.CIFAR10.test_list
     assert batches == [name for name, _ in published]
-    assert {*batches, datasets.CIFAR10.meta["filename"]} == set(cifar10.FILES)
+    assert {*batches, datasets.CIFAR10.meta["filename"]} == set(cifar10.ARCHIVE_FILES)
     assert (
         datasets.CIFAR10.base_folder,
         datasets.CIFAR10.filename,

@@ -8,9 +8,9 @@ import torch
 from vgg_lit.data import Preprocessing
 from vgg_lit.errors import InputError
 from vgg_lit.exporting.model import METADATA, Description, ExportedModel, find_program
-from vgg_lit.exporting.programs import describe
+from vgg_lit.exporting.programs import describe_network
 
-DESCRIPTION = describe(
+DESCRIPTION = describe_network(
     {"classes": ["a", "b"], "model": {"_target_": "vgg_lit.models.build"}},
     Preprocessing(1, 4, 4, (0.5,), (0.25,)),
     softmax=False,

@@ -5,19 +5,19 @@ from dataclasses import replace
 import pytest
 
 from vgg_lit.data import Preprocessing
-from vgg_lit.exporting.model_card import FILES, ModelCard
-from vgg_lit.exporting.programs import describe
+from vgg_lit.exporting.model_card import FILE_DESCRIPTIONS, ModelCard
+from vgg_lit.exporting.programs import describe_network
 
 CARD = ModelCard(
     network="vgg11",
     data="shoes",
     origin="best.ckpt of logs/runs/shoes",
-    description=describe(
+    description=describe_network(
         {"classes": ["left", "right"], "model": {"_target_": "vgg_lit.models.build"}},
         Preprocessing(1, 28, 32, (0.5,), (0.25,)),
         softmax=False,
     ),
-    files=tuple(FILES),
+    files=tuple(FILE_DESCRIPTIONS),
     metrics={"test/acc": 0.875},
     measurements=[{"program": "model.onnx", "largest difference": "1e-7"}],
     remarks=["Measured on one thread."],
@@ -39,10 +39,10 @@ def test_it_tells_what_goes_in_and_what_comes_out():
     assert "Measured on one thread." in text
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", FILE_DESCRIPTIONS)
 def test_only_files_that_are_there_are_listed(name):
     assert f"`{name}`" in CARD.to_markdown()
-    rest = [other for other in FILES if other != name]
+    rest = [other for other in FILE_DESCRIPTIONS if other != name]
     assert f"| `{name}` |" not in replace(CARD, files=rest).to_markdown()
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vgg_lit.exporting.parity import TOLERANCE, Comparison, compare_runtimes
+from vgg_lit.exporting.parity import TOLERANCE, RuntimeComparison, compare_runtimes
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from vgg_lit.exporting.parity import TOLERANCE, Comparison, compare_runtimes
 def test_rounding_is_a_share_of_the_largest_output_and_absolute_below_one(
     difference, magnitude, is_equal
 ):
-    assert Comparison(difference, magnitude, milliseconds=1.0).is_equal == is_equal
+    assert RuntimeComparison(difference, magnitude, milliseconds=1.0).is_equal == is_equal
 
 
 def test_the_largest_difference_from_the_first_runtime_is_found(monkeypatch):

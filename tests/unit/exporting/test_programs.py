@@ -9,7 +9,7 @@ from torch import nn
 from vgg_lit.data import Preprocessing
 from vgg_lit.errors import InputError
 from vgg_lit.exporting.model import Description
-from vgg_lit.exporting.programs import PixelClassifier, describe, to_program
+from vgg_lit.exporting.programs import PixelClassifier, describe_network, to_program
 from vgg_lit.models import build
 
 # padded evenly, padded by an odd pixel, as they are, resized to more and to less; source and network
@@ -48,7 +48,7 @@ HYPERPARAMETERS = {"classes": ["a", "b"], "model": {"_target_": "vgg_lit.models.
 
 
 def test_a_description_comes_back_from_its_json():
-    description = describe(HYPERPARAMETERS, preprocessing(28, 32), softmax=True)
+    description = describe_network(HYPERPARAMETERS, preprocessing(28, 32), softmax=True)
     assert Description.from_json(description.to_json()) == description
     content = json.loads(description.to_json())
     assert content["input"]["shape"] == ["batch", 3, 28, 28]
@@ -69,7 +69,7 @@ class DataDependent(nn.Module):
 
 def test_a_network_that_cannot_be_followed_is_named_in_one_line():
     prepare = preprocessing(28, 32)
-    description = describe(HYPERPARAMETERS, prepare, softmax=False)
+    description = describe_network(HYPERPARAMETERS, prepare, softmax=False)
     with pytest.raises(InputError, match="cannot follow DataDependent") as refused:
         to_program(PixelClassifier(DataDependent(), prepare), description)
     assert "\n" not in str(refused.value)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from vgg_lit.checkpoints.storage import read_checkpoint
-from vgg_lit.config import to_plain
+from vgg_lit.config.checks import to_plain
 from vgg_lit.errors import InputError
-from vgg_lit.training.experiment import build_classifier, build_datamodule, run_experiment
+from vgg_lit.training.experiment import build_classifier, load_datamodule, run_experiment
 
 
 def test_a_folder_tells_the_number_of_classes(compose, tmp_path):
@@ -18,7 +18,7 @@ def test_a_folder_tells_the_number_of_classes(compose, tmp_path):
             folder.mkdir(parents=True)
             Image.new("RGB", (40, 32), "red").save(folder / "1.png")
     config = to_plain(compose("data=image_folder", f"data.root={tmp_path}", "model.width=0.03125"))
-    datamodule = build_datamodule(config)
+    datamodule = load_datamodule(config)
     assert config["data"]["num_classes"] == config["model"]["num_classes"] == 3
     classifier = build_classifier(config, datamodule)
     assert classifier(torch.zeros(2, 3, 32, 32)).shape == (2, 3)

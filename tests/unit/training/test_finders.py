@@ -8,12 +8,12 @@ import torch
 from lightning.pytorch.tuner.lr_finder import _LRCallback
 
 from vgg_lit.checkpoints.storage import read_checkpoint
-from vgg_lit.config import ConfigError, check_train, to_plain
+from vgg_lit.config.checks import ConfigError, check_train, to_plain
+from vgg_lit.config.differences import changes
 from vgg_lit.errors import TrainingError
 from vgg_lit.runs import Run
 from vgg_lit.training.experiment import run_experiment
 from vgg_lit.training.finders import MARGIN, find, step_losses, suggestion
-from vgg_lit.training.resuming import changes
 
 
 def test_losses_of_steps_are_read_from_lightnings_running_means():

@@ -8,10 +8,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
-from vgg_lit.config import to_plain
+from vgg_lit.config.checks import to_plain
+from vgg_lit.config.differences import changes
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
-from vgg_lit.training.resuming import changes, find_resumed, resumed_config
+from vgg_lit.training.resuming import find_resumed, resumed_config
 
 CONFIG = {"seed": 3, "trainer": {"max_epochs": 2}, "optimizer": {"lr": 0.1}}
 

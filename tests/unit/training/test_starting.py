@@ -3,10 +3,11 @@
 import pytest
 
 from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
-from vgg_lit.config import to_plain
+from vgg_lit.config.checks import to_plain
 from vgg_lit.errors import InputError
-from vgg_lit.processes import launch, rendezvous
+from vgg_lit.launching import rendezvous
 from vgg_lit.runs import Run
+from vgg_lit.system import launch
 from vgg_lit.training.starting import prepare
 
 TYPED = ["model=vgg11", "trainer=multinode"]

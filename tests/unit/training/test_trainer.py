@@ -7,9 +7,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vgg_lit.callbacks import Checkpointing
-from vgg_lit.config import to_plain
-from vgg_lit.processes.distributed import CompressedDDPStrategy
-from vgg_lit.targets import ConfigError
+from vgg_lit.config.checks import to_plain
+from vgg_lit.errors import ConfigError
+from vgg_lit.launching.ddp import CompressedDDPStrategy
 from vgg_lit.training.trainer import (
     AtomicCheckpointIO,
     build_callbacks,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hydra_plugins.process_launcher import _pool, _processes
-from vgg_lit.schema import Tune
+from vgg_lit.config.schema import Tune
+from vgg_lit.launching import job_process, pool
 from vgg_lit.tuning import search
 from vgg_lit.tuning.space import SearchSpace
 from vgg_lit.tuning.studies import StudyDirectory, require_optuna
@@ -126,8 +126,8 @@ class Driven:
 @pytest.fixture
 def driven(tmp_path, monkeypatch):
     monkeypatch.setattr(search, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(_pool, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(_processes, "SECONDS_TO_FOLLOW", 0.2)
+    monkeypatch.setattr(pool, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(job_process, "SECONDS_TO_FOLLOW", 0.2)
     driven = Driven(tmp_path)
     yield driven
     (tmp_path / "go").touch()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vgg_lit.config import ConfigError
+from vgg_lit.config.checks import ConfigError
 from vgg_lit.tuning.space import SearchSpace, split_sweeps
 
 optuna = pytest.importorskip("optuna", reason="needs the extra tune")

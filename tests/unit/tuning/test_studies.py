@@ -97,6 +97,6 @@ def test_an_epoch_that_is_trained_again_keeps_its_first_report(directory):
 
 
 def test_without_optuna_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr("vgg_lit.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("vgg_lit.system.extras.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'vgg_lit\[tune\]'"):
         require_optuna()

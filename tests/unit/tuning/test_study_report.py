@@ -6,10 +6,10 @@ import hydra
 import pytest
 import yaml
 
-from vgg_lit.command import config_folder
-from vgg_lit.config import to_plain
-from vgg_lit.resolvers import register_resolvers
-from vgg_lit.schema import Tune
+from vgg_lit.config.checks import to_plain
+from vgg_lit.config.command import config_folder
+from vgg_lit.config.resolvers import register_resolvers
+from vgg_lit.config.schema import Tune
 from vgg_lit.tuning.studies import StudyDirectory
 from vgg_lit.tuning.study_report import as_experiment, best_trial, live_table, report
 

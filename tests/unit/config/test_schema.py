@@ -1,0 +1,44 @@
+"""What every verb is told: no other keys, no other types."""
+
+import pytest
+from pydantic import ValidationError
+
+from vgg_lit.config import schema
+from vgg_lit.config.checks import to_plain
+
+VERBS = [
+    *("train", "evaluate", "predict", "summarize", "visualize", "stylize"),
+    *("compare", "tune", "export", "reproduce", "preview"),
+]
+NEEDED = {
+    "compare": ["runs=a"],
+    "predict": ["run=a", "images=b"],
+    "stylize": ["content=a", "style=b", "weights=c"],
+    **{verb: ["run=a"] for verb in ("evaluate", "visualize", "export", "reproduce")},
+}
+
+
+@pytest.fixture(params=VERBS)
+def section(request, compose):
+    """The class of a verb's config, and what its command line composes without further words."""
+    plain = to_plain(compose(*NEEDED.get(request.param, []), verb=request.param))
+    return getattr(schema, request.param.capitalize()), plain
+
+
+def test_what_a_command_composes_passes(section):
+    known, plain = section
+    known.model_validate(plain)
+
+
+def test_another_key_is_refused(section):
+    known, plain = section
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        known.model_validate({**plain, "another": 1})
+
+
+def test_every_key_is_refused_with_a_value_of_no_type(section):
+    """Nothing of a config goes unchecked."""
+    known, plain = section
+    for key in plain:
+        with pytest.raises(ValidationError):
+            known.model_validate({**plain, key: object()})

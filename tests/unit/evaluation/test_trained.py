@@ -1,0 +1,64 @@
+"""What does not fit a trained network is named before anything is loaded."""
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from vgg_lit.errors import InputError
+from vgg_lit.evaluation.trained import find_trained
+from vgg_lit.evaluation.views import Views
+from vgg_lit.runs import Run
+
+
+@pytest.fixture
+def trained(tiny_run):
+    (one,) = find_trained([tiny_run], "best")
+    return one
+
+
+def test_it_is_the_checkpoint_of_that_name(trained, tiny_run):
+    assert trained.checkpoint == tiny_run.checkpoints / "best.ckpt"
+    assert trained.preprocessing.image_size == 32
+    assert len(trained.hyperparameters["classes"]) == 10
+
+
+def test_what_fits_passes(trained):
+    trained.check_views([Views(), Views(None, (32,)), Views(5, (36,))])
+    trained.check_source(
+        SimpleNamespace(
+            name="more", classes=tuple(trained.hyperparameters["classes"]), in_channels=1
+        )
+    )
+    trained.check_validation(trained.run.config["data"])
+
+
+def test_a_view_that_is_too_small_is_refused(trained):
+    with pytest.raises(InputError, match="31 is too small for the network; at least 32"):
+        trained.check_views([Views(), Views(None, (31,))])
+
+
+def test_the_same_classes_in_another_order_are_refused(trained):
+    classes = tuple(reversed(trained.hyperparameters["classes"]))
+    with pytest.raises(InputError, match="the same in the same order"):
+        trained.check_source(SimpleNamespace(name="turned", classes=classes, in_channels=1))
+
+
+def test_images_of_other_channels_are_refused(trained):
+    classes = tuple(trained.hyperparameters["classes"])
+    with pytest.raises(InputError, match="takes images of 1 channels; data=colour has 3"):
+        trained.check_source(SimpleNamespace(name="colour", classes=classes, in_channels=3))
+
+
+@pytest.mark.parametrize(("key", "value"), [("seed", 7), ("val_fraction", 0.25)])
+def test_validation_images_it_was_trained_on_are_refused(trained, key, value):
+    data = trained.run.config["data"] | {key: value}
+    with pytest.raises(InputError, match=rf"data\.{key}=[\d.]+, not {value}"):
+        trained.check_validation(data)
+
+
+def test_a_run_without_its_sections_is_one_line(tiny_run, tmp_path):
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    (tmp_path / "run/config.yaml").write_text("seed: 0\n")
+    with pytest.raises(InputError, match=r"config\.yaml: has no data$"):
+        find_trained([Run(tmp_path / "run")], "best")

@@ -1,0 +1,143 @@
+"""Views of images: each as one would cut it by hand."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vgg_lit.data.preprocessing import Preprocessing
+from vgg_lit.errors import InputError
+from vgg_lit.evaluation.views import Views, asked_views, crop_grid, crops, describe_views, rescale
+
+
+def preprocessing(source_size=32, image_size=32):
+    return Preprocessing(1, source_size, image_size, mean=(0.25,), std=(0.5,))
+
+
+def images(side=32, count=2):
+    draws = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 1, side, side), dtype=torch.uint8, generator=draws)
+
+
+def test_the_single_view_is_the_input_that_training_tests_with():
+    for source_size in (28, 32, 40):
+        prepare = preprocessing(source_size)
+        (view,) = Views().of(images(source_size), prepare)
+        assert torch.equal(view, prepare(images(source_size)))
+
+
+def test_a_mirror_image_follows_each_view():
+    prepare = preprocessing()
+    plain, mirrored = Views(flip=True).of(images(), prepare)
+    assert torch.equal(plain, prepare(images()))
+    assert torch.equal(mirrored, prepare(images().flip(-1)))
+
+
+def test_the_papers_50_crops_are_five_by_five_with_their_mirror_images():
+    prepare = preprocessing()
+    views = list(Views(grid=5, scales=(40,), flip=True).of(images(), prepare))
+    whole = prepare.normalize(
+        F.interpolate(images().float(), (40, 40), mode="bilinear", antialias=True)
+    )
+    expected = []
+    for top in (0, 2, 4, 6, 8):
+        for left in (0, 2, 4, 6, 8):
+            crop = whole[:, :, top : top + 32, left : left + 32]
+            expected += [crop, crop.flip(-1)]
+    assert len(views) == 50
+    assert all(map(torch.equal, views, expected))
+
+
+@pytest.mark.parametrize(
+    ("side", "grid", "offsets"),
+    [
+        (32, 1, [0]),
+        (37, 1, [2]),
+        (40, 2, [0, 8]),
+        (37, 3, [0, 2, 5]),
+        (36, 5, [0, 1, 2, 3, 4]),
+    ],
+)
+def test_a_grid_reaches_from_edge_to_edge(side, grid, offsets):
+    x = torch.arange(side * side).view(1, 1, side, side)
+    corners = [crop[0, 0, 0, 0].item() for crop in crops(x, 32, grid)]
+    assert corners == [top * side + left for top in offsets for left in offsets]
+    assert all(crop.shape == (1, 1, 32, 32) for crop in crops(x, 32, grid))
+
+
+def test_dense_views_are_whole_images_at_each_scale():
+    views = Views(grid=None, scales=(32, 48, 28)).of(images(), preprocessing())
+    assert [view.shape[-1] for view in views] == [32, 48, 28]
+
+
+def test_what_training_pads_is_padded_before_it_is_rescaled():
+    prepare = preprocessing(28, 32)
+    padded = F.pad(images(28), (2, 2, 2, 2)).float()
+    expected = F.interpolate(padded, (40, 40), mode="bilinear", antialias=True)
+    assert torch.equal(rescale(images(28), prepare, 40), prepare.normalize(expected))
+
+
+def test_what_training_shrinks_is_rescaled_from_the_source_in_one_step():
+    prepare = preprocessing(64, 32)
+    expected = F.interpolate(images(64).float(), (48, 48), mode="bilinear", antialias=True)
+    assert torch.equal(rescale(images(64), prepare, 48), prepare.normalize(expected))
+    assert torch.equal(rescale(images(64), prepare, 64), prepare.normalize(images(64)))
+
+
+@pytest.mark.parametrize(
+    ("number", "grid"),
+    [(1, (1, False)), (2, (1, True)), (9, (3, False)), (25, (5, False)), (50, (5, True))],
+)
+def test_a_number_of_crops_is_a_grid_with_or_without_mirror_images(number, grid):
+    assert crop_grid(number) == grid
+
+
+@pytest.mark.parametrize("number", [3, 10, 24, 49 * 3])
+def test_a_number_of_crops_that_makes_no_grid_is_refused(number):
+    with pytest.raises(InputError, match=rf"^crops={number}: makes no regular grid; allowed: "):
+        crop_grid(number)
+
+
+def test_options_come_to_sets_of_views():
+    def asked(flip=False, scales=None, dense=False, crops=None):
+        return asked_views(flip, scales, dense, crops)
+
+    assert asked() == (Views(),)
+    assert asked(flip=True, scales=[32, 40]) == (Views(1, (32, 40), True),)
+    assert asked(dense=True) == (Views(None),)
+    assert asked(crops=50) == (Views(5, (), True),)
+    assert asked(flip=True, crops=25) == asked(crops=50)
+    both = asked(dense=True, crops=25, scales=[40])
+    assert both == (Views(None, (40,)), Views(5, (40,)))
+
+
+@pytest.mark.parametrize(
+    ("views", "text"),
+    [
+        ([Views()], "single view"),
+        ([Views(flip=True)], "flip"),
+        ([Views(scales=(32, 40))], "centre crop at 32, 40"),
+        ([Views(1, (32,), True)], "centre crop, flip at 32"),
+        ([Views(None, (64,)), Views(5, (64,), True)], "dense + 50 crops at 64"),
+    ],
+)
+def test_a_table_names_them(views, text):
+    assert describe_views(views) == text
+
+
+@pytest.mark.parametrize(
+    ("views", "message"),
+    [
+        (Views(scales=(40, 30)), "scales: 30 is too small for the network; at least 32"),
+        (Views(None, (30,)), "scales: 30 is too small for the network; at least 31"),
+        (Views(5, (35,)), "crops=25: scale 35 has no room for 5 x 5 different crops of 32 pixels"),
+        (Views(5, (), True), r"crops=50: the network's own 32 pixels have no room .* at least 36"),
+    ],
+)
+def test_a_scale_that_is_too_small_is_refused(views, message):
+    with pytest.raises(InputError, match=message):
+        views.check(image_size=32, smallest_dense=31)
+
+
+@pytest.mark.parametrize("views", [Views(), Views(5, (36,), True), Views(None, (31,))])
+def test_the_smallest_scale_is_allowed(views):
+    views.check(image_size=32, smallest_dense=31)

@@ -1,0 +1,75 @@
+"""What Lightning is told of the other processes, on one machine and on several."""
+
+import os
+
+import pytest
+from lightning.pytorch.plugins.environments import (
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+
+from vgg_lit.config.checks import to_plain
+from vgg_lit.launching.ddp import (
+    CompressedDDPStrategy,
+    WatchedDDPStrategy,
+    build_strategy,
+    cluster_environment,
+)
+
+TORCHRUN = {"RANK": "1", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1"}
+SRUN = {
+    "SLURM_STEP_ID": "0",
+    "SLURM_PROCID": "1",
+    "SLURM_LOCALID": "0",
+    "SLURM_NTASKS": "2",
+    "SLURM_NNODES": "2",
+}
+
+
+@pytest.fixture
+def started(monkeypatch):
+    def started(environment):
+        monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "1")  # so that it is put back
+        monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
+        for name in {*TORCHRUN, *SRUN}:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+
+    return started
+
+
+@pytest.mark.parametrize(
+    ("environment", "kind"),
+    [
+        ({}, LightningEnvironment),
+        ({"SLURM_NTASKS": "2"}, LightningEnvironment),  # in a batch script, beside srun
+        (TORCHRUN, TorchElasticEnvironment),
+        (SRUN, SLURMEnvironment),
+    ],
+)
+def test_lightning_is_told_of_the_launcher(environment, kind, started):
+    started(environment)
+    found = cluster_environment()
+    assert type(found) is kind
+    if kind is not LightningEnvironment:
+        assert (found.world_size(), found.global_rank(), found.local_rank()) == (2, 1, 0)
+    if kind is SLURMEnvironment:
+        assert not found.auto_requeue
+        assert os.environ["SLURM_NTASKS_PER_NODE"] == "1"
+
+
+@pytest.mark.parametrize("compression", [None, "bf16"])
+def test_several_machines_exchange_gradients_as_several_processes_of_one_do(
+    compression, started, compose
+):
+    started(TORCHRUN)
+    spec = to_plain(compose("trainer=multinode", "trainer.accelerator=cpu"))["trainer"]
+    spec["gradient_compression"] = compression
+    strategy = build_strategy(spec)
+    assert type(strategy) is (CompressedDDPStrategy if compression else WatchedDDPStrategy)
+    assert strategy._ddp_kwargs["static_graph"]
+    assert strategy._ddp_kwargs["gradient_as_bucket_view"]
+    assert strategy._timeout.total_seconds() == 600
+    assert not {"process_timeout", "rendezvous_timeout", "gradient_compression"} & set(spec)

@@ -1,0 +1,138 @@
+"""Processes meet: here threads of one, each with a store of its own."""
+
+import os
+import socket
+import threading
+import time
+
+import pytest
+import torch.distributed as dist
+
+from vgg_lit.errors import InputError
+from vgg_lit.launching import rendezvous
+from vgg_lit.launching.rendezvous import JOB, meet
+from vgg_lit.system.launch import Launch
+
+MINUTE = 1.0
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(autouse=True)
+def kept(monkeypatch):
+    """Keeps every store until the test is over, as processes do."""
+    stores = []
+
+    def store(*args, **kwargs):
+        stores.append(dist.TCPStore(*args, **kwargs))
+        return stores[-1]
+
+    monkeypatch.setattr(rendezvous, "TCPStore", store)
+    monkeypatch.setattr(rendezvous, "_store", None)
+    return stores
+
+
+def launched(rank, port, world_size=2, has_store=False):
+    return Launch("torchrun", rank, 0, world_size, world_size, "127.0.0.1", port, has_store, True)
+
+
+def nothing(decision):
+    return ""
+
+
+def all_meet(port, decide, objection=nothing, world_size=3, has_store=False):
+    """What each process comes to: a decision, or an error."""
+    found = [None] * world_size
+
+    def come(rank):
+        try:
+            found[rank] = meet(
+                launched(rank, port, world_size, has_store), decide, objection, MINUTE
+            )
+        except InputError as error:
+            found[rank] = error
+
+    threads = [threading.Thread(target=come, args=[rank]) for rank in reversed(range(world_size))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return found
+
+
+def test_all_take_what_the_first_decides(port):
+    calls = []
+
+    def decide(before):
+        calls.append(before)
+        return {"run": "logs/x"}
+
+    found = all_meet(port, decide)
+    assert calls == [None]
+    assert [decision["run"] for decision in found] == ["logs/x"] * 3
+    assert len({decision["token"] for decision in found}) == 1
+    assert rendezvous.store() is not None
+
+
+def test_what_the_first_refuses_all_are_told(port):
+    def decide(before):
+        raise InputError("resume=x: no")
+
+    assert [str(error) for error in all_meet(port, decide)] == ["resume=x: no"] * 3
+
+
+def test_what_one_objects_to_all_are_told(port):
+    found = all_meet(port, lambda before: {"run": "x"}, lambda decision: f"not {decision['run']}")
+    assert [str(error) for error in found] == ["not x"] * 3
+
+
+def test_a_store_that_outlives_an_attempt_confuses_nobody(port):
+    server = dist.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+    server.set("vgg_lit/asks/1", "of an earlier attempt")
+    first = all_meet(port, lambda before: {"run": f"after {before}"}, has_store=True)
+    second = all_meet(port, lambda before: {"run": f"after {before}"}, has_store=True)
+    assert [decision["run"] for decision in first] == ["after None"] * 3
+    assert [decision["run"] for decision in second] == ["after after None"] * 3
+    assert first[0]["token"] != second[0]["token"]
+    assert server.get(f"{JOB}/None") == b"after after None"
+
+
+def test_a_launcher_that_says_where_its_own_store_is_has_the_job_remembered_there(
+    port, monkeypatch
+):
+    launcher = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    monkeypatch.setenv("VGG_LIT_JOB_STORE", f"127.0.0.1:{launcher.port}")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "mine")
+    all_meet(port, lambda before: {"run": "logs/x"})
+    assert launcher.get(f"{JOB}/mine") == b"logs/x"
+
+
+def test_a_process_that_does_not_come_is_told_in_time(port):
+    start = time.monotonic()
+    with pytest.raises(
+        InputError, match=r"1 of 2 processes have come after 0\.01 minutes \(trainer"
+    ):
+        meet(launched(0, port), lambda before: {"run": "x"}, nothing, 0.01)
+    assert time.monotonic() - start < 30
+
+
+def test_a_place_that_nobody_keeps_is_told_in_time(port):
+    with pytest.raises(
+        InputError, match=f"127.0.0.1:{port}: cannot be reached .*rendezvous_timeout"
+    ):
+        meet(launched(1, port), lambda before: {"run": "x"}, nothing, 0.01)
+
+
+def test_gloo_takes_the_interface_that_leads_there(monkeypatch):
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
+    assert rendezvous._interface_towards("127.0.0.1") == "lo"
+    assert rendezvous._interface_towards("nowhere.invalid") is None
+    rendezvous.take_interface("127.0.0.1")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "eth9")
+    rendezvous.take_interface("127.0.0.1")
+    assert os.environ["GLOO_SOCKET_IFNAME"] == "eth9"

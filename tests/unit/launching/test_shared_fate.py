@@ -1,0 +1,152 @@
+"""What ends one process of a run ends the others, and is what is told; here with processes that only sleep."""
+
+import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from vgg_lit.errors import InputError, OutOfMemory, Preempted, ProcessFailed, TrainingError
+from vgg_lit.launching.shared_fate import shared_fate
+from vgg_lit.runs import Run
+from vgg_lit.system.status import write_status
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.start(tmp_path / "run", {"seed": 0}, [])
+
+
+def trainer(*children):
+    return SimpleNamespace(
+        world_size=1 + len(children),
+        global_rank=0,
+        is_global_zero=True,
+        strategy=SimpleNamespace(launcher=SimpleNamespace(procs=list(children))),
+    )
+
+
+def child(code):
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+def test_a_run_that_ends_well_records_nothing_and_leaves_no_process(run):
+    sleeper = child("import time; time.sleep(0.1)")
+    with shared_fate(trainer(sleeper), run.path):
+        pass
+    assert sleeper.returncode == 0
+    assert run.status["status"] == "running"
+
+
+def test_an_error_of_its_own_is_recorded_as_it_is(run):
+    with pytest.raises(ZeroDivisionError), shared_fate(trainer(), run.path):
+        _ = 1 / 0
+    status = run.status
+    assert (status["status"], status["reason"]) == ("failed", "ZeroDivisionError: division by zero")
+    assert (status["rank"], status["exit_code"], status["process"]) == (0, 1, os.getpid())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        MemoryError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_out_of_memory_is_advice_with_an_exit_code_of_its_own(error, run):
+    with (
+        pytest.raises(OutOfMemory, match=r"data\.batch_size") as told,
+        shared_fate(trainer(), run.path),
+    ):
+        raise error
+    assert "\n" not in str(told.value)
+    assert run.status["exit_code"] == told.value.exit_code == 3
+
+
+def test_bad_input_found_late_keeps_its_exit_code(run):
+    with pytest.raises(InputError), shared_fate(trainer(), run.path):
+        raise InputError("x.png: truncated")
+    assert run.status["exit_code"] == 2
+
+
+def test_a_signal_is_no_failure(run):
+    with pytest.raises(Preempted), shared_fate(trainer(), run.path):
+        raise Preempted(signal.SIGTERM, "saved at step 3")
+    assert run.status["status"] == "preempted"
+    assert run.status["reason"] == "SIGTERM: saved at step 3"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "exit_code"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "process 1 was killed by SIGKILL, as the", 1),
+        ("import sys; sys.exit(3)", "process 1 ended with exit code 3", 3),
+        ("import os; os.kill(os.getpid(), 15)", "process 1 was ended by SIGTERM", 143),
+    ],
+)
+def test_what_another_process_came_to_is_told_in_place_of_what_it_broke(
+    code, reason, exit_code, run
+):
+    with (
+        pytest.raises(ProcessFailed, match=reason) as told,
+        shared_fate(trainer(child(code)), run.path),
+    ):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer")
+    assert told.value.exit_code == exit_code
+    assert reason in run.status["reason"]
+    assert run.status["status"] == ("preempted" if exit_code == 143 else "failed")
+
+
+def test_what_another_process_has_recorded_is_told(run):
+    write_status(run.path, "failed", "KeyError: 'x'", rank=1, exit_code=1, process=os.getpid())
+    with (
+        pytest.raises(ProcessFailed, match="process 1: KeyError: 'x'"),
+        shared_fate(trainer(child("")), run.path),
+    ):
+        raise RuntimeError("Connection reset by peer")
+    assert run.status["reason"] == "KeyError: 'x'"
+
+
+def test_a_process_that_does_not_answer_is_ended(run, monkeypatch):
+    monkeypatch.setattr("vgg_lit.launching.shared_fate.GRACE_SECONDS", 0.2)
+    stopped = child("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)")
+    with (
+        pytest.raises(TrainingError, match=r"does not answer \(trainer\.process_timeout\)"),
+        shared_fate(trainer(stopped), run.path),
+    ):
+        raise RuntimeError("Timed out waiting 1000ms for recv operation to complete")
+    assert stopped.returncode == -9
+
+
+WAITS = """
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+import subprocess
+from vgg_lit.launching.shared_fate import shared_fate
+
+dies = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(1)"])
+stays = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+launcher = SimpleNamespace(procs=[stays, dies])
+trainer = SimpleNamespace(
+    world_size=3, global_rank=0, is_global_zero=True, strategy=SimpleNamespace(launcher=launcher)
+)
+with shared_fate(trainer, Path(sys.argv[1])):
+    print(stays.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_that_waits_where_no_exception_reaches_it_is_ended_too(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WAITS, str(tmp_path)], capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: process 2 ended with exit code 1\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout), 0)

@@ -1,0 +1,169 @@
+"""Runs are told apart by what was set, and ordered by what came of it."""
+
+import json
+import math
+
+import pytest
+from omegaconf import OmegaConf
+
+from vgg_lit.errors import InputError
+from vgg_lit.reports.comparison import Comparison, find_runs
+from vgg_lit.runs import Run
+from vgg_lit.sweeps import Sweep
+
+
+@pytest.fixture
+def make_run(tmp_path, compose):
+    """`make_run("a", {"val/acc": 0.5}, "seed=1")`: a finished run, as its files say; nothing is trained."""
+
+    def make_run(name, metrics, *overrides, history=""):
+        config = OmegaConf.to_container(compose("model.width=0.03125", *overrides), resolve=True)
+        run = Run.start(tmp_path / name, config, overrides)
+        if metrics:
+            run.write_metrics(metrics)
+            run.set_status("done")
+        if history:
+            run.metrics_file.write_text(history)
+        return run
+
+    return make_run
+
+
+def test_only_differences_are_columns_each_once(make_run):
+    runs = [make_run("a", {"val/acc": 0.5}), make_run("b", {"val/acc": 0.6}, "seed=1")]
+    comparison = Comparison(runs)
+    assert comparison.differences == {
+        "seed": {"a": 0, "b": 1}
+    }  # and not data.seed, which follows it
+    rows = comparison.rows("val/acc")
+    assert list(rows[0]) == ["run", "seed", "val/acc", "seconds", "parameters", "status"]
+    net = sum(p.numel() for p in net_of(runs[0]).parameters())
+    assert rows[0] == {
+        "run": "b",
+        "seed": 1,
+        "val/acc": 0.6,
+        "seconds": None,
+        "parameters": net,
+        "status": "done",
+    }
+
+
+def net_of(run):
+    from vgg_lit.targets import instantiate
+
+    return instantiate(run.config["model"], key="model")
+
+
+ADAM = ("optimizer=adam", "optimizer.lr=0.1", "optimizer.weight_decay=5e-4")
+
+
+def test_another_kind_of_thing_is_one_difference(make_run):
+    """Adam has no momentum and SGD no betas: that follows from which of them it is."""
+    runs = [make_run("a", {}), make_run("b", {}, *ADAM)]
+    assert Comparison(runs).differences == {"optimizer": {"a": "SGD", "b": "Adam"}}
+    runs.append(make_run("c", {}, *ADAM, "optimizer.betas=[0.8,0.9]"))
+    differences = Comparison(runs).differences
+    assert differences["optimizer.betas"]["c"] == "[0.8, 0.9]"
+    assert "optimizer.momentum" not in differences
+
+
+def test_a_callback_that_only_one_run_has_is_a_difference(make_run):
+    runs = [make_run("a", {}), make_run("b", {}, "callbacks=[default,ema]")]
+    values = list(Comparison(runs).differences.values())
+    assert len(values) == 1
+    assert values[0]["a"] is None
+    assert isinstance(values[0]["b"], str)
+
+
+@pytest.fixture
+def four(make_run):
+    figures = [(0.5, 0.9, 30), (0.7, 0.4, 20), (0.6, math.nan, 10)]
+    runs = [
+        make_run(str(i), {"val/acc": a, "val/loss": b, "seconds": s}, f"seed={i}")
+        for i, (a, b, s) in enumerate(figures)
+    ]
+    return Comparison([*runs, make_run("3", {}, "seed=3")])
+
+
+@pytest.mark.parametrize(
+    ("column", "order"),
+    [
+        ("val/acc", "1203"),
+        ("val/loss", "1023"),
+        ("seconds", "2103"),
+        ("seed", "0123"),
+        ("run", "0123"),
+        ("status", "0123"),
+    ],
+)
+def test_the_best_come_first_and_those_without_a_value_last(four, column, order):
+    assert "".join(row["run"] for row in four.rows(column)) == order
+
+
+def test_labels_are_short_settings_or_else_names(make_run):
+    a, b = make_run("a", {}), make_run("b", {}, "seed=1", "optimizer.lr=0.5")
+    assert list(Comparison([a, b]).labels().values()) == ["lr=0.1  seed=0", "lr=0.5  seed=1"]
+    same = make_run("c", {}, "seed=1", "optimizer.lr=0.5")
+    assert list(Comparison([a, b, same]).labels().values()) == ["a", "b", "c"]
+
+
+def test_curves_are_read_by_metric_and_run(make_run):
+    a = make_run("a", {}, history="epoch,step,train/loss,val/acc\n1,4,0.9,0.1\n2,8,0.5,\n")
+    b = make_run("b", {}, "seed=1", history="epoch,step,train/loss\n1,4,0.7\n")
+    c = make_run("c", {}, "seed=2")
+    comparison = Comparison([a, b, c])
+    assert comparison.curves() == {
+        "train/loss": {"seed=0": ([1, 2], [0.9, 0.5]), "seed=1": ([1], [0.7])},
+        "val/acc": {"seed=0": ([1], [0.1])},
+    }
+    assert list(comparison.curves(["step"])) == ["step"]
+    with pytest.raises(InputError, match=r"unknown metric of an epoch 'val/los'.*train/loss"):
+        comparison.curves(["val/los"])
+
+
+def test_runs_are_found_in_sweeps_folders_and_globs_once(make_run, tmp_path):
+    for place in (
+        "runs/vgg11/x",
+        "runs/vgg13/y",
+        "sweeps/s/0",
+        "sweeps/s/1",
+        "sweeps/s/1.attempt0",
+    ):
+        make_run(place, {})
+    sweep = Sweep(tmp_path / "sweeps/s")
+    for number in "012":  # the last of them has not begun
+        sweep.add([f"seed={number}"], number)
+    sweep.write()
+
+    def found(*places):
+        runs = find_runs([str(tmp_path / place) for place in places])
+        return [run.path.relative_to(tmp_path).as_posix() for run in runs]
+
+    assert found("runs") == ["runs/vgg11/x", "runs/vgg13/y"]
+    assert found("sweeps/s") == found("sweeps") == ["sweeps/s/0", "sweeps/s/1"]
+    assert found("runs/*", "runs/vgg11/x") == ["runs/vgg11/x", "runs/vgg13/y"]
+    assert found("runs/vgg13/y", "sweeps/s/0") == ["runs/vgg13/y", "sweeps/s/0"]
+    with pytest.raises(InputError, match="there is no such directory"):
+        found("runs/vgg16")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no run"):
+        found("empty")
+
+
+def test_one_run_is_nothing_to_compare(make_run):
+    with pytest.raises(InputError, match="1 run found; at least 2"):
+        Comparison([make_run("a", {})])
+
+
+def test_what_is_not_there_is_named_with_what_is(four):
+    with pytest.raises(InputError, match=r"unknown column 'test/acc'.*val/acc.*seconds"):
+        four.rows("test/acc")
+    with pytest.raises(InputError, match=r"unknown metric 'val/ac'.*'val/acc'"):
+        Comparison(list(four.runs.values()), metrics=["val/ac"])
+
+
+def test_damaged_metrics_are_one_line(make_run):
+    a, b = make_run("a", {"val/acc": 1}), make_run("b", {"val/acc": 1})
+    (b.path / "metrics.json").write_text(json.dumps({})[:1])
+    with pytest.raises(InputError, match=r"metrics\.json: cannot be read"):
+        Comparison([a, b])

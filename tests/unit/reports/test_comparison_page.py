@@ -1,0 +1,55 @@
+"""The page of a comparison: a table that sorts, and a figure."""
+
+import base64
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from vgg_lit.reports.comparison_page import comparison_page
+
+
+def test_the_figure_is_part_of_the_page():
+    page = comparison_page("t", [{"run": "a"}], [{"run": "a"}], b"a picture")
+    (data,) = re.findall(r'<img alt="[^"]+" src="data:image/png;base64,([^"]+)"', page)
+    assert base64.b64decode(data) == b"a picture"
+
+
+def test_names_from_outside_are_text():
+    evil = '"><script>alert(1)</script>'
+    page = comparison_page(evil, [{evil: evil}], [{evil: evil}], None)
+    assert "<script>alert" not in page
+    assert 'data-value="&quot;&gt;' in page
+
+
+def test_cells_carry_the_values_that_they_are_sorted_by():
+    rows = [{"run": "a", "acc": 0.5, "on": True}, {"run": "b", "acc": None, "on": False}]
+    texts = [{"run": "a", "acc": "50 %", "on": "True"}, {"run": "b", "acc": "", "on": "False"}]
+    page = comparison_page("t", rows, texts, None)
+    assert '<td class="number" data-value="0.5">50 %</td>' in page
+    assert '<td data-value=""></td>' in page
+    assert '<td data-value="True">True</td>' in page
+    assert "<img" not in page
+
+
+def test_a_click_on_a_head_sorts_the_table(tmp_path):
+    """As numbers, the other way round at the second click, and what has no value last both times."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("needs a browser: chromium or google-chrome")
+    accuracies = {"a": 0.5, "b": None, "c": 0.1, "d": 10.0}
+    rows = [{"run": name, "acc": value} for name, value in accuracies.items()]
+    texts = [{column: str(value or "") for column, value in row.items()} for row in rows]
+    found = []
+    for clicks in (1, 2):
+        page = tmp_path / f"{clicks}.html"
+        click = f"<script>{'heads[1].click();' * clicks}</script></body>"
+        page.write_text(comparison_page("t", rows, texts, None).replace("</body>", click))
+        arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        done = subprocess.run(
+            [browser, profile, *arguments], capture_output=True, text=True, timeout=120
+        )
+        found.append("".join(re.findall(r'<td data-value="([a-d])"', done.stdout)))
+    assert found == ["cadb", "dacb"]

@@ -1,0 +1,39 @@
+"""The page of a report: whole in one file, with nothing in it that could run or load."""
+
+import base64
+import re
+
+from vgg_lit.reports.page import PageSection, html_page
+
+PNG = b"\x89PNG not really"
+
+
+def test_pictures_are_part_of_the_page(tmp_path):
+    (tmp_path / "a.png").write_bytes(PNG)
+    page = html_page("a run", [PageSection("Picture", ["what it shows"], tmp_path / "a.png")])
+    (data,) = re.findall(r'<img alt="Picture" src="data:image/png;base64,([^"]+)"', page)
+    assert base64.b64decode(data) == PNG
+    assert "<p>what it shows</p>" in page
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+
+
+def test_every_section_is_linked_from_the_top():
+    page = html_page("a run", [PageSection("One"), PageSection("Two")])
+    assert re.findall(r'<a href="#(\d)">(\w+)</a>', page) == [("0", "One"), ("1", "Two")]
+    assert re.findall(r'<section id="(\d)">', page) == ["0", "1"]
+
+
+def test_tables_have_their_heads_and_cells():
+    page = html_page(
+        "a run",
+        [PageSection("Numbers", table=[{"class": "cat", "F1": "0.5"}, {"class": "8", "F1": "1"}])],
+    )
+    assert '<th class="text">class</th><th class="number">F1</th>' in page
+    assert '<td class="text">cat</td><td class="number">0.5</td>' in page
+    assert '<td class="text">8</td><td class="number">1</td>' in page
+
+
+def test_names_from_outside_are_text():
+    evil = "<script>alert(1)</script>"
+    sections = [PageSection(evil, [evil], table=[{evil: evil}])]
+    assert "<script>" not in html_page(evil, sections)

@@ -1,0 +1,103 @@
+"""Sweeps whose jobs are scripts of a line or two instead of trainings."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from vgg_lit.launching import job_process, pool
+from vgg_lit.sweeping.batch import SweepBatch
+from vgg_lit.sweeps import Sweep
+
+# What a job has at hand: its run directory `here`, the folder `common` of all jobs, and these.
+JOB = """
+import json, os, signal, subprocess, sys, time
+from pathlib import Path
+
+here, common = Path(sys.argv[1]), Path(sys.argv[2])
+
+def status(name, reason=None):
+    here.joinpath("config.yaml").write_text("seed: 0")
+    content = {"status": name, "reason": reason, "process": os.getpid()}
+    here.joinpath("status.json").write_text(json.dumps(content))
+
+def done(accuracy=0.5):
+    here.joinpath("metrics.json").write_text(json.dumps({"val/acc": accuracy}))
+    status("done")
+
+def wait_for(name):
+    while not common.joinpath(name).exists():
+        time.sleep(0.01)
+
+"""
+
+
+class Swept(NamedTuple):
+    """What a sweep came to."""
+
+    code: int
+    out: str
+    err: str
+    sweep: Sweep
+    values: list
+    """What the launcher handed the sweeper, of each job."""
+    started: list[str]
+    """The overrides by which jobs differ, of those that were started now."""
+
+    @property
+    def statuses(self) -> list[str]:
+        return [job.status for job in self.sweep.jobs]
+
+
+@pytest.fixture
+def sweep(verb, monkeypatch, tmp_path) -> Callable[..., Swept]:
+    """`sweep({"seed=0": "done()"}, "seed=0,1")`: runs scripts for the jobs with these overrides."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(job_process, "SECONDS_TO_FOLLOW", 0.2)
+    monkeypatch.setattr(pool, "POLL_SECONDS", 0.02)
+
+    def sweep(scripts: dict[str, str], *arguments: str, path: str = "swept") -> Swept:
+        started, values = [], []
+        run = SweepBatch.run
+
+        def command(batch, job, is_resumed):
+            (override,) = set(scripts) & set(job.overrides)
+            started.append(override)
+            script = f"{JOB}is_resumed = {is_resumed}\n{scripts[override]}"
+            return [sys.executable, "-c", script, str(batch.sweep.directory(job)), str(tmp_path)]
+
+        def kept(batch):
+            values.extend(run(batch))
+            return values[-len(batch.job_overrides) :]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SweepBatch, "_command", command)
+            patch.setattr(SweepBatch, "run", kept)
+            done = verb("train", "-m", *arguments, f"hydra.sweep.dir={path}")
+        return Swept(*done, Sweep(tmp_path / path), values, started)
+
+    return sweep
+
+
+@pytest.fixture
+def is_alive() -> Callable[[int], bool]:
+    """Whether a process runs; one that has ended and that nobody asked for does not."""
+
+    def is_alive(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+            return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+        except (ProcessLookupError, FileNotFoundError):
+            return False
+
+    return is_alive
+
+
+@pytest.fixture
+def record(tmp_path) -> Callable[[str], dict]:
+    """`record("swept/0")`: the status.json of a job."""
+    return lambda name: json.loads((tmp_path / name / "status.json").read_text())

@@ -1,0 +1,331 @@
+"""Which jobs of a sweep run, what becomes of each, and how the sweep is gone on with."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hydra.core.utils import JobStatus
+
+from vgg_lit.sweeps import Sweep
+
+FIVE = {
+    "seed=0": "done(0.25)",
+    "seed=1": "raise RuntimeError('out of luck')",
+    "seed=2": "done(0.5)",
+    "seed=3": "status('running'); os.kill(os.getpid(), signal.SIGKILL)",
+    "seed=4": "done(0.75)",
+}
+
+
+def signal_when(path, *signums):
+    """Sends this process signals, one after another, once a file is there."""
+
+    def send():
+        while not Path(path).exists():
+            time.sleep(0.01)
+        for signum in signums:
+            os.kill(os.getpid(), signum)
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def test_jobs_that_fail_are_recorded_and_the_others_go_on(sweep, record):
+    done = sweep(FIVE, "seed=range(5)")
+    assert done.code == 1
+    assert done.statuses == ["done", "failed", "done", "failed", "done"]
+    raised, killed = done.sweep.jobs[1], done.sweep.jobs[3]
+    assert (raised.exit_code, raised.signal) == (1, None)
+    assert raised.reason == "exit code 1, RuntimeError: out of luck"
+    assert (killed.exit_code, killed.signal) == (None, "SIGKILL")
+    assert killed.reason == "killed by SIGKILL, as the system does when memory runs out"
+    for job in (raised, killed):
+        assert record(f"swept/{job.number}")["status"] == "failed"
+        assert record(f"swept/{job.number}")["reason"] == job.reason
+
+
+def test_a_failure_is_one_line_and_its_traceback_in_the_log(sweep):
+    done = sweep(FIVE, "seed=1,3")
+    first, second = done.err.splitlines()
+    assert first == (
+        "error: job 0, seed=1: exit code 1, RuntimeError: out of luck; see swept/0/log.txt"
+    )
+    assert second.startswith("error: job 1, seed=3: killed by SIGKILL")
+    assert "Traceback" not in done.out
+    (line,) = [line for line in done.out.splitlines() if "out of luck" in line]
+    assert line == "[0] seed=1: failed: exit code 1, RuntimeError: out of luck"
+    assert "Traceback" in Path("swept/0/log.txt").read_text()
+
+
+def test_the_table_shows_every_job_and_how_to_go_on(sweep):
+    out = sweep(FIVE, "seed=0,1").out
+    rows = [line for line in out.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row.strip("│").split("│")][:4] for row in rows] == [
+        ["0", "seed=0", "done", "25.00 %"],
+        ["1", "seed=1", "failed", ""],
+    ]
+    again = "python -m vgg_lit.train -m seed=0,1 hydra.sweep.dir=swept"
+    assert out.splitlines()[-1] == f"go on  {again}"
+
+
+def test_a_sweep_that_is_gone_on_with_runs_only_what_is_not_done(sweep):
+    sweep(FIVE, "seed=0,1,3")
+    healed = dict.fromkeys(FIVE, "done(1.0)")
+    again = sweep(healed, "seed=0,1,3")
+    assert again.started == ["seed=1", "seed=3"]
+    assert (again.code, again.err) == (0, "")
+    assert "go on" not in again.out
+    assert [job.objective for job in again.sweep.jobs] == [0.25, 1.0, 1.0]
+    last = sweep(healed, "seed=0,1,3")
+    assert last.started == []
+    assert last.code == 0
+    assert last.out.count("done") == 6  # a line and a row a job
+
+
+def test_a_job_is_known_by_its_overrides_not_by_its_number(sweep):
+    ok = {f"seed={seed}": "done()" for seed in range(4)}
+    sweep({**ok, "seed=1": "sys.exit(1)"}, "seed=0,1", "label_smoothing=0")
+    more = sweep(ok, "label_smoothing=0", "seed=3,1,0")
+    assert more.started == ["seed=3", "seed=1"]
+    assert [(job.number, job.directory, job.overrides[-1]) for job in more.sweep.jobs] == [
+        (0, "0", "label_smoothing=0"),
+        (1, "1", "label_smoothing=0"),
+        (2, "2", "seed=3"),
+    ]
+
+
+def test_the_same_job_twice_runs_once(sweep):
+    done = sweep({"seed=0": "done()"}, "seed=0,0")
+    assert done.started == ["seed=0"]
+    assert [result.return_value for result in done.values] == [0.5, 0.5]
+
+
+def test_a_job_with_a_checkpoint_goes_on_and_one_without_begins_again(sweep):
+    saved = "status('running'); (here / 'checkpoints').mkdir(); (here / 'checkpoints/last.ckpt').touch()"
+    scripts = {"seed=0": f"{saved}; sys.exit(1)", "seed=1": "status('running'); sys.exit(1)"}
+    sweep(scripts, "seed=0,1")
+    resumed = "print('resumed' if is_resumed else 'from the start'); done()"
+    again = sweep(dict.fromkeys(scripts, resumed), "seed=0,1")
+    assert "[0] resumed\n" in again.out
+    assert "[1] from the start\n" in again.out
+    assert not Path("swept/0.attempt1").exists()
+    assert Path("swept/1.attempt1/config.yaml").is_file()  # what it left is kept beside it
+
+
+def test_a_job_that_was_brought_to_an_end_by_hand_is_done(sweep):
+    sweep({"seed=0": "status('running'); sys.exit(1)"}, "seed=0")
+    Path("swept/0/status.json").write_text('{"status": "done"}')
+    Path("swept/0/metrics.json").write_text('{"val/acc": 0.125}')
+    again = sweep({"seed=0": "done()"}, "seed=0")
+    assert again.started == []
+    assert again.sweep.jobs[0].objective == 0.125
+
+
+def test_the_sweeper_is_given_the_objective_and_of_a_failed_job_none(sweep):
+    done = sweep(FIVE, "seed=0,1")
+    assert [result.return_value for result in done.values] == [0.25, None]
+    assert [result.status for result in done.values] == [JobStatus.COMPLETED, JobStatus.FAILED]
+    assert [result.cfg.seed for result in done.values] == [0, 1]
+    assert done.values[0].hydra_cfg.hydra.job.num == 0
+
+
+def test_a_failure_in_one_batch_keeps_no_other_from_running(sweep):
+    done = sweep(FIVE, "seed=1,2", "hydra.sweeper.max_batch_size=1")
+    assert done.statuses == ["failed", "done"]
+    assert done.code == 1
+    assert done.err.count("error: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("seed=-1", "greater than or equal to 0"),
+        ("optimizer.lr=-1", "optimizer.lr"),
+        ("trainer.num_nodes=2", "allowed: 1"),
+        ("resume=logs", "hydra.sweep.dir"),
+        ("trainer.devices=99", "this machine has"),
+    ],
+)
+def test_a_bad_config_is_refused_before_anything_is_started(override, words, sweep):
+    done = sweep({}, override)
+    assert (done.code, done.started, done.statuses) == (2, [], ["refused"])
+    assert done.err.startswith("error: job 0, ")
+    assert done.err.count("\n") == 1
+    assert words in done.err
+    assert not Path("swept/0").exists()
+
+
+def test_bad_input_that_a_job_finds_is_no_failure(sweep):
+    late = "print('error: data.root=x: there is no such folder'); sys.exit(2)"
+    done = sweep({"seed=0": late, "seed=1": "done()"}, "seed=0,1")
+    assert done.code == 2
+    assert done.statuses == ["refused", "done"]
+    assert done.sweep.jobs[0].reason == "data.root=x: there is no such folder"
+    mixed = sweep({"seed=0": late, "seed=2": "sys.exit(1)"}, "seed=0,2", path="mixed")
+    assert mixed.code == 1
+
+
+@pytest.mark.parametrize(
+    "setting", ["n_jobs=0", "n_jobs=x", "grace_seconds=-1", "n_jobs=1.5", "n_jobs=null"]
+)
+def test_bad_settings_of_the_launcher_are_one_line(setting, sweep):
+    done = sweep({}, "seed=0", f"hydra.launcher.{setting}")
+    assert done.code == 2
+    assert done.err.startswith(f"error: hydra.launcher.{setting}: should be ")
+    assert done.err.count("\n") == 1
+
+
+def test_a_job_that_ends_before_it_is_done_has_failed(sweep):
+    done = sweep({"seed=0": "status('running')"}, "seed=0")
+    assert done.code == 1
+    assert done.sweep.jobs[0].reason == "exit code 0, it printed nothing"
+
+
+def test_a_jobs_own_reason_is_kept(sweep, record):
+    script = "status('failed', 'RuntimeError: mine'); os.kill(os.getpid(), signal.SIGKILL)"
+    done = sweep({"seed=0": script}, "seed=0")
+    assert done.sweep.jobs[0].reason == "RuntimeError: mine"
+    assert record("swept/0")["reason"] == "RuntimeError: mine"
+
+
+def test_a_job_that_cannot_be_started_has_failed(sweep):
+    Path("swept").mkdir()
+    Path("swept/0").write_text("in the way")
+    done = sweep(FIVE, "seed=0,2")
+    assert done.statuses == ["failed", "done"]
+    assert done.sweep.jobs[0].reason.startswith("cannot be started: ")
+
+
+def test_a_full_disk_ends_no_sweep(sweep, monkeypatch):
+    written = []
+
+    def write(sweep):
+        written.append(sweep)
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Sweep, "write", write)
+    done = sweep(FIVE, "seed=0,1")
+    assert done.code == 1
+    assert [result.return_value for result in done.values] == [0.25, None]
+    assert "[0] seed=0: not recorded: [Errno 28] No space left on device" in done.out
+
+
+def test_a_damaged_status_is_that_of_a_job_that_is_not_done(sweep):
+    broken = "status('running'); (here / 'status.json').write_text('{'); sys.exit(1)"
+    assert sweep({"seed=0": broken}, "seed=0").statuses == ["failed"]
+
+
+def test_jobs_run_side_by_side(sweep):
+    meet = "(common / '{0}').touch(); wait_for('{1}'); done()"
+    scripts = {"seed=0": meet.format("a", "b"), "seed=1": meet.format("b", "a")}
+    done = sweep(scripts, "seed=0,1", "hydra.launcher.n_jobs=2")
+    assert done.statuses == ["done", "done"]
+
+
+def test_no_more_jobs_run_than_n_jobs(sweep):
+    script = (
+        "mine = common / f'at_work.{os.getpid()}'; mine.touch(); time.sleep(0.1); "
+        "print(len(list(common.glob('at_work.*'))), 'at work'); mine.unlink(); done()"
+    )
+    scripts = {f"seed={seed}": script for seed in range(5)}
+    done = sweep(scripts, "seed=range(5)", "hydra.launcher.n_jobs=2")
+    assert done.statuses == ["done"] * 5
+    assert "3 at work" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)],
+)
+def test_a_signal_ends_jobs_and_sweep_and_starts_no_more(sent, code, sweep, tmp_path, record):
+    script = (
+        "signal.signal(signal.SIGINT, lambda *a: sys.exit(130)); "
+        "signal.signal(signal.SIGTERM, lambda *a: sys.exit(143)); "
+        "status('running'); (common / 'ready').touch(); time.sleep(60)"
+    )
+    sender = signal_when(tmp_path / "ready", sent)
+    done = sweep({"seed=0": script}, "seed=0,1")
+    sender.join()
+    assert done.code == code
+    assert done.started == ["seed=0"]
+    assert done.statuses == ["preempted", "waiting"]
+    assert done.sweep.jobs[0].exit_code == code
+    assert record("swept/0")["status"] == "preempted"
+    assert done.err == ""
+    assert "go on  python -m vgg_lit.train -m seed=0,1 hydra.sweep.dir=swept" in done.out
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+DEAF = (
+    "signal.signal(signal.SIGINT, signal.SIG_IGN); (common / 'ready').write_text(str(os.getpid())); "
+    "time.sleep(60)"
+)
+
+
+def test_a_second_ctrl_c_kills_what_does_not_end(sweep, tmp_path):
+    sender = signal_when(tmp_path / "ready", signal.SIGINT, signal.SIGINT)
+    done = sweep({"seed=0": DEAF}, "seed=0")
+    sender.join()
+    assert done.code == 130
+    assert done.sweep.jobs[0].signal == "SIGKILL"
+    assert done.sweep.jobs[0].status == "preempted"
+
+
+def test_jobs_have_grace_seconds_to_end(sweep, tmp_path):
+    sender = signal_when(tmp_path / "ready", signal.SIGINT)
+    done = sweep({"seed=0": DEAF}, "seed=0", "hydra.launcher.grace_seconds=0.1")
+    sender.join()
+    assert done.code == 130
+    assert done.sweep.jobs[0].signal == "SIGKILL"
+
+
+def test_a_directory_takes_one_sweep_at_a_time(sweep):
+    first = sweep({"seed=0": "done()"}, "seed=0")
+    with first.sweep.lock():
+        second = sweep({"seed=1": "done()"}, "seed=1")
+    assert second.code == 2
+    assert second.started == []
+    assert second.err.startswith("error: hydra.sweep.dir=swept: a sweep, or a job it left behind")
+    assert second.err.count("\n") == 1
+
+
+def test_a_job_holds_its_sweeps_lock(sweep):
+    script = """
+lock = os.stat(here.parent / ".lock")
+def is_lock(descriptor):
+    try:
+        return os.path.samestat(os.fstat(descriptor), lock)
+    except OSError:
+        return False
+print("holds it" if any(map(is_lock, range(100))) else "does not"); done()
+"""
+    assert "[0] holds it\n" in sweep({"seed=0": script}, "seed=0").out
+
+
+def test_other_configs_reach_the_jobs(verb, tmp_path, monkeypatch):
+    from vgg_lit.sweeping.batch import SweepBatch
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine/model").mkdir(parents=True)
+    (tmp_path / "mine/model/thin.yaml").write_text("defaults: [vgg11]\nwidth: 0.0625\n")
+    commands = []
+    monkeypatch.setattr(
+        SweepBatch,
+        "_run",
+        lambda batch, waiting, lock: commands.extend(
+            batch._command(job, is_resumed) for job in waiting for is_resumed in (False, True)
+        ),
+    )
+    trusting = 'trusted_targets=["mine.nets"]'  # which a resumed run is told anew
+    arguments = ("model=thin", trusting, "hydra.job.chdir=false", "hydra.sweep.dir='a b'")
+    verb("train", "-m", "--config-dir", "mine", *arguments, "hydra.launcher.n_jobs=1")
+    new, resumed = (command[3:] for command in commands)
+    flags = ["--config-dir", str(tmp_path / "mine")]
+    assert new == [*flags, "model=thin", trusting, "hydra.job.chdir=false", "hydra.run.dir='a b/0'"]
+    assert resumed == [*flags, "resume='a b/0'", trusting]

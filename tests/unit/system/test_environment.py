@@ -1,0 +1,21 @@
+"""What a run depends on beside its config."""
+
+import json
+import re
+
+from vgg_lit.system import environment
+from vgg_lit.system.environment import describe_environment
+
+
+def test_environment_says_what_ran_where_without_secrets():
+    found = describe_environment()
+    assert set(found["packages"]) >= {"torch", "lightning", "hydra-core"}
+    assert all(found["packages"].values())
+    assert found["vgg_lit"]
+    assert found["python"].count(".") == 2
+    assert re.fullmatch(r"[0-9a-f]{40}", found["git_commit"] or "0" * 40)
+    json.dumps(found)
+
+
+def test_a_package_that_is_not_installed_has_no_version():
+    assert environment._version("there-is-no-such-package") is None

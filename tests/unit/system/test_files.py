@@ -1,0 +1,73 @@
+"""A file is replaced whole or not at all."""
+
+import os
+import stat
+
+import pytest
+
+from vgg_lit.system.files import remove_unfinished, replacing, write_text
+
+
+def test_text_is_written_in_utf_8_and_folders_are_made(tmp_path):
+    path = tmp_path / "a" / "b" / "file.txt"
+    write_text(path, "Größe\n")
+    assert path.read_bytes() == "Größe\n".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def write():
+        with replacing(path) as temporary:
+            temporary.write_text("half of the n")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_old_file_is_there_until_the_new_one_is_complete(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        assert temporary.parent == path.parent
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path):
+    before = os.umask(0o022)
+    try:
+        write_text(tmp_path / "file", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
+
+
+def test_two_writers_do_not_share_a_temporary_file(tmp_path):
+    path = tmp_path / "file"
+    with replacing(path) as first, replacing(path) as second:
+        assert first != second
+        first.write_text("1")
+        second.write_text("2")
+    assert path.read_text() == "1"
+
+
+def test_what_a_killed_process_had_begun_is_removed_and_nothing_else(tmp_path):
+    pid = os.fork()
+    if pid == 0:
+        with replacing(tmp_path / "file.txt") as temporary:
+            temporary.write_text("half of the n")
+            os._exit(9)
+    os.waitpid(pid, 0)
+    (begun,) = tmp_path.iterdir()
+    for name in ("file.txt", "file.tmp", ".file"):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+    assert not begun.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"file.txt", "file.tmp", ".file"}

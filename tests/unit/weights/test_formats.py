@@ -1,0 +1,176 @@
+"""The networks that `init.from` can name."""
+
+import urllib.error
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torchvision import models as torchvision_models
+
+from vgg_lit.errors import InputError
+from vgg_lit.models import build
+from vgg_lit.weights.formats import trained_network
+from vgg_lit.weights.transfer import copy_layers
+
+VGG11_BN = {"_target_": "vgg_lit.models.build", "variant": "vgg11_bn"}
+RESNET18 = {"_target_": "vgg_lit.models.resnet18"}
+PUBLISHED = "resnet18-f37072fd.pth"
+
+
+@pytest.fixture(scope="module")
+def resnet18_file(tmp_path_factory):
+    """A state_dict of torchvision's smallest network here, of 1,000 classes."""
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(torchvision_models.resnet18().state_dict(), file)
+    return file
+
+
+@pytest.fixture
+def no_network(monkeypatch, tmp_path):
+    """torch.hub in an empty folder of its own, and nothing to download from."""
+
+    def refuse(*args, **kwargs):
+        raise urllib.error.URLError("no network here")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.urlopen", refuse)
+    return tmp_path / "hub" / "checkpoints"
+
+
+def assert_same(state: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]):
+    assert state.keys() == other.keys()
+    assert all(torch.equal(state[name], other[name]) for name in other)
+
+
+@pytest.mark.parametrize("name", ["", "checkpoints/last.ckpt"])
+def test_a_run_gives_its_best_checkpoint_and_a_file_itself(name, tiny_run):
+    net = trained_network(str(tiny_run.path / name), RESNET18)
+    expected = tiny_run.load_classifier("last" if name else "best").net
+    assert_same(net.state_dict(), expected.state_dict())
+    assert net.layer_paths == expected.layer_paths
+
+
+def test_a_state_dict_gives_the_network_of_that_name(resnet18_file):
+    net = trained_network(str(resnet18_file), RESNET18)
+    assert_same(net.state_dict(), torch.load(resnet18_file))
+    assert net.fc.out_features == 1000
+
+
+def test_a_state_dict_says_how_many_classes_it_has(tmp_path):
+    torch.save(torchvision_models.resnet18(num_classes=3).state_dict(), tmp_path / "few.pth")
+    assert trained_network(str(tmp_path / "few.pth"), RESNET18).fc.out_features == 3
+
+
+def vgg11_bn_of_torchvision():
+    """Full size, cheaply filled: weights of a layer are all one number."""
+    with torch.device("meta"):
+        shapes = torchvision_models.vgg11_bn().state_dict()
+    return {
+        name: torch.full(tensor.shape, float(place), dtype=tensor.dtype)
+        for place, (name, tensor) in enumerate(shapes.items())
+    }
+
+
+def test_imagenets_vgg_goes_into_a_net_for_ten_classes_of_grey_images(tmp_path):
+    state = {name: tensor.to(torch.int64) if "num" in name else tensor.bfloat16() for name, tensor in vgg11_bn_of_torchvision().items()}  # fmt: skip
+    torch.save(state, tmp_path / "vgg11_bn.pth")
+    source = trained_network(str(tmp_path / "vgg11_bn.pth"), VGG11_BN)
+    assert source.num_classes == 1000
+    net = build("vgg11_bn", num_classes=10, in_channels=1)
+    transfer = copy_layers(net, source)
+    assert transfer.fresh == ("fc8",)
+    assert torch.equal(net.layer("fc7").weight, state["classifier.3.weight"].float())
+    assert (net.layer("block1_conv1").bias == state["features.0.bias"][0].float()).all()
+    assert net.layer("fc8").out_features == 10
+
+
+def test_weights_that_torchvision_publishes_are_not_fetched_twice(no_network, resnet18_file):
+    no_network.mkdir(parents=True)
+    (no_network / PUBLISHED).write_bytes(resnet18_file.read_bytes())
+    net = trained_network("torchvision", RESNET18)
+    assert_same(net.state_dict(), torch.load(resnet18_file))
+
+
+def test_without_a_network_it_says_where_to_put_which_file(no_network):
+    with pytest.raises(InputError, match="no network here") as refused:
+        trained_network("torchvision", RESNET18)
+    message = str(refused.value)
+    assert f"https://download.pytorch.org/models/{PUBLISHED}" in message
+    assert str(no_network / PUBLISHED) in message
+    assert "init.from=<file>" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("model", [VGG11_BN, RESNET18])
+def test_on_the_meta_device_nothing_is_fetched(no_network, model):
+    net = trained_network("torchvision", model, device="meta")
+    assert all(parameter.is_meta for parameter in net.parameters())
+
+
+def test_a_state_dict_on_the_meta_device_is_checked_all_the_same(resnet18_file):
+    net = trained_network(str(resnet18_file), RESNET18, device="meta")
+    assert net.fc.weight.is_meta
+    with pytest.raises(InputError, match="do not fit"):
+        trained_network(str(resnet18_file), VGG11_BN, device="meta")
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        (
+            {"variant": "vgg16_1x1"},
+            "publishes no weights for vgg16_1x1, but for vgg11, .* resnet50",
+        ),
+        ({"variant": [[64]]}, r"publishes no weights for \[\[64\]\]"),
+        ({"_target_": "my_package.MyNet"}, "publishes no weights for MyNet"),
+    ],
+)
+def test_what_torchvision_does_not_publish_is_said(model, complaint):
+    with pytest.raises(InputError, match=complaint):
+        trained_network("torchvision", model)
+
+
+class Hostile:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit",))
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"no file of torch's", "is damaged or holds no weights"),
+        (Hostile(), "is damaged or holds no weights"),
+        ([1, 2], "holds no state_dict"),
+        ({"epoch": 3}, "holds no state_dict"),
+        ({"features.0.weight": torch.zeros(2)}, "weights do not fit their network"),
+    ],
+    ids=["damaged", "hostile", "list", "other mapping", "other network"],
+)
+def test_a_file_that_is_no_such_weights_is_one_line(content, complaint, tmp_path):
+    file = tmp_path / "weights.pth"
+    file.write_bytes(content) if isinstance(content, bytes) else torch.save(content, file)
+    with pytest.raises(InputError, match=complaint) as refused:
+        trained_network(str(file), RESNET18)
+    assert "\n" not in str(refused.value)
+    assert "weights.pth" in str(refused.value)
+
+
+def test_a_plan_has_no_state_dict_of_torchvisions(tmp_path, resnet18_file):
+    with pytest.raises(InputError, match=r"are for vgg11, .* not for \[\[4\]\]"):
+        trained_network(str(resnet18_file), {"variant": [[4]]})
+
+
+@pytest.mark.parametrize("origin", ["nowhere", "logs/none.ckpt", "none.pth"])
+def test_an_origin_that_is_not_there_is_one_line(origin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"there is no {origin}; allowed: a run directory"):
+        trained_network(origin, RESNET18)
+
+
+def test_a_folder_that_is_no_run_and_a_damaged_checkpoint_are_said(tmp_path):
+    with pytest.raises(InputError, match="is not a run directory"):
+        trained_network(str(tmp_path), RESNET18)
+    (tmp_path / "bad.ckpt").write_bytes(b"bad")
+    with pytest.raises(InputError, match="is damaged"):
+        trained_network(str(tmp_path / "bad.ckpt"), RESNET18)

@@ -1,0 +1,49 @@
+"""The folder of a run's checkpoints: `best.ckpt`, `last.ckpt`, `previous.ckpt`."""
+
+from pathlib import Path
+
+from vgg_lit.checkpoints.storage import read_checkpoint
+from vgg_lit.errors import InputError
+
+FOLDER = "checkpoints"
+"""Its name in a run directory."""
+
+
+def find_checkpoint(folder: Path, name: str = "best") -> Path:
+    """Returns the path of a checkpoint.
+
+    Args:
+        folder: folder of checkpoints.
+        name: `best`, `last`, or a file. Without a validation split, `best` is the last checkpoint.
+
+    Raises:
+        InputError: there is no such checkpoint; the message names the available ones.
+    """
+    file = folder / f"{name}.ckpt"
+    if name == "best" and not file.is_file():
+        file = folder / "last.ckpt"
+    if file.is_file():
+        return file
+    if Path(name).is_file():
+        return Path(name)
+    present = sorted(path.stem for path in folder.glob("*.ckpt"))
+    available = f"available: {', '.join(present)}" if present else "the run has not written any"
+    raise InputError(f"checkpoint={name}: not in {folder}; {available}")
+
+
+def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[Path, str]]:
+    """Returns the newest intact checkpoint, and the damage of each newer one.
+
+    The path is None if no checkpoint is intact.
+    """
+    damages: dict[Path, str] = {}
+    for name in ("last", "previous", "best"):
+        path = folder / f"{name}.ckpt"
+        try:
+            read_checkpoint(path)
+        except InputError as error:
+            if path.is_file():
+                damages[path] = str(error)
+        else:
+            return path, damages
+    return None, damages

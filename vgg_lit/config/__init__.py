@@ -1,0 +1,1 @@
+"""Config: schema, checks, command line."""

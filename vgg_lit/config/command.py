@@ -1,0 +1,274 @@
+"""How a verb is started: Hydra composes its config, and what a user got wrong is one line, exit code 2."""
+
+import functools
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from vgg_lit.config.resolvers import register_resolvers
+from vgg_lit.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILURE,
+    EXIT_OUT_OF_MEMORY,
+    InputError,
+    Preempted,
+    TrainingError,
+    is_of_disk,
+    is_of_memory,
+    one_line,
+    unknown_key,
+)
+from vgg_lit.system import launch
+from vgg_lit.system.ending_signals import ending_signals
+from vgg_lit.system.launch import SWEEP_JOB
+
+LAUNCHERS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
+"""Packages of launchers that are not our own, and the extras of ours that install them."""
+
+SECONDS_TO_SAVE = 60
+"""How long a job whose sweep is gone may take to save its work."""
+
+
+def config_folder() -> Path:
+    """The folder of configs: beside the modules in a wheel, beside the package in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def config_flags(hydra_config: Any) -> list[str]:
+    """The flags by which a command was told of other configs than ours, for the trainings it starts."""
+    flags = []
+    for source in hydra_config.runtime.config_sources:
+        if source.provider == "command-line":
+            flags += ["--config-dir", source.path]
+        elif source.provider == "main" and source.path != str(config_folder()):
+            flags += ["--config-path", source.path]
+    name = hydra_config.job.config_name
+    return flags if name in ("train", "tune") else [*flags, "--config-name", name]
+
+
+def inherited_overrides(hydra_config: Any) -> list[str]:
+    """What was typed of Hydra's own settings, but for those of the command itself and its directory."""
+    return [
+        override
+        for override in hydra_config.overrides.hydra
+        if not re.match(r"\+*hydra[./](mode|run|sweep|sweeper|launcher|help)\b", override)
+    ]
+
+
+def trusting(config: Mapping[str, Any]) -> list[str]:
+    """The override by which a resumed run is told what a config trusts: it takes nobody's word but what was typed."""
+    trusted = list(config.get("trusted_targets") or [])
+    return [f"trusted_targets={json.dumps(trusted)}"] if trusted else []
+
+
+def run_verb(
+    task: Callable[[DictConfig], Any],
+    config_name: str,
+    prepare: Callable[[list[str]], list[str]] = list,
+) -> None:
+    """Composes `conf/<config_name>.yaml` with the command line's overrides and calls `task` with it.
+
+    `prepare` is given the arguments before Hydra, and returns those that Hydra is to read.
+
+    Exits with 2 and one line on standard error for bad input, with 1 and one line for a training that
+    went wrong (3 if memory ran out), with 143 or 130 for one that a signal ended, with 1 and a traceback
+    for a bug.
+    """
+    # Hydra would print what is wrong over several lines and exit with 1; so it lets us do it.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    if SWEEP_JOB in os.environ:
+        threading.Thread(target=_end_with_the_sweep, daemon=True).start()
+    register_resolvers()
+    # Our files of conf/hydra/launcher have the names of those that a launcher's package brings.
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")
+    decorate = hydra.main(
+        version_base="1.3", config_path=str(config_folder()), config_name=config_name
+    )
+    guarded = GuardedTask(task)
+    try:
+        with ending_signals:
+            sys.argv[1:] = prepare(sys.argv[1:])
+            decorate(guarded)()
+    except Preempted as stop:
+        if launch.speaks():
+            print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
+    except (HydraException, OmegaConfBaseException, InputError) as error:
+        guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
+    except Exception as error:
+        if guarded.is_composed:
+            raise
+        # Nothing of ours has run: it is what Hydra makes of the command line or a file of the config.
+        guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
+    finally:
+        if launch.speaks():
+            for message in guarded.refused + guarded.failed:
+                print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if guarded.refused or guarded.failed:
+        sys.exit(guarded.exit_code if guarded.failed else EXIT_BAD_INPUT)
+
+
+class GuardedTask:
+    """A verb as Hydra calls it: what goes wrong is kept from Hydra, which would add lines of its own.
+
+    The other jobs of a sweep go on. A launcher that runs them elsewhere adds what went wrong there, or sends
+    this there, where it is `run_elsewhere`.
+
+    Args:
+        task: the verb.
+    """
+
+    def __init__(self, task: Callable[[DictConfig], Any]) -> None:
+        self.refused: list[str] = []  # bad input
+        self.failed: list[str] = []
+        self.exit_code = EXIT_FAILURE
+        self.is_composed = False  # from now on an error that is none of input is a bug
+        self._task = task
+
+    def __call__(self, config: DictConfig) -> Any:
+        """What the verb returns; None if it did not come to that."""
+        self.is_composed = True
+        try:
+            return self._task(config)
+        except InputError as error:
+            self.refused.append(one_line(error))
+        except OmegaConfBaseException as error:
+            self.refused.append(_with_key(error))
+        except TrainingError as error:
+            self.failed.append(one_line(error))
+            self.exit_code = error.exit_code
+        except (
+            MemoryError,
+            OSError,
+            RuntimeError,
+        ) as error:  # what training says itself, of others
+            if is_of_memory(error):
+                helps = "what helps: a smaller batch_size or network"
+                self.failed.append(f"out of memory: {one_line(error)[:300]}; {helps}")
+                self.exit_code = EXIT_OUT_OF_MEMORY
+            elif is_of_disk(error):
+                self.failed.append(f"cannot be written: {one_line(error)}")
+            else:
+                raise
+        return None
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        return _sent_elsewhere, (self._task,)
+
+
+def _sent_elsewhere(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    register_resolvers()  # before the config that was sent with it is looked into
+    return functools.partial(run_elsewhere, task)
+
+
+def run_elsewhere(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
+    """A job of a sweep in the process of another launcher, which takes what is raised back to the sweep.
+
+    Raises:
+        TrainingError: a signal has ended it; for a launcher that is a failure as any other.
+    """
+    try:
+        with ending_signals:
+            return task(config)
+    except Preempted as stop:
+        raise TrainingError(str(stop)) from stop
+
+
+def _end_with_the_sweep() -> None:
+    """Waits until the sweep that started this job is gone, however it ended, then ends the job."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(SECONDS_TO_SAVE)
+    os._exit(128 + signal.SIGTERM)
+
+
+def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
+    """Hydra's message as one line, with the keys or files there are.
+
+    Args:
+        error: what Hydra, or a config, refused.
+        config_name: that was composed.
+        arguments: that were typed.
+    """
+    message = one_line(error)
+    if isinstance(error, AssertionError | OSError) and not isinstance(error, HydraException):
+        # of a setting of Hydra's own
+        settings = [argument for argument in arguments if "hydra." in argument or "=" in argument]
+        return f"{' '.join(settings)}: Hydra cannot use this ({message})"
+    if match := re.search(r"Could not override '([^']+)'", message):
+        section, _, name = match.group(1).rpartition(".")
+        allowed = _keys_of(section, config_name, arguments)
+        return unknown_key(section, name, allowed) if allowed else f"unknown key {match.group(1)}"
+    if match := re.search(r"Unknown plugin class *: '([\w.]+)'", message):
+        needed = [extra for package, extra in LAUNCHERS.items() if package in match.group(1)]
+        how = f": pip install 'vgg_lit[{needed[0]}]'" if needed else ""
+        return f"hydra.launcher._target_={match.group(1)}: is not installed{how}"
+    if match := re.search(
+        r"Could not find '(\w+)/([^']+)' Available options in '\w+': (.+?)(?: Config search path|$)",
+        message,
+    ):
+        group, choice, options = match.groups()
+        return f"{group}={choice}: there is no such config; allowed: {', '.join(options.split())}"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: cannot be read as key=value; a value with spaces, commas or = "
+            f"""takes quotes: 'key="value"'"""
+        )
+    if "Config group override must be a string" in message:
+        wrong = [argument for argument in arguments if _is_no_choice(argument)]
+        return f"{', '.join(wrong)}: a group takes the name of one of its configs, such as none"
+    if isinstance(error, OmegaConfBaseException):
+        return _with_key(error)
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        message = f"{message} {one_line(error.__cause__)}"
+    return message
+
+
+def _with_key(error: OmegaConfBaseException) -> str:
+    """What is wrong with the value of a key, and which key that is: typed with a reference, if unknown."""
+    message = one_line(error).partition(" full_key: ")[0]
+    key = error.full_key or ", ".join(argument for argument in sys.argv[1:] if "${" in argument)
+    return f"{key}: {message}" if key and key not in message else message
+
+
+def _is_no_choice(argument: str) -> bool:
+    """Whether an override gives a group a number or null, which is no name of a config."""
+    group, _, choice = argument.partition("=")
+    is_group = not group or (config_folder() / group).is_dir()
+    return is_group and (choice == "null" or not re.match(r"[^\W\d]|\[", choice))
+
+
+def _keys_of(section: str, config_name: str, arguments: Sequence[str]) -> list[str]:
+    """The keys of a section of the config, composed with the groups that were chosen."""
+    folder = config_folder()
+    groups = [
+        argument
+        for argument in arguments
+        if re.fullmatch(r"\w+=[\w,\[\]]+", argument) and (folder / argument.split("=")[0]).is_dir()
+    ]
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+            config: Any = hydra.compose(config_name, overrides=groups)
+            for part in section.split(".") if section else []:
+                config = config[part]
+            return [str(key) for key in config]
+    except Exception:  # this only looks for a hint; the error being explained is what counts
+        return []

@@ -1,0 +1,121 @@
+"""The settings in which configs differ, by their dotted keys.
+
+differing_settings({"a": {"seed": 0, "optimizer": {"lr": 0.1}}, "b": {"seed": 0, "optimizer": {"lr": 0.2}}})
+# {"optimizer.lr": {"a": 0.1, "b": 0.2}}
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+BESIDE = ("resume", "trusted_targets")
+"""Settings of a command rather than of a run."""
+
+WITHOUT_EFFECT = (
+    "resume",
+    "name",
+    "test",
+    "objective",
+    "logger",
+    "data_root",
+    "trusted_targets",
+    "callbacks.checkpointing.every_n",
+    "callbacks.checkpointing.asynchronous",
+    "callbacks.progress",
+    "callbacks.layer_times",
+    "data.root",
+    "data.source.root",
+    "data.source.num_workers",
+    "data.source.in_memory",
+    "data.test_size",
+    "trainer.process_timeout",
+    "trainer.rendezvous_timeout",
+    "trainer.log_every_n_steps",
+    "trainer.enable_progress_bar",
+    "trainer.profiler",
+    "trainer.max_time",
+    "trainer.limit_test_batches",
+)
+"""Settings, by how they begin, that do not decide which weights a run comes to."""
+
+
+def differing_settings(
+    configs: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """The settings that are not the same in all configs: by key, then by run.
+
+    Left out are those that follow another of the same name (`data.seed` follows `seed`), and those that
+    only some have because their sections are of different kinds (`optimizer.betas`).
+    """
+    flat = {
+        name: dict(_setting(*item) for item in flattened(config) if item[0] not in BESIDE)
+        for name, config in configs.items()
+    }
+    keys = sorted(
+        {key for values in flat.values() for key in values}, key=lambda k: (k.count("."), k)
+    )
+    differences: dict[str, dict[str, Any]] = {}
+    for key in keys:
+        section, _, leaf = key.rpartition(".")
+        holders = [found for found in flat.values() if section not in differences or key in found]
+        values = {name: found.get(key) for name, found in flat.items()}
+        is_same = len({json.dumps(found.get(key)) for found in holders}) == 1
+        follows = any(
+            values == others
+            for other, others in differences.items()
+            if other.rpartition(".")[2] == leaf
+        )
+        if not is_same and not follows:
+            differences[key] = values
+    return dict(sorted(differences.items()))
+
+
+def flattened(
+    content: Mapping[str, Any], separator: str = ".", prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Yields the joined keys and the values of nested mappings."""
+    for name, value in content.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from flattened(value, separator, f"{key}{separator}")
+        else:
+            yield key, value
+
+
+def _setting(key: str, value: Any) -> tuple[str, Any]:
+    """A key and value as compared: `_target_` is the value of its section, a list is one text."""
+    section, _, name = key.rpartition(".")
+    if name == "_target_":
+        return section, str(value).rpartition(".")[2]
+    return key, str(value) if isinstance(value, list) else value
+
+
+def changes(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    prefix: str = "",
+    ignoring: Sequence[str] = (),
+) -> Iterator[str]:
+    """The settings that would change a run's course, as `key=value (was value)`.
+
+    Args:
+        before: of the run.
+        after: of today. A number of classes that is left to the data is the same.
+        prefix: of the keys.
+        ignoring: settings that may be others, beside those without effect.
+    """
+    for name in dict.fromkeys([*before, *after]):
+        key = f"{prefix}{name}"
+        old, new = before.get(name), after.get(name)
+        if old == new or key.startswith(WITHOUT_EFFECT) or key in ignoring:
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from changes(old, new, f"{key}.", ignoring)
+        elif not (name == "num_classes" and new is None):
+            yield f"{key}={_typed(new)} (was {_typed(old)})"
+
+
+def _typed(value: Any) -> str:
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )

@@ -1,0 +1,1 @@
+"""Scores of trained networks, over one or several views of each image."""

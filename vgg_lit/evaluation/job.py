@@ -1,0 +1,75 @@
+"""One evaluation: networks, views and data in; scores out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.progress import track
+
+from vgg_lit.classifier import Classifier
+from vgg_lit.data.sources import build_datamodule
+from vgg_lit.evaluation.score_report import report_scores
+from vgg_lit.evaluation.scoring import Member, rows_of, score
+from vgg_lit.evaluation.trained import Trained
+from vgg_lit.evaluation.views import Views
+from vgg_lit.system.hardware import resolve_precision
+from vgg_lit.system.lightning_internals import quieten_lightning
+from vgg_lit.tables import print_facts
+
+
+def evaluate_networks(
+    trained: Sequence[Trained],
+    views: Sequence[Views],
+    data: dict[str, Any],
+    split: str,
+    accelerator: str,
+    precision: str | None,
+) -> dict[str, float]:
+    """Scores networks and, if there are several, their fusion; prints and writes the scores.
+
+    Args:
+        trained: the networks.
+        views: sets of views to average.
+        data: arguments of the data module.
+        split: `test` or `val`.
+        accelerator: kind of device, as Lightning names it.
+        precision: as Lightning names it; None takes that of each network's run.
+
+    Returns:
+        The metrics of all views and networks together, by name.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
+    quieten_lightning()
+    datamodule = build_datamodule(data)
+    datamodule.prepare_data()
+    datamodule.setup("test" if split == "test" else "validate")
+    facts = {"data": f"{datamodule.source.name}, {split}"}
+    members, checkpoints = [], []
+    for number, one in enumerate(trained, 1):
+        used, reason = resolve_precision(
+            precision or one.run.config["trainer"]["precision"], accelerator
+        )
+        which = f" {number}" if len(trained) > 1 else ""
+        facts[f"checkpoint{which}"] = str(one.checkpoint)
+        facts[f"precision{which}"] = f"{used} ({reason})"
+        checkpoints.append({"checkpoint": str(one.checkpoint), "precision": used})
+        members.append(
+            Member(
+                Classifier.load_from_checkpoint(one.checkpoint),
+                source_size=datamodule.preprocessing.source_size,
+                accelerator=accelerator,
+                precision=used,
+                has_dense=any(view.is_dense for view in views),
+            )
+        )
+    print_facts(facts)
+    rows = rows_of(views, [one.run.path.name for one in trained])
+    batches = getattr(datamodule, f"{split}_dataloader")()
+    scores = score(
+        rows, members, track(batches, "evaluating", transient=True, disable=len(batches) == 1)
+    )
+    metrics = [{f"{split}/{key}": found[key] for key in found} for found in scores]
+    folder = trained[0].run.path / "evaluations"
+    report_scores(folder, datamodule.source.name, split, checkpoints, rows, metrics)
+    return metrics[-1]

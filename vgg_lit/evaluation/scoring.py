@@ -1,0 +1,164 @@
+"""Scores of trained networks under the paper's test protocols: several views, dense networks, fusion.
+
+    rows = rows_of((Views(flip=True),), ["my_run"])        # the single view, then flip averaging
+    members = [Member(classifier, source_size=28)]
+    single, flipped = score(rows, members, datamodule.test_dataloader())
+
+Every average is one of class posteriors, that is behind the softmax. They are kept as logarithms, so
+that no loss is infinite because a probability was too small to hold.
+
+Shape suffixes: B images, C channels, H x W pixels, K classes, R ranks.
+
+Source: Simonyan & Zisserman 2015, sections 3.2 and 4.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics import Metric
+
+from vgg_lit.classifier import Classifier
+from vgg_lit.data.batches import PADDING, Batch
+from vgg_lit.data.preprocessing import Preprocessing
+from vgg_lit.evaluation.views import Views, describe_views
+from vgg_lit.models.dense import DenseVGG
+
+RANKS = range(1, 6)
+"""Of the top-1 ... top-5 accuracies."""
+
+
+class Member:
+    """A trained network on its device, with the input it was trained on.
+
+    Args:
+        classifier: the network; its weights are moved and cast in place.
+        source_size: side of the images it is going to be shown, pixels.
+        accelerator: the kind of device, as Lightning names it.
+        precision: as Lightning names it.
+        has_dense: whether it is going to be shown dense views too.
+
+    Raises:
+        InputError: it has no dense form.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        source_size: int,
+        accelerator: str = "auto",
+        precision: str = "32-true",
+        has_dense: bool = False,
+    ) -> None:
+        trained_with = Preprocessing.from_dict(classifier.preprocessing)
+        self._preprocessing = replace(trained_with, source_size=source_size)
+        fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
+        self.device = fabric.device
+        self._net = fabric.setup_module(classifier.net)
+        # made of the weights as they now are, which it shares
+        self._dense = fabric.setup_module(DenseVGG(classifier.net)) if has_dense else None
+
+    def log_posterior(self, images_BCHW: Tensor, views: Views) -> Tensor:
+        """Logarithm of the mean class posterior (B, K) over views of uint8 images on the device."""
+        net = self._dense if views.is_dense else self._net
+        assert net is not None, "dense views need has_dense=True"
+        # one view after the other: memory does not grow with their number
+        sum_BK, count = None, 0
+        for x_BCHW in views.of(images_BCHW, self._preprocessing):
+            logits_BK = net(x_BCHW.contiguous(memory_format=torch.channels_last))
+            view_BK = logits_BK.float().log_softmax(dim=1)
+            sum_BK = view_BK if sum_BK is None else sum_BK.logaddexp(view_BK)
+            count += 1
+        assert sum_BK is not None
+        return sum_BK - math.log(count)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluation: the mean class posterior of networks, each over the same sets of views.
+
+    Attributes:
+        network: the run's name, or that it is a fusion.
+        members: positions of the networks; several are a fusion.
+        views: sets of views; the mean posterior of each counts alike.
+    """
+
+    network: str
+    members: tuple[int, ...]
+    views: tuple[Views, ...]
+
+    @property
+    def label(self) -> str:
+        """The views as a table names them."""
+        return describe_views(self.views)
+
+
+def rows_of(asked: Sequence[Views], networks: Sequence[str]) -> list[Row]:
+    """The single view, each set of views that was asked for and all of them together.
+
+    Each of them for every network and, if there are several, for their fusion. The last row is what
+    was asked for.
+    """
+    averages = dict.fromkeys([(Views(),), *((views,) for views in asked), tuple(asked)])
+    teams: list[tuple[str, tuple[int, ...]]] = [(name, (m,)) for m, name in enumerate(networks)]
+    if len(networks) > 1:
+        teams.append((f"fusion of {len(networks)}", tuple(range(len(networks)))))
+    return [Row(name, members, views) for views in averages for name, members in teams]
+
+
+class Scores(Metric):
+    """Mean loss and top-1 ... top-5 accuracies of class posteriors, without padding."""
+
+    loss: Tensor
+    hits_R: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("loss", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("hits_R", torch.zeros(len(RANKS)), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, log_posterior_BK: Tensor, labels_B: Tensor) -> None:
+        """Adds a batch; labels may be PADDING."""
+        losses_B = F.nll_loss(log_posterior_BK, labels_B, ignore_index=PADDING, reduction="none")
+        self.loss += losses_B.sum()
+        # stable, so that equal posteriors rank alike on every device; no class is PADDING
+        ranking_BK = log_posterior_BK.argsort(dim=1, descending=True, stable=True)
+        is_hit_BK = ranking_BK == labels_B[:, None]
+        self.hits_R += torch.stack([is_hit_BK[:, :k].sum() for k in RANKS])
+        self.count += (labels_B != PADDING).sum()
+
+    def compute(self) -> dict[str, Tensor]:
+        """`loss`, `acc`, which is `top1`, and `top1` ... `top5`, fractions in 0..1."""
+        accuracies_R = self.hits_R / self.count
+        by_rank = {f"top{k}": accuracies_R[i] for i, k in enumerate(RANKS)}
+        return {"loss": self.loss / self.count, "acc": by_rank["top1"], **by_rank}
+
+
+def score(
+    rows: Sequence[Row], members: Sequence[Member], batches: Iterable[Batch]
+) -> list[dict[str, float]]:
+    """The scores of each row, in one pass over raw batches; what rows share is computed once."""
+    device = members[0].device
+    scores = [Scores().to(device) for _ in rows]
+    asked = dict.fromkeys((m, views) for row in rows for m in row.members for views in row.views)
+    with torch.inference_mode():
+        for images_BCHW, labels_B, _ in batches:
+            images_BCHW, labels_B = images_BCHW.to(device), labels_B.to(device)
+            found = {(m, views): members[m].log_posterior(images_BCHW, views) for m, views in asked}
+            for row, metric in zip(rows, scores, strict=True):
+                metric.update(
+                    log_mean([found[m, views] for m in row.members for views in row.views]),
+                    labels_B,
+                )
+    return [{name: float(value) for name, value in metric.compute().items()} for metric in scores]
+
+
+def log_mean(log_posteriors: Sequence[Tensor]) -> Tensor:
+    """Logarithm of the mean of posteriors, given as their logarithms."""
+    return torch.stack(list(log_posteriors)).logsumexp(dim=0) - math.log(len(log_posteriors))

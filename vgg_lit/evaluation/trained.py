@@ -1,0 +1,138 @@
+"""A trained network as its run left it, and whether it fits the views and the data of an evaluation.
+
+Nothing here loads weights onto a device or imports Lightning: what is wrong is said at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vgg_lit.checkpoints.weights import read_trained
+from vgg_lit.errors import InputError
+from vgg_lit.targets import check_type, instantiate
+from vgg_lit.value_types import Fraction, PositiveInt, Precision, Spec
+
+if TYPE_CHECKING:
+    from vgg_lit.data.preprocessing import Preprocessing
+    from vgg_lit.data.sources import Source
+    from vgg_lit.evaluation.views import Views
+    from vgg_lit.runs import Run
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "data": {"source": Spec, "batch_size": PositiveInt, "val_fraction": Fraction, "seed": int},
+    "trainer": {"precision": Precision},
+}
+"""What is used of a run's config, with its types."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint of a run.
+
+    Attributes:
+        run: the run.
+        checkpoint: the file.
+        hyperparameters: of the classifier, as the checkpoint holds them.
+    """
+
+    run: "Run"
+    checkpoint: Path
+    hyperparameters: Mapping[str, Any]
+
+    @property
+    def preprocessing(self) -> "Preprocessing":
+        """How images become its input."""
+        from vgg_lit.data.preprocessing import Preprocessing
+
+        return Preprocessing.from_dict(self.hyperparameters["preprocessing"])
+
+    def check_views(self, asked: "Sequence[Views]") -> None:
+        """Whether the network can see the views.
+
+        Raises:
+            InputError: a scale or crop does not suit it, or it has no dense form.
+        """
+        smallest_dense = 1
+        if any(views.is_dense for views in asked):
+            import torch
+
+            from vgg_lit.models.dense import DenseVGG
+
+            with torch.device("meta"):  # its shapes, without its weights
+                net = instantiate(self.hyperparameters["model"], key="model")
+                smallest_dense = DenseVGG(net).smallest_image_size
+        for views in asked:
+            views.check(self.preprocessing.image_size, smallest_dense)
+
+    def check_source(self, source: "Source") -> None:
+        """Whether the network takes the images of a source and knows their classes.
+
+        Raises:
+            InputError: other channels or classes.
+        """
+        of_run, of_data = tuple(self.hyperparameters["classes"]), source.classes
+        if of_run != of_data:
+            only_run = [name for name in of_run if name not in of_data][:3]
+            only_data = [name for name in of_data if name not in of_run][:3]
+            raise InputError(
+                f"data={source.name}: its {len(of_data)} classes are not the run's {len(of_run)}"
+                f" (only in the run: {', '.join(only_run) or 'none'};"
+                f" only in the data: {', '.join(only_data) or 'none'});"
+                f" the same in the same order are needed by {self.run.path}"
+            )
+        channels = self.preprocessing.in_channels
+        if channels != source.in_channels:
+            raise InputError(
+                f"run={self.run.path}: takes images of {channels} channels; data={source.name} has"
+                f" {source.in_channels}"
+            )
+
+    def check_validation(self, data: Mapping[str, Any]) -> None:
+        """Whether the network was trained on none of the validation images of a `data` group.
+
+        Raises:
+            InputError: its own validation images are others.
+        """
+        own = self.run.config["data"]
+        for key in ("seed", "val_fraction"):
+            if own[key] != data[key]:
+                raise InputError(
+                    f"split=val: run={self.run.path} has data.{key}={own[key]}, not {data[key]}, and so"
+                    " was trained on some of these images; allowed: test"
+                )
+
+
+def find_trained(runs: "Sequence[Run]", checkpoint: str) -> list[Trained]:
+    """Returns the checkpoint with the given name of each run.
+
+    Raises:
+        InputError: there is no such checkpoint, a config lacks a setting, or one file is given for
+            several runs.
+    """
+    if len(runs) > 1 and Path(checkpoint).is_file():
+        raise InputError(
+            f"checkpoint={checkpoint}: one file for {len(runs)} runs; allowed: best, last"
+        )
+    found = []
+    for run in runs:
+        _check_config(run)
+        file = run.checkpoint(checkpoint)
+        found.append(Trained(run, file, read_trained(file)["hyper_parameters"]))
+    return found
+
+
+def _check_config(run: "Run") -> None:
+    """Whether a run's config says of its data and precision what is needed to look at it."""
+    config = run.config
+    try:
+        for section, keys in NEEDED.items():
+            values = config.get(section)
+            if not isinstance(values, Mapping):
+                raise InputError(f"has no {section}")
+            for key, annotation in keys.items():
+                if key not in values:
+                    raise InputError(f"has no {section}.{key}")
+                check_type(values[key], annotation, key=f"{section}.{key}")
+    except InputError as error:
+        raise InputError(f"{run.config_file}: {error}") from None

@@ -1,0 +1,150 @@
+"""The views of an image whose class posteriors an evaluation averages: test scales, crops, mirrors.
+
+    crops = Views(grid=5, scales=(36, 40), flip=True)  # the paper's 50 crops at each of two scales
+    for x_BCHW in crops.of(images_BCHW, preprocessing): ...
+
+Source: Simonyan & Zisserman 2015, sections 3.2 and 4.1 to 4.3.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from vgg_lit.data.preprocessing import Preprocessing
+from vgg_lit.errors import InputError
+
+
+@dataclass(frozen=True)
+class Views:
+    """Views of every image; the default is the single one that training tests with.
+
+    Attributes:
+        grid: crops of the network's image size along each side, in a regular grid from edge to edge,
+            a single one from the centre; None shows the whole image, to a dense network.
+        scales: smallest sides Q in pixels that the network's input is rescaled to; () leaves it as it is.
+        flip: whether each view is followed by its mirror image.
+    """
+
+    grid: int | None = 1
+    scales: tuple[int, ...] = ()
+    flip: bool = False
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the views are whole images for a dense network."""
+        return self.grid is None
+
+    def of(self, images_BCHW: Tensor, preprocessing: Preprocessing) -> Iterator[Tensor]:
+        """The views of uint8 source images as network input, one batch a view, the same for all images."""
+        for scale in self.scales or (preprocessing.image_size,):
+            x_BCHW = rescale(images_BCHW, preprocessing, scale)
+            side = preprocessing.image_size
+            for view_BCHW in [x_BCHW] if self.grid is None else crops(x_BCHW, side, self.grid):
+                yield view_BCHW
+                if self.flip:
+                    yield view_BCHW.flip(-1)
+
+    def check(self, image_size: int, smallest_dense: int = 1) -> None:
+        """Whether a network can see these views.
+
+        Args:
+            image_size: side of its training images, pixels.
+            smallest_dense: side of the smallest image it takes as a dense network, pixels.
+
+        Raises:
+            InputError: a scale is too small for it, or for so many different crops.
+        """
+        smallest = smallest_dense if self.grid is None else image_size + self.grid - 1
+        wrong = [scale for scale in self.scales or (image_size,) if scale < smallest]
+        if not wrong:
+            return
+        if self.grid is None or self.grid == 1:
+            raise InputError(
+                f"scales: {wrong[0]} is too small for the network; at least {smallest}"
+            )
+        given = (
+            f"scale {wrong[0]} has"
+            if self.scales
+            else f"the network's own {image_size} pixels have"
+        )
+        raise InputError(
+            f"crops={self.count}: {given} no room for {self.grid} x {self.grid} different crops of"
+            f" {image_size} pixels; set scales=[...] of at least {smallest}"
+        )
+
+    @property
+    def count(self) -> int:
+        """Views of each image a scale."""
+        return (self.grid or 1) ** 2 * (1 + self.flip)
+
+    def __str__(self) -> str:
+        if self.grid is not None and self.grid > 1:
+            return f"{self.count} crops"
+        if self.grid is None:
+            return "dense, flip" if self.flip else "dense"
+        if self.scales:
+            return "centre crop, flip" if self.flip else "centre crop"
+        return "flip" if self.flip else "single view"
+
+
+def asked_views(
+    flip: bool, scales: Sequence[int] | None, dense: bool, crops: int | None
+) -> tuple[Views, ...]:
+    """What the options of an evaluation ask for: dense views, crops, or both to be averaged.
+
+    Raises:
+        InputError: `crops` makes no grid.
+    """
+    sides = tuple(scales or ())
+    asked = [Views(None, sides, flip)] if dense else []
+    if crops is not None:
+        grid, mirrored = crop_grid(crops)
+        asked.append(Views(grid, sides, flip or mirrored))
+    return tuple(asked) or (Views(1, sides, flip),)
+
+
+def describe_views(views: Sequence[Views]) -> str:
+    """Views that are averaged, as a row of a table names them; all have the same scales."""
+    scales = ", ".join(map(str, views[0].scales))
+    return " + ".join(map(str, views)) + (f" at {scales}" if scales else "")
+
+
+def crop_grid(crops: int) -> tuple[int, bool]:
+    """Crops along each side, and whether mirror images are counted: 25 is (5, no), 50 is (5, yes).
+
+    Raises:
+        InputError: the number is neither k * k nor 2 * k * k.
+    """
+    for mirrors in (1, 2):
+        grid = math.isqrt(crops // mirrors)
+        if mirrors * grid * grid == crops:
+            return grid, mirrors == 2
+    raise InputError(
+        f"crops={crops}: makes no regular grid; allowed: k * k crops, such as 9 or 25,"
+        " or with their mirror images 2 * k * k, such as 18 or the paper's 50"
+    )
+
+
+def rescale(images_BCHW: Tensor, preprocessing: Preprocessing, scale: int) -> Tensor:
+    """Source images as network input at another side; what training pads is padded before."""
+    if scale == preprocessing.image_size:
+        return preprocessing(images_BCHW)
+    padded_BCHW = preprocessing.pad(images_BCHW)
+    if padded_BCHW.shape[-1] == scale:
+        return preprocessing.normalize(padded_BCHW)
+    resized_BCHW = F.interpolate(
+        padded_BCHW.float(), (scale, scale), mode="bilinear", antialias=True
+    )
+    return preprocessing.normalize(resized_BCHW)
+
+
+def crops(x_BCHW: Tensor, side: int, grid: int) -> Iterator[Tensor]:
+    """Grid x grid square crops, row by row: the outer ones touch the edges, a single one is central."""
+    margin = x_BCHW.shape[-1] - side
+    offsets = [round(i * margin / (grid - 1)) for i in range(grid)] if grid > 1 else [margin // 2]
+    for top in offsets:
+        for left in offsets:
+            yield x_BCHW[..., top : top + side, left : left + side]

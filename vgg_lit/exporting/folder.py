@@ -1,0 +1,57 @@
+"""The folder of an export: its files, and the checks before it is written."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vgg_lit.errors import InputError, TrainingError
+
+PROGRAM_FILES = {
+    "onnx": "model.onnx",
+    "onnx_int8": "model_int8.onnx",
+    "torch_export": "model.pt2",
+    "safetensors": "model.safetensors",
+}
+NEEDED_PACKAGES = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "onnx_int8": ("onnx", "onnxscript", "onnxruntime"),
+    "torch_export": (),
+    "safetensors": ("safetensors",),
+}
+CARD, DESCRIPTION, REPORT = "README.md", "model.json", "report.json"
+
+
+def check_output(folder: Path) -> None:
+    """Checks the folder that an export will be written to, without creating it.
+
+    Raises:
+        InputError: it cannot be created or written, or holds the README.md of another project.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"output={folder}: {nearest} is not a writable folder")
+    if (folder / CARD).exists() and not (folder / DESCRIPTION).exists():
+        raise InputError(
+            f"output={folder}: holds a {CARD} of another project; choose a separate folder"
+        )
+
+
+@contextmanager
+def writing_into(folder: Path) -> Iterator[None]:
+    """Reports a failed write in one line; leaves no empty folder behind.
+
+    Raises:
+        TrainingError: the disk is full or broken.
+    """
+    try:
+        yield
+    except BaseException as error:
+        with suppress(OSError):  # not there, or not empty
+            folder.rmdir()
+        if isinstance(error, OSError):
+            raise TrainingError(
+                f"output={folder}: cannot be written: {error.strerror or error}; its files are "
+                "unchanged"
+            ) from error
+        raise

@@ -1,0 +1,1 @@
+"""Launching, rendezvous, DDP and shutdown of ranks and jobs."""

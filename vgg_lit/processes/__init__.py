@@ -1,1 +1,0 @@
-"""How a run's processes begin, meet, train together and end."""

@@ -1,0 +1,1 @@
+"""Reports on runs: comparisons, reproductions, figures and HTML pages."""

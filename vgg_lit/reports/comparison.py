@@ -1,0 +1,171 @@
+"""Several runs side by side: in which settings they differ, and how they ended.
+
+comparison = Comparison(find_runs(["logs/sweeps/vgg13_bn_slim/2026-01-31_12-00-00_1f3a"]))
+comparison.rows(sort="val/acc")     # a mapping of columns to values each
+comparison.curves(["val/loss"])     # by metric and run: epochs and values
+"""
+
+import glob
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vgg_lit.config.checks import check_model
+from vgg_lit.config.differences import differing_settings
+from vgg_lit.errors import InputError, unknown
+from vgg_lit.runs import Run
+from vgg_lit.sweeps import Sweep
+from vgg_lit.tables import is_higher_better
+
+if TYPE_CHECKING:
+    from vgg_lit.analysis.curves import Curve
+
+METRICS = ("val/acc", "val/loss", "test/acc", "test/loss")
+CURVES = ("train/loss", "val/loss", "train/acc", "val/acc")
+LONGEST_LABEL = 60
+
+
+class Comparison:
+    """Runs, with the settings that not all of them share.
+
+    Args:
+        runs: at least two.
+        metrics: names of final figures; None takes those of `METRICS` that a run has.
+
+    Raises:
+        InputError: fewer runs, one that cannot be read, or a metric that none of them has.
+    """
+
+    def __init__(self, runs: Sequence[Run], metrics: Sequence[str] | None = None) -> None:
+        if len(runs) < 2:
+            raise InputError(f"{len(runs)} run found; at least 2 are needed for a comparison")
+        self.runs = dict(zip(_names(runs), runs, strict=True))
+        self.differences = differing_settings({name: run.config for name, run in self.runs.items()})
+        self._metrics = {name: run.metrics for name, run in self.runs.items()}
+        known = sorted({metric for found in self._metrics.values() for metric in found})
+        for metric in metrics or ():
+            if metric not in known:
+                raise unknown("metric", metric, known)
+        self.metrics = list(metrics or [metric for metric in METRICS if metric in known])
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of what `rows` holds: the run, where it differs, its figures and its costs."""
+        return ["run", *self.differences, *self.metrics, "seconds", "parameters", "status"]
+
+    def rows(self, sort: str) -> list[dict[str, Any]]:
+        """A row a run, by column.
+
+        Args:
+            sort: the column that orders them: the best first, settings and names as they rise; runs
+                without a value come last.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        if sort not in self.columns:
+            raise unknown("column", sort, self.columns)
+        rows = [self._row(name, run) for name, run in self.runs.items()]
+        descends = is_higher_better(sort)
+        known = [
+            row for row in rows if row[sort] is not None and row[sort] == row[sort]
+        ]  # NaN is not
+        is_text = any(isinstance(row[sort], str) for row in known)
+        known.sort(key=lambda row: str(row[sort]) if is_text else row[sort], reverse=descends)
+        return known + [row for row in rows if row not in known]
+
+    def _row(self, name: str, run: Run) -> dict[str, Any]:
+        final = self._metrics[name]
+        values = [
+            name,
+            *(values[name] for values in self.differences.values()),
+            *(final.get(metric) for metric in (*self.metrics, "seconds")),
+            _parameters(run),
+            run.status.get("status"),
+        ]
+        return dict(zip(self.columns, values, strict=True))
+
+    def labels(self) -> dict[str, str]:
+        """What tells each run from the others: its own settings if they are short, else its name."""
+        texts = {
+            name: "  ".join(
+                f"{key.rpartition('.')[2]}={values[name]}"
+                for key, values in self.differences.items()
+            )
+            for name in self.runs
+        }
+        is_good = len(set(texts.values())) == len(texts)
+        is_good &= all(0 < len(text) <= LONGEST_LABEL for text in texts.values())
+        return texts if is_good else {name: name for name in self.runs}
+
+    def curves(self, metrics: Sequence[str] | None = None) -> dict[str, dict[str, "Curve"]]:
+        """By metric, then by the label of a run: epochs, and the metric after each.
+
+        Args:
+            metrics: of an epoch; None takes those of `CURVES` that a run has.
+
+        Raises:
+            InputError: no run has one of them.
+        """
+        labels = self.labels()
+        histories = {labels[name]: run.epochs() for name, run in self.runs.items()}
+        known = sorted({key for history in histories.values() for row in history for key in row})
+        for metric in metrics or ():
+            if metric not in known:
+                raise unknown("metric of an epoch", metric, known)
+        return {
+            metric: {
+                label: _curve(history, metric)
+                for label, history in histories.items()
+                if any(row.get(metric) for row in history)
+            }
+            for metric in metrics or [metric for metric in CURVES if metric in known]
+        }
+
+
+def find_runs(places: Sequence[str]) -> list[Run]:
+    """The runs of sweeps, of folders with all their subfolders, and of globs, each once.
+
+    Raises:
+        InputError: a place is none, or holds no run.
+    """
+    found: dict[Path, Run] = {}
+    for place in places:
+        paths = [Path(path) for path in sorted(glob.glob(str(Path(place).expanduser())))]
+        if not paths:
+            raise InputError(f"runs={place}: there is no such directory, and none matches it")
+        runs = [run for path in paths for run in _runs_in(path)]
+        if not runs:
+            raise InputError(f"runs={place}: holds no run, which is a directory with a config.yaml")
+        found |= {run.path.resolve(): run for run in runs}
+    return list(found.values())
+
+
+def _runs_in(path: Path) -> Iterator[Run]:
+    if (path / "sweep.json").is_file():
+        sweep = Sweep(path)
+        yield from (run for job in sweep.jobs if (run := sweep.run(job)))
+    elif (path / "config.yaml").is_file():
+        yield Run(path)
+    else:
+        for inside in sorted(path.iterdir()) if path.is_dir() else ():
+            yield from _runs_in(inside)
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Their paths from the folder they have in common."""
+    paths = [run.path.resolve() for run in runs]
+    common = os.path.commonpath(path.parent for path in paths)
+    return [path.relative_to(common).as_posix() for path in paths]
+
+
+def _parameters(run: Run) -> int:
+    config = run.config
+    net = check_model(config["model"], config["data"].get("num_classes"))
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def _curve(history: Sequence[Mapping[str, str]], metric: str) -> "Curve":
+    points = [(float(row["epoch"]), float(row[metric])) for row in history if row.get(metric)]
+    return [epoch for epoch, _ in points], [value for _, value in points]

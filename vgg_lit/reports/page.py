@@ -1,0 +1,79 @@
+"""One HTML page of pictures and tables that needs no network: pictures are part of the file."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+TextRows = Sequence[Mapping[str, str]]
+"""Rows with the same columns."""
+
+STYLE = """
+body { max-width: 1080px; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff;
+       font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { margin-top: 3rem; border-top: 1px solid #ddd;
+     padding-top: 1rem; font-size: 1.25rem; }
+nav { margin: 1rem 0; } nav a { margin-right: 1rem; white-space: nowrap; }
+a { color: #0072b2; } img { max-width: 100%; height: auto; }
+table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.2rem 0.8rem; border-bottom: 1px solid #ddd; text-align: left; }
+.number { text-align: right; } td.text { overflow-wrap: anywhere; }
+"""
+
+
+@dataclass(frozen=True)
+class PageSection:
+    """A part of the page.
+
+    Attributes:
+        title: of the part.
+        text: paragraphs.
+        picture: a PNG file, or none.
+        table: or none.
+    """
+
+    title: str
+    text: Sequence[str] = ()
+    picture: Path | None = None
+    table: TextRows = ()
+
+
+def html_page(title: str, sections: Sequence[PageSection]) -> str:
+    """The page; all text is escaped."""
+    links = "".join(
+        f'<a href="#{number}">{escape(section.title)}</a> '
+        for number, section in enumerate(sections)
+    )
+    body = "".join(_section(number, section) for number, section in enumerate(sections))
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+        f"<style>{STYLE}</style></head>\n"
+        f"<body><h1>{escape(title)}</h1>\n<nav>{links}</nav>\n{body}</body></html>\n"
+    )
+
+
+def _section(number: int, section: PageSection) -> str:
+    parts = [f'<section id="{number}"><h2>{escape(section.title)}</h2>\n']
+    if section.table:
+        parts.append(_table(section.table))
+    if section.picture:
+        data = base64.b64encode(section.picture.read_bytes()).decode()
+        alt = escape(section.title)
+        parts.append(f'<img alt="{alt}" src="data:image/png;base64,{data}">\n')
+    parts += [f"<p>{escape(paragraph)}</p>\n" for paragraph in section.text]
+    return "".join([*parts, "</section>\n"])
+
+
+def _table(rows: TextRows) -> str:
+    """Columns of numbers alone are aligned to the right."""
+    numeric = {name for name in rows[0] if all(row[name][:1].isdigit() for row in rows)}
+    kinds = {name: "number" if name in numeric else "text" for name in rows[0]}
+    head = "".join(f'<th class="{kind}">{escape(name)}</th>' for name, kind in kinds.items())
+    lines = [
+        "".join(f'<td class="{kinds[name]}">{escape(text)}</td>' for name, text in row.items())
+        for row in rows
+    ]
+    body = "".join(f"<tr>{line}</tr>\n" for line in lines)
+    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>\n"

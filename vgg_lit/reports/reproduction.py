@@ -1,0 +1,187 @@
+"""Whether two runs of the same config came to the same, and what may explain it if not.
+
+reproduction = Reproduction(Run("published"), Run("again"))
+reproduction.is_exact, reproduction.weights, reproduction.metrics
+reproduction.settings, reproduction.environment
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vgg_lit.checkpoints.storage import read_checkpoint
+from vgg_lit.config.differences import differing_settings, flattened
+from vgg_lit.runs import Run
+from vgg_lit.system.files import write_json
+from vgg_lit.tables import print_facts, print_rows
+
+MOST_ROWS = 20
+"""Most rows of a printed table of differences; the file has all of them."""
+
+CHECKPOINTS = ("best", "last")
+
+TIMED = ("seconds", "throughput/")
+"""Beginnings of the metrics that no two runs share."""
+
+OF_THE_PLACE = ("host", "directory", "command", "platform", "git_is_dirty")
+"""What an environment records and no number depends on."""
+
+OF_THE_FOLDERS = ("data_root", "data.root", "data.source.root")
+"""Settings that say where the same images lie."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How far the weights of a checkpoint lie apart: `differing` of `tensors`, at most `distance`."""
+
+    tensors: int
+    differing: int
+    distance: float
+
+
+class Reproduction:
+    """A run and the one that repeats it, side by side.
+
+    Args:
+        original: a finished run.
+        repeated: the other, finished too.
+
+    Attributes:
+        weights: by the name of the checkpoint, of those that both have.
+        metrics: final figures and those of every epoch, (then, now), of which the two are not equal.
+        settings: (then, now), of which the two are not equal. What a checkpoint says of its training counts
+            for more than the config beside it, which anyone can edit.
+        environment: versions and hardware, (then, now), of which the two are not equal.
+
+    Raises:
+        InputError: a file of theirs cannot be read.
+    """
+
+    def __init__(self, original: Run, repeated: Run) -> None:
+        self.weights = {
+            name: _compare_weights(_weights(original, name), _weights(repeated, name))
+            for name in CHECKPOINTS
+            if all((run.checkpoints / f"{name}.ckpt").is_file() for run in (original, repeated))
+        }
+        self.metrics = _differences(dict(_metrics(original)), dict(_metrics(repeated)))
+        self.settings = _differing_settings(original, repeated)
+        self.environment = _differences(
+            dict(flattened(_environment(original), " ")),
+            dict(flattened(_environment(repeated), " ")),
+        )
+
+    @property
+    def causes(self) -> list[str]:
+        """The names of settings, versions and hardware that differ."""
+        return [*self.settings, *self.environment]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether weights and metrics are the same to the bit."""
+        return not self.metrics and not any(found.differing for found in self.weights.values())
+
+    def largest_move(self) -> tuple[str, float]:
+        """The final metric that moved furthest, and how far; of the epochs' if no final one moved."""
+        moves = {
+            name: abs(now - then)
+            for name, (then, now) in self.metrics.items()
+            if isinstance(then, float) and isinstance(now, float)
+        }
+        final = {name: move for name, move in moves.items() if not name.startswith("epoch ")}
+        moves = final or moves or {"none": 0.0}
+        name = max(moves, key=moves.__getitem__)
+        return name, moves[name]
+
+
+def _weights(run: Run, name: str) -> dict[str, Tensor]:
+    weights: dict[str, Tensor] = read_checkpoint(run.checkpoints / f"{name}.ckpt")["state_dict"]
+    return weights
+
+
+def _compare_weights(then: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> Weights:
+    names = then.keys() | now.keys()
+    differing, distance = 0, 0.0
+    for name in names:
+        if name not in then or name not in now or then[name].shape != now[name].shape:
+            differing, distance = differing + 1, float("inf")
+        elif not torch.equal(then[name], now[name]):
+            differing += 1
+            distance = max(distance, (then[name].double() - now[name].double()).abs().max().item())
+    return Weights(len(names), differing, distance)
+
+
+def _metrics(run: Run) -> Iterator[tuple[str, float | str]]:
+    for name, value in run.metrics.items():
+        if not name.startswith(TIMED):
+            yield name, float(value)
+    for row in run.epochs():
+        for name, text in row.items():
+            if name != "epoch" and not name.startswith(TIMED) and text:
+                yield f"epoch {row['epoch']} {name}", float(text)
+
+
+def _differing_settings(original: Run, repeated: Run) -> dict[str, tuple[Any, Any]]:
+    configs = {"then": _trained_config(original), "now": _trained_config(repeated)}
+    return {
+        name: (values["then"], values["now"])
+        for name, values in differing_settings(configs).items()
+        if name not in OF_THE_FOLDERS
+    }
+
+
+def _trained_config(run: Run) -> dict[str, Any]:
+    """The config of a run, as far as its last checkpoint has it too as that has it."""
+    recorded = read_checkpoint(run.checkpoints / "last.ckpt").get("hyper_parameters", {})
+    return {name: recorded.get(name, value) for name, value in run.config.items()}
+
+
+def _environment(run: Run) -> dict[str, Any]:
+    return {name: value for name, value in run.environment.items() if name not in OF_THE_PLACE}
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    return {
+        name: (then.get(name), now.get(name))
+        for name in dict.fromkeys([*then, *now])
+        if then.get(name) != now.get(name)
+    }
+
+
+def write_reproduction(reproduction: Reproduction, output: Path) -> None:
+    """Prints the differences and writes `reproduction.json` into the new run."""
+    for title, differences in (
+        ("settings", reproduction.settings),
+        ("environment", reproduction.environment),
+        ("metrics", reproduction.metrics),
+    ):
+        if differences:
+            rows = [
+                {title: name, "then": _text(then), "now": _text(now)}
+                for name, (then, now) in list(differences.items())[:MOST_ROWS]
+            ]
+            print_rows(rows, f"{len(differences)} differences in {title}")
+    weights: Mapping[str, Any] = {name: vars(found) for name, found in reproduction.weights.items()}
+    facts = {
+        f"{name}.ckpt": "the same"
+        if not found.differing
+        else f"{found.differing} of {found.tensors} tensors differ, by {found.distance:.3g} at most"
+        for name, found in reproduction.weights.items()
+    }
+    record = {
+        "is_exact": reproduction.is_exact,
+        "weights": weights,
+        "metrics": reproduction.metrics,
+        "settings": reproduction.settings,
+        "environment": reproduction.environment,
+    }
+    file = output / "reproduction.json"
+    write_json(file, record)
+    print_facts({**facts, "written": str(file)})
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else f"{value:.7g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,100 @@
+"""The report of a run: tables, figures as PNG files, and one HTML page with all of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.progress import track
+
+from vgg_lit.analysis.errors import calibration, class_scores
+from vgg_lit.analysis.style import save_figure
+from vgg_lit.errors import InputError
+from vgg_lit.reports.catalogue import DRAWN
+from vgg_lit.reports.inspection import Inspection
+from vgg_lit.reports.page import PageSection, html_page
+from vgg_lit.reports.picture import Choice
+from vgg_lit.system.files import write_text
+from vgg_lit.tables import format_metric, print_facts
+
+
+def summary_sections(inspection: Inspection) -> list[PageSection]:
+    """Returns the tables at the top of a report: the run, its result, and each class."""
+    run, found = inspection.run, inspection.predictions
+    accuracy = float(found.is_right_N.float().mean())
+    losses = -found.probabilities_NK.gather(1, found.labels_N[:, None]).clamp(min=1e-38).log()
+    facts = {
+        "run": str(run.path),
+        "settings": ", ".join(_lines_of(run.path / "overrides.txt")) or "the defaults",
+        "checkpoint": inspection.checkpoint.name,
+        "data": f"{inspection.datamodule.source.name}, {len(found.labels_N):,} {inspection.split} images",
+        "network": f"{sum(p.numel() for p in inspection.net.parameters()):,} parameters",
+        f"{inspection.split}/acc": format_metric("acc", accuracy),
+        f"{inspection.split}/loss": f"{float(losses.mean()):.4f}",
+        "expected calibration error": f"{100 * calibration(found).error:.2f} points",
+    }
+    if "seconds" in run.metrics:
+        facts["training"] = f"{run.metrics['seconds']:.0f} s"
+    scores = class_scores(found)
+    by_class = [
+        {
+            "class": inspection.classes[k],
+            "images": f"{int(scores.images[k]):,}",
+            "accuracy (recall)": f"{100 * float(scores.recall[k]):.1f} %",
+            "precision": f"{100 * float(scores.precision[k]):.1f} %",
+            "F1": f"{100 * float(scores.f1[k]):.1f} %",
+        }
+        for k in range(len(inspection.classes))
+    ]
+    table = [{"quantity": name, "value": value} for name, value in facts.items()]
+    return [PageSection("Summary", table=table), PageSection("Classes", table=by_class)]
+
+
+def _lines_of(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+
+
+def draw_sections(
+    inspection: Inspection,
+    choice: Choice,
+    names: Sequence[str],
+    left_out: dict[str, str],
+    is_asked: bool,
+) -> list[PageSection]:
+    """Draws figures and saves them as `figures/<name>.png`; shows progress.
+
+    Args:
+        inspection: the run.
+        choice: images and layers to draw.
+        names: names of figures.
+        left_out: receives the reason for each figure that the run has no data for.
+        is_asked: the figures were asked for by name, so that a missing one is an error.
+
+    Raises:
+        InputError: a figure that was asked for cannot be drawn.
+    """
+    sections = []
+    for name in track(names, "drawing", transient=True):
+        try:
+            for picture in DRAWN[name](inspection, choice):
+                file = inspection.run.path / "figures" / f"{picture.name}.png"
+                save_figure(picture.figure, file)
+                sections.append(PageSection(picture.title, picture.text, file))
+        except InputError as error:
+            if is_asked:
+                raise InputError(f"figures: {name}: {error}") from error
+            left_out[name] = str(error)
+    return sections
+
+
+def write_report(
+    folder: Path, sections: Sequence[PageSection], left_out: Mapping[str, str]
+) -> None:
+    """Writes `report.html` and prints its path."""
+    reasons = [f"{name}: {why}" for name, why in left_out.items()]
+    last = [PageSection("Left out", reasons)] if reasons else []
+    file = folder / "report.html"
+    write_text(file, html_page(f"Run {folder.name}", [*sections, *last]))
+    pictures = sum(section.picture is not None for section in sections)
+    print_facts({"written": f"{folder / 'figures'} ({pictures} figures)"})
+    print_facts({"written": str(file)})
+    if reasons:
+        print_facts({"left out": "; ".join(reasons)})

@@ -1,0 +1,79 @@
+"""A second training from the config of a finished run, in a separate process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+from vgg_lit.config.checks import check_section
+from vgg_lit.config.schema import Reproduce, Train
+from vgg_lit.errors import InputError, TrainingError
+from vgg_lit.runs import Run
+
+
+def checked_config(run: Run) -> dict[str, Any]:
+    """Returns the config of a run, checked to hold the keys of a training and plain values.
+
+    Raises:
+        InputError: it holds other keys, wrong values or references.
+    """
+    config = run.config
+    try:
+        check_section(config, Train)
+    except InputError as error:
+        raise InputError(f"{run.config_file}: {error}") from error
+    if "${" in json.dumps(config):
+        raise InputError(
+            f"{run.config_file}: contains ${{...}}; a run's config holds plain values only"
+        )
+    return config
+
+
+def train_again(original: Run, folder: Path, output: Path, settings: Reproduce) -> None:
+    """Runs the train command on the config in `folder`, with as many threads as the run had.
+
+    Raises:
+        InputError: the command refused the config; it has printed the reason.
+        TrainingError: the training failed; the command has printed the reason.
+    """
+    overrides = {
+        **(settings.changes or {}),
+        "hydra.run.dir": str(output),
+        "hydra/job_logging": "stdout",
+        "hydra.output_subdir": None,
+        "hydra.job.chdir": False,
+        "resume": None,
+        "data_root": settings.data_root,
+        "trusted_targets": settings.trusted_targets,
+    }
+    if settings.data_root is None:
+        del overrides["data_root"]
+    elif "root" in original.config["data"]:
+        overrides |= {"data.root": settings.data_root, "data.source.root": settings.data_root}
+    command = [sys.executable, "-m", "vgg_lit.train"]
+    command += ["--config-path", str(folder), "--config-name", "config"]
+    command += [f"{key}={_typed(value)}" for key, value in overrides.items()]
+    threads = {"OMP_NUM_THREADS": str(_threads(original))} if _threads(original) else {}
+    code = subprocess.run(command, env={**threads, **os.environ}, check=False).returncode
+    if code == 2:
+        raise InputError(
+            f"run={original.path}: its config cannot be used here; see the message above"
+        )
+    if code:
+        raise TrainingError(f"{output}: training ended with exit code {code}")
+
+
+def _typed(value: Any) -> str:
+    """Formats a value for Hydra's command line."""
+    if isinstance(value, str):
+        return str(QuotedString(value, Quote.single).with_quotes())
+    return json.dumps(value)
+
+
+def _threads(run: Run) -> int | None:
+    threads = run.environment.get("cpu_threads")
+    return threads if isinstance(threads, int) else None

@@ -1,0 +1,1 @@
+"""Sweeps: the jobs of a Hydra multirun, each in a separate process."""

@@ -1,0 +1,88 @@
+"""Writing a file so that a crash at any moment leaves the last good one."""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vgg_lit.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file to fill, which then takes `path`'s place; on an error `path` stays as it was.
+
+    It lies in the same folder, so that the rename cannot become a copy, and both the file and the
+    folder are flushed to disk.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not mkstemp: its files are for one user alone, and a cache or a run may be shared.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # which a full disk does not say
+        raise
+    _flush(path.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what a process that was killed had begun to write; nobody else may be writing there."""
+    for temporary in folder.glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces the text of a file, in UTF-8, as `replacing` does."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replaces a JSON file, as `replacing` does."""
+    write_text(path, to_json(content))
+
+
+def to_json(content: Any) -> str:
+    """Formats plain values as indented JSON with a final newline."""
+    return json.dumps(content, indent=2) + "\n"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object; empty if there is no such file.
+
+    Raises:
+        InputError: the file cannot be read or is not JSON.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    return content
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,29 @@
+"""File locks between processes."""
+
+import os
+from pathlib import Path
+from typing import TextIO
+
+from filelock import lock_descriptor
+
+
+def take_lock(path: Path, is_inherited: bool = True) -> TextIO | None:
+    """Opens a file and locks it until it is closed; None if another process holds the lock.
+
+    Args:
+        path: the lock file; it is created if needed.
+        is_inherited: a process that inherits the descriptor holds the lock too, so that processes left
+            behind by a killed parent still count. False releases it in forked children, such as
+            the workers of a data loader.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a", encoding="utf-8")
+    if not lock_descriptor(file.fileno(), blocking=False):
+        file.close()
+        return None
+    if not is_inherited and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=file.close)
+    return file

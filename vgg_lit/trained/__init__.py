@@ -1,1 +1,0 @@
-"""Trained networks: opened and checked, scored, and what others start from."""

@@ -1,0 +1,83 @@
+"""Checks of a study before its first trial, and its creation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from vgg_lit.config.checks import check_train
+from vgg_lit.config.differences import changes
+from vgg_lit.config.schema import Tune
+from vgg_lit.errors import InputError
+from vgg_lit.system.files import write_text
+from vgg_lit.tables import is_higher_better
+from vgg_lit.tuning.space import SearchSpace
+from vgg_lit.tuning.studies import StudyDirectory, build_pruner, build_sampler
+from vgg_lit.tuning.trial_configs import OF_THE_SEARCH, TrialConfigs
+
+OBJECTIVES = ("val/acc", "val/loss", "val/top5", "train/acc", "train/loss")
+
+
+def check_study(settings: Tune, space: SearchSpace, trials: TrialConfigs) -> None:
+    """Checks everything that needs no training.
+
+    Raises:
+        InputError: a setting or the search space cannot be used; names the first one.
+    """
+    if settings.resume:
+        raise InputError(
+            f"resume={settings.resume}: resumes one run; a study is resumed by the same command"
+        )
+    if settings.trainer["num_nodes"] != 1:
+        raise InputError(
+            f"trainer.num_nodes={settings.trainer['num_nodes']}: trials run on one machine; allowed: 1"
+        )
+    objective = settings.objective
+    if objective not in OBJECTIVES and (
+        objective.startswith("test/") or not settings.trusted_targets
+    ):
+        raise InputError(f"objective={objective}: allowed: {', '.join(OBJECTIVES)}")
+    if objective.startswith("val/") and settings.data.get("val_fraction") == 0:
+        raise InputError(f"objective={objective}: nothing is validated with data.val_fraction=0")
+    for key in space.entries:
+        if key.lstrip("+") in trials.keys:
+            raise InputError(f"{key}: has a fixed value and is searched; remove one of the two")
+    if settings.find_lr and "optimizer.lr" in space.entries:
+        raise InputError("find_lr=true: would replace the optimizer.lr that is searched")
+    build_pruner(settings.pruner)
+    grid = settings.sampler["_target_"].endswith(".GridSampler")
+    build_sampler(settings.sampler, 0, space.grid() if grid else None)
+    check_train(trials.plain())
+    space.check(lambda overrides: check_train(trials.plain(overrides)))
+
+
+def create_study(
+    directory: StudyDirectory, settings: Tune, space: SearchSpace, trials: TrialConfigs
+) -> None:
+    """Creates the study, or checks that an existing one searches the same space.
+
+    Raises:
+        InputError: the existing study has other settings.
+    """
+    shared = {key: value for key, value in trials.plain().items() if key not in OF_THE_SEARCH}
+    wanted = {"objective": settings.objective, "space": space.entries, "settings": shared}
+    with directory.lock():
+        if directory.config_file.is_file():
+            there: Any = OmegaConf.to_container(OmegaConf.load(directory.config_file))
+            for difference in _differences(there, wanted):
+                raise InputError(
+                    f"{directory.path}: holds a study with other settings: {difference}; "
+                    "choose another name"
+                )
+        directory.create(settings.storage, is_higher_better(settings.objective))
+        if not directory.config_file.is_file():
+            write_text(directory.config_file, OmegaConf.to_yaml(OmegaConf.create(wanted)))
+
+
+def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    before, after = there["objective"], wanted["objective"]
+    return [
+        *([f"objective={after} (was {before})"] if before != after else []),
+        *changes({"space": there["space"]}, {"space": wanted["space"]}),
+        *changes(there["settings"], wanted["settings"]),
+    ]

@@ -1,0 +1,39 @@
+"""Types of settings that both the config schema and checks of stored runs use."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from vgg_lit.errors import InputError
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
+Spec = dict[str, Any]
+"""A mapping with a `_target_`; its arguments are checked against the target's signature."""
+
+MAX_SIDE = 2048
+"""Largest side of images and of a network's input, pixels: a batch of them still fits a machine."""
+
+
+def check_preprocessing(values: Mapping[str, Any]) -> None:
+    """Checks the values of a `vgg_lit.data.preprocessing.Preprocessing`, which a checkpoint holds.
+
+    Raises:
+        InputError: a value is missing, unknown or impossible.
+    """
+    try:
+        channels, mean, std = values["in_channels"], tuple(values["mean"]), tuple(values["std"])
+        sides = (values["source_size"], values["image_size"])
+        is_sound = len(values) == 5 and channels == len(mean) == len(std)
+        is_sound &= all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in sides)
+        is_sound &= all(map(math.isfinite, mean + std)) and all(value > 0 for value in std)
+    except (TypeError, KeyError):
+        is_sound = False
+    if not is_sound:
+        raise InputError(
+            f"preprocessing={str(values)[:200]}: invalid; allowed: sides of 1 to {MAX_SIDE} pixels, and a "
+            "mean and a positive std of each channel"
+        )

@@ -1,1 +1,0 @@
-"""What `visualize` and `preview` show: a run opened to be looked into, its pictures, and their page."""

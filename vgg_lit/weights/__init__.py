@@ -1,0 +1,1 @@
+"""First weights: file formats, transfer between networks, fine-tuning."""
