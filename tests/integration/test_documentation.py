@@ -47,13 +47,14 @@ def names(cell):
     return re.findall(r"`([^`]+)`", cell)
 
 
-SHOWN = [line for block in fenced("bash") for line in block.splitlines()]
+# The README's first two blocks install and train, install and test.
+QUICK_START = [block.splitlines() for block in fenced("bash")[:2]]
+SHOWN = [line for block in fenced("bash")[2:] for line in block.splitlines()]
 # Each once, on however many pages it stands.
-LINES = list(dict.fromkeys(line for line in SHOWN if line and not line.startswith("# ")))
-QUICK_START, COMMANDS = LINES[:2], LINES[2:]
+COMMANDS = list(dict.fromkeys(line for line in SHOWN if line and not line.startswith("# ")))
 
 # What has a test of its own below, because it needs more than a folder to run in.
-OWN_NETWORK = "python -m vgg_lit.train model=my_net trusted_targets=[my_package]"
+OWN_NETWORK = "python -m vgg_lit.train model=my_net 'trusted_targets=[my_package]'"
 EXPORTED = "python -m vgg_lit.predict model=<run>/export images=shoe.png"
 TENSORBOARD = "tensorboard --logdir logs"
 # Data sets that are not there: composed and checked, not run.
@@ -110,8 +111,7 @@ def shrink(arguments, tiny):
 
 def test_the_quick_start_installs_as_pip_and_trains(tmp_path, tiny, command):
     extras = []
-    for line in QUICK_START:
-        create, install, use = line.split(" && ")
+    for create, install, use in QUICK_START:
         assert create == "python3 -m venv .venv"
         pip, verb, quiet, with_, constraints, editable, project = shlex.split(install)
         assert (pip, verb, quiet, with_, editable) == (
@@ -126,7 +126,7 @@ def test_the_quick_start_installs_as_pip_and_trains(tmp_path, tiny, command):
         assert use.startswith(".venv/bin/python -m ")
         extras.append(Requirement(f"vgg_lit{project[1:]}").extras)
     assert extras == [set(), {"dev"}]
-    train, test = (line.split(" && ")[-1].split()[2:] for line in QUICK_START)
+    train, test = (use.split()[2:] for _, _, use in QUICK_START)
     assert test == ["pytest"]
     assert train == ["vgg_lit.train"]
     finished = command("train", *tiny, cwd=tmp_path)
@@ -137,11 +137,27 @@ def test_the_quick_start_installs_as_pip_and_trains(tmp_path, tiny, command):
     assert (tmp_path / path / "checkpoints/best.ckpt").is_file()
 
 
+def test_the_quick_start_needs_no_scroll_bar():
+    assert max(len(line) for block in QUICK_START for line in block) <= 75
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
+
+
 def test_ci_runs_the_quick_starts_tests():
-    assert QUICK_START[1] in README
-    script = (ROOT / ".ci/run").read_text()
-    pattern = re.search(r"grep -m 1 -E '(.+?)' README.md", script).group(1)
-    assert [line for line in README.splitlines() if re.search(pattern, line)] == [QUICK_START[1]]
+    """Runs the lines of .ci/run that read README.md, without installing anything."""
+    lines = (ROOT / ".ci/run").read_text().splitlines()
+    reading = [line for line in lines if re.match("(commands|install|tests)=", line)]
+    show = """printf '%s\\n' "$install" "$tests" """
+    script = "\n".join(["set -euo pipefail", *reading, show])
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        line.replace(".venv", ".venv-ci") for line in QUICK_START[1]
+    ]
+    for variable in ("install", "tests"):
+        assert f'eval "${variable}"' in lines
 
 
 def jobs(arguments):
@@ -426,8 +442,9 @@ def test_tables_of_settings():
                 ), name
 
 
-def test_the_layout_names_what_is_there():
-    block = README.partition("## How it is laid out")[2].split("```")[1].strip()
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_the_layout_names_what_is_there(page):
+    block = (ROOT / page).read_text().partition("## Layout")[2].split("```")[1].strip()
     for name in re.findall(r"[\w/]+\.py|^ *\w+/", block, re.MULTILINE):
         inside = "vgg_lit" if name.startswith(" ") or name.endswith(".py") else ""
         assert (ROOT / inside / name.strip()).exists(), name
