@@ -279,7 +279,8 @@ def test_every_command_is_one_that_is_tested():
 def test_a_shell_leaves_the_words_as_they_are():
     """Outside quotes bash would make several words of {a:1,b:2}, and syntax of parentheses."""
     for line in COMMANDS:
-        assert not set("{}()") & set(re.sub(r"'[^']*'", "", line)), line
+        special = "{}()" if line == OWN_NETWORK else "{}()[]*?"  # zsh expands the last four
+        assert not set(special) & set(re.sub(r"'[^']*'", "", line)), line
 
 
 def test_settings_in_the_text_compose(compose):
