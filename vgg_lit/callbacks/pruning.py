@@ -1,4 +1,4 @@
-"""A trial of a study tells how it does, and ends early where that is not worth going on."""
+"""Reports epochs of a trial to its study, and stops pruned trials."""
 
 import lightning.pytorch as L
 
@@ -7,16 +7,16 @@ from vgg_lit.tuning.studies import TrialOfThisProcess
 
 
 class Pruning(L.Callback):
-    """Reports the objective of each epoch, and ends a run that the study's pruner gives up.
+    """Reports the objective of each epoch, and stops the run if the study's pruner decides so.
 
-    One process asks; all end with the same epoch, whose checkpoint is saved.
+    Rank 0 queries the pruner. All processes stop after the same epoch, whose checkpoint is saved.
 
     Args:
-        trial: that this run is.
-        monitor: the objective.
+        trial: trial of this run.
+        monitor: metric used as the objective.
 
     Attributes:
-        reason: why the run was pruned; None if it was not.
+        reason: reason for pruning; None if the run was not pruned.
     """
 
     def __init__(self, trial: TrialOfThisProcess, monitor: str) -> None:
@@ -25,7 +25,7 @@ class Pruning(L.Callback):
         self.reason: str | None = None
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Reports and asks; an epoch that was not validated says nothing, and the last is not pruned."""
+        """Reports the objective, if the epoch was validated; the last epoch is never pruned."""
         value = epoch_metrics(trainer).get(self.monitor)
         if value is None:
             return
