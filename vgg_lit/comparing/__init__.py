@@ -1,1 +1,1 @@
-"""What `compare` and `reproduce` say: in which settings runs differ, and how they ended."""
+"""Comparison of runs for the commands `compare` and `reproduce`."""

@@ -1,4 +1,4 @@
-"""The settings in which configs differ, by their dotted keys.
+"""Finds the settings that differ between configs, by dotted key.
 
 differing_settings({"a": {"seed": 0, "optimizer": {"lr": 0.1}}, "b": {"seed": 0, "optimizer": {"lr": 0.2}}})
 # {"optimizer.lr": {"a": 0.1, "b": 0.2}}
@@ -9,16 +9,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 BESIDE = ("resume", "trusted_targets")
-"""Settings of a command rather than of a run."""
+"""Settings of the command, not of the run."""
 
 
 def differing_settings(
     configs: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Any]]:
-    """The settings that are not the same in all configs: by key, then by run.
+    """Returns the settings that are not equal in all configs, by key and then by run.
 
-    Left out are those that follow another of the same name (`data.seed` follows `seed`), and those that
-    only some have because their sections are of different kinds (`optimizer.betas`).
+    Omits settings that follow another one of the same name (`data.seed` follows `seed`), and settings
+    that only some configs have because their sections have different targets (`optimizer.betas`).
     """
     flat = {name: dict(_flattened(config)) for name, config in configs.items()}
     keys = sorted(
@@ -41,7 +41,7 @@ def differing_settings(
 
 
 def _flattened(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values; a `_target_` is the value of its section, a list one text."""
+    """Yields dotted keys and values; a section's value is its `_target_`; lists become strings."""
     for name, value in section.items():
         key = f"{prefix}{name}"
         if key in BESIDE:

@@ -1,1 +1,1 @@
-"""What `visualize` and `preview` show: a run opened to be looked into, its pictures, and their page."""
+"""Figures and the HTML report of the commands `visualize` and `preview`."""
