@@ -56,7 +56,7 @@ class LayerCost:
         output_shape: output shape for one image, (C, H, W) or (F,).
         parameters: number of parameters.
         macs: MACs for one image.
-        kept: bytes of a batch that this layer is the first to save for the backward pass.
+        kept: bytes of a batch saved for the backward pass, first by this layer.
         field: receptive field; None for networks other than a VGG.
     """
 
@@ -154,7 +154,7 @@ def measure(
 def _train_step(
     net: nn.Module, images_BCHW: Tensor, autocast: Callable[[], AbstractContextManager[object]]
 ) -> tuple[tuple[LayerCost, ...], KeptForBackward, int]:
-    """Returns the layers, the saved tensors, and the peak memory without weights, momentum and images."""
+    """Returns layers, saved tensors, and the peak memory without weights, momentum and images."""
     net.train()
     layers = named_layers(net)
     kept, flops = KeptForBackward(net), FlopCounterMode(display=False)
@@ -228,7 +228,7 @@ def training_operations(net: nn.Module, image_shape: Sequence[int]) -> float:
 
 
 def _twin(net: nn.Module, empty: Callable[[Tensor], Tensor]) -> nn.Module:
-    """Returns a copy of a network with tensors replaced by `empty(tensor)`; no data is copied."""
+    """Returns a copy of a network with its tensors replaced by `empty(tensor)`; copies no data."""
     twins = {id(tensor): _like(tensor, empty(tensor)) for tensor in _tensors(net)}
     return copy.deepcopy(net, twins)
 

@@ -147,7 +147,7 @@ def table_1() -> tuple[list[Row], list[int]]:
 
 
 def _texts(block: Sequence[Conv]) -> list[str]:
-    """Returns a block in the paper's notation: `conv3-64` is a 3x3 convolution with 64 output channels."""
+    """Returns a block in the paper's notation: `conv3-64` is a 3x3 convolution to 64 channels."""
     lines = [(f"conv{conv.kernel}-{conv.channels}", "LRN" if conv.lrn else "") for conv in block]
     return [text for line in lines for text in line if text]
 

@@ -7,7 +7,7 @@
     loss = perceptual(output_BCHW, target_BCHW)
 
 Images must be normalised like the training images. Layers run in evaluation mode and not in place. The
-caller's network and its mode are not changed.
+network and its mode are not changed.
 
 Shape suffixes: B images, C and D channels, H x W positions of a map, F features.
 """
@@ -102,7 +102,7 @@ class ContentLoss(nn.Module):
             self.register_buffer("target", self.features(content_BCHW)[layer])
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The loss of images."""
+        """Returns the loss of images."""
         return relative_error(self.features(x_BCHW)[self.layer], self.target)
 
 
@@ -130,7 +130,7 @@ class StyleLoss(nn.Module):
                 self.register_buffer(f"gram_of_{name}", gram(maps_BCHW))
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The loss of images."""
+        """Returns the loss of images."""
         maps = self.features(x_BCHW)
         return style_error(maps, {name: self.get_buffer(f"gram_of_{name}") for name in maps})
 

@@ -3,7 +3,8 @@
 figure = image_grid(images_RCHWD, row_labels=classes, column_titles=["original", "epoch 1"])
 figure.savefig("grid.png")
 
-Shape suffixes: N images, C filters or maps, H x W pixels, D channels (1 grey or 3 colour), values in 0..1.
+Shape suffixes: N images, C filters or maps, H x W pixels, D channels (1 grey or 3 colour). Pixel values
+are in 0..1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -116,8 +117,8 @@ def image_rows(
 def filter_grid(weights_CDHW: np.ndarray, title: str) -> Figure:
     """Draws the kernels of a first layer.
 
-    Kernels of three input channels are drawn in colour, where grey is 0; others red above and blue below 0.
-    All kernels share one scale, so that weak filters look weak.
+    Kernels with three input channels are drawn in colour, where grey is 0. Other kernels are red above
+    and blue below 0. All kernels share one scale, so that weak filters look weak.
     """
     largest = float(np.abs(weights_CDHW).max()) or 1.0
     count, channels = weights_CDHW.shape[:2]

@@ -48,7 +48,7 @@ class ImageSheet:
         cmap: str = "gray",
         alpha: float = 1.0,
     ) -> None:
-        """Places an image without interpolation: in colour if D is 3, else grey levels within `limits`."""
+        """Places an image without interpolation: in colour if D is 3, else scaled to `limits`."""
         one = image_HWD[..., 0] if image_HWD.ndim == 3 and image_HWD.shape[-1] == 1 else image_HWD
         self._axes.imshow(
             one,

@@ -1,4 +1,4 @@
-"""The common style of all figures: text readable at 100 %, colours distinguishable when colour-blind.
+"""The common style of all figures: text readable at 100 %, colours safe for colour blindness.
 
 @rc_context(STYLE)
 def a_figure(...) -> Figure: ...

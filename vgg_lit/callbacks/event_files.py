@@ -34,7 +34,7 @@ LAYOUT = {
         "weight norm": ["Multiline", ["^weight_norm/"]],
     },
     "speed": {
-        "images a second": ["Multiline", ["^throughput/images_per_second$"]],
+        "images per second": ["Multiline", ["^throughput/images_per_second$"]],
         "shares": ["Multiline", ["^throughput/data_wait$", "^throughput/ceiling_fraction$"]],
     },
 }

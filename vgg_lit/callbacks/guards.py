@@ -17,7 +17,7 @@ LOOK_EVERY = 20
 """Steps between two checks on a GPU; each check reads the value copied at the previous one."""
 
 STEPS_TO_JUDGE = 100
-"""Steps after which the training loss is compared with random guessing."""
+"""Fewest steps after which the training loss is compared with random guessing."""
 
 CLOSE_TO_CHANCE = 0.003
 """A loss within this relative distance of ln(num_classes) counts as random guessing."""

@@ -41,8 +41,8 @@ class TensorBoard(L.Callback):
         worst: interval of the most confident wrong predictions on the validation images.
         curves: interval of precision-recall curves of each class on the validation images.
         embeddings: interval of features of validation images, for the projector.
-        batch: writes the first training batch, as fed to the network.
-        graph: writes the graph of the network.
+        batch: True to write the first training batch, as fed to the network.
+        graph: True to write the graph of the network.
         images: largest number of images in a figure.
         embedded: largest number of images in the projector.
         max_share: largest share of the training time spent on writing, in 0..1; 1: no limit.
@@ -253,7 +253,7 @@ class TensorBoard(L.Callback):
     def _write_embeddings(
         self, writer: SummaryWriter, trainer: L.Trainer, pl_module: L.LightningModule
     ) -> None:
-        """Writes embeddings of images spread evenly over the validation split, which may be sorted by class."""
+        """Writes embeddings of images spread evenly over the split, which may be sorted by class."""
         loader, datamodule = trainer.val_dataloaders, trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(loader, BatchLoader) or not hasattr(datamodule, "to_input"):
             return

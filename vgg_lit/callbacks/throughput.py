@@ -42,10 +42,10 @@ class Throughput(L.Callback):
         self._waited = 0.0
         self._images = 0
         self._image_shape: tuple[int, ...] = ()
-        self._ceiling: float | None = None  # images a second
+        self._ceiling: float | None = None  # images per second
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock; needed if a run resumes within an epoch, which then has no start."""
+        """Starts the clock for a run resumed within an epoch, which has no epoch start."""
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

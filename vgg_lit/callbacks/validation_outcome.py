@@ -17,7 +17,7 @@ class Mistakes(NamedTuple):
     """Wrong predictions, the most confident first.
 
     Attributes:
-        confidence_N: confidence of the predictions; below 0 for padding entries, which are not mistakes.
+        confidence_N: confidence of the predictions; below 0 for entries that are not mistakes.
         x_NCHW: network input.
         labels_N: true classes.
         predicted_N: predicted classes.

@@ -89,7 +89,7 @@ class Comparison:
         return dict(zip(self.columns, values, strict=True))
 
     def labels(self) -> dict[str, str]:
-        """Returns a label for each run: its differing settings if they are short and unique, else its name."""
+        """Returns a label per run: differing settings if all are short and unique, else the names."""
         texts = {
             name: "  ".join(
                 f"{key.rpartition('.')[2]}={values[name]}"
@@ -130,7 +130,7 @@ def find_runs(places: Sequence[str]) -> list[Run]:
     """Returns the runs in sweeps, directories (recursively) and globs, without duplicates.
 
     Raises:
-        InputError: a place does not exist or contains no run.
+        InputError: a path does not exist or contains no run.
     """
     found: dict[Path, Run] = {}
     for place in places:

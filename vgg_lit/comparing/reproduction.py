@@ -86,7 +86,7 @@ class Reproduction:
         return not self.metrics and not any(found.differing for found in self.weights.values())
 
     def largest_move(self) -> tuple[str, float]:
-        """Returns the final metric with the largest difference, or the epoch metric if no final one differs."""
+        """Returns the metric with the largest difference; epoch metrics only if no final one differs."""
         moves = {
             name: abs(now - then)
             for name, (then, now) in self.metrics.items()

@@ -23,7 +23,7 @@ from vgg_lit.models import VARIANTS, build, resnet18
 
 @pytest.fixture(params=["vgg11", "vgg13_bn", "vgg11_lrn"])
 def net(request):
-    """A network in training mode, whose batch statistics and dropout would change the maps."""
+    """A network in training mode, whose maps would differ from those in evaluation mode."""
     net = build(request.param, width=1 / 16, num_classes=5, dropout=0.5)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):

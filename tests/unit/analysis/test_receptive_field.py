@@ -23,7 +23,7 @@ def seen(layers, side):
 
 
 def with_ones(net):
-    """Returns a net whose outputs depend on every pixel: weights are 1, max pools become average pools."""
+    """Returns a net whose outputs depend on all inputs: weights are 1, max pools become mean pools."""
     for parameter in net.parameters():
         nn.init.ones_(parameter)
     for index, module in enumerate(net.features):

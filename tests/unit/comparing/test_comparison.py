@@ -14,7 +14,7 @@ from vgg_lit.sweeps import Sweep
 
 @pytest.fixture
 def make_run(tmp_path, compose):
-    """`make_run("a", {"val/acc": 0.5}, "seed=1")`: writes the files of a finished run, without training."""
+    """`make_run("a", {"val/acc": 0.5}, "seed=1")`: writes the files of a finished run."""
 
     def make_run(name, metrics, *overrides, history=""):
         config = OmegaConf.to_container(compose("model.width=0.03125", *overrides), resolve=True)
