@@ -35,7 +35,9 @@ def test_a_signal_ends_the_run_in_order(
     saved = torch.load(run.checkpoint("last"), weights_only=True)["global_step"]
     assert saved in (11, 12)
     assert run.status["status"] == "preempted"
-    assert run.status["reason"].startswith(f"{signum}: saved at step {saved}; go on by resume=")
+    assert run.status["reason"].startswith(
+        f"{signum}: saved at step {saved}; continue with resume="
+    )
     assert errors.read_text().splitlines()[-1] == run.status["reason"]
     assert "Traceback" not in errors.read_text()
     assert job(f"resume={run.path.relative_to(tmp_path)}").wait() == 0

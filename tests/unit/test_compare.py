@@ -100,7 +100,7 @@ def test_chosen_metrics_and_curves(verb, runs):
         (("runs=runs/a",), ["1 run found; at least 2"]),
         (("runs=runs", "sort=val/ac"), ["unknown column 'val/ac'", "Did you mean 'val/acc'"]),
         (("runs=runs", "metrics=[top]"), ["unknown metric 'top'", "test/top5"]),
-        (("runs=runs", "curves=[loss]"), ["unknown metric of an epoch 'loss'", "train/loss"]),
+        (("runs=runs", "curves=[loss]"), ["unknown epoch metric 'loss'", "train/loss"]),
         (("runs=runs", "curves=[]"), ["curves=[]", "at least 1"]),
         (("runs=runs", "order=up"), ["unknown key order", "sort"]),
     ],

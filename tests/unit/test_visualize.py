@@ -182,7 +182,7 @@ def test_what_an_extra_lacks_is_left_out_unless_it_was_asked_for(verb, run, monk
 def test_a_run_without_its_table_has_no_history(verb, run):
     run.metrics_file.unlink()
     error = error_of(verb("visualize", f"run={run.path}", "figures=[history]", "accelerator=cpu"))
-    assert "history: the run kept no metrics.csv" in error
+    assert "history: the run has no metrics.csv" in error
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Numbers and pictures from a model or a run; knows nothing of training."""
+"""Metrics, costs, features and figures of a model or a run; does not import training code."""

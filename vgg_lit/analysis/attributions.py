@@ -1,8 +1,8 @@
-"""Which pixels a prediction rests on, by Captum's Grad-CAM and integrated gradients.
+"""Pixel attributions of a prediction: Grad-CAM and integrated gradients, from Captum.
 
     heat_NHW = grad_cam(net, x_BCHW, classes_B, layer="block4_conv3")
 
-Needs captum, of the extra `visualize`.
+Needs captum, which the extra `visualize` installs.
 """
 
 import copy
@@ -16,7 +16,10 @@ from vgg_lit.models.layers import convolutions, named_layers
 
 
 def grad_cam_layer(net: nn.Module, x_BCHW: Tensor) -> str:
-    """The deepest ReLU of a VGG, in another network convolution, whose map has more than one place."""
+    """Returns the deepest ReLU of a VGG whose map has more than one position.
+
+    In other networks: the deepest such convolution.
+    """
     names = [name for name in named_layers(net) if "_relu" in name] or list(convolutions(net))
     with torch.no_grad():
         maps = extract(net, x_BCHW[:1], names)
@@ -25,7 +28,7 @@ def grad_cam_layer(net: nn.Module, x_BCHW: Tensor) -> str:
 
 
 def grad_cam(net: nn.Module, x_BCHW: Tensor, classes_B: Tensor, layer: str) -> Tensor:
-    """How much each place (B, H, W) of a layer's map speaks for a class; 0 where it speaks against.
+    """Returns the Grad-CAM heat map (B, H, W) of a class; 0 where the evidence is against the class.
 
     Source: Selvaraju et al. 2017.
     """
@@ -40,9 +43,10 @@ def grad_cam(net: nn.Module, x_BCHW: Tensor, classes_B: Tensor, layer: str) -> T
 def integrated_gradients(
     net: nn.Module, x_BCHW: Tensor, classes_B: Tensor, baseline_1CHW: Tensor, steps: int = 32
 ) -> Tensor:
-    """What each pixel (B, H, W) adds to a class's logit on the way from a baseline to the image.
+    """Returns the contribution of each pixel (B, H, W) to a class's logit, relative to a baseline.
 
-    Summed over the channels; all pixels of an image add up to the difference of the two logits.
+    Contributions are summed over the channels. Over all pixels of an image they sum to the difference
+    between the logits of the image and of the baseline.
 
     Source: Sundararajan et al. 2017.
     """
@@ -57,7 +61,7 @@ def integrated_gradients(
 
 
 def _twin(net: nn.Module) -> nn.Module:
-    """A copy in evaluation mode that hooks may watch: nothing in it works in place."""
+    """Returns a copy in evaluation mode without in-place modules, so that hooks can read each output."""
     twin = copy.deepcopy(net).eval()
     for module in twin.modules():
         if getattr(module, "inplace", False):

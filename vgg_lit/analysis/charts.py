@@ -1,4 +1,4 @@
-"""Charts of numbers: a run's history, confusion, scores by class, calibration, embeddings.
+"""Charts of a run's history, confusion matrix, class scores, calibration and embeddings.
 
 figure = confusion_chart(matrix_KK, classes)
 figure.savefig("confusion.png", dpi=DPI)
@@ -30,14 +30,14 @@ from vgg_lit.analysis.style import (
 
 WIDTH = 9.0  # inches
 MOST_NUMBERS = 20
-"""Classes up to which a confusion matrix has its numbers written in."""
+"""Largest number of classes for which a confusion matrix shows its numbers."""
 MOST_LOOKS = lcm(len(CLASS_COLOURS), len(MARKERS))
-"""Classes that colour and marker tell apart."""
+"""Number of distinct combinations of colour and marker."""
 
 
 @rc_context(STYLE)
 def history_chart(history: History) -> Figure:
-    """Loss, accuracy, learning rate and the gap between training and validation, by epoch."""
+    """Draws loss, accuracy, learning rate and the gap between training and validation, by epoch."""
     figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
     (loss, accuracy), (rate, gap) = figure.subplots(2, 2, sharex=True)
     for axes, quantity in ((loss, "loss"), (accuracy, "acc")):
@@ -49,7 +49,7 @@ def history_chart(history: History) -> Figure:
     accuracy.set(title="Accuracy")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     rate.set(title="Learning rate, log scale", xlabel="epoch", yscale="log")
-    gap.set(title="Accuracy: training - validation", xlabel="epoch")
+    gap.set(title="Accuracy gap: training - validation", xlabel="epoch")
     gap.axhline(0, color=GREY, linewidth=1)
     gap.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" points"))
     best = history.best
@@ -65,7 +65,7 @@ def history_chart(history: History) -> Figure:
 
 
 def _curve(axes: Any, history: History, metric: str, label: str, colour: str, line: str) -> None:
-    """A line through the epochs in which a metric was measured."""
+    """Draws a line through the epochs in which a metric was measured."""
     points = [
         point
         for point in zip(history.epochs, history[metric], strict=True)
@@ -77,28 +77,30 @@ def _curve(axes: Any, history: History, metric: str, label: str, colour: str, li
 
 @rc_context(STYLE)
 def range_test_chart(rates: Sequence[float], losses: Sequence[float], taken: float) -> Figure:
-    """The training loss as the learning rate rises with each step.
+    """Draws the training loss of a range test, in which the learning rate rises with each step.
 
     Args:
-        rates: of the steps.
-        losses: about each step.
-        taken: the rate that is taken.
+        rates: learning rate of each step.
+        losses: smoothed loss around each step.
+        taken: chosen learning rate.
     """
     figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(rates, losses, color=TRAIN, label="training loss")
-    axes.axvline(taken, color=COLOURS[1], linestyle="--", label=f"taken: {taken:.3g}")
-    axes.set(title="Range test", xlabel="learning rate of the step, log scale", xscale="log")
+    axes.axvline(taken, color=COLOURS[1], linestyle="--", label=f"chosen: {taken:.3g}")
+    axes.set(title="Range test", xlabel="learning rate, log scale", xscale="log")
     room = 0.1 * (max(losses[: len(losses) // 2]) - min(losses))
-    axes.set_ylim(min(losses) - room, max(losses[: len(losses) // 2]) + room)  # not the explosion
-    axes.set_ylabel("mean loss of the steps around it")
+    axes.set_ylim(
+        min(losses) - room, max(losses[: len(losses) // 2]) + room
+    )  # cuts off the divergence
+    axes.set_ylabel("loss, averaged over neighbouring steps")
     axes.legend()
     return figure
 
 
 @rc_context(STYLE)
 def confusion_chart(matrix_KK: np.ndarray, classes: Sequence[str], title: str) -> Figure:
-    """A confusion matrix: colours are shares of a true class, numbers are images."""
+    """Draws a confusion matrix: colours are shares of the true class, numbers are image counts."""
     count = len(classes)
     has_numbers = count <= MOST_NUMBERS
     side = min(9.0, 2.6 + 0.5 * count) if has_numbers else 9.0
@@ -128,7 +130,7 @@ def confusion_chart(matrix_KK: np.ndarray, classes: Sequence[str], title: str) -
 def class_scores_chart(
     classes: Sequence[str], precision: np.ndarray, recall: np.ndarray, f1: np.ndarray
 ) -> Figure:
-    """Precision, recall and F1 of each class, the worst F1 on top."""
+    """Draws precision, recall and F1 of each class, lowest F1 on top."""
     order = np.argsort(-f1, kind="stable")
     height = 1.4 + 0.3 * len(classes)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -137,8 +139,8 @@ def class_scores_chart(
     lows, highs = np.minimum(precision, recall)[order], np.maximum(precision, recall)[order]
     axes.hlines(y, lows, highs, color="#C8C8C8", linewidth=2, zorder=1)
     for values, name, colour, marker in (
-        (precision, "precision: of the images taken for it, the share that is", COLOURS[0], "D"),
-        (recall, "recall: of its images, the share that is recognised", COLOURS[1], "o"),
+        (precision, "precision: share of its predictions that are correct", COLOURS[0], "D"),
+        (recall, "recall: share of its images that are recognised", COLOURS[1], "o"),
         (f1, "F1", COLOURS[6], "|"),
     ):
         axes.scatter(values[order], y, color=colour, marker=marker, s=40, label=name, zorder=2)
@@ -157,7 +159,7 @@ def calibration_chart(
     accuracy: np.ndarray,
     error: float,
 ) -> Figure:
-    """Accuracy against confidence, and how many predictions have which confidence."""
+    """Draws accuracy against confidence, and a histogram of the confidence."""
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     widths = np.diff(edges)
@@ -168,12 +170,14 @@ def calibration_chart(
         align="edge",
         color=RIGHT,
         edgecolor="white",
-        label="accuracy of the predictions in a bin",
+        label="accuracy of each bin",
     )
-    upper.plot(confidence, accuracy, "o", color=WRONG, label="at their mean confidence")
+    upper.plot(
+        confidence, accuracy, "o", color=WRONG, label="accuracy at the mean confidence of the bin"
+    )
     upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1.2, label="perfectly calibrated")
     upper.set(
-        title=f"Calibration: expected error {100 * error:.1f} points",
+        title=f"Expected calibration error: {100 * error:.1f} points",
         ylabel="accuracy",
         ylim=(0, 1.02),
     )
@@ -193,14 +197,14 @@ def embedding_chart(
     images_NHWD: np.ndarray,
     title: str,
 ) -> Figure:
-    """Embeddings as points of their class, some of them as their image.
+    """Draws embeddings as points coloured by class, and some of the images at their points.
 
     Args:
-        points_N2: places in the plane.
-        labels_N: classes of the images.
-        classes: names by label.
-        images_NHWD: values in 0..1, D 1 or 3 channels.
-        title: says of what.
+        points_N2: positions in the plane.
+        labels_N: class of each image.
+        classes: class names, by label.
+        images_NHWD: images with values in 0..1; D is 1 or 3 channels.
+        title: title of the figure.
     """
     figure = Figure(figsize=(WIDTH, 7), layout="constrained")
     axes = figure.add_subplot()
@@ -231,12 +235,12 @@ def embedding_chart(
 
 
 def _look(label: int) -> tuple[str, str]:
-    """Colour and marker of a class."""
+    """Returns the colour and marker of a class."""
     return CLASS_COLOURS[label % len(CLASS_COLOURS)], MARKERS[label % len(MARKERS)]
 
 
 def _apart(points_N2: np.ndarray, distance: float, most: int) -> list[int]:
-    """Points that are at least a distance from each other, taken in a random order that is always the same."""
+    """Selects points at least `distance` apart, in a random order with a fixed seed."""
     chosen: list[int] = []
     for index in np.random.default_rng(0).permutation(len(points_N2)):
         point = points_N2[index]

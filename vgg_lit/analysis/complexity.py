@@ -1,13 +1,14 @@
-"""What a network costs, layer by layer, without computing or allocating any of it.
+"""Parameters, MACs and memory of a network, by layer, without computing or allocating anything.
 
     cost = measure(net, (3, 224, 224), batch_size=32, precision="bf16-mixed")
     cost.layers[0]                                       # block1_conv1: shape, parameters, MACs ...
     sum(layer.macs for layer in cost.layers), cost.memory.training
 
-A MAC is one multiplication and addition. Those of convolutions and matrix products are counted, with
-zero padding and without biases; norms, activations and pools are not.
+A MAC is one multiplication and addition. MACs of convolutions and matrix products are counted, with
+zero padding and without biases. Norms, activations and pools are not counted.
 
-The network runs on fake tensors, which have shapes and no values: what is counted is what torch does.
+The network runs on fake tensors, which have shapes but no values, so the operations that torch would
+execute are counted.
 """
 
 import copy
@@ -37,26 +38,26 @@ PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
     "bf16-true": (torch.bfloat16, None),
     "64-true": (torch.float64, None),
 }
-"""Lightning's names -> the type of the weights, and of what autocast computes in."""
+"""Lightning's precision names -> data type of the weights, and data type of autocast if any."""
 
 BETWEEN = "between layers"
-"""The layer, in name, of what no layer keeps: the inputs of blocks whose maps are computed again."""
+"""Pseudo-layer for tensors that no layer saves: the inputs of checkpointed blocks."""
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """A layer.
+    """The cost of one layer.
 
     Attributes:
-        name: the paper's; in another network than a VGG the path of the module.
-        block: what it is part of: `block1`, `head`; of another network the module two levels down, if
-            it is inside one.
+        name: layer name of the paper for a VGG; module path for other networks.
+        block: enclosing block of a VGG, such as `block1` or `head`; for other networks the first two
+            parts of the module path, empty for modules at the top two levels.
         kind: class of the module.
-        output_shape: for one image, (C, H, W) or (F,).
-        parameters: count.
-        macs: for one image.
-        kept: bytes of a batch that wait for the backward pass, saved by this layer before any other.
-        field: what it sees of the image; None in another network than a VGG.
+        output_shape: output shape for one image, (C, H, W) or (F,).
+        parameters: number of parameters.
+        macs: MACs for one image.
+        kept: bytes of a batch saved for the backward pass, first by this layer.
+        field: receptive field; None for networks other than a VGG.
     """
 
     name: str
@@ -74,14 +75,14 @@ class Memory:
     """Bytes that a batch needs, without the workspace of the device's libraries.
 
     Attributes:
-        weights: and buffers.
-        gradients: of the weights.
-        momentum: what SGD remembers; Adam remembers twice as much.
-        activations: kept for the backward pass, the images among them.
-        weight_copies: kept too, in mixed precision.
-        training: the most that lives at a time in a training step, with all of these. It may be less
-            than their sum: activations are freed while gradients come.
-        inference: the same of a forward pass without gradients.
+        weights: weights and buffers.
+        gradients: gradients of the weights.
+        momentum: optimiser state of SGD with momentum; Adam needs twice as much.
+        activations: activations kept for the backward pass, including the images.
+        weight_copies: weights in the lower precision, which mixed precision also keeps.
+        training: peak memory of a training step, including all of the above. It may be less than their
+            sum, because activations are freed while gradients are allocated.
+        inference: peak memory of a forward pass without gradients.
     """
 
     weights: int
@@ -95,7 +96,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Cost:
-    """A network, with its layers in the order in which they first run."""
+    """The cost of a network; layers are in the order in which they first run."""
 
     layers: tuple[LayerCost, ...]
     memory: Memory
@@ -104,17 +105,16 @@ class Cost:
 def measure(
     net: nn.Module, image_shape: Sequence[int], batch_size: int = 1, precision: str = "32-true"
 ) -> Cost:
-    """What a network costs for a batch of images.
+    """Measures the cost of a network for a batch of images.
 
     Args:
-        net: any module that takes images and gives logits; it is left as it is, and may be on the
-            meta device.
+        net: any module that maps images to logits; not modified, may be on the meta device.
         image_shape: (C, H, W).
-        batch_size: images.
-        precision: of `PRECISIONS`; a mixed one as a CPU's autocast has it.
+        batch_size: images per batch.
+        precision: a key of `PRECISIONS`; mixed precision follows the rules of CPU autocast.
 
     Raises:
-        InputError: the network cannot be trained with such a batch.
+        InputError: the network cannot be trained with this batch size.
     """
     dtype, autocast_dtype = PRECISIONS[precision]
 
@@ -127,11 +127,13 @@ def measure(
 
     with FakeTensorMode():
         twin = _twin(net, fake)
-        lower_small_maps(twin, False)  # the other forms need other memory, on some CPUs
+        lower_small_maps(
+            twin, False
+        )  # the lowered forms need a different amount of memory on some CPUs
         images_BCHW = torch.empty(batch_size, *image_shape, dtype=dtype)
         try:
             layers, kept, training = _train_step(twin, images_BCHW, autocast)
-        except ValueError as error:  # batch norm of a single value a channel
+        except ValueError as error:  # batch norm with a single value per channel
             raise InputError(f"batch_size={batch_size}: {error}") from error
         with LiveMemory() as live, torch.no_grad(), autocast():
             twin.eval()(images_BCHW)
@@ -152,7 +154,7 @@ def measure(
 def _train_step(
     net: nn.Module, images_BCHW: Tensor, autocast: Callable[[], AbstractContextManager[object]]
 ) -> tuple[tuple[LayerCost, ...], KeptForBackward, int]:
-    """The layers, what they keep, and the most that lives beside weights, momentum and images."""
+    """Returns layers, saved tensors, and the peak memory without weights, momentum and images."""
     net.train()
     layers = named_layers(net)
     kept, flops = KeptForBackward(net), FlopCounterMode(display=False)
@@ -177,7 +179,7 @@ def _train_step(
     with LiveMemory() as live:
         with flops, kept, autocast():
             logits_BK = net(images_BCHW)
-        for hook in hooks:  # what is computed again in the backward pass is no other layer
+        for hook in hooks:  # recomputation in the backward pass must not count again
             hook.remove()
         F.cross_entropy(logits_BK.float(), labels_B).backward()
     fields = receptive_fields_of(net, images_BCHW.shape[-1]) if isinstance(net, VGG) else {}
@@ -207,25 +209,26 @@ def _block(net: nn.Module, name: str) -> str:
 
 
 def training_operations(net: nn.Module, image_shape: Sequence[int]) -> float:
-    """Operations of one training step an image: forward and backward, a multiply-add counting as two.
+    """Returns the operations per image of a training step; a multiply-add counts as two operations.
 
-    Convolutions and matrix products only, padding included, whatever form computes them; counted on
-    the meta device, so that nothing is computed and no random number drawn.
+    Includes forward and backward of convolutions and matrix products, with padding, independent of the
+    form that computes them. The count runs on the meta device: nothing is computed and no random number
+    is drawn.
 
     Args:
-        net: any module on images; it is left as it is.
+        net: any module that takes images; not modified.
         image_shape: (C, H, W).
     """
     twin = _twin(net, lambda tensor: torch.empty_like(tensor, device="meta")).train()
-    batch = 2  # batch norm on 1x1 maps needs more than one
+    batch = 2  # batch norm on 1x1 maps needs at least two images
     with FlopCounterMode(display=False) as counter:
-        # forward, not the call: a compiled net would compile again
+        # calls forward directly, because calling a compiled net would recompile it
         twin.forward(torch.empty(batch, *image_shape, device="meta")).sum().backward()
     return counter.get_total_flops() / batch
 
 
 def _twin(net: nn.Module, empty: Callable[[Tensor], Tensor]) -> nn.Module:
-    """A copy of a network whose tensors are others, so that none that holds anything is copied."""
+    """Returns a copy of a network with its tensors replaced by `empty(tensor)`; copies no data."""
     twins = {id(tensor): _like(tensor, empty(tensor)) for tensor in _tensors(net)}
     return copy.deepcopy(net, twins)
 
@@ -240,5 +243,5 @@ def _tensors(net: nn.Module) -> Iterator[Tensor]:
 
 
 def _size(tensor: Tensor) -> int:
-    """In bytes."""
+    """Returns the size of a tensor's storage in bytes."""
     return tensor.untyped_storage().nbytes()

@@ -1,4 +1,4 @@
-"""What networks cost, as rows of tables: a mapping of columns to texts each.
+"""Costs of networks as table rows; each row maps columns to texts.
 
 layer_rows(measure(vgg16(), (3, 224, 224)))
 comparison_rows({"vgg16": measure(vgg16(), (3, 224, 224))})
@@ -15,14 +15,14 @@ from vgg_lit.models.variants import HEADS, TABLE_1, VARIANTS, Conv
 Row = dict[str, str]
 
 MILLIONS = {"A": 133, "A-LRN": 133, "B": 133, "C": 134, "D": 138, "E": 144}
-"""The paper's count of parameters, in millions, by configuration. Source: Table 2."""
+"""Millions of parameters of each configuration, as given in the paper. Source: Table 2."""
 
 SHARES = {"convolutions": ("Conv2d",), "fully connected": ("Linear",)}
-"""Kinds of layers by the name of their share."""
+"""Group name -> classes of its layers."""
 
 
 def layer_rows(cost: Cost) -> tuple[list[Row], list[int]]:
-    """A row a layer, with the sums of each block below it, and the numbers of the rows of sums."""
+    """Returns one row per layer, with a sum row after each block, and the indices of the sum rows."""
     rows: list[Row] = []
     sums: list[int] = []
     for block, group in groupby(cost.layers, lambda layer: layer.block):
@@ -33,7 +33,10 @@ def layer_rows(cost: Cost) -> tuple[list[Row], list[int]]:
         sums.append(len(rows) - 1)
     rows.append(_sum_row("all", cost.layers))
     if all(layer.field is None for layer in cost.layers):
-        rows = [{k: v for k, v in row.items() if k not in ("sees, px", "jump, px")} for row in rows]
+        rows = [
+            {k: v for k, v in row.items() if k not in ("receptive field, px", "jump, px")}
+            for row in rows
+        ]
     return rows, sums
 
 
@@ -43,13 +46,14 @@ def _layer_row(layer: LayerCost) -> Row:
         "layer": layer.name,
         "output": " x ".join(map(str, layer.output_shape)),
         **_numbers([layer]),
-        "sees, px": str(side),
+        "receptive field, px": str(side),
         "jump, px": str(jump),
     }
 
 
 def _sum_row(name: str, layers: Sequence[LayerCost]) -> Row:
-    return {"layer": name, "output": "", **_numbers(layers), "sees, px": "", "jump, px": ""}
+    field = {"receptive field, px": "", "jump, px": ""}
+    return {"layer": name, "output": "", **_numbers(layers), **field}
 
 
 def _numbers(layers: Sequence[LayerCost]) -> Row:
@@ -61,7 +65,7 @@ def _numbers(layers: Sequence[LayerCost]) -> Row:
 
 
 def share_rows(cost: Cost) -> list[Row]:
-    """Parameters and MACs of convolutions, of fully connected layers and of all, with their shares."""
+    """Returns parameters and MACs of convolutions, fully connected layers and all, with shares."""
     groups = {
         name: [layer for layer in cost.layers if layer.kind in kinds]
         for name, kinds in SHARES.items()
@@ -80,15 +84,15 @@ def share_rows(cost: Cost) -> list[Row]:
 
 
 def memory_rows(cost: Cost) -> list[Row]:
-    """What a batch needs of memory."""
+    """Returns the parts of the memory that a batch needs."""
     names = {
         "weights": "weights",
         "gradients": "gradients",
-        "momentum": "momentum of SGD (Adam: twice that)",
+        "momentum": "momentum of SGD (Adam: twice as much)",
         "activations": "activations kept for the backward pass",
-        "weight_copies": "weights in the lower precision, kept too",
-        "training": "training, at its peak",
-        "inference": "inference, at its peak",
+        "weight_copies": "copies of weights in the lower precision",
+        "training": "training, peak",
+        "inference": "inference, peak",
     }
     return [
         {"memory": names[field.name], "MB": megabytes(getattr(cost.memory, field.name))}
@@ -97,7 +101,7 @@ def memory_rows(cost: Cost) -> list[Row]:
 
 
 def comparison_rows(costs: Mapping[str, Cost]) -> list[Row]:
-    """A row a network; those of the paper with its own count of parameters."""
+    """Returns one row per network; variants of the paper also show the paper's parameter count."""
     rows = []
     for name, cost in costs.items():
         variant = VARIANTS.get(name)
@@ -106,7 +110,7 @@ def comparison_rows(costs: Mapping[str, Cost]) -> list[Row]:
         rows.append(
             {
                 "network": name,
-                "paper's": variant.letter or "" if variant else "",
+                "configuration": variant.letter or "" if variant else "",
                 "conv and FC layers": str(len(weighted)),
                 "parameters": f"{_count(cost.layers, 'parameters'):,}",
                 "paper, M": str(MILLIONS[variant.letter or ""]) if variant else "",
@@ -120,7 +124,7 @@ def comparison_rows(costs: Mapping[str, Cost]) -> list[Row]:
 
 
 def table_1() -> tuple[list[Row], list[int]]:
-    """The paper's configurations, a column each, and the numbers of the rows that end a block.
+    """Returns the paper's configurations, one per column, and the indices of rows that end a block.
 
     Source: Simonyan & Zisserman 2015, Table 1.
     """
@@ -143,7 +147,7 @@ def table_1() -> tuple[list[Row], list[int]]:
 
 
 def _texts(block: Sequence[Conv]) -> list[str]:
-    """A block in the paper's words: `conv3-64` is a 3x3 convolution to 64 channels."""
+    """Returns a block in the paper's notation: `conv3-64` is a 3x3 convolution to 64 channels."""
     lines = [(f"conv{conv.kernel}-{conv.channels}", "LRN" if conv.lrn else "") for conv in block]
     return [text for line in lines for text in line if text]
 
@@ -157,5 +161,5 @@ def _percent(part: int, whole: int) -> str:
 
 
 def megabytes(size: int) -> str:
-    """Bytes as a person reads them: 1 MB is 10^6."""
+    """Formats bytes as megabytes; 1 MB is 10^6 bytes."""
     return f"{size / 1e6:,.2f}"

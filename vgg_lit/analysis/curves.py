@@ -1,4 +1,4 @@
-"""Learning curves of several runs over each other.
+"""Learning curves of several runs in one figure.
 
 figure = learning_curves({"val/acc": {"seed=0": ([1, 2, 3], [0.5, 0.7, 0.8]), "seed=1": ...}})
 figure.savefig("curves.png")
@@ -15,23 +15,25 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from vgg_lit.analysis.style import COLOURS, STYLE, YELLOW
 
 Curve = tuple[Sequence[float], Sequence[float]]
-"""Epochs, and the metric's value after each."""
+"""Epochs, and the value of the metric after each of them."""
 
 LINE_COLOURS = tuple(colour for colour in COLOURS if colour != YELLOW)  # too light for a line
 
 STYLES = ("-", "--", ":", "-.")
-"""Of the first seven runs, the next seven and so on."""
+"""Line styles: the first for the first seven runs, the second for the next seven and so on."""
 
 PANEL = (4.2, 3.0)  # inches
 
 
 @rc_context(STYLE)
 def learning_curves(curves: Mapping[str, Mapping[str, Curve]], columns: int = 2) -> Figure:
-    """A panel a metric, a line a run, which looks the same in every panel; one legend for all.
+    """Draws one panel per metric and one line per run.
+
+    A run has the same colour and line style in every panel; one legend serves all panels.
 
     Args:
-        curves: by metric, then by run.
-        columns: panels side by side.
+        curves: curves by metric, then by run.
+        columns: panels per row.
     """
     runs = list(dict.fromkeys(run for by_run in curves.values() for run in by_run))
     looks: dict[str, dict[str, Any]] = {
@@ -50,7 +52,7 @@ def learning_curves(curves: Mapping[str, Mapping[str, Curve]], columns: int = 2)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes, (metric, by_run) in zip(panels, curves.items(), strict=False):
         for run, (epochs, values) in by_run.items():
-            marker = "o" if len(epochs) == 1 else None  # one point is no line
+            marker = "o" if len(epochs) == 1 else None  # a single point draws no line
             axes.plot(epochs, values, linewidth=1.5, marker=marker, markersize=4, **looks[run])
         axes.set(title=metric, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

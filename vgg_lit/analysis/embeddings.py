@@ -1,9 +1,9 @@
-"""Images as a network sees them before its last layer, and their places in the plane.
+"""Features before the last layer of a network, and their projection to two dimensions.
 
     features_NF = torch.cat([embed(net, x_BCHW) for x_BCHW in batches])
     points_N2 = tsne(features_NF.numpy())
 
-The plane needs scikit-learn, of the extra `visualize`.
+The projections need scikit-learn, which the extra `visualize` installs.
 """
 
 import numpy as np
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from vgg_lit.analysis.features import evaluating
 
 COMPONENTS = 50
-"""Principal components that t-SNE starts from, as its authors recommend for wide features."""
+"""Principal components to which wide features are reduced before t-SNE, as its authors recommend."""
 
 
 def embed(net: nn.Module, x_BCHW: Tensor) -> Tensor:
-    """The features (B, F) that the last fully connected layer makes the logits of."""
+    """Returns the input (B, F) of the last fully connected layer."""
     linear = [module for module in net.modules() if isinstance(module, nn.Linear)][-1]
     found: list[Tensor] = []
 
@@ -34,7 +34,7 @@ def embed(net: nn.Module, x_BCHW: Tensor) -> Tensor:
 
 
 def pca(features_NF: np.ndarray) -> tuple[np.ndarray, float]:
-    """The first two principal components (N, 2) and the share of the variance they hold."""
+    """Returns the first two principal components (N, 2) and their share of the variance."""
     from sklearn.decomposition import PCA
 
     reducer = PCA(2, svd_solver="full")
@@ -43,7 +43,7 @@ def pca(features_NF: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def tsne(features_NF: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Places (N, 2) at which neighbours are neighbours; distances between clusters mean nothing.
+    """Returns t-SNE positions (N, 2): neighbours stay close; distances between clusters mean nothing.
 
     Source: van der Maaten & Hinton 2008.
     """

@@ -1,4 +1,4 @@
-"""What a classifier gets wrong: confusion, scores by class, confused pairs, calibration.
+"""Errors of a classifier: confusion matrix, class scores, confused pairs and calibration.
 
     found = Predictions(probabilities_NK, labels_N)
     confused_pairs(confusion_matrix(found))[0]  # (true class, predicted class, images)
@@ -23,47 +23,47 @@ from torchmetrics.functional.classification import (
 
 @dataclass(frozen=True)
 class Predictions:
-    """Class probabilities (N, K) of images, and the classes (N,) that they are of."""
+    """Class probabilities (N, K) of images, and their true classes (N,)."""
 
     probabilities_NK: Tensor
     labels_N: Tensor
 
     @property
     def num_classes(self) -> int:
-        """K."""
+        """The number of classes K."""
         return self.probabilities_NK.shape[1]
 
     @cached_property
     def predicted_N(self) -> Tensor:
-        """The likeliest class of each image."""
+        """The most likely class of each image."""
         return self.probabilities_NK.argmax(dim=1)
 
     @cached_property
     def confidence_N(self) -> Tensor:
-        """The probability of the likeliest class."""
+        """The probability of the most likely class of each image."""
         return self.probabilities_NK.amax(dim=1)
 
     @property
     def is_right_N(self) -> Tensor:
-        """Whether the likeliest class is the image's."""
+        """True for each image whose most likely class is its true class."""
         return self.predicted_N == self.labels_N
 
     def right(self, count: int) -> Tensor:
-        """Positions of `count` images that are classified rightly, spread evenly over all of them."""
+        """Returns positions of `count` correctly classified images, spread evenly over all of them."""
         return _spread(self.is_right_N.nonzero().flatten(), count)
 
     def wrong(self, count: int) -> Tensor:
-        """Positions of `count` images that are classified wrongly, spread evenly over all of them."""
+        """Returns positions of `count` wrongly classified images, spread evenly over all of them."""
         return _spread((~self.is_right_N).nonzero().flatten(), count)
 
     def worst(self, count: int) -> Tensor:
-        """Positions of the `count` wrong predictions with the highest confidence, highest first."""
+        """Returns positions of the `count` most confident wrong predictions, most confident first."""
         wrong = (~self.is_right_N).nonzero().flatten()
         order = self.confidence_N[wrong].argsort(descending=True, stable=True)
         return wrong[order[:count]]
 
     def confused(self, true: int, predicted: int, count: int) -> Tensor:
-        """Positions of images of one class that are taken for another, most confident first."""
+        """Returns positions of images of class `true` predicted as `predicted`, most confident first."""
         pair = ((self.labels_N == true) & (self.predicted_N == predicted)).nonzero().flatten()
         return pair[self.confidence_N[pair].argsort(descending=True, stable=True)[:count]]
 
@@ -75,14 +75,14 @@ def _spread(positions: Tensor, count: int) -> Tensor:
 
 
 def confusion_matrix(found: Predictions) -> Tensor:
-    """Images (K, K) by true class, in rows, and predicted class, in columns."""
+    """Returns image counts (K, K): true classes in rows, predicted classes in columns."""
     return multiclass_confusion_matrix(found.predicted_N, found.labels_N, found.num_classes)
 
 
 class ClassScores(NamedTuple):
-    """Of each class (K,); fractions in 0..1, 0 where there is nothing to divide by.
+    """Scores of each class (K,): fractions in 0..1; 0 where the denominator is 0.
 
-    The accuracy on the images of a class is its recall.
+    The recall of a class is the accuracy on its images.
     """
 
     images: Tensor
@@ -92,7 +92,7 @@ class ClassScores(NamedTuple):
 
 
 def class_scores(found: Predictions) -> ClassScores:
-    """How well each class is recognised."""
+    """Returns the number of images, precision, recall and F1 of each class."""
     predicted_N, labels_N, count = found.predicted_N, found.labels_N, found.num_classes
     scores = [
         score(predicted_N, labels_N, count, average="none")
@@ -102,7 +102,7 @@ def class_scores(found: Predictions) -> ClassScores:
 
 
 class ConfusedPair(NamedTuple):
-    """A class that is taken for another, and how many of its images are."""
+    """A true class, a wrong predicted class, and the number of images so classified."""
 
     true: int
     predicted: int
@@ -110,7 +110,7 @@ class ConfusedPair(NamedTuple):
 
 
 def confused_pairs(matrix_KK: Tensor, most: int) -> list[ConfusedPair]:
-    """The pairs with the most images off the diagonal of a confusion matrix, most first."""
+    """Returns the pairs of classes confused most often, most images first."""
     off_diagonal = matrix_KK.clone().fill_diagonal_(0)
     order = off_diagonal.flatten().argsort(descending=True, stable=True)[:most].tolist()
     cells = [divmod(index, len(matrix_KK)) for index in order]
@@ -122,11 +122,11 @@ class Calibration(NamedTuple):
     """Confidence and accuracy of predictions, in bins of equal width by confidence.
 
     Attributes:
-        edges: (bins + 1,) from 0 to 1; a bin has its upper edge.
-        images: (bins,) in each bin.
-        confidence: (bins,) mean; NaN in an empty bin.
-        accuracy: (bins,); NaN in an empty bin.
-        error: expected calibration error: the mean over images of their bin's |accuracy - confidence|.
+        edges: bin edges (bins + 1,) from 0 to 1; a bin includes its upper edge.
+        images: number of images (bins,) in each bin.
+        confidence: mean confidence (bins,) of each bin; NaN for an empty bin.
+        accuracy: accuracy (bins,) of each bin; NaN for an empty bin.
+        error: expected calibration error, the mean over images of |accuracy - confidence| of their bin.
     """
 
     edges: Tensor
@@ -137,7 +137,7 @@ class Calibration(NamedTuple):
 
 
 def calibration(found: Predictions, bins: int = 15) -> Calibration:
-    """Whether predictions are as often right as their confidence says.
+    """Compares the confidence of predictions with their accuracy, in bins.
 
     Source: Guo et al. 2017, section 2.
     """

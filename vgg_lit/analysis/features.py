@@ -1,4 +1,4 @@
-"""What the layers of a network make of images, by the paper's names, and the losses built on it.
+"""Outputs of a network's layers by the paper's layer names, and losses built on them.
 
     maps = extract(net, x_BCHW, ["block1_relu1", "block4_conv2"])   # name -> (B, C, H, W) or (B, F)
     content, style = ContentLoss(net, photo_BCHW), StyleLoss(net, painting_BCHW)
@@ -6,10 +6,10 @@
     perceptual = PerceptualLoss(net)
     loss = perceptual(output_BCHW, target_BCHW)
 
-Images are normalised as those the network was trained on. Layers run in evaluation mode, and none
-overwrites the maps of the layer before it. The caller's network is left as it is, and so is its mode.
+Images must be normalised like the training images. Layers run in evaluation mode and not in place. The
+network and its mode are not changed.
 
-Shape suffixes: B images, C and D channels, H x W places of a map, F features.
+Shape suffixes: B images, C and D channels, H x W positions of a map, F features.
 """
 
 import copy
@@ -30,15 +30,16 @@ STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", 
 
 
 def extract(net: nn.Module, x_BCHW: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """What layers make of images, in the order in which they were asked for; gradients flow.
+    """Returns the outputs of layers for images, in the requested order; gradients flow.
 
-    Of a VGG, layers behind the last of them do not run, so that images may have any size up to the head.
+    A VGG runs only up to the last requested layer, so images may have any size if no layer of the head
+    is requested.
 
     Args:
         net: a VGG, or any other network that takes images.
         x_BCHW: normalised images.
-        layers: the paper's names, such as `block4_conv2` (before its ReLU), `block4_relu2` or `fc6`; of
-            another network the paths of modules without children, such as `layer1.0.conv1`.
+        layers: layer names of the paper, such as `block4_conv2` (before its ReLU), `block4_relu2` or
+            `fc6`; for other networks, paths of modules without children, such as `layer1.0.conv1`.
 
     Raises:
         InputError: the network has no such layer.
@@ -50,21 +51,21 @@ def extract(net: nn.Module, x_BCHW: Tensor, layers: Sequence[str]) -> dict[str, 
 
 
 class Features(nn.Module):
-    """`extract` with a copy of the layers it needs, which stays as it is when the network learns.
+    """`extract` as a module, with a frozen copy of the layers that does not follow training.
 
     Args:
         net: a VGG.
-        layers: the paper's names.
+        layers: layer names of the paper.
 
     Raises:
-        InputError: the network is no VGG or has no such layer.
+        InputError: the network is not a VGG or has no such layer.
     """
 
     def __init__(self, net: nn.Module, layers: Sequence[str]) -> None:
         super().__init__()
         if not isinstance(net, VGG):
             raise InputError(
-                f"a {type(net).__name__} has no layers by the paper's names; a VGG has"
+                f"a {type(net).__name__} has no layers with the paper's names; use a VGG"
             )
         check_layers(net, layers)
         self.layers = tuple(layers)
@@ -72,23 +73,23 @@ class Features(nn.Module):
         self.chain.eval()
 
     def train(self, mode: bool = True) -> "Features":
-        """Leaves everything in evaluation mode."""
+        """Does nothing: the layers always stay in evaluation mode."""
         return self
 
     def forward(self, x_BCHW: Tensor) -> dict[str, Tensor]:
-        """What the layers make of images, by name."""
+        """Returns the outputs of the layers, by name."""
         return _run(self.chain, x_BCHW, self.layers)
 
 
 class ContentLoss(nn.Module):
-    """How far the maps of images are from those of others: relative squared error, 0 for the same.
+    """The relative squared error between the maps of images and of target images; 0 if equal.
 
     Args:
-        net: a VGG; it is copied.
-        content_BCHW: the images to look like.
-        layer: where maps are compared.
+        net: a VGG; its layers are copied.
+        content_BCHW: target images.
+        layer: layer whose maps are compared.
 
-    Source: Gatys et al. 2016, equation 1, over the sum of squares of the target.
+    Source: Gatys et al. 2016, equation 1, divided by the sum of squares of the target.
     """
 
     target: Tensor
@@ -101,22 +102,22 @@ class ContentLoss(nn.Module):
             self.register_buffer("target", self.features(content_BCHW)[layer])
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The loss of images."""
+        """Returns the loss of images."""
         return relative_error(self.features(x_BCHW)[self.layer], self.target)
 
 
 class StyleLoss(nn.Module):
-    """How far the textures of images are from those of others, whatever is where.
+    """The difference between the textures of images and of target images, independent of position.
 
-    The mean over layers of the relative squared error of Gram matrices.
+    The loss is the mean over layers of the relative squared error of Gram matrices.
 
     Args:
-        net: a VGG; it is copied.
-        style_BCHW: the images to look like; their size may be another.
-        layers: where textures are compared; each counts alike.
+        net: a VGG; its layers are copied.
+        style_BCHW: target images; their size may differ.
+        layers: layers whose Gram matrices are compared, with equal weights.
 
-    Source: Gatys et al. 2016, equations 3 to 5, each layer over the sum of squares of its target in
-        place of its size, so that layers and networks with maps of any magnitude count alike.
+    Source: Gatys et al. 2016, equations 3 to 5. Each layer is divided by the sum of squares of its
+        target instead of its size, so that the magnitude of its maps does not matter.
     """
 
     def __init__(
@@ -129,17 +130,17 @@ class StyleLoss(nn.Module):
                 self.register_buffer(f"gram_of_{name}", gram(maps_BCHW))
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The loss of images."""
+        """Returns the loss of images."""
         maps = self.features(x_BCHW)
         return style_error(maps, {name: self.get_buffer(f"gram_of_{name}") for name in maps})
 
 
 class PerceptualLoss(nn.Module):
-    """How unlike two batches of images look to a network: the mean over layers of the error of maps.
+    """The mean over layers of the relative squared error between the maps of two batches of images.
 
     Args:
-        net: a VGG; it is copied.
-        layers: where maps are compared.
+        net: a VGG; its layers are copied.
+        layers: layers whose maps are compared.
 
     Source: Johnson et al. 2016, section 3.2, https://arxiv.org/abs/1603.08155 (feature reconstruction).
     """
@@ -149,35 +150,35 @@ class PerceptualLoss(nn.Module):
         self.features = Features(net, layers)
 
     def forward(self, x_BCHW: Tensor, target_BCHW: Tensor) -> Tensor:
-        """The loss of images; gradients flow to both."""
+        """Returns the loss of images; gradients flow to both batches."""
         maps, targets = self.features(x_BCHW), self.features(target_BCHW)
         return torch.stack([relative_error(maps[name], targets[name]) for name in maps]).mean()
 
 
 def gram(maps_BCHW: Tensor) -> Tensor:
-    """Gram matrices (B, C, D): the mean over places of the product of every two channels."""
+    """Returns Gram matrices (B, C, D): the mean over positions of the product of two channels."""
     flat_BCP = maps_BCHW.flatten(2)
     return flat_BCP @ flat_BCP.transpose(1, 2) / flat_BCP.shape[2]
 
 
 def style_error(maps: Mapping[str, Tensor], grams: Mapping[str, Tensor]) -> Tensor:
-    """The mean over layers of the relative error of the Gram matrices of maps.
+    """Returns the mean over layers of the relative error of Gram matrices.
 
     Args:
-        maps: by layer.
-        grams: the Gram matrices to have, by layer; these layers count.
+        maps: maps by layer.
+        grams: target Gram matrices by layer; only these layers count.
     """
     errors = [relative_error(gram(maps[name]), target) for name, target in grams.items()]
     return torch.stack(errors).mean()
 
 
 def relative_error(value: Tensor, target: Tensor) -> Tensor:
-    """The sum of squared errors over the sum of squares of the target."""
+    """Returns the sum of squared errors, divided by the sum of squares of the target."""
     return (value - target).square().sum() / target.square().sum().clamp_min(1e-12)
 
 
 def first_convolutions(net: nn.Module, most: int = 5) -> list[str]:
-    """The first convolution of each block; of another network than a VGG some of its convolutions."""
+    """Returns the first convolution of each block of a VGG; up to `most` convolutions otherwise."""
     names = list(convolutions(net))
     if isinstance(net, VGG):
         return [name for name in names if name.endswith("_conv1")]
@@ -186,7 +187,7 @@ def first_convolutions(net: nn.Module, most: int = 5) -> list[str]:
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Evaluation mode; afterwards each module has its own mode again."""
+    """Puts a network into evaluation mode, and restores the mode of each module afterwards."""
     modes = {module: module.training for module in net.modules()}
     try:
         net.eval()
@@ -197,13 +198,13 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 def _watched(net: nn.Module, x_BCHW: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """What hooks see of layers while the whole network runs."""
+    """Returns the outputs of layers, recorded by hooks while the whole network runs."""
     modules = named_layers(net)
     found: dict[str, Tensor] = {}
 
     def watch(name: str) -> RemovableHandle:
         def keep(module: nn.Module, arguments: object, output: Tensor) -> None:
-            found[name] = output.clone()  # the ReLU behind it may work in place
+            found[name] = output.clone()  # a following ReLU may work in place
 
         return modules[name].register_forward_hook(keep)
 
@@ -216,14 +217,14 @@ def _watched(net: nn.Module, x_BCHW: Tensor, layers: Sequence[str]) -> dict[str,
 
 
 def _chain(net: VGG, layers: Sequence[str]) -> dict[str, nn.Module]:
-    """The layers of a network up to the last that is wanted, as `_apart` has them, by name."""
+    """Returns all layers up to the last requested one, by name, each prepared by `_apart`."""
     names = list(net.layer_paths)
     end = 1 + max(map(names.index, layers), default=-1)
     return {name: _apart(net.layer(name)) for name in names[:end]}
 
 
 def _apart(layer: nn.Module) -> nn.Module:
-    """A layer with the same weights, in evaluation mode, that does not work in place."""
+    """Returns a layer with the same weights, in evaluation mode and not in place."""
     layer = copy.copy(layer)
     layer.training = False
     if isinstance(layer, nn.ReLU):

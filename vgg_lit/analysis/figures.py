@@ -1,9 +1,10 @@
-"""Figures of images from plain arrays: each function draws one and returns it, unsaved.
+"""Figures of images from plain arrays; each function returns an unsaved figure.
 
 figure = image_grid(images_RCHWD, row_labels=classes, column_titles=["original", "epoch 1"])
 figure.savefig("grid.png")
 
-N images or C filters or maps, H x W pixels, D of 1 grey or 3 colour values in 0..1.
+Shape suffixes: N images, C filters or maps, H x W pixels, D channels (1 grey or 3 colour). Pixel values
+are in 0..1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from vgg_lit.analysis.style import (
     STYLE,
 )
 
-_CELL, _GAP = 1.05, 0.1  # inches: a small image's side, the space between two
+_CELL, _GAP = 1.05, 0.1  # inches: side of a small image, space between images
 _COLUMNS = 8
 
 
@@ -35,14 +36,14 @@ def image_grid(
     captions: Sequence[Sequence[str]] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Images in rows and columns, pixel by pixel.
+    """Draws images in rows and columns, without interpolation.
 
     Args:
-        images_RCHWD: of R rows and C columns.
+        images_RCHWD: images in R rows and C columns.
         row_labels: R texts, left of the rows.
         column_titles: C texts, above the columns.
-        captions: R times C texts below the images; None: none.
-        title: above all; None: none.
+        captions: R x C texts below the images; None: no captions.
+        title: title of the figure; None: no title.
     """
     rows, columns = images_RCHWD.shape[:2]
     lines = 0 if captions is None else _most_lines(captions)
@@ -73,7 +74,7 @@ def _most_lines(captions: Sequence[Sequence[str]]) -> int:
 
 
 def gallery(images_NHWD: np.ndarray, captions: Sequence[Sequence[str]], title: str) -> Figure:
-    """Images in reading order, each above its caption: lines of text, cut to the image's width."""
+    """Draws images in reading order, with captions below; caption lines are cut to the image width."""
     if not len(images_NHWD):
         return _nothing(title)
     columns = min(_COLUMNS, len(images_NHWD))
@@ -91,7 +92,12 @@ def gallery(images_NHWD: np.ndarray, captions: Sequence[Sequence[str]], title: s
 def image_rows(
     rows: Sequence[tuple[Sequence[str], np.ndarray, Sequence[str]]], title: str
 ) -> Figure:
-    """Rows of images beside their label: (its lines, images_NHWD, a caption each)."""
+    """Draws rows of images, each row next to its label.
+
+    Args:
+        rows: (lines of the label, images_NHWD, one caption per image) of each row.
+        title: title of the figure.
+    """
     if not rows:
         return _nothing(title)
     label_width, step = 2 * _CELL, _CELL + LINE + _GAP
@@ -109,9 +115,10 @@ def image_rows(
 
 
 def filter_grid(weights_CDHW: np.ndarray, title: str) -> Figure:
-    """The kernels of a first layer: in colour for three input channels, else red above and blue below 0.
+    """Draws the kernels of a first layer.
 
-    All share one scale, so that weak filters look weak; in colour, grey is 0.
+    Kernels with three input channels are drawn in colour, where grey is 0. Other kernels are red above
+    and blue below 0. All kernels share one scale, so that weak filters look weak.
     """
     largest = float(np.abs(weights_CDHW).max()) or 1.0
     count, channels = weights_CDHW.shape[:2]
@@ -131,14 +138,14 @@ def filter_grid(weights_CDHW: np.ndarray, title: str) -> Figure:
 def activation_maps(
     image_HWD: np.ndarray, maps: Mapping[str, np.ndarray], title: str, most: int = 10
 ) -> Figure:
-    """The image and, a row a layer, those of its maps (C, H, W) that are largest in the mean.
+    """Draws the image and, in one row per layer, the maps (C, H, W) with the largest mean magnitude.
 
-    A layer has one scale; where it has negative values, red is above and blue below 0.
+    Each layer has one scale. In a layer with negative values, red is above and blue below 0.
     """
     side, left = 0.72, 1.3
     across, down = side + _GAP / 2, side + LINE + _GAP
     sheet = ImageSheet(left + most * across, side + len(maps) * down, title)
-    sheet.text("the image", 0, side / 2, va="center")
+    sheet.text("input image", 0, side / 2, va="center")
     sheet.image(image_HWD, left, 0, side)
     for row, (name, maps_CHW) in enumerate(maps.items(), 1):
         shape = " x ".join(map(str, maps_CHW.shape))
@@ -160,9 +167,10 @@ def attribution_rows(
     heat: Mapping[str, np.ndarray],
     title: str,
 ) -> Figure:
-    """Images, each beside what an attribution (N, H, W) makes of it: a column a method.
+    """Draws one row per image, with the attribution maps (N, H, W) of each method in its columns.
 
-    Each map has its own scale; where it has negative values, red speaks for the class and blue against.
+    Each map has a separate scale. In a map with negative values, red is evidence for the class and blue
+    evidence against it.
     """
     side, left = 1.3, 1.75
     step = side + _GAP
@@ -192,12 +200,12 @@ def attribution_rows(
 def receptive_field_chart(
     image_HWD: np.ndarray, fields: Mapping[str, tuple[float, float]], title: str
 ) -> Figure:
-    """What one unit in the middle of each layer's map sees of the image and the padding around it.
+    """Draws the receptive field of the centre unit of each layer over the image and its padding.
 
     Args:
-        image_HWD: the network's input.
-        fields: layer -> (centre, side) of the field in pixels, the same in both directions.
-        title: above all.
+        image_HWD: input image of the network.
+        fields: layer -> (centre, side) of the field in pixels, equal in both directions.
+        title: title of the figure.
     """
     columns = min(5, len(fields))
     rows = -(-len(fields) // columns)
@@ -235,5 +243,5 @@ def _lines(lines: Sequence[str], inches: float) -> str:
 
 def _nothing(title: str) -> Figure:
     sheet = ImageSheet(_COLUMNS * (_CELL + _GAP) - _GAP, LINE, title)
-    sheet.text("There are none.", 0, 0)
+    sheet.text("No images.", 0, 0)
     return sheet.figure

@@ -1,4 +1,4 @@
-"""What the metrics of a run's epochs say: the best epoch, and whether the network over- or underfits."""
+"""Metrics of a run by epoch: the best epoch, and remarks on over- and underfitting."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,11 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class History:
-    """Metrics by epoch, as a run's table has them.
+    """Metrics by epoch, as stored in a run's `metrics.csv`.
 
     Attributes:
-        epochs: numbers, from 1.
-        metrics: name -> a value an epoch; NaN where it was not measured.
+        epochs: epoch numbers, from 1.
+        metrics: name -> one value per epoch; NaN where it was not measured.
     """
 
     epochs: Sequence[int]
@@ -21,7 +21,7 @@ class History:
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, str]]) -> "History":
-        """From the rows of a `metrics.csv`."""
+        """Builds a history from the rows of a `metrics.csv`."""
         names = [name for name in (rows[0] if rows else {}) if name not in ("epoch", "step")]
         values = {name: [float(row[name]) if row[name] else NAN for row in rows] for name in names}
         return cls([int(row["epoch"]) for row in rows], values)
@@ -30,67 +30,66 @@ class History:
         return self.metrics.get(name, [NAN] * len(self.epochs))
 
     def gap(self) -> list[float]:
-        """By how much training accuracy is above that of validation."""
+        """Returns training accuracy minus validation accuracy, by epoch."""
         both = zip(self["train/acc"], self["val/acc"], strict=True)
         return [train - val for train, val in both]
 
     @property
     def best(self) -> int | None:
-        """Position of the epoch with the lowest validation loss; None without validation."""
+        """The index of the epoch with the lowest validation loss; None without validation."""
         measured = [i for i, loss in enumerate(self["val/loss"]) if not math.isnan(loss)]
         return min(measured, key=lambda i: self["val/loss"][i], default=None)
 
 
 def remark(history: History, num_validation: int, label_smoothing: float = 0.0) -> list[str]:
-    """Sentences on over- and underfitting that claim no more than the validation images can show.
+    """Returns sentences on over- and underfitting, limited to statistically significant statements.
 
-    Two accuracies count as different if they are more than two standard errors of a share of
-    `num_validation` images apart.
+    Two accuracies count as different if they differ by more than two standard errors of an accuracy on
+    `num_validation` images.
     """
     best = history.best
     if best is None or not num_validation:
-        return ["Nothing was validated, so over- and underfitting cannot be told."]
+        return ["No validation results, so over- and underfitting cannot be assessed."]
     if len(history.epochs) < 3:
-        return ["Too few epochs to tell over- or underfitting."]
+        return ["Too few epochs to assess over- or underfitting."]
     accuracy, loss = history["val/acc"], history["val/loss"]
     noise = 2 * math.sqrt(max(accuracy[best] * (1 - accuracy[best]), 1e-4) / num_validation)
     gap = history.gap()[best]
     found = [
         f"Lowest validation loss in epoch {history.epochs[best]} of {history.epochs[-1]}: accuracy"
-        f" {_percent(accuracy[best])}, which {num_validation:,} images know to"
-        f" ± {_points(noise)}."
+        f" {_percent(accuracy[best])} (95 % interval ± {_points(noise)} on {num_validation:,} images)."
     ]
     if gap > noise:
         found.append(
-            f"Overfitting: training accuracy is {_points(gap)} above validation's there, more than"
-            " chance; more augmentation, weight decay or data may help."
+            f"Overfitting: training accuracy is {_points(gap)} above validation accuracy in that epoch,"
+            " a significant gap; more augmentation, weight decay or data may help."
         )
     else:
         found.append(
-            f"No sign of overfitting in the accuracies: training is {_points(abs(gap))}"
-            f" {'above' if gap > 0 else 'below'} validation there, which is within chance or on the"
-            " safe side."
+            f"No sign of overfitting: training accuracy is {_points(abs(gap))}"
+            f" {'above' if gap > 0 else 'below'} validation accuracy in that epoch; only a gap above"
+            f" {_points(noise)} would be significant."
         )
     last = max(i for i, value in enumerate(loss) if not math.isnan(value))
     if loss[last] > 1.05 * loss[best]:
         found.append(
-            f"After it validation loss rose by {loss[last] / loss[best] - 1:.0%}: the later epochs"
-            " made the network surer where it is wrong."
+            f"After that epoch validation loss rose by {loss[last] / loss[best] - 1:.0%}: wrong"
+            " predictions became more confident."
         )
     earlier = history["train/acc"][-1 - max(1, len(history.epochs) // 5)]
     if best == last and history["train/acc"][-1] - earlier > noise and gap < noise:
         found.append(
-            "Underfitting: both were still getting better when training ended; more epochs, a"
-            " higher rate or a larger network may help."
+            "Underfitting: training accuracy and validation loss were still improving when training"
+            " ended; more epochs, a higher learning rate or a larger network may help."
         )
     found.append(
-        "Training is measured on augmented images while the weights still change, so its accuracy is"
-        " not that of the finished network on the same images."
+        "Training accuracy is measured on augmented images while the weights change, so it differs"
+        " from the accuracy of the final network on the same images."
     )
     if label_smoothing:
         found.append(
-            f"Training loss has label smoothing {label_smoothing:g} in it and validation loss has"
-            " not: their levels cannot be compared, only their courses."
+            f"Training loss includes label smoothing {label_smoothing:g}, validation loss does not:"
+            " compare their trends, not their values."
         )
     return found
 

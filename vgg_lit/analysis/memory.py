@@ -1,4 +1,4 @@
-"""What tensors take in memory, measured as they are made and freed; fake tensors count as real ones.
+"""Memory of tensors, measured as they are allocated and freed; fake tensors count like real ones.
 
 with LiveMemory() as memory:
     net(x).sum().backward()
@@ -20,11 +20,11 @@ from torch.utils._pytree import tree_map_only
 
 
 class LiveMemory(TorchDispatchMode):
-    """Bytes of the tensors that operations make, while they live.
+    """Counts the bytes of all live tensors that operations have allocated.
 
     Attributes:
-        now: at this moment, without what was there before.
-        peak: the most so far.
+        now: current bytes, without tensors that existed before.
+        peak: highest value of `now` so far.
     """
 
     def __init__(self) -> None:
@@ -39,14 +39,14 @@ class LiveMemory(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Runs an operation and counts what it makes."""
+        """Runs an operation and counts its outputs."""
         tree_map_only(Tensor, self._know, (args, kwargs))
         output = func(*args, **(kwargs or {}))
         tree_map_only(Tensor, self._count, output)
         return output
 
     def _know(self, tensor: Tensor) -> None:
-        """Of what was there before, an operation may make a view, which takes nothing."""
+        """Marks the storage of an input as counted, because a view of it takes no memory."""
         self._known.add(tensor.untyped_storage())
 
     def _count(self, tensor: Tensor) -> None:
@@ -62,17 +62,17 @@ class LiveMemory(TorchDispatchMode):
 
 
 class KeptForBackward(saved_tensors_hooks):
-    """What autograd saves in a forward pass for the backward pass.
+    """Counts the bytes that autograd saves in a forward pass for the backward pass.
 
-    Tensors that share memory count once; the network's weights, which are there anyway, not at all.
+    Tensors that share memory count once. The network's weights do not count.
 
     Args:
         net: the network.
 
     Attributes:
-        layer: what is saved from now on counts as this layer's.
-        activations: bytes by layer.
-        weight_copies: bytes of weights in another precision, as mixed precision saves them.
+        layer: layer to which the following saved tensors are assigned.
+        activations: bytes of saved activations, by layer.
+        weight_copies: bytes of weight copies in the lower precision, which mixed precision saves.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -80,11 +80,11 @@ class KeptForBackward(saved_tensors_hooks):
         self.layer = ""
         self.activations: defaultdict[str, int] = defaultdict(int)
         self.weight_copies = 0
-        # held, not only known: the memory of a new tensor may lie where a freed one's was
+        # keeps references: otherwise a new tensor may reuse the address of a freed one
         self._storages = {p.untyped_storage()._cdata: p.untyped_storage() for p in net.parameters()}
 
     def __exit__(self, *error: Any) -> None:
-        """Lets go of what was saved, so that the backward pass can free it."""
+        """Drops the references to saved storages, so that the backward pass can free them."""
         super().__exit__(*error)
         self._storages.clear()
 
@@ -100,7 +100,7 @@ class KeptForBackward(saved_tensors_hooks):
 
 
 def _comes_from_weight(tensor: Tensor) -> bool:
-    """Whether a tensor was made of one parameter and of nothing else."""
+    """Returns True if a tensor was computed from a single parameter and nothing else."""
     node = tensor.grad_fn
     while node is not None and len(node.next_functions) == 1:
         (node, _), *_ = node.next_functions

@@ -1,4 +1,4 @@
-"""What a layer sees of the image.
+"""Receptive fields of layers.
 
 receptive_fields([nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3)])[-1]  # side 5: as one 5x5 convolution
 receptive_fields_of(vgg16(), 224)["block5_conv3"]               # ReceptiveField(side=196, jump=16)
@@ -14,11 +14,11 @@ from vgg_lit.models.vgg import VGG
 
 
 class ReceptiveField(NamedTuple):
-    """The square of pixels that one output depends on.
+    """The square of input pixels that one output depends on.
 
     Attributes:
-        side: of the square, input pixels; it may reach beyond the image, into the padding.
-        jump: between the squares of neighbouring outputs, input pixels.
+        side: side of the square in input pixels; it may extend into the padding around the image.
+        jump: distance between the squares of neighbouring outputs, in input pixels.
     """
 
     side: int
@@ -26,12 +26,12 @@ class ReceptiveField(NamedTuple):
 
 
 def receptive_fields(layers: Iterable[nn.Module]) -> list[ReceptiveField]:
-    """The receptive field behind every layer of a chain, in order.
+    """Returns the receptive field after each layer of a chain.
 
     side_out = side_in + (kernel - 1) * jump_in and jump_out = jump_in * stride, from side = jump = 1.
-    Layers without a kernel leave it as it is.
+    Layers without a kernel do not change it.
 
-    Source: Simonyan & Zisserman 2015, section 2.3 (three 3x3 layers see 7x7).
+    Source: Simonyan & Zisserman 2015, section 2.3 (three 3x3 layers have a 7x7 receptive field).
     """
     fields = []
     side = jump = 1
@@ -44,10 +44,10 @@ def receptive_fields(layers: Iterable[nn.Module]) -> list[ReceptiveField]:
 
 
 def receptive_fields_of(net: VGG, image_size: int) -> dict[str, ReceptiveField]:
-    """The receptive field of each layer of a VGG, by the paper's names.
+    """Returns the receptive field of each layer of a VGG, by the paper's layer names.
 
-    That of a fully connected layer is the one it has when it slides over the map of a larger image
-    (section 3.2), by a window as large as the map of an image of `image_size` pixels.
+    A fully connected layer counts as a convolution over the map of a larger image (section 3.2); its
+    kernel is as large as the map of an image of `image_size` pixels.
     """
     fields = receptive_fields(net.features)
     last = fields[-1]
@@ -60,7 +60,7 @@ def receptive_fields_of(net: VGG, image_size: int) -> dict[str, ReceptiveField]:
 
 
 def _adaptively_pooled(field: ReceptiveField, side: int, pooled: int) -> ReceptiveField:
-    """Behind an adaptive pool of a map to `pooled` a side: the largest square, the least jump."""
+    """Returns the largest side and the smallest jump after adaptive pooling to `pooled` x `pooled`."""
     starts = [place * side // pooled for place in range(pooled)]
     ends = [-(-(place + 1) * side // pooled) for place in range(pooled)]
     widest = max(end - start for start, end in zip(starts, ends, strict=True))
@@ -68,7 +68,7 @@ def _adaptively_pooled(field: ReceptiveField, side: int, pooled: int) -> Recepti
 
 
 def _side(size: int | tuple[int, ...]) -> int:
-    """Of a square window, which torch gives as a number or by its axes."""
+    """Returns the side of a square window, given as one number or as one number per axis."""
     sides = {size} if isinstance(size, int) else set(size)
-    assert len(sides) == 1, f"{size}: only a square has one side"
+    assert len(sides) == 1, f"{size}: the window must be square"
     return sides.pop()

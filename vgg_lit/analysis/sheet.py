@@ -1,4 +1,4 @@
-"""A figure that is laid out in inches, so that images and the text beside them cannot overlap.
+"""A figure laid out in inches, so that images and text cannot overlap.
 
 sheet = ImageSheet(width=4, height=2, title="two images")
 sheet.image(image_HWD, left=0, top=0.5, side=1)
@@ -13,20 +13,20 @@ from matplotlib.figure import Figure
 from vgg_lit.analysis.style import SMALL, STYLE, TEXT
 
 MARGIN = 0.1  # inches
-LINE = 0.145  # inches a line of small text
-CHARACTERS_PER_INCH = 15  # of small text, on the safe side
+LINE = 0.145  # inches per line of small text
+CHARACTERS_PER_INCH = 15  # of small text, a conservative estimate
 
 
 class ImageSheet:
-    """Images and texts at places in inches from the upper left corner, below a title.
+    """Images and texts below a title, positioned in inches from the upper left corner.
 
     Args:
-        width: of what is placed on it.
-        height: of it.
-        title: above it; may have several lines.
+        width: width of the content in inches.
+        height: height of the content in inches.
+        title: text above the content; may have several lines.
 
     Attributes:
-        figure: the drawing.
+        figure: the matplotlib figure.
     """
 
     def __init__(self, width: float, height: float, title: str) -> None:
@@ -48,7 +48,7 @@ class ImageSheet:
         cmap: str = "gray",
         alpha: float = 1.0,
     ) -> None:
-        """Places an image pixel by pixel, in colour if D is 3; else `limits` are its darkest and lightest."""
+        """Places an image without interpolation: in colour if D is 3, else scaled to `limits`."""
         one = image_HWD[..., 0] if image_HWD.ndim == 3 and image_HWD.shape[-1] == 1 else image_HWD
         self._axes.imshow(
             one,
@@ -62,11 +62,11 @@ class ImageSheet:
         )
 
     def text(self, text: str, left: float, top: float, size: float = SMALL, **options: Any) -> None:
-        """Places text, its upper left corner unless `options` say otherwise."""
+        """Places text by its upper left corner; `options` may change the alignment."""
         self._axes.text(left, top, text, **{"fontsize": size, "va": "top", **options})
 
 
 def shortened(text: str, inches: float) -> str:
-    """A line of small text that is no wider than this, with an ellipsis where it was cut."""
+    """Cuts a line of small text to a width; a cut line ends with an ellipsis."""
     most = int(inches * CHARACTERS_PER_INCH)
     return text if len(text) <= most else f"{text[: most - 1]}…"

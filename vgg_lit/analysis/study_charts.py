@@ -1,4 +1,4 @@
-"""Charts of a search: how the objective went from trial to trial, and which settings decided it.
+"""Charts of a hyperparameter search: objective by trial, and importance of the settings.
 
 figure = importance_chart({"optimizer.lr": 0.8, "label_smoothing": 0.2}, "val/acc")
 figure.savefig("importance.png", dpi=DPI)
@@ -24,21 +24,21 @@ def objective_chart(
     objective: str,
     is_higher_better: bool,
 ) -> Figure:
-    """The objective of each trial, and the best so far.
+    """Draws the objective of each trial, and the best value so far.
 
     Args:
-        numbers: of the trials, rising.
-        values: of the objective; of a pruned trial the last that was known.
-        are_done: which trials came to their end.
-        objective: its name.
-        is_higher_better: whether more of it is better.
+        numbers: trial numbers in ascending order.
+        values: objective of each trial; for a pruned trial its last reported value.
+        are_done: True for each trial that finished, False for each that was pruned.
+        objective: name of the objective.
+        is_higher_better: True if the objective is maximised.
     """
     figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = figure.add_subplot()
     x, y, done = np.array(numbers), np.array(values, dtype=float), np.array(are_done, dtype=bool)
     for mask, label, colour, marker in (
         (done, "trial", BLUE, "o"),
-        (~done, "pruned trial, where it stood", GREY, "x"),
+        (~done, "pruned trial, last value", GREY, "x"),
     ):
         if mask.any():
             axes.plot(x[mask], y[mask], marker, color=colour, label=label)
@@ -56,14 +56,18 @@ def objective_chart(
 
 @rc_context(STYLE)
 def importance_chart(importances: Mapping[str, float], objective: str) -> Figure:
-    """The share of each setting in what trials differ by, the largest on top."""
+    """Draws the importance of each setting for the objective, the largest on top."""
     figure = Figure(figsize=(WIDTH, 1.3 + 0.35 * len(importances)), layout="constrained")
     axes = figure.add_subplot()
     names = sorted(importances, key=importances.__getitem__)
     shares = [importances[name] for name in names]
     bars = axes.barh(names, shares, color=BLUE, height=0.6)
     axes.bar_label(bars, [f"{share:.0%}" for share in shares], padding=3)
-    axes.set(title=f"What decided {objective}", xlabel="importance", xlim=(0, 1.1 * max(shares)))
+    axes.set(
+        title=f"Importance of settings for {objective}",
+        xlabel="importance",
+        xlim=(0, 1.1 * max(shares)),
+    )
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(False, axis="y")
     return figure

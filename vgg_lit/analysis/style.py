@@ -1,10 +1,10 @@
-"""The look that all figures share: sizes to be read at 100 %, colours that the colour-blind tell apart.
+"""The common style of all figures: text readable at 100 %, colours safe for colour blindness.
 
 @rc_context(STYLE)
 def a_figure(...) -> Figure: ...
 
 Source: Okabe & Ito 2008, "Color Universal Design", for the colours of curves; Petroff 2021, "Accessible
-color sequences for data visualization", for those of classes.
+color sequences for data visualization", for the colours of classes.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from matplotlib.rcsetup import cycler
 from vgg_lit.system.files import replacing
 
 DPI = 110
-"""Of the files: an inch on paper is about one on the screen."""
+"""Resolution of saved figures: an inch of the figure is about an inch on the screen."""
 
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW = (
     "#0072B2",
@@ -42,14 +42,14 @@ CLASS_COLOURS = (
     "#92dadd",
 )
 MARKERS = "osD^vPX<>"
-"""Of classes: with the ten colours they tell ninety apart."""
+"""Markers of classes: with the ten colours they give ninety distinct combinations."""
 
 TRAIN, VALIDATION = BLUE, VERMILION
 RIGHT, WRONG = BLUE, VERMILION
 GREY = "#6B6B6B"
 
-SEQUENTIAL = "viridis"  # from nothing to much
-DIVERGING = "RdBu_r"  # about zero
+SEQUENTIAL = "viridis"  # for values from 0 up
+DIVERGING = "RdBu_r"  # for values around 0
 
 TEXT, SMALL = 9, 8  # points
 

@@ -1,4 +1,4 @@
-"""What happens beside training."""
+"""Lightning callbacks."""
 
 from vgg_lit.callbacks.checkpointing import Checkpointing
 from vgg_lit.callbacks.guards import ChanceLevel, FiniteLoss

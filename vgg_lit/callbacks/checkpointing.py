@@ -1,4 +1,4 @@
-"""`best.ckpt`, `last.ckpt` and the one before it, `previous.ckpt`."""
+"""Saves `best.ckpt`, `last.ckpt` and the last one before it, `previous.ckpt`."""
 
 import math
 import sys
@@ -19,30 +19,30 @@ from vgg_lit.system.ending_signals import ending_signals
 from vgg_lit.system.lightning_internals import is_between_steps, log_epoch
 
 NOTHING, SAVE = 0, 1
-"""What a process may wish at the end of a step, beside the number of a signal to end by."""
+"""Flags that a process contributes after a step; other values are numbers of signals to end with."""
 
 
 class Checkpointing(Checkpoint):
-    """Saves the newest state after every epoch and every so often within one, and the best one so far.
+    """Saves the newest state after each epoch, optionally within epochs, and the best state so far.
 
-    Lightning's own `save_last` follows its monitor, so that `last` is not the last when the monitor
-    gets worse; here the two know nothing of each other. Without a validation split only `last.ckpt` is
-    written: the test set decides nothing. The `last.ckpt` that is replaced becomes `previous.ckpt`.
+    Lightning's `save_last` follows its monitor, so `last` is not the last state when the monitor gets
+    worse. Here the two are independent. Without a validation split only `last.ckpt` is written; the test
+    set is never used for selection. The previous `last.ckpt` is kept as `previous.ckpt`.
 
-    While it trains, SIGTERM, SIGINT and SIGUSR1 to any process end the run at the end of a step, or of
-    the validation that they come in, once `last.ckpt` holds that step.
+    During training, SIGTERM, SIGINT and SIGUSR1 to any process end the run after the current step or
+    validation, once `last.ckpt` holds that step.
 
     Args:
-        monitor: the metric that makes a checkpoint the best.
-        mode: whether that is its highest or its lowest value.
+        monitor: metric that selects the best checkpoint.
+        mode: "max" if the highest value of the metric is the best, "min" if the lowest is.
         every_n_epochs: epochs between two saves of `last.ckpt`; the last epoch is always saved.
         every_n_steps: optimiser steps between two saves within epochs.
-        every_n_minutes: the longest that training goes on without a save.
-        asynchronous: copies the state and trains on while a thread writes it. What ends a run waits for
-            it; what goes wrong with it ends the run, as it would otherwise, some steps later.
+        every_n_minutes: longest time between two saves.
+        asynchronous: copies the state and continues training while a thread writes it. The run waits for
+            pending writes before it ends. A failed write ends the run some steps later.
 
     Raises:
-        ValueError: one of them is not above 0.
+        ValueError: an interval is not above 0.
     """
 
     def __init__(
@@ -73,17 +73,17 @@ class Checkpointing(Checkpoint):
 
     @staticmethod
     def folder(trainer: L.Trainer) -> Path:
-        """Where the checkpoints of a run are."""
+        """Returns the directory of a run's checkpoints."""
         return Path(trainer.default_root_dir) / "checkpoints"
 
     def best_checkpoint(self, trainer: L.Trainer) -> str | None:
-        """The checkpoint to test: the best, without validation the last; None if none was written."""
+        """Returns the best checkpoint, or the last one without validation; None if none was written."""
         best, last = (self.folder(trainer) / f"{name}.ckpt" for name in ("best", "last"))
         written = best if self.best_score is not None else last
         return str(written) if written.is_file() else None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """From now on a signal waits for the end of a step."""
+        """Defers signals to the end of a step."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         timeout: timedelta | None = getattr(trainer.strategy, "_timeout", None)
@@ -99,10 +99,10 @@ class Checkpointing(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Saves on all ranks together, where one of them wishes it or the step is one of the `n`.
+        """Saves on all ranks if one of them requests it or `every_n_steps` is reached.
 
         Raises:
-            Preempted: a signal has come; the state is saved.
+            Preempted: a signal arrived; the state is saved.
         """
         if trainer.fast_dev_run or not is_between_steps(trainer):  # type: ignore[attr-defined]
             return
@@ -115,10 +115,10 @@ class Checkpointing(Checkpoint):
         self._end_if(agreed, trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Saves on all ranks together; validation of the epoch is done by now.
+        """Saves on all ranks, after the validation of the epoch.
 
         Raises:
-            Preempted: a signal has come; the state is saved.
+            Preempted: a signal arrived; the state is saved.
         """
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
@@ -138,7 +138,7 @@ class Checkpointing(Checkpoint):
         self._end_if(agreed, trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """From now on a signal ends the run where it stands; all that was saved is written."""
+        """Waits for pending writes; from then on signals end the run immediately."""
         if self.asynchronous:
             _checkpoint_io(trainer).finish()
             trainer.strategy.barrier()
@@ -147,40 +147,40 @@ class Checkpointing(Checkpoint):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Waits until what was saved before is written."""
+        """Waits for pending writes."""
         try:
             _checkpoint_io(trainer).finish()
         except TrainingError as error:
-            if not isinstance(exception, TrainingError):  # such as that the one before it failed
+            if not isinstance(exception, TrainingError):  # for example an earlier write that failed
                 print(f"warning: {error}", file=sys.stderr)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Adds what the metrics of an unfinished epoch have counted."""
+        """Adds the metric states of an unfinished epoch."""
         if self._is_within_epoch:
             checkpoint["partial_epoch"] = read_metrics(pl_module)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Takes it up again."""
+        """Restores the metric states of an unfinished epoch."""
         counted = checkpoint.get("partial_epoch", [])
         restore_metrics(pl_module, counted, trainer.global_rank, trainer.world_size)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score goes on to count in a resumed run."""
+        """Returns the best score, which a resumed run continues to use."""
         return {"best_score": self.best_score, "best_metrics": self.best_metrics}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the best score of the run that is resumed."""
+        """Restores the best score of the resumed run."""
         self.best_score = state_dict["best_score"]
         self.best_metrics = state_dict["best_metrics"]
 
     def _save_last(self, trainer: L.Trainer, ends: bool) -> None:
-        """Saves; before the run ends all processes wait until that is written."""
+        """Saves `last.ckpt`, synchronously if the run is about to end."""
         for logger in trainer.loggers:
-            logger.save()  # what a resumed run does not log again is to be on the disk
+            logger.save()  # a resumed run does not log these values again
         folder = self.folder(trainer)
         options = {
             "keep_as": folder / "previous.ckpt",
@@ -197,9 +197,9 @@ class Checkpointing(Checkpoint):
         return SAVE if is_due and trainer.is_global_zero else NOTHING
 
     def _end_if(self, agreed: int, trainer: L.Trainer) -> None:
-        """Raises on all ranks together, also on those that got no signal."""
+        """Raises on all ranks, including those that received no signal."""
         if _ends(agreed):
-            place = f"go on by resume={trainer.default_root_dir}"
+            place = f"continue with resume={trainer.default_root_dir}"
             raise Preempted(agreed, f"saved at step {trainer.global_step}; {place}")
 
     def _is_better(self, score: float) -> bool:
@@ -211,7 +211,7 @@ class Checkpointing(Checkpoint):
 
 
 def _ends(agreed: int) -> bool:
-    """Whether what was agreed on is to end the run by a signal."""
+    """Returns True if the agreed value is the number of a signal."""
     return agreed not in (NOTHING, SAVE)
 
 

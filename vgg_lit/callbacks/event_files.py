@@ -1,4 +1,4 @@
-"""What TensorBoard shows, each kind written by one function from modules and arrays."""
+"""Writers of TensorBoard events: graph, histograms, figures, curves, norms and embeddings."""
 
 import copy
 import warnings
@@ -19,9 +19,9 @@ from vgg_lit.models.layers import convolutions, named_layers
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BINS = 64  # of a histogram
-MOST_CURVES = 20  # classes that have a precision-recall curve
-LARGEST_SPRITE = 48  # pixels: side of an image in the projector
+BINS = 64  # bins of a histogram
+MOST_CURVES = 20  # most classes with a precision-recall curve
+LARGEST_SPRITE = 48  # largest side of an image in the projector, pixels
 
 LAYOUT = {
     "training": {
@@ -34,15 +34,15 @@ LAYOUT = {
         "weight norm": ["Multiline", ["^weight_norm/"]],
     },
     "speed": {
-        "images a second": ["Multiline", ["^throughput/images_per_second$"]],
+        "images per second": ["Multiline", ["^throughput/images_per_second$"]],
         "shares": ["Multiline", ["^throughput/data_wait$", "^throughput/ceiling_fraction$"]],
     },
 }
-"""Of the tab Custom Scalars: what belongs together in one chart."""
+"""Layout of the tab Custom Scalars: scalars shown in one chart."""
 
 
 def named_weights(net: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The weights of convolutions and fully connected layers that are trained, by their layer's name."""
+    """Yields the trainable weights of convolutions and fully connected layers, with layer names."""
     for name, module in named_layers(net).items():
         weight = getattr(module, "weight", None)
         if isinstance(weight, nn.Parameter) and weight.ndim > 1 and weight.requires_grad:
@@ -50,24 +50,24 @@ def named_weights(net: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def write_graph(writer: SummaryWriter, net: nn.Module, x_1CHW: Tensor) -> None:
-    """The graph of a network's evaluation, traced on a copy."""
+    """Writes the graph of a network in evaluation mode, traced on a copy."""
     twin = copy.deepcopy(net).cpu().float().eval()
-    twin._compiled_call_impl = None  # tracing cannot look into what is compiled
+    twin._compiled_call_impl = None  # compiled code cannot be traced
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # that tracing is deprecated, and what it cannot follow
+        warnings.simplefilter("ignore")  # deprecation of tracing, and untraceable code
         writer.add_graph(twin, torch.zeros_like(x_1CHW, device="cpu", dtype=torch.float32))
 
 
 def write_histograms(
     writer: SummaryWriter, kind: str, tensors: Mapping[str, Tensor], step: int
 ) -> None:
-    """The values of each layer."""
+    """Writes a histogram of the values of each layer."""
     for name, values in tensors.items():
         _write_histogram(writer, f"{kind}/{name}", values.detach(), step)
 
 
 def _write_histogram(writer: SummaryWriter, tag: str, values: Tensor, step: int) -> None:
-    """Counted by torch: the writer's own way takes many times longer."""
+    """Counts with torch, which is many times faster than `SummaryWriter.add_histogram`."""
     flat = values.float().cpu().flatten()
     low, high = (float(value) for value in flat.aminmax())
     if not np.isfinite([low, high]).all():
@@ -88,18 +88,18 @@ def _write_histogram(writer: SummaryWriter, tag: str, values: Tensor, step: int)
 
 
 def write_filters(writer: SummaryWriter, net: nn.Module, step: int) -> None:
-    """The kernels of the first convolution."""
+    """Writes a figure of the kernels of the first convolution."""
     from vgg_lit.analysis.figures import filter_grid
 
     for name, layer in list(convolutions(net).items())[:1]:
         weights_CDHW = layer.weight.detach().float().cpu().numpy()
-        _write_figure(writer, "filters", filter_grid(weights_CDHW, f"{name}, one scale"), step)
+        _write_figure(writer, "filters", filter_grid(weights_CDHW, f"{name}, common scale"), step)
 
 
 def write_batch(
     writer: SummaryWriter, pictures_BCHW: Tensor, targets: Tensor, classes: Sequence[str]
 ) -> None:
-    """Training images as the network sees them; targets are labels, or shares of classes."""
+    """Writes the training images fed to the network; targets are labels, or shares of classes."""
     from vgg_lit.analysis.figures import gallery
 
     if targets.ndim == 1:
@@ -110,14 +110,14 @@ def write_batch(
             [f"{classes[k]} {share:.2f}" for k, share in zip(*pair, strict=True) if share > 0]
             for pair in zip(labels.tolist(), shares.tolist(), strict=True)
         ]
-    title = "The first training batch as the network sees it"
+    title = "First training batch, as fed to the network"
     _write_figure(writer, "batch", gallery(_to_arrays(pictures_BCHW), captions, title), 0)
 
 
 def write_confusion(
     writer: SummaryWriter, found: Predictions, classes: Sequence[str], step: int
 ) -> None:
-    """The confusion matrix."""
+    """Writes a figure of the confusion matrix."""
     from vgg_lit.analysis.charts import confusion_chart
 
     title = f"Confusion matrix: {len(found.labels_N):,} validation images"
@@ -132,7 +132,7 @@ def write_mistakes(
     classes: Sequence[str],
     step: int,
 ) -> None:
-    """The most confident wrong predictions with their images."""
+    """Writes a figure of the most confident wrong predictions."""
     from vgg_lit.analysis.figures import gallery
 
     rows = zip(
@@ -151,7 +151,7 @@ def _to_arrays(pictures_NCHW: Tensor) -> np.ndarray:
 
 
 def _write_figure(writer: SummaryWriter, tag: str, figure: "Figure", step: int) -> None:
-    """A figure as an image; the writer's own way loads the whole of pyplot."""
+    """Writes a figure as an image, without pyplot, which `SummaryWriter.add_figure` would import."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     from vgg_lit.analysis.style import DPI
@@ -165,14 +165,14 @@ def _write_figure(writer: SummaryWriter, tag: str, figure: "Figure", step: int) 
 def write_curves(
     writer: SummaryWriter, found: Predictions, classes: Sequence[str], step: int
 ) -> None:
-    """The precision-recall curve of each of the first classes against all others."""
+    """Writes precision-recall curves, one class against all others, for the first classes."""
     for label, name in list(enumerate(classes))[:MOST_CURVES]:
         is_class_N = found.labels_N == label
         writer.add_pr_curve(f"pr/{name}", is_class_N, found.probabilities_NK[:, label], step)
 
 
 def write_norms(writer: SummaryWriter, kind: str, norms: Mapping[str, float], step: int) -> None:
-    """The norm of each layer and of all together."""
+    """Writes the norm of each layer and the total norm."""
     for name, value in norms.items():
         writer.add_scalar(f"{kind}/{name}", value, step)
     writer.add_scalar(f"{kind}/total", float(np.linalg.norm(list(norms.values()))), step)
@@ -186,7 +186,7 @@ def write_embeddings(
     labels: Sequence[str],
     step: int,
 ) -> None:
-    """Features before the last layer with their images, for the projector."""
+    """Writes the features before the last layer with their images, for the projector."""
     side = min(LARGEST_SPRITE, pictures_NCHW.shape[-1])
     sprites = F.interpolate(pictures_NCHW, (side, side), mode="bilinear", antialias=True)
     if sprites.shape[1] == 1:

@@ -1,4 +1,4 @@
-"""What stops a run that cannot come to anything, or says that it does not learn."""
+"""Callbacks that stop a diverged run, and warn if a network does not learn."""
 
 import math
 import sys
@@ -14,48 +14,48 @@ from vgg_lit.errors import TrainingError
 from vgg_lit.metrics import epoch_metrics
 
 LOOK_EVERY = 20
-"""Steps between two looks at what a GPU has found, each at what it had found at the look before."""
+"""Steps between two checks on a GPU; each check reads the value copied at the previous one."""
 
 STEPS_TO_JUDGE = 100
-"""Fewer say nothing of whether a network learns."""
+"""Fewest steps after which the training loss is compared with random guessing."""
 
 CLOSE_TO_CHANCE = 0.003
-"""A loss that differs from ln(num_classes) by a smaller share is that of guessing."""
+"""A loss within this relative distance of ln(num_classes) counts as random guessing."""
 
 
 HELP = (
-    "the checkpoints hold the state before it; a lower optimizer.lr helps, and so does a smaller "
+    "checkpoints hold the state before it; try a lower optimizer.lr, a smaller "
     "trainer.gradient_clip_val or a network with batch norm (model=..._bn)"
 )
 
 
 class FiniteLoss(L.Callback):
-    """Ends a run at the first step whose loss or gradient is no finite number, on all processes.
+    """Ends a run on all processes at the first step whose loss or gradient is not finite.
 
-    The device itself keeps the optimiser from that step and all that follow: a fused one takes a flag
-    with each step, as it would from a gradient scaler. So no step waits for the host to know. The host
-    looks at the end of a step on the CPU, elsewhere every `LOOK_EVERY` steps and before anything is
-    saved. An optimiser without a fused step waits for it.
+    The device itself skips that step and all following ones: a fused optimiser receives a flag with each
+    step, as from a gradient scaler, so no step waits for the host. On the CPU the host checks after each
+    step; on other devices every `LOOK_EVERY` steps and before anything is saved. An optimiser without a
+    fused step is checked before each step, which waits for the device.
 
-    A loss that is not finite on one process makes its gradient NaN, which DDP passes on to all.
+    A loss that is not finite on one process makes its gradient NaN, and DDP spreads it to all processes.
     """
 
     def __init__(self) -> None:
         self._parameters: list[nn.Parameter] = []
         self._first_bad: Tensor  # the first batch of this epoch that was not finite, or infinity
-        self._seen: Tensor | None = None  # what the host has been sent of it
+        self._seen: Tensor | None = None  # copy of it on the host
         self._sent: torch.cuda.Event | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begins to watch."""
-        self._parameters = list(pl_module.parameters())  # gone through in every step
+        """Resets the state."""
+        self._parameters = list(pl_module.parameters())  # used in every step
         self._first_bad = torch.tensor(math.inf, device=pl_module.device)
         self._seen = None
 
     def on_before_backward(
         self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor
     ) -> None:
-        """Has a loss that is not finite spoil the whole gradient."""
+        """Makes the whole gradient NaN if the loss is not finite."""
         value = loss.detach()
         if loss.requires_grad:
             loss.register_hook(lambda gradient: gradient + (value - value))  # 0, or NaN
@@ -63,16 +63,16 @@ class FiniteLoss(L.Callback):
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Has the optimiser leave out this step if the gradient is not finite.
+        """Makes the optimiser skip this step if the gradient is not finite.
 
         Raises:
-            TrainingError: it is not, and the optimiser cannot leave out a step by itself.
+            TrainingError: the gradient is not finite, and the optimiser cannot skip a step.
         """
         if trainer.precision == "16-mixed":
-            return  # its scaler leaves out steps, as it should; the epoch's end tells of a bad loss
+            return  # the gradient scaler skips such steps; a bad loss is found after the epoch
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
-        pl_module.gradient_norm = norm  # for whoever clips by it
+        pl_module.gradient_norm = norm  # reused by gradient clipping
         batch = float(trainer.fit_loop.epoch_loop.batch_idx)
         bad = torch.where(norm.isfinite(), math.inf, batch)
         self._first_bad = torch.minimum(self._first_bad, bad)
@@ -89,10 +89,10 @@ class FiniteLoss(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Looks, without waiting for the device.
+        """Checks for a skipped step, without waiting for the device.
 
         Raises:
-            TrainingError: a step was left out.
+            TrainingError: a step was skipped.
         """
         if not self._first_bad.is_cuda:
             self._end_if_bad(trainer, self._first_bad)
@@ -101,16 +101,16 @@ class FiniteLoss(L.Callback):
                 self._seen = torch.full((), math.inf, pin_memory=True)
                 self._sent = torch.cuda.Event()
             else:
-                self._sent.synchronize()  # of many steps ago: it has come to pass
+                self._sent.synchronize()  # recorded many steps ago, so this does not wait
                 self._end_if_bad(trainer, self._seen)
             self._seen.copy_(self._first_bad, non_blocking=True)
             self._sent.record()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Looks at the epoch's last steps, and at its training loss.
+        """Checks the last steps of the epoch and its training loss.
 
         Raises:
-            TrainingError: a step was left out, or the loss is infinite or not a number.
+            TrainingError: a step was skipped, or the loss is infinite or NaN.
         """
         self._end_if_bad(trainer, self._first_bad)
         loss = epoch_metrics(trainer).get("train/loss")
@@ -122,10 +122,10 @@ class FiniteLoss(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Looks once more.
+        """Checks for a skipped step before saving.
 
         Raises:
-            TrainingError: a step was left out.
+            TrainingError: a step was skipped.
         """
         self._end_if_bad(trainer, self._first_bad)
 
@@ -138,19 +138,19 @@ class FiniteLoss(L.Callback):
         step = step or trainer.global_step - (current // every - int(bad) // every)
         raise TrainingError(
             f"the loss or its gradient is not finite at step {step} (epoch {trainer.current_epoch + 1}, "
-            f"batch {int(bad) + 1}), which was not taken; {HELP}"
+            f"batch {int(bad) + 1}), which was skipped; {HELP}"
         )
 
 
 class ChanceLevel(L.Callback):
-    """Says so if a network does no better than guessing: its loss stays at ln(num_classes)."""
+    """Warns if a network is no better than random guessing: its loss stays at ln(num_classes)."""
 
     def __init__(self) -> None:
         self._is_said = False
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Warns, once."""
+        """Prints the warning once."""
         loss = epoch_metrics(trainer).get("train/loss")
         if self._is_said or loss is None or trainer.global_step < STEPS_TO_JUDGE:
             return
@@ -159,9 +159,9 @@ class ChanceLevel(L.Callback):
         if abs(loss - chance) < CLOSE_TO_CHANCE * chance:
             self._is_said = True
             print(
-                f"warning: after {trainer.global_step} steps the training loss is still {loss:.4f}, "
-                f"and guessing gives ln({num_classes}) = {chance:.4f}: a deep network without batch norm "
-                "may never leave it; what helps: one with batch norm (model=..._bn), model.init=xavier, or "
-                "the layers of a shallower one (init.from=<run of model=vgg11>)",
+                f"warning: after {trainer.global_step} steps the training loss is still {loss:.4f}; "
+                f"random guessing gives ln({num_classes}) = {chance:.4f}; a deep network without batch "
+                "norm may never improve on it; try a network with batch norm (model=..._bn), "
+                "model.init=xavier, or layers of a shallower run (init.from=<run of model=vgg11>)",
                 file=sys.stderr,
             )

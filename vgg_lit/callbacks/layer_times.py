@@ -1,4 +1,4 @@
-"""Which layer costs what: a table of every layer's time in a training step.
+"""A table of the time that each layer takes in a training step.
 
 python -m vgg_lit.train callbacks=[default,layer_times] trainer.max_epochs=1
 """
@@ -18,21 +18,21 @@ from vgg_lit.system.hardware import synchronise
 from vgg_lit.tables import print_rows
 
 Mark: TypeAlias = "float | torch.Event"
-"""A moment: the host's clock in seconds, or an event in the device's stream of work."""
+"""A time stamp: the host's clock in seconds, or an event in the device's stream."""
 
 
 class StepMarks:
-    """The moments of one step."""
+    """Time stamps of one step."""
 
     def __init__(self, start: Mark) -> None:
         self.start = self.backward_end = self.end = start
-        # by layer; in a backward they follow one another
+        # by layer; backward passes of layers follow one another
         self.forward_starts: dict[str, Mark] = {}
         self.forward_ends: dict[str, Mark] = {}
         self.backward_starts: dict[str, Mark] = {}
 
     def milliseconds(self) -> dict[str, float]:
-        """Of "<layer> forward", "<layer> backward" and the whole "step"."""
+        """Returns the times of "<layer> forward", "<layer> backward" and the whole "step"."""
         times = {"step": _milliseconds(self.start, self.end)}
         for name, end in self.forward_ends.items():
             times[f"{name} forward"] = _milliseconds(self.forward_starts[name], end)
@@ -45,17 +45,18 @@ class StepMarks:
 
 
 class LayerTimes(L.Callback):
-    """Prints how long each layer takes, forward and backward: the median of some training steps.
+    """Prints the forward and backward time of each layer, the median over some training steps.
 
-    A layer's backward lasts from the gradient of its output to that of its input, those of its weights
-    included; blocks that are computed again then count there. On a GPU the times are the device's and
-    no step waits for them; where the host cannot keep up, the device's wait for it is part of them.
+    The backward time of a layer lasts from the gradient of its output to the gradient of its input. It
+    includes the gradients of its weights and the recomputation of checkpointed blocks. On a GPU the
+    times are measured on the device, without synchronisation; if the host is slower than the device, they
+    include the time that the device waits for the host.
 
-    Layers have the paper's names; those of other networks are the modules without children.
+    Layers have the paper's names; in other networks they are the modules without children.
 
     Args:
-        steps: to time, in one epoch.
-        warmup: first steps of the run, which are not timed.
+        steps: number of timed steps, in one epoch.
+        warmup: number of steps at the start of the run that are not timed.
     """
 
     def __init__(self, steps: int = 20, warmup: int = 3) -> None:
@@ -71,7 +72,7 @@ class LayerTimes(L.Callback):
         self._images = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Watches the layers."""
+        """Registers hooks on the layers."""
         self._layers = named_layers(cast(nn.Module, pl_module.net))
         for name, layer in self._layers.items():
             self._watch(name, layer)
@@ -79,14 +80,14 @@ class LayerTimes(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Begins a step."""
+        """Marks the start of a step."""
         if self._hooks and self._started >= self.warmup and len(self._done) < self.steps:
             self._current = StepMarks(_mark(pl_module.device))
             self._images = len(batch[0])
         self._started += 1
 
     def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Ends the first layer's backward."""
+        """Marks the end of the backward pass."""
         if self._current:
             self._current.backward_end = _mark(pl_module.device)
 
@@ -98,29 +99,29 @@ class LayerTimes(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Ends the step."""
+        """Marks the end of the step."""
         if self._current:
             self._current.end = _mark(pl_module.device)
             self._done.append(self._current)
             self._current = None
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Prints the table, once, and lets the layers be."""
+        """Prints the table once, and removes the hooks."""
         if self._done and self._hooks:
             self._stop_watching()
             synchronise(pl_module.device)
             self._print()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Says so if there was nothing to print."""
+        """Prints a note if no step was timed."""
         if self._hooks:
             self._stop_watching()
             print(
-                f"no layer was timed: the run had only {self._started} steps, all of them to warm up"
+                f"no layer was timed: the run had only {self._started} steps, all of them warm-up"
             )
 
     def _watch(self, name: str, layer: nn.Module) -> None:
-        # functions, not methods: whoever copies the net does not copy this callback
+        # functions, not methods: copying the net must not copy this callback
         def before(module: nn.Module, arguments: Any) -> None:
             if self._current:
                 self._current.forward_starts.setdefault(name, _mark(arguments[0].device))
@@ -161,7 +162,7 @@ class LayerTimes(L.Callback):
         rows.append(_row("all layers", forward, backward, (forward + backward) / step))
         print_rows(
             rows,
-            title=f"{step:.1f} ms a step of {self._images} images, median of {len(times)}",
+            title=f"{step:.1f} ms per step of {self._images} images, median of {len(times)}",
         )
 
 
@@ -170,7 +171,7 @@ def _row(name: str, forward: float, backward: float, share: float) -> dict[str, 
         "layer": name,
         "forward, ms": f"{forward:8.2f}",
         "backward, ms": f"{backward:8.2f}",
-        "of the step": f"{100 * share:6.1f} %",
+        "share of step": f"{100 * share:6.1f} %",
     }
 
 

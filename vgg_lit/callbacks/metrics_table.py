@@ -1,4 +1,4 @@
-"""`metrics.csv`: one row an epoch."""
+"""Writes `metrics.csv`, one row per epoch."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ LEADING = ["epoch", "step"]
 
 
 class MetricsTable(L.Callback):
-    """Writes every metric of an epoch as a row of `metrics.csv` in the run directory.
+    """Writes all metrics of an epoch as a row of `metrics.csv` in the run directory.
 
-    The file is rewritten whole: a crash leaves the last good one, and a resumed run drops the rows of
-    the epochs it trains again.
+    The whole file is replaced each time: a crash leaves the last valid file, and a resumed run drops the
+    rows of epochs that it repeats.
     """
 
     def __init__(self) -> None:
@@ -24,12 +24,12 @@ class MetricsTable(L.Callback):
 
     @staticmethod
     def file(trainer: L.Trainer) -> Path:
-        """The table of a run."""
+        """Returns the path of a run's table."""
         return Path(trainer.default_root_dir) / "metrics.csv"
 
     @rank_zero_only
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Takes up the rows of the epochs that are done."""
+        """Reads the rows of completed epochs."""
         file = self.file(trainer)
         if file.is_file():
             self.rows = [

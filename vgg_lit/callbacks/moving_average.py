@@ -1,4 +1,4 @@
-"""The moving average of the weights."""
+"""Moving average of the weights."""
 
 from itertools import chain
 from typing import Any
@@ -12,12 +12,12 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 class MovingAverage(EMAWeightAveraging):
     """Validates, saves and tests an exponential moving average of the weights.
 
-    Lightning's own (2.6) is made before the network is on its device, so that on a GPU every step copies
-    all weights to the host, and asks whether it is the first. This one lies beside the weights and is
-    updated in one pass that waits for nothing.
+    Lightning's callback (2.6) creates the average before the network is on its device, so on a GPU every
+    step copies all weights to the host and synchronises to test for the first update. This class keeps
+    the average on the device of the weights and updates it in one pass without synchronisation.
 
     Args:
-        decay: of the average in an update, in [0, 1]; the rest is the weights'.
+        decay: weight of the old average in an update, in [0, 1]; the current weights get the rest.
         update_every_n_steps: optimiser steps between two updates.
     """
 
@@ -26,7 +26,7 @@ class MovingAverage(EMAWeightAveraging):
         self._average = get_ema_multi_avg_fn(decay)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Makes the average on the device that the weights will be on."""
+        """Creates the average on the device of the strategy."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
 
@@ -56,7 +56,7 @@ class MovingAverage(EMAWeightAveraging):
         averaged, current = [], []
         for ours, theirs in pairs:
             if is_first or not ours.is_floating_point():
-                ours.copy_(theirs)  # also the counts of batches, of which there is no average
+                ours.copy_(theirs)  # integer buffers, such as batch counts, are not averaged
             else:
                 averaged.append(ours)
                 current.append(theirs)

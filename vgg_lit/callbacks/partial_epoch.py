@@ -1,4 +1,4 @@
-"""What the metrics of an unfinished epoch have counted, for a resumed run to count on from."""
+"""Metric states of an unfinished epoch, saved so that a resumed run can continue them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +10,9 @@ from vgg_lit.system.collectives import gather
 
 
 def read_metrics(module: L.LightningModule) -> list[dict[str, Any]]:
-    """The states of all metrics in use, of each process by rank; all processes call this together.
+    """Gathers the states of all metrics in use, one dict per rank; all processes must call it.
 
-    Not their sums: added in another order, the epoch's figures would differ in the last bit.
+    The states are not summed: another order of additions would change the last bit of the metrics.
     """
     return gather(
         {
@@ -29,10 +29,9 @@ def read_metrics(module: L.LightningModule) -> list[dict[str, Any]]:
 def restore_metrics(
     module: L.LightningModule, counted: Sequence[dict[str, Any]], rank: int, world_size: int
 ) -> None:
-    """Takes up what `read_metrics` has read, also with another number of processes.
+    """Restores the states from `read_metrics`, also for a different number of processes.
 
-    The states of the metrics that are meant are sums: those of more processes than there are now are
-    added to each other.
+    Metric states must be sums: with fewer processes than before, states of several ranks are added.
     """
     metrics = _metrics(module)
     for one_process in counted[rank::world_size]:

@@ -1,4 +1,4 @@
-"""A bar for the batches on a terminal, and one line an epoch there and in a log file alike."""
+"""A progress bar for batches on a terminal, and one line per epoch on terminals and in log files."""
 
 import time
 
@@ -10,14 +10,14 @@ from vgg_lit.metrics import epoch_metrics
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's bar of the batches in an epoch, its epochs counted from 1 as everywhere here."""
+    """Lightning's progress bar, with epochs counted from 1."""
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"{f'epoch {current_epoch + 1}/{self.trainer.max_epochs}':<10}"  # as long as "Validation"
 
 
 class Progress(L.Callback):
-    """Prints loss and accuracy of each epoch, its time, and an estimate of what is left."""
+    """Prints loss, accuracy and duration of each epoch, and the estimated remaining time."""
 
     def __init__(self) -> None:
         self._start = 0.0
@@ -31,7 +31,7 @@ class Progress(L.Callback):
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Prints the line."""
+        """Prints the line of the epoch."""
         done = trainer.current_epoch + 1
         seconds = (time.perf_counter() - self._start) / (done - self._first_epoch)
         metrics = epoch_metrics(trainer)
@@ -43,7 +43,7 @@ class Progress(L.Callback):
         if rate := metrics.get("throughput/images_per_second"):
             parts.append(f"{rate:,.0f} images/s")
         left = seconds * max(0, (trainer.max_epochs or 0) - done)
-        parts.append(f"{seconds:.1f} s an epoch, {_duration(left)} left")
+        parts.append(f"{seconds:.1f} s per epoch, {_duration(left)} left")
         print("  ".join(parts), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Early end of a trial that the pruner of its study gives up."""
+"""Reports epochs of a trial to its study, and stops pruned trials."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -12,16 +12,16 @@ Report: TypeAlias = Callable[[int, float], bool]
 
 
 class Pruning(L.Callback):
-    """Reports the objective of each epoch, and ends a run that the study's pruner gives up.
+    """Reports the objective of each epoch, and stops the run if the study's pruner decides so.
 
-    One process asks; all end with the same epoch, whose checkpoint is saved.
+    Rank 0 queries the pruner. All processes stop after the same epoch, whose checkpoint is saved.
 
     Args:
         report: reports the objective to the study.
         monitor: name of the objective.
 
     Attributes:
-        reason: why the run was pruned; None if it was not.
+        reason: reason for pruning; None if the run was not pruned.
     """
 
     def __init__(self, report: Report, monitor: str) -> None:
@@ -30,7 +30,7 @@ class Pruning(L.Callback):
         self.reason: str | None = None
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Reports and asks; an epoch that was not validated says nothing, and the last is not pruned."""
+        """Reports the objective, if the epoch was validated; the last epoch is never pruned."""
         value = epoch_metrics(trainer).get(self.monitor)
         if value is None:
             return

@@ -1,4 +1,4 @@
-"""Everything but the metrics that TensorBoard shows of a training, in one callback.
+"""Norms, histograms, figures and embeddings of a training for TensorBoard.
 
 python -m vgg_lit.train callbacks=[default,tensorboard] callbacks.tensorboard.histograms=1
 """
@@ -27,25 +27,25 @@ OF_VALIDATION = {"confusion", "worst", "curves"}
 
 
 class TensorBoard(L.Callback):
-    """Writes norms, histograms and pictures of a training beside its metrics, into its event files.
+    """Writes norms, histograms and figures of a training into its event files.
 
-    Intervals are in epochs; what is wanted at all is also written at the end of training, and 0 means
-    never. No step waits for the device: what is measured in one is fetched at the end of its epoch.
-    What is due is put off while all that was written has taken more than `max_share` of the time.
+    Intervals are in epochs; 0 means never. Every enabled kind is also written at the end of training. No
+    step waits for the device: values measured in a step are fetched after the epoch. Due writes are
+    postponed while writing has taken more than `max_share` of the training time.
 
     Args:
-        norms: steps between two measurements of each layer's weights and gradients; 0: never.
-        histograms: of weights, and of the gradients of an epoch's last step.
-        filters: of the first convolution.
-        confusion: matrix of the validation images.
-        worst: most confident wrong predictions on the validation images.
-        curves: precision and recall of each class on the validation images.
-        embeddings: features of validation images, for the projector.
-        batch: whether the first training batch is shown as the network sees it.
-        graph: whether the network's graph is drawn.
-        images: most images in a picture.
-        embedded: most images in the projector.
-        max_share: of the time since training began, in 0..1; 1 never puts anything off.
+        norms: steps between two measurements of the norms of weights and gradients; 0: never.
+        histograms: interval of histograms of weights, and of gradients of an epoch's last step.
+        filters: interval of the filters of the first convolution.
+        confusion: interval of the confusion matrix of the validation images.
+        worst: interval of the most confident wrong predictions on the validation images.
+        curves: interval of precision-recall curves of each class on the validation images.
+        embeddings: interval of features of validation images, for the projector.
+        batch: True to write the first training batch, as fed to the network.
+        graph: True to write the graph of the network.
+        images: largest number of images in a figure.
+        embedded: largest number of images in the projector.
+        max_share: largest share of the training time spent on writing, in 0..1; 1: no limit.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class TensorBoard(L.Callback):
         if images < 1 or embedded < 4:
             raise ValueError(f"images={images}, embedded={embedded}: should be at least 1 and 4")
         if not 0 < max_share <= 1:
-            raise ValueError(f"max_share={max_share}: should be above 0, and at most 1")
+            raise ValueError(f"max_share={max_share}: should be above 0 and at most 1")
         self.norms = norms
         self.batch = batch
         self.graph = graph
         self.images = images
         self.embedded = embedded
         self.max_share = max_share
-        self.seconds = 0.0  # that writing took
+        self.seconds = 0.0  # spent on writing
         self._started = 0.0
         self._writers: list[SummaryWriter] = []
         self._norms: list[tuple[str, int, list[str], Tensor]] = []  # kind, step, layers, values
@@ -98,11 +98,11 @@ class TensorBoard(L.Callback):
         self._hook: RemovableHandle | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock; lays out the scalars."""
+        """Starts the clock and writes the layout of the scalars."""
         self._started = time.perf_counter()
         loggers = [one for one in trainer.loggers if isinstance(one, TensorBoardLogger)]
         if not loggers and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            _say("callbacks.tensorboard writes nothing: it needs logger=tensorboard")
+            _say("callbacks.tensorboard: nothing is written; requires logger=tensorboard")
         self._writers = [logger.experiment for logger in loggers] if trainer.is_global_zero else []
         with self._timed():
             for writer in self._writers:
@@ -120,7 +120,7 @@ class TensorBoard(L.Callback):
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Measures norms on the device, before gradients are clipped; keeps those of the last step."""
+        """Measures norms on the device before clipping; keeps the gradients of an epoch's last step."""
         step, epoch = trainer.global_step, trainer.current_epoch + 1
         every = self.intervals["histograms"]
         has_norms = self.norms and step % self.norms == 0
@@ -134,18 +134,18 @@ class TensorBoard(L.Callback):
             for kind, tensors in (("gradient_norm", gradients), ("weight_norm", layers)):
                 norms = torch._foreach_norm(list(tensors.values()))
                 self._norms.append((kind, step, list(tensors), torch.stack(norms)))
-        if keeps_gradients:  # which validation drops
+        if keeps_gradients:  # validation frees the gradients
             self._gradients = {name: gradient.clone() for name, gradient in gradients.items()}
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begins to keep what the network says."""
+        """Starts to keep the logits of the network."""
         if trainer.sanity_checking or not any(self.intervals[name] for name in OF_VALIDATION):
             return
         self._outcome = ValidationOutcome(self.images)
         self._hook = pl_module.register_forward_hook(self._keep_logits)
 
     def _keep_logits(self, module: nn.Module, arguments: Any, output: Any) -> None:
-        # of several processes the whole step is a call too, which gives nothing
+        # with several processes the whole step is also a call, without output
         if isinstance(output, Tensor):
             self._logits.append(output)
 
@@ -164,28 +164,28 @@ class TensorBoard(L.Callback):
         self._logits.clear()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Looks at the network no longer."""
+        """Removes the hook."""
         if self._hook:
             self._hook.remove()
             self._hook = None
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes what is due, unless writing has taken too long already."""
+        """Writes everything due, unless writing has already taken too long."""
         epoch = trainer.current_epoch + 1
         with self._timed():
             self._write_norms()
             self._write_once(pl_module)
         self._waiting |= {name for name, n in self.intervals.items() if n and epoch % n == 0}
         has_time = self.seconds <= self.max_share * (time.perf_counter() - self._started)
-        # all processes do the same in the same order, or they would wait for each other; what the first
-        # one has made of the epoch's metrics, to print them, the others do now
+        # all processes must run collectives in the same order; rank 0 has already reduced the metrics of
+        # the epoch to print them, so the other ranks do it now
         epoch_metrics(trainer)
         has_time = trainer.strategy.broadcast(has_time)
         if self._waiting and has_time:
             self._write(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes how it ended."""
+        """Writes the final state."""
         wanted = {name for name, every in self.intervals.items() if every}
         self._waiting = {n for n in wanted if self._written_at.get(n) != trainer.global_step}
         self._write(trainer, pl_module)
@@ -207,7 +207,7 @@ class TensorBoard(L.Callback):
         self._norms.clear()
 
     def _write_once(self, pl_module: L.LightningModule) -> None:
-        """The first batch and the graph; after the first epoch, so that training begins at once."""
+        """Writes the first batch and the graph, after the first epoch so as not to delay training."""
         if self._seen is None:
             return
         x_BCHW, targets = self._seen
@@ -221,11 +221,11 @@ class TensorBoard(L.Callback):
                 event_files.write_graph(writer, _net(pl_module), x_BCHW[:1])
 
     def _write(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes all that is waiting."""
+        """Writes everything that is waiting."""
         with self._timed():
             net, classes, step = _net(pl_module), _classes(pl_module), trainer.global_step
             if self._outcome and self._waiting & OF_VALIDATION:
-                # by all processes, of which one writes
+                # gathered by all processes, written by one
                 gather = cast(Gather, pl_module.all_gather)
                 found, mistakes = self._outcome.predictions(gather), self._outcome.mistakes(gather)
                 for writer in self._writers:
@@ -253,7 +253,7 @@ class TensorBoard(L.Callback):
     def _write_embeddings(
         self, writer: SummaryWriter, trainer: L.Trainer, pl_module: L.LightningModule
     ) -> None:
-        """Of images spread evenly over the validation split, which may be in the order of its classes."""
+        """Writes embeddings of images spread evenly over the split, which may be sorted by class."""
         loader, datamodule = trainer.val_dataloaders, trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(loader, BatchLoader) or not hasattr(datamodule, "to_input"):
             return
@@ -285,7 +285,7 @@ def _classes(pl_module: L.LightningModule) -> tuple[str, ...]:
 
 
 def _preprocessing(pl_module: L.LightningModule, x_BCHW: Tensor) -> Preprocessing | None:
-    """How the input was made of images; None where it is none of them, but cached features."""
+    """Returns the preprocessing of the images; None if the input is cached features."""
     preprocessing = Preprocessing.from_dict(cast(Any, pl_module.preprocessing))
     side = preprocessing.image_size
     is_image = x_BCHW.shape[1:] == (preprocessing.in_channels, side, side)

@@ -1,4 +1,4 @@
-"""How fast training goes, and its learning rate, logged without waiting for the device in a step."""
+"""Logs training speed and learning rate, without waiting for the device in a step."""
 
 import math
 import time
@@ -17,21 +17,22 @@ PRODUCT_DTYPES = {
     "16-mixed": torch.float16,
     "64-true": torch.float64,
 }
-"""What a run's precision multiplies in, where that is not float32."""
+"""Data type of matrix products by precision, where it is not float32."""
 
 
 class Throughput(L.Callback):
-    """Logs how fast each training epoch went, over all processes together.
+    """Logs the speed of each training epoch, over all processes.
 
-    - `throughput/images_per_second`: validation and saving do not count.
-    - `throughput/data_wait`: share of that time between asking the loader for a batch and having it
-      ready: loading, transfer, augmentation and normalisation. 0..1. Of a loader that does not say when
-      it was asked (`asked_at`), all the time between one step and the next.
-    - `throughput/ceiling_fraction`: operations a second over the rate at which this device multiplies
-      matrices in the run's precision, measured once, after the first epoch.
+    - `throughput/images_per_second`: images per second, without validation and saving.
+    - `throughput/data_wait`: share of the time, in 0..1, between the request for a batch and its arrival:
+      loading, transfer, augmentation and normalisation. For a loader without the attribute `asked_at`,
+      all the time between two steps.
+    - `throughput/ceiling_fraction`: operations per second, divided by the rate of matrix products on
+      this device in the run's precision, which is measured once, after the first epoch.
 
-    No step waits for the device but an epoch's last, so that its work is done when the clock is read. On
-    a GPU `data_wait` is the host's: what it asks of the device in that time is done as part of a step.
+    Only the last step of an epoch waits for the device, so that its work is done when the clock is read.
+    On a GPU `data_wait` is measured on the host: device work launched in that time counts as part of a
+    step.
     """
 
     def __init__(self) -> None:
@@ -41,10 +42,10 @@ class Throughput(L.Callback):
         self._waited = 0.0
         self._images = 0
         self._image_shape: tuple[int, ...] = ()
-        self._ceiling: float | None = None  # images a second
+        self._ceiling: float | None = None  # images per second
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock: a run resumed within an epoch does not start that one."""
+        """Starts the clock for a run resumed within an epoch, which has no epoch start."""
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -56,7 +57,7 @@ class Throughput(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Counts the time since the batch was asked for."""
+        """Adds the time since the request for the batch."""
         asked_at = getattr(trainer.train_dataloader, "asked_at", self._stepped_at)
         self._waited += time.perf_counter() - asked_at
         self._image_shape = tuple(batch[0].shape[1:])
@@ -69,7 +70,7 @@ class Throughput(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Counts the batch."""
+        """Adds the images of the batch."""
         self._images += len(batch[1])
         if trainer.is_last_batch:
             synchronise(pl_module.device)
@@ -77,7 +78,7 @@ class Throughput(L.Callback):
         self._seconds = self._stepped_at - self._start
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Logs the three figures."""
+        """Logs the three metrics."""
         if not self._images or self._seconds <= 0:
             return
         rate = self._images * trainer.world_size / self._seconds
@@ -90,32 +91,32 @@ class Throughput(L.Callback):
             pl_module.log(f"throughput/{name}", value, sync_dist=True)
 
     def _measure_ceiling(self, trainer: L.Trainer, pl_module: L.LightningModule) -> float:
-        """Images a second if every operation took as long as in a matrix product."""
+        """Returns the images per second if all operations ran at the rate of matrix products."""
         try:
             operations = training_operations(cast(nn.Module, pl_module.net), self._image_shape)
         except (NotImplementedError, RuntimeError):
-            return math.inf  # a network of one's own that needs values: not counted
+            return math.inf  # a custom network that cannot run on the meta device
         dtype = PRODUCT_DTYPES.get(str(trainer.precision), torch.float32)
         return matmul_rate(dtype, pl_module.device) * trainer.world_size / operations
 
 
 class LearningRate(L.Callback):
-    """Logs the learning rates, every `log_every_n_steps` and each epoch.
+    """Logs the learning rates every `log_every_n_steps` steps and each epoch.
 
-    - `lr`: of the first parameter group.
-    - `lr/<name>`: of layers or blocks that have a rate of their own (`optimizer.layer_rates`).
+    - `lr`: learning rate of the first parameter group.
+    - `lr/<name>`: learning rate of layers or blocks with a separate rate (`optimizer.layer_rates`).
     """
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Hands the rates to the loggers as the floats they are."""
+        """Passes the rates to the loggers as plain floats."""
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             for logger in trainer.loggers:
                 logger.log_metrics(_rates(trainer), step=trainer.global_step)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Makes the rates metrics of the epoch."""
+        """Logs the rates as metrics of the epoch."""
         pl_module.log_dict(_rates(trainer), sync_dist=True, logger=False)
 
 

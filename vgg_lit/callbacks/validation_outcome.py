@@ -1,4 +1,4 @@
-"""What the network said of the validation images, kept without waiting for the device."""
+"""Predictions on the validation images, kept without waiting for the device."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,17 +10,17 @@ from vgg_lit.analysis.errors import Predictions
 from vgg_lit.data.batches import PADDING
 
 Gather = Callable[[Tensor], Tensor]
-"""From a tensor of this process to those of all, stacked; alone it gives the tensor itself."""
+"""Maps a tensor to the stacked tensors of all processes; with one process to the tensor itself."""
 
 
 class Mistakes(NamedTuple):
     """Wrong predictions, the most confident first.
 
     Attributes:
-        confidence_N: of them; below 0 where there were not so many.
+        confidence_N: confidence of the predictions; below 0 for entries that are not mistakes.
         x_NCHW: network input.
         labels_N: true classes.
-        predicted_N: what they were taken for.
+        predicted_N: predicted classes.
     """
 
     confidence_N: Tensor
@@ -29,16 +29,16 @@ class Mistakes(NamedTuple):
     predicted_N: Tensor
 
     def most_confident(self, count: int) -> "Mistakes":
-        """The first `count`."""
+        """Returns the `count` most confident mistakes."""
         order = self.confidence_N.topk(min(count, len(self.confidence_N))).indices
         return Mistakes(*(part.index_select(0, order) for part in self))
 
 
 class ValidationOutcome:
-    """Predictions of a validation, batch by batch, with the images of its worst mistakes.
+    """Predictions of a validation run, collected by batch, with the images of the worst mistakes.
 
     Args:
-        worst: mistakes to keep.
+        worst: number of mistakes to keep.
     """
 
     def __init__(self, worst: int) -> None:
@@ -64,14 +64,14 @@ class ValidationOutcome:
         return bool(self._labels)
 
     def predictions(self, gather: Gather) -> Predictions:
-        """Of all processes, on the CPU, without padding."""
+        """Returns the predictions of all processes, on the CPU, without padding."""
         probabilities_NK = _joined(gather, torch.cat(self._probabilities), dims=2).cpu()
         labels_N = _joined(gather, torch.cat(self._labels), dims=1).cpu()
         is_image = labels_N != PADDING
         return Predictions(probabilities_NK[is_image], labels_N[is_image])
 
     def mistakes(self, gather: Gather) -> Mistakes:
-        """The worst of all processes, on the CPU."""
+        """Returns the worst mistakes of all processes, on the CPU."""
         assert self._mistakes is not None, "a validation has at least one batch"
         dims = [part.ndim for part in self._mistakes]
         parts = zip(self._mistakes, dims, strict=True)
@@ -82,6 +82,6 @@ class ValidationOutcome:
 
 
 def _joined(gather: Gather, one: Tensor, dims: int) -> Tensor:
-    """The tensors of all processes, one after the other."""
+    """Returns the concatenated tensors of all processes."""
     gathered = gather(one)
     return gathered if gathered.ndim == dims else gathered.flatten(0, 1)

@@ -1,4 +1,4 @@
-"""The settings in which configs differ, by their dotted keys.
+"""Finds the settings that differ between configs, by dotted key.
 
 differing_settings({"a": {"seed": 0, "optimizer": {"lr": 0.1}}, "b": {"seed": 0, "optimizer": {"lr": 0.2}}})
 # {"optimizer.lr": {"a": 0.1, "b": 0.2}}
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 BESIDE = ("resume", "trusted_targets")
-"""Settings of a command rather than of a run."""
+"""Settings of the command, not of the run."""
 
 WITHOUT_EFFECT = (
     "resume",
@@ -42,10 +42,10 @@ WITHOUT_EFFECT = (
 def differing_settings(
     configs: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Any]]:
-    """The settings that are not the same in all configs: by key, then by run.
+    """Returns the settings that are not equal in all configs, by key and then by run.
 
-    Left out are those that follow another of the same name (`data.seed` follows `seed`), and those that
-    only some have because their sections are of different kinds (`optimizer.betas`).
+    Omits settings that follow another one of the same name (`data.seed` follows `seed`), and settings
+    that only some configs have because their sections have different targets (`optimizer.betas`).
     """
     flat = {
         name: dict(_setting(*item) for item in flattened(config) if item[0] not in BESIDE)

@@ -1,4 +1,4 @@
-"""The picture of what an augmentation does to training images, epoch by epoch."""
+"""A figure of training images as augmented in each epoch."""
 
 import torch
 from matplotlib.figure import Figure
@@ -9,7 +9,7 @@ from vgg_lit.data.datamodule import ImageDataModule
 
 
 def draw(datamodule: ImageDataModule, epochs: int, title: str | None = None) -> Figure:
-    """The first training batch: a row an image, then a column an epoch."""
+    """Draws the first training batch: one row per image; columns are the original and each epoch."""
     batch = next(iter(datamodule.train_dataloader()))
     labels = [datamodule.classes[label] for label in batch[1].tolist()]
     columns, captions = [], []
@@ -27,7 +27,7 @@ def draw(datamodule: ImageDataModule, epochs: int, title: str | None = None) -> 
 
 
 def _shares(targets: Tensor, classes: tuple[str, ...]) -> list[str]:
-    """Each image's classes with their shares, a line each; empty where they are not mixed."""
+    """Returns the classes of each image with their shares, one per line; empty without mixing."""
     if targets.ndim == 1:
         return [""] * len(targets)
     return [

@@ -1,4 +1,4 @@
-"""Every picture of a run, by the name that `visualize figures=[...]` knows it under."""
+"""All figures of a run, by their names in `visualize figures=[...]`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
@@ -24,14 +24,14 @@ from vgg_lit.reports.prediction_pictures import (
     reliability,
 )
 
-EPOCHS = 6  # of the augmentation
+EPOCHS = 6  # shown by the figure of the augmentation
 
 EXTRA = {"embeddings": "sklearn", "attributions": "captum"}
-"""What a picture needs from the extra `visualize`."""
+"""Figure -> module that it needs from the extra `visualize`."""
 
 
 def missing_extra(name: str) -> str | None:
-    """Why a picture cannot be drawn with what is installed; None if it can."""
+    """Returns the reason why a figure cannot be drawn with the installed packages; None if it can."""
     module = EXTRA.get(name)
     if module is None or find_spec(module):
         return None
@@ -39,18 +39,18 @@ def missing_extra(name: str) -> str | None:
 
 
 def history(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """Curves of the training, and what they say."""
+    """Yields the curves of the training, with remarks on over- and underfitting."""
     if not run.history.epochs:
-        raise InputError("the run kept no metrics.csv")
+        raise InputError("the run has no metrics.csv")
     smoothing = float(run.run.config.get("label_smoothing") or 0)
     said = remark(run.history, run.training.sizes["val"], smoothing)
     yield Picture("history", "Training history", said, charts.history_chart(run.history))
 
 
 def augmentation(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """Some training images as the network met them in the first epochs."""
-    figure = draw(run.training, EPOCHS, "Training images, as they are and augmented")
-    text = "A row an image, a column an epoch."
+    """Yields some training images as augmented in the first epochs."""
+    figure = draw(run.training, EPOCHS, "Training images, original and augmented")
+    text = "One row per image, one column per epoch."
     yield Picture("augmentation", "Augmentation", [text], figure)
 
 
@@ -68,4 +68,4 @@ DRAWN: Mapping[str, Callable[[Inspection, Choice], Iterator[Picture]]] = {
     "receptive_field": receptive_field,
     "augmentation": augmentation,
 }
-"""In the order of the report."""
+"""Functions that draw the figures, in the order of the report."""

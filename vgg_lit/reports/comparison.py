@@ -1,7 +1,7 @@
-"""Several runs side by side: in which settings they differ, and how they ended.
+"""Comparison of runs: differing settings, final metrics and learning curves.
 
 comparison = Comparison(find_runs(["logs/sweeps/vgg13_bn_slim/2026-01-31_12-00-00_1f3a"]))
-comparison.rows(sort="val/acc")     # a mapping of columns to values each
+comparison.rows(sort="val/acc")     # each row maps columns to values
 comparison.curves(["val/loss"])     # by metric and run: epochs and values
 """
 
@@ -27,14 +27,14 @@ LONGEST_LABEL = 60
 
 
 class Comparison:
-    """Runs, with the settings that not all of them share.
+    """Runs with their differing settings and final metrics.
 
     Args:
-        runs: at least two.
-        metrics: names of final figures; None takes those of `METRICS` that a run has.
+        runs: at least two runs.
+        metrics: names of final metrics; None: those of `METRICS` that a run has.
 
     Raises:
-        InputError: fewer runs, one that cannot be read, or a metric that none of them has.
+        InputError: fewer than two runs, an unreadable run, or a metric that no run has.
     """
 
     def __init__(self, runs: Sequence[Run], metrics: Sequence[str] | None = None) -> None:
@@ -51,18 +51,18 @@ class Comparison:
 
     @property
     def columns(self) -> list[str]:
-        """Names of what `rows` holds: the run, where it differs, its figures and its costs."""
+        """The columns of `rows`: run, differing settings, metrics, seconds, parameters and status."""
         return ["run", *self.differences, *self.metrics, "seconds", "parameters", "status"]
 
     def rows(self, sort: str) -> list[dict[str, Any]]:
-        """A row a run, by column.
+        """Returns one row per run, by column.
 
         Args:
-            sort: the column that orders them: the best first, settings and names as they rise; runs
+            sort: column to sort by: metrics best first, settings and names in ascending order; runs
                 without a value come last.
 
         Raises:
-            InputError: there is no such column.
+            InputError: unknown column.
         """
         if sort not in self.columns:
             raise unknown("column", sort, self.columns)
@@ -70,7 +70,7 @@ class Comparison:
         descends = is_higher_better(sort)
         known = [
             row for row in rows if row[sort] is not None and row[sort] == row[sort]
-        ]  # NaN is not
+        ]  # excludes NaN
         is_text = any(isinstance(row[sort], str) for row in known)
         known.sort(key=lambda row: str(row[sort]) if is_text else row[sort], reverse=descends)
         return known + [row for row in rows if row not in known]
@@ -87,7 +87,7 @@ class Comparison:
         return dict(zip(self.columns, values, strict=True))
 
     def labels(self) -> dict[str, str]:
-        """What tells each run from the others: its own settings if they are short, else its name."""
+        """Returns a label per run: differing settings if all are short and unique, else the names."""
         texts = {
             name: "  ".join(
                 f"{key.rpartition('.')[2]}={values[name]}"
@@ -100,20 +100,20 @@ class Comparison:
         return texts if is_good else {name: name for name in self.runs}
 
     def curves(self, metrics: Sequence[str] | None = None) -> dict[str, dict[str, "Curve"]]:
-        """By metric, then by the label of a run: epochs, and the metric after each.
+        """Returns epochs and values, by metric and then by label of the run.
 
         Args:
-            metrics: of an epoch; None takes those of `CURVES` that a run has.
+            metrics: names of epoch metrics; None: those of `CURVES` that a run has.
 
         Raises:
-            InputError: no run has one of them.
+            InputError: a metric that no run has.
         """
         labels = self.labels()
         histories = {labels[name]: run.epochs() for name, run in self.runs.items()}
         known = sorted({key for history in histories.values() for row in history for key in row})
         for metric in metrics or ():
             if metric not in known:
-                raise unknown("metric of an epoch", metric, known)
+                raise unknown("epoch metric", metric, known)
         return {
             metric: {
                 label: _curve(history, metric)
@@ -125,19 +125,19 @@ class Comparison:
 
 
 def find_runs(places: Sequence[str]) -> list[Run]:
-    """The runs of sweeps, of folders with all their subfolders, and of globs, each once.
+    """Returns the runs in sweeps, directories (recursively) and globs, without duplicates.
 
     Raises:
-        InputError: a place is none, or holds no run.
+        InputError: a path does not exist or contains no run.
     """
     found: dict[Path, Run] = {}
     for place in places:
         paths = [Path(path) for path in sorted(glob.glob(str(Path(place).expanduser())))]
         if not paths:
-            raise InputError(f"runs={place}: there is no such directory, and none matches it")
+            raise InputError(f"runs={place}: no such directory, and no match as a glob")
         runs = [run for path in paths for run in _runs_in(path)]
         if not runs:
-            raise InputError(f"runs={place}: holds no run, which is a directory with a config.yaml")
+            raise InputError(f"runs={place}: contains no run (a directory with a config.yaml)")
         found |= {run.path.resolve(): run for run in runs}
     return list(found.values())
 
@@ -154,7 +154,7 @@ def _runs_in(path: Path) -> Iterator[Run]:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Their paths from the folder they have in common."""
+    """Returns the paths of runs relative to their common directory."""
     paths = [run.path.resolve() for run in runs]
     common = os.path.commonpath(path.parent for path in paths)
     return [path.relative_to(common).as_posix() for path in paths]

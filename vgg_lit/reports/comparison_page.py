@@ -1,4 +1,4 @@
-"""A comparison as one HTML page that needs nothing else: a table that sorts where it is clicked, and a figure."""
+"""A self-contained HTML page of a comparison: a sortable table and a figure."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ img {{ max-width: 100%; margin-top: 2em; }}
 </head>
 <body>
 <h1>{title}</h1>
-<p>A click on the head of a column sorts by it, a second one the other way round.</p>
+<p>Click a column header to sort by it; click again to reverse the order.</p>
 <div><table>
 <thead><tr>{heads}</tr></thead>
 <tbody>
@@ -59,13 +59,13 @@ def comparison_page(
     texts: Sequence[Mapping[str, str]],
     figure_png: bytes | None,
 ) -> str:
-    """The page.
+    """Returns the page.
 
     Args:
-        title: of the page.
-        rows: values by column, by which the table is sorted; None stays below the others.
-        texts: the same as they are shown.
-        figure_png: the learning curves, if there are any.
+        title: title of the page.
+        rows: values by column, used for sorting; None is always sorted last.
+        texts: displayed texts of the same values.
+        figure_png: figure of the learning curves; None: no figure.
     """
     lines = [
         "<tr>" + "".join(_cell(row[column], text[column]) for column in row) + "</tr>"

@@ -1,8 +1,8 @@
-"""A trained run opened to be looked into: its network, its images, and what it says of them.
+"""Access to a trained run: its network, its images and its predictions.
 
 inspection = Inspection(find_trained([Run("<run>")], "best")[0], split="test")
 inspection.predictions.worst(10)        # positions in the split
-inspection.shown([3, 14])               # those images as the network sees them, to be drawn
+inspection.shown([3, 14])               # preprocessed images, as pixels to draw
 """
 
 import sys
@@ -29,18 +29,18 @@ from vgg_lit.evaluation.trained import Trained
 from vgg_lit.evaluation.views import Views
 
 PREVIEWED = 8
-"""Training images in the picture of the augmentation."""
+"""Training images in the figure of the augmentation."""
 
 
 class Inspection:
-    """What there is to see of a run; everything is computed when it is first asked for.
+    """The predictions, features, images and history of a run, computed at first use.
 
     Args:
-        trained: the checkpoint.
+        trained: checkpoint of the run.
         split: "test" or "val".
-        batch_size: images at a time; None: the run's.
-        accelerator: the kind of device, as Lightning names it.
-        precision: of the predictions, as Lightning names it. Everything else is computed in float32.
+        batch_size: images per batch; None: the batch size of the run.
+        accelerator: kind of device, as in Lightning.
+        precision: precision of the predictions, as in Lightning. Everything else is computed in float32.
 
     Raises:
         InputError: the data cannot be used.
@@ -77,7 +77,7 @@ class Inspection:
 
     @cached_property
     def predictions(self) -> Predictions:
-        """Of all images of the split."""
+        """The predictions for all images of the split."""
         posteriors, labels = [], []
         with torch.inference_mode():
             for images_BCHW, labels_B, _ in track(
@@ -89,7 +89,7 @@ class Inspection:
         return Predictions(torch.cat(posteriors), torch.cat(labels))
 
     def inputs(self, positions: Sequence[int] | Tensor) -> Tensor:
-        """Images of the split as the network takes them (B, C, H, W), on its device."""
+        """Returns images of the split as network input (B, C, H, W), on its device."""
         wanted = torch.as_tensor(positions, dtype=torch.long)
         if not len(wanted):
             side = self.preprocessing.image_size
@@ -98,25 +98,25 @@ class Inspection:
         return self.preprocessing(images_BCHW).to(self.device)
 
     def input_of(self, path: str) -> Tensor:
-        """An image file as the network takes it (1, C, H, W), on its device.
+        """Returns an image file as network input (1, C, H, W), on its device.
 
         Raises:
-            InputError: the file is no image.
+            InputError: the file is not an image.
         """
         prepare = replace(self.preprocessing)
         image_CHW = read_image(path, prepare.in_channels, prepare.source_size)
         return prepare(image_CHW[None]).to(self.device)
 
     def to_pictures(self, x_BCHW: Tensor) -> np.ndarray:
-        """Network input as pixels in 0..1 (B, H, W, C), by the statistics the run was trained with."""
+        """Returns network input as pixels in 0..1 (B, H, W, C); undoes the normalisation of the run."""
         return self.preprocessing.denormalize(x_BCHW.cpu()).movedim(1, -1).numpy()
 
     def shown(self, positions: Sequence[int] | Tensor) -> np.ndarray:
-        """Images of the split as pixels in 0..1 (B, H, W, C), at the network's side."""
+        """Returns images of the split as pixels in 0..1 (B, H, W, C), in the size of the network input."""
         return self.to_pictures(self.inputs(positions))
 
     def features(self, most: int) -> tuple[Tensor, Tensor]:
-        """Embeddings (N, F) of images that are spread evenly over the split, and their positions."""
+        """Returns embeddings (N, F) of images spread evenly over the split, and their positions."""
         total = self.datamodule.sizes[self.split]
         positions = torch.linspace(0, total - 1, min(most, total)).long()
         x_NCHW = self.inputs(positions)
@@ -125,7 +125,7 @@ class Inspection:
 
     @cached_property
     def training(self) -> ImageDataModule:
-        """The training images, a few a batch, augmented as in the run."""
+        """The training data with small batches, augmented as in the run."""
         datamodule: ImageDataModule = build_datamodule(self._data)
         datamodule.setup("fit")
         datamodule.batch_size = min(PREVIEWED, datamodule.sizes["train"])
@@ -133,7 +133,7 @@ class Inspection:
 
     @cached_property
     def history(self) -> History:
-        """The metrics of the run's epochs; none if it kept no table."""
+        """The metrics of the run by epoch; empty if the run has no `metrics.csv`."""
         return History.from_rows(self.run.epochs())
 
     @property
@@ -144,7 +144,7 @@ class Inspection:
 
 
 def outcome(inspection: Inspection, position: int) -> Iterator[str]:
-    """Lines of text on one prediction: the true class, and for a wrong one what it was taken for."""
+    """Yields lines on one prediction: true class, predicted class if it is wrong, and confidence."""
     found, classes = inspection.predictions, inspection.classes
     true, predicted = int(found.labels_N[position]), int(found.predicted_N[position])
     sure = f"{100 * float(found.confidence_N[position]):.0f} %"

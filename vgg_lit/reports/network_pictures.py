@@ -1,4 +1,4 @@
-"""What a run's network computes: filters, maps, embeddings, attributions and receptive fields."""
+"""Figures of a network: filters, activation maps, embeddings, attributions and receptive fields."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ ATTRIBUTED = 6
 
 
 def filters(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """The kernels that see the pixels."""
+    """Yields the kernels of the first convolution."""
     found = convolutions(run.net)
     if not found:
         raise InputError("the network has no convolution")
@@ -26,12 +26,12 @@ def filters(run: Inspection, choice: Choice) -> Iterator[Picture]:
     weights_CDHW = layer.weight.detach().float().cpu().numpy()
     count, _, height, width = weights_CDHW.shape
     figure = figures.filter_grid(weights_CDHW, f"{name}: {count} filters of {height} x {width}")
-    text = "All filters share one scale: red or bright is above 0, blue or dark below."
+    text = "All filters share one scale: red or bright is above 0, blue or dark is below."
     yield Picture("filters", "First-layer filters", [text], figure)
 
 
 def maps(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """What some layers make of one image."""
+    """Yields the activation maps of some layers for one image."""
     x_1CHW, what = _one_image(run, choice)
     names = list(choice.layers or first_convolutions(run.net))
     with torch.no_grad():
@@ -40,17 +40,17 @@ def maps(run: Inspection, choice: Choice) -> Iterator[Picture]:
     if flat:
         raise InputError(f"layers: {flat[0]} has no maps; choose layers before the first fc layer")
     arrays = {name: one[0].float().cpu().numpy() for name, one in found.items()}
-    title = f"Activation maps of {what}: the channels that respond most, with their numbers"
+    title = f"Activation maps of {what}: strongest channels with their numbers"
     figure = figures.activation_maps(run.to_pictures(x_1CHW)[0], arrays, title)
     text = (
-        "What each layer gives, before any batch norm or ReLU behind it. Red is above 0, blue below;"
-        " a layer without negative values goes from dark to bright."
+        "The output of each layer, before a following batch norm or ReLU. Red is above 0, blue is below;"
+        " a layer without negative values is drawn from dark to bright."
     )
     yield Picture("activations", "Activation maps", [text], figure)
 
 
 def embeddings(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """Images in the plane, by the features before the last layer."""
+    """Yields PCA and t-SNE projections of the features before the last layer."""
     from vgg_lit.analysis.embeddings import pca, tsne
 
     features_NF, positions = run.features(choice.embeddings)
@@ -65,13 +65,13 @@ def embeddings(run: Inspection, choice: Choice) -> Iterator[Picture]:
             "embeddings_pca",
             "Embeddings: principal components",
             points,
-            f"The two components hold {100 * share:.0f} % of the variance.",
+            f"The two components explain {100 * share:.0f} % of the variance.",
         ),
         (
             "embeddings_tsne",
             "Embeddings: t-SNE",
             tsne(features_NF.float().numpy()),
-            "Neighbours are alike; sizes of clusters and distances between them mean nothing.",
+            "Neighbours are similar; cluster sizes and distances between clusters have no meaning.",
         ),
     ):
         figure = charts.embedding_chart(places, labels, run.classes, images, f"{title} of {what}")
@@ -79,7 +79,7 @@ def embeddings(run: Inspection, choice: Choice) -> Iterator[Picture]:
 
 
 def attributions(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """Grad-CAM and integrated gradients of predicted classes."""
+    """Yields Grad-CAM and integrated gradients of the predicted classes."""
     from vgg_lit.analysis.attributions import grad_cam, grad_cam_layer, integrated_gradients
 
     if choice.image:
@@ -103,20 +103,20 @@ def attributions(run: Inspection, choice: Choice) -> Iterator[Picture]:
         run.to_pictures(x_BCHW),
         labels,
         {name: one.cpu().numpy() for name, one in heat.items()},
-        "What speaks for the predicted class, alone and over the image",
+        "Evidence for the predicted class, alone and over the image",
     )
     text = (
-        f"Grad-CAM of {layer}, from dark to bright, says no more than where on its map, which may be"
-        " coarse; layers=[...] chooses another. Integrated gradients start from a black image: red"
-        " pixels speak for the class, blue ones against it."
+        f"Grad-CAM, from dark to bright, has the resolution of the map of {layer}, which may be coarse;"
+        " layers=[...] selects another layer. Integrated gradients start from a black image: red pixels"
+        " are evidence for the class, blue pixels against it."
     )
     yield Picture("attributions", "Attributions", [text], figure)
 
 
 def receptive_field(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """What one unit of the last layer of each block sees."""
+    """Yields the receptive field of one unit of the last layer of each block."""
     if not isinstance(run.net, VGG):
-        raise InputError("only of a VGG network")
+        raise InputError("only available for VGG networks")
     x_1CHW, _ = _one_image(run, choice)
     size = x_1CHW.shape[-1]
     fields = {}
@@ -127,15 +127,17 @@ def receptive_field(run: Inspection, choice: Choice) -> Iterator[Picture]:
             centre = (size // field.jump // 2 + 0.5) * field.jump
             fields[name] = (centre, float(field.side))
     figure = figures.receptive_field_chart(
-        run.to_pictures(x_1CHW)[0], fields, "What one unit in the middle of each map sees"
+        run.to_pictures(x_1CHW)[0], fields, "Receptive field of the centre unit of each map"
     )
-    text = "The square is its receptive field; where it reaches beyond the image there is padding."
+    text = "The square is the receptive field; outside the image it covers padding."
     yield Picture("receptive_field", "Receptive field", [text], figure)
 
 
 def _one_image(run: Inspection, choice: Choice) -> tuple[Tensor, str]:
-    """The image to look into the network with, and how it is called."""
+    """Returns the input image for figures of one image, and its description."""
     if choice.image:
         return run.input_of(choice.image), choice.image
-    position = int(run.predictions.right(1)[:1].sum())  # the first right one; else the first
+    position = int(
+        run.predictions.right(1)[:1].sum()
+    )  # the first correctly classified image, else the first
     return run.inputs([position]), f"{run.split} image {position}, {next(outcome(run, position))}"

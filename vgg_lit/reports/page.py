@@ -1,4 +1,4 @@
-"""One HTML page of pictures and tables that needs no network: pictures are part of the file."""
+"""A self-contained HTML page of tables and embedded figures."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -24,13 +24,13 @@ th, td { padding: 0.2rem 0.8rem; border-bottom: 1px solid #ddd; text-align: left
 
 @dataclass(frozen=True)
 class PageSection:
-    """A part of the page.
+    """A section of the page.
 
     Attributes:
-        title: of the part.
+        title: title of the section.
         text: paragraphs.
-        picture: a PNG file, or none.
-        table: or none.
+        picture: PNG file; None: no figure.
+        table: rows of a table; empty: no table.
     """
 
     title: str
@@ -40,7 +40,7 @@ class PageSection:
 
 
 def html_page(title: str, sections: Sequence[PageSection]) -> str:
-    """The page; all text is escaped."""
+    """Returns the page; all text is escaped."""
     links = "".join(
         f'<a href="#{number}">{escape(section.title)}</a> '
         for number, section in enumerate(sections)
@@ -67,7 +67,7 @@ def _section(number: int, section: PageSection) -> str:
 
 
 def _table(rows: TextRows) -> str:
-    """Columns of numbers alone are aligned to the right."""
+    """Returns an HTML table; columns with only numbers are aligned to the right."""
     numeric = {name for name in rows[0] if all(row[name][:1].isdigit() for row in rows)}
     kinds = {name: "number" if name in numeric else "text" for name in rows[0]}
     head = "".join(f'<th class="{kind}">{escape(name)}</th>' for name, kind in kinds.items())

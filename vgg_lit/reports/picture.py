@@ -1,4 +1,4 @@
-"""A picture of a run, and the choice of what is shown in it."""
+"""A figure of a run with its text, and the options of figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and what is said of it.
+    """A figure with its title and text.
 
     Attributes:
-        name: of the file, without suffix.
-        title: of the section of the report.
-        text: below it, a paragraph an item.
-        figure: the drawing.
+        name: file name without suffix.
+        title: title of the section in the report.
+        text: paragraphs below the figure.
+        figure: matplotlib figure.
     """
 
     name: str
@@ -25,13 +25,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Choice:
-    """What of a run is shown.
+    """The options of the figures.
 
     Attributes:
-        images: in each gallery.
-        image: file to look into the network with; None: images of the split.
-        layers: whose maps are shown; None: the first convolution of each block.
-        embeddings: images in the maps of embeddings.
+        images: number of images in each gallery.
+        image: input image file; None: images of the split.
+        layers: layers whose maps are shown; None: the first convolution of each block.
+        embeddings: number of images in the projections of embeddings.
     """
 
     images: int

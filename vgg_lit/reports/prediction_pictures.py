@@ -1,4 +1,4 @@
-"""What a run predicts, right and wrong: confusion, scores, galleries and calibration."""
+"""Figures of predictions: confusion matrix, class scores, pairs, galleries and calibration."""
 
 from collections.abc import Iterator
 
@@ -11,32 +11,37 @@ PAIRS, EXAMPLES = 6, 6
 
 
 def confusion(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """The confusion matrix."""
+    """Yields the confusion matrix."""
     matrix_KK = confusion_matrix(run.predictions)
     title = f"Confusion matrix: {len(run.predictions.labels_N):,} {run.split} images"
     figure = charts.confusion_chart(matrix_KK.numpy(), run.classes, title)
-    yield Picture("confusion", "Confusion matrix", ["Rows are true classes."], figure)
+    yield Picture(
+        "confusion",
+        "Confusion matrix",
+        ["Rows are true classes, columns are predicted classes."],
+        figure,
+    )
 
 
 def classes(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """Precision, recall and F1 of each class."""
+    """Yields precision, recall and F1 of each class."""
     scores = class_scores(run.predictions)
     figure = charts.class_scores_chart(
         run.classes, scores.precision.numpy(), scores.recall.numpy(), scores.f1.numpy()
     )
-    text = "The accuracy on the images of a class is its recall. Figures are in the table above."
+    text = "The recall of a class is the accuracy on its images. The table above has the numbers."
     yield Picture("classes", "Scores by class", [text], figure)
 
 
 def pairs(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """The pairs of classes that are confused most, with examples."""
+    """Yields the pairs of classes that are confused most often, with examples."""
     matrix_KK = confusion_matrix(run.predictions)
     rows = []
     for true, predicted, count in confused_pairs(matrix_KK, PAIRS):
         positions = run.predictions.confused(true, predicted, EXAMPLES)
         label = [
             run.classes[true],
-            f"taken for {run.classes[predicted]}",
+            f"predicted as {run.classes[predicted]}",
             f"{count} of {int(matrix_KK[true].sum())}",
         ]
         confidence = [f"{100 * p:.0f} %" for p in run.predictions.confidence_N[positions].tolist()]
@@ -48,17 +53,17 @@ def pairs(run: Inspection, choice: Choice) -> Iterator[Picture]:
 
 
 def galleries(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """Right, wrong and most confidently wrong predictions."""
+    """Yields correct, wrong and most confident wrong predictions."""
     found = run.predictions
-    spread = "Spread evenly over all of them, so that they are typical."
+    spread = "A sample spread evenly over all of them."
     for name, title, positions, text in (
-        ("right", "Right predictions", found.right(choice.images), spread),
+        ("right", "Correct predictions", found.right(choice.images), spread),
         ("wrong", "Wrong predictions", found.wrong(choice.images), spread),
         (
             "worst",
             "Most confident wrong predictions",
             found.worst(choice.images),
-            "Among them are the wrong labels of a data set, if it has any.",
+            "Wrong labels in the data set often appear here.",
         ),
     ):
         captions = [list(outcome(run, int(position))) for position in positions]
@@ -68,7 +73,7 @@ def galleries(run: Inspection, choice: Choice) -> Iterator[Picture]:
 
 
 def reliability(run: Inspection, choice: Choice) -> Iterator[Picture]:
-    """Accuracy against confidence."""
+    """Yields the calibration: accuracy against confidence."""
     found = calibration(run.predictions)
     figure = charts.calibration_chart(
         found.edges.numpy(),
@@ -78,8 +83,6 @@ def reliability(run: Inspection, choice: Choice) -> Iterator[Picture]:
         found.error,
     )
     mean = float(run.predictions.confidence_N.mean() - run.predictions.is_right_N.float().mean())
-    side = "over" if mean > 0 else "under"
-    text = (
-        f"Mean confidence is {100 * abs(mean):.1f} points {side} accuracy; small bins say little."
-    )
+    side = "above" if mean > 0 else "below"
+    text = f"Mean confidence is {100 * abs(mean):.1f} points {side} accuracy; bins with few images are noisy."
     yield Picture("calibration", "Calibration", [text], figure)

@@ -1,4 +1,4 @@
-"""Whether two runs of the same config came to the same, and what may explain it if not.
+"""Comparison of two runs of the same config, and possible causes of differences.
 
 reproduction = Reproduction(Run("published"), Run("again"))
 reproduction.is_exact, reproduction.weights, reproduction.metrics
@@ -25,18 +25,24 @@ MOST_ROWS = 20
 CHECKPOINTS = ("best", "last")
 
 TIMED = ("seconds", "throughput/")
-"""Beginnings of the metrics that no two runs share."""
+"""Prefixes of metrics that depend on timing, which are not compared."""
 
 OF_THE_PLACE = ("host", "directory", "command", "platform", "git_is_dirty")
-"""What an environment records and no number depends on."""
+"""Keys of `environment.json` that do not influence results."""
 
 OF_THE_FOLDERS = ("data_root", "data.root", "data.source.root")
-"""Settings that say where the same images lie."""
+"""Settings of data locations, which do not influence results."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How far the weights of a checkpoint lie apart: `differing` of `tensors`, at most `distance`."""
+    """The difference between the weights of two checkpoints.
+
+    Attributes:
+        tensors: number of tensors.
+        differing: number of tensors that differ.
+        distance: largest absolute difference of a value.
+    """
 
     tensors: int
     differing: int
@@ -44,21 +50,21 @@ class Weights:
 
 
 class Reproduction:
-    """A run and the one that repeats it, side by side.
+    """The differences between a run and its repetition.
 
     Args:
-        original: a finished run.
-        repeated: the other, finished too.
+        original: finished run.
+        repeated: finished repetition of the run.
 
     Attributes:
-        weights: by the name of the checkpoint, of those that both have.
-        metrics: final figures and those of every epoch, (then, now), of which the two are not equal.
-        settings: (then, now), of which the two are not equal. What a checkpoint says of its training counts
-            for more than the config beside it, which anyone can edit.
-        environment: versions and hardware, (then, now), of which the two are not equal.
+        weights: differences of the weights, by the name of each checkpoint that both runs have.
+        metrics: differing final and epoch metrics, as (then, now).
+        settings: differing settings, as (then, now). Settings recorded in the checkpoint take precedence
+            over `config.yaml`, which can be edited.
+        environment: differing versions and hardware, as (then, now).
 
     Raises:
-        InputError: a file of theirs cannot be read.
+        InputError: a file of a run cannot be read.
     """
 
     def __init__(self, original: Run, repeated: Run) -> None:
@@ -81,11 +87,11 @@ class Reproduction:
 
     @property
     def is_exact(self) -> bool:
-        """Whether weights and metrics are the same to the bit."""
+        """True if weights and metrics are exactly equal."""
         return not self.metrics and not any(found.differing for found in self.weights.values())
 
     def largest_move(self) -> tuple[str, float]:
-        """The final metric that moved furthest, and how far; of the epochs' if no final one moved."""
+        """Returns the metric with the largest difference; epoch metrics only if no final one differs."""
         moves = {
             name: abs(now - then)
             for name, (then, now) in self.metrics.items()
@@ -134,7 +140,7 @@ def _differing_settings(original: Run, repeated: Run) -> dict[str, tuple[Any, An
 
 
 def _trained_config(run: Run) -> dict[str, Any]:
-    """The config of a run, as far as its last checkpoint has it too as that has it."""
+    """Returns the config of a run, with values from its last checkpoint where it has them."""
     recorded = read_checkpoint(run.checkpoints / "last.ckpt").get("hyper_parameters", {})
     return {name: recorded.get(name, value) for name, value in run.config.items()}
 

@@ -1,4 +1,4 @@
-"""What every figure is looked over for."""
+"""Layout checks shared by the tests of figures: overlapping and cut-off texts."""
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -6,7 +6,7 @@ from matplotlib.text import Text
 
 
 def drawn_texts(figure):
-    """Texts with their boxes in pixels, after layout."""
+    """Returns visible texts with their boxes in pixels, after layout."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     unseen = {
@@ -18,14 +18,14 @@ def drawn_texts(figure):
         if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
     }
     texts = {t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()} - unseen
-    # a slanted one's box is larger than it
+    # the box of a slanted text is larger than the text
     upright = [text for text in texts if text.get_rotation() % 90 == 0]
     return [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in upright]
 
 
 @pytest.fixture
 def texts_that_overlap():
-    """`texts_that_overlap(figure)`: pairs whose boxes share more than an edge."""
+    """`texts_that_overlap(figure)`: pairs of texts whose boxes overlap by more than an edge."""
 
     def overlapping(figure):
         texts = [(text, box.padded(-1)) for text, box in drawn_texts(figure)]
@@ -41,7 +41,7 @@ def texts_that_overlap():
 
 @pytest.fixture
 def texts_outside():
-    """`texts_outside(figure)`: those that are cut off at its edge."""
+    """`texts_outside(figure)`: texts cut off at the edge of the figure."""
 
     def outside(figure):
         texts = drawn_texts(figure)

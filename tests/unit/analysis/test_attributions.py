@@ -1,4 +1,4 @@
-"""Grad-CAM and integrated gradients, by what they promise."""
+"""Grad-CAM and integrated gradients have their defining properties."""
 
 import pytest
 import torch
@@ -46,16 +46,16 @@ def test_grad_cam_weighs_maps_by_their_mean_gradient(net, x):
     assert expected.max() > 0
 
 
-def test_grad_cam_looks_at_the_deepest_map_that_is_no_single_place(net, x):
+def test_grad_cam_layer_is_the_deepest_with_more_than_one_position(net, x):
     assert grad_cam_layer(net, x) == "block2_relu2"
     plan = [[4], [8], [8], [8]]
     deep = build(plan, num_classes=3, head="linear", image_size=16, in_channels=1)
     assert grad_cam_layer(deep, torch.zeros(1, 1, 16, 16)) == "block4_relu1"
     shrinking = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 7), torch.nn.Conv2d(2, 2, 2))
-    assert grad_cam_layer(shrinking, x) == "0"  # the second has maps of one place
+    assert grad_cam_layer(shrinking, x) == "0"  # the maps of the second have one position
 
 
-def test_the_network_keeps_its_gradients_and_relus(net, x):
+def test_attributions_do_not_change_gradients_or_relus(net, x):
     grad_cam(net, x, CLASSES, "block2_relu2")
     integrated_gradients(net, x, CLASSES, torch.zeros(1, 1, 8, 8), steps=2)
     assert all(parameter.grad is None for parameter in net.parameters())

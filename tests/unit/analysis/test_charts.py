@@ -1,4 +1,4 @@
-"""Charts: what is drawn is what was given, and no text lies on another."""
+"""Charts show the given values, and their texts do not overlap."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_the_worst_class_is_on_top():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "c", "b"]
 
 
-def test_bars_of_the_calibration_are_its_accuracies(texts_that_overlap):
+def test_calibration_bars_are_the_accuracies_of_the_bins(texts_that_overlap):
     edges, images = np.linspace(0, 1, 4), np.array([0, 5, 7])
     accuracy = np.array([np.nan, 0.4, 0.9])
     figure = calibration_chart(edges, images, accuracy, accuracy, 0.05)
@@ -76,7 +76,7 @@ def test_bars_of_the_calibration_are_its_accuracies(texts_that_overlap):
     assert texts_that_overlap(figure) == []
 
 
-def test_embeddings_are_points_of_their_class_with_some_images_that_do_not_overlap():
+def test_embeddings_are_drawn_by_class_with_images_that_do_not_overlap():
     draws = np.random.default_rng(0)
     points, labels = draws.normal(size=(200, 2)), np.arange(200) % 3
     images = draws.random((200, 8, 8, 3))

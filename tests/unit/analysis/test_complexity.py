@@ -1,4 +1,4 @@
-"""What a network costs."""
+"""Parameters, MACs, operations and memory of networks."""
 
 import pytest
 import torch
@@ -11,15 +11,15 @@ from vgg_lit.models import VARIANTS, build
 from vgg_lit.models.gemm_conv import lower_small_maps
 
 
-def test_operations_of_a_plain_net_are_those_counted_by_hand():
+def test_operations_of_a_plain_net_match_a_count_by_hand():
     net = build([[4], [8]], num_classes=3, in_channels=1, image_size=8, head="linear")
     forward = 2 * 9 * (1 * 4 * 64 + 4 * 8 * 16) + 2 * 8 * 4 * 3
-    first = 2 * 9 * 1 * 4 * 64  # whose input, an image, has no gradient
+    first = 2 * 9 * 1 * 4 * 64  # its input, the image, has no gradient
     assert training_operations(net, (1, 8, 8)) == 3 * forward - first
 
 
 @pytest.mark.parametrize("mode", [False, "auto", True])
-def test_the_count_does_not_depend_on_the_form_a_layer_takes(mode):
+def test_the_count_does_not_depend_on_lowered_convolutions(mode):
     net = build("vgg11_bn", num_classes=3, in_channels=3, head="linear", width=0.1)
     plain = training_operations(net, (3, 32, 32))
     lower_small_maps(net, mode)
@@ -41,7 +41,7 @@ def by_name(cost):
 
 
 def macs_by_hand(net, side):
-    """Of a VGG: output places x output channels x kernel x input channels, and rows x columns."""
+    """Returns the MACs of a VGG: output positions x convolution weights, plus linear weights."""
     macs = 0
     for module in (*net.features, *net.classifier):
         if isinstance(module, torch.nn.Conv2d):
@@ -54,7 +54,7 @@ def macs_by_hand(net, side):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_parameters_and_macs_of_every_variant_are_those_counted_by_hand(variant):
+def test_parameters_and_macs_of_every_variant_match_a_count_by_hand(variant):
     with torch.device("meta"):
         net = build(variant)
     cost = measure(net, (3, 224, 224), batch_size=2)
@@ -65,7 +65,7 @@ def test_parameters_and_macs_of_every_variant_are_those_counted_by_hand(variant)
     assert [layer.name for layer in cost.layers] == list(net.layer_paths)
 
 
-def test_vgg16_costs_what_is_known_of_it():
+def test_vgg16_matches_its_published_costs():
     with torch.device("meta"):
         cost = measure(build("vgg16"), (3, 224, 224))
     assert sum(layer.macs for layer in cost.layers) == 15_470_264_320
@@ -76,7 +76,7 @@ def test_vgg16_costs_what_is_known_of_it():
     assert layers["block3_pool"].output_shape == (256, 28, 28)
     assert layers["fc6"].macs == 25088 * 4096
     assert layers["fc6"].block == "head"
-    assert layers["block1_conv2"].kept == 0  # its input is the ReLU's output, which that has saved
+    assert layers["block1_conv2"].kept == 0  # its input is already saved as the output of the ReLU
     assert layers["block1_relu1"].kept == 4 * 64 * 224 * 224
     assert layers["block2_conv1"].field == (10, 2)
 
@@ -89,14 +89,14 @@ def test_other_networks_are_counted_by_module(name):
     assert sum(layer.parameters for layer in cost.layers) == sum(
         p.numel() for p in net.parameters()
     )
-    published = {"resnet50": 4.089e9, "efficientnet_b0": 0.386e9}[name]  # torchvision's own figures
+    published = {"resnet50": 4.089e9, "efficientnet_b0": 0.386e9}[name]  # torchvision's figures
     assert sum(layer.macs for layer in cost.layers) == pytest.approx(published, rel=0.001)
     assert all(layer.field is None for layer in cost.layers)
     blocks = {layer.block for layer in cost.layers}
     assert {"resnet50": "layer1.0", "efficientnet_b0": "features.1"}[name] in blocks
 
 
-def test_counting_costs_leaves_the_net_as_it_is():
+def test_measure_does_not_change_the_net():
     net = build("vgg11_bn", num_classes=3, head="cifar", width=0.1).eval()
     lower_small_maps(net)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
@@ -110,7 +110,7 @@ def test_counting_costs_leaves_the_net_as_it_is():
     assert not any(module._forward_hooks for module in net.modules())
 
 
-def test_the_batch_scales_what_is_kept_and_nothing_else():
+def test_the_batch_size_scales_activations_only():
     net = build("vgg11", num_classes=3, head="gap", width=0.1)
     one, eight = (measure(net, (3, 64, 64), batch) for batch in (1, 8))
     assert eight.memory.activations == 8 * one.memory.activations
@@ -120,7 +120,7 @@ def test_the_batch_scales_what_is_kept_and_nothing_else():
     assert [layer.macs for layer in eight.layers] == [layer.macs for layer in one.layers]
 
 
-def test_checkpointed_blocks_keep_one_map_each_and_count_once():
+def test_checkpointed_blocks_keep_only_their_inputs_and_count_macs_once():
     with torch.device("meta"):
         plain, saving = (build("vgg11_bn", checkpoint_blocks=on) for on in (False, True))
     costs = [measure(net, (3, 224, 224), 2) for net in (plain, saving)]
@@ -134,7 +134,7 @@ def test_checkpointed_blocks_keep_one_map_each_and_count_once():
 
 
 @pytest.mark.parametrize(("precision", "size"), [("64-true", 8), ("bf16-true", 2)])
-def test_other_precisions_take_their_size(precision, size):
+def test_weights_take_the_size_of_their_precision(precision, size):
     net = build("vgg11", num_classes=3, head="gap", width=0.1)
     memory = measure(net, (3, 32, 32), 2, precision).memory
     assert memory.weights == size * sum(p.numel() for p in net.parameters())
@@ -150,7 +150,7 @@ def test_frozen_weights_have_no_gradient_and_no_momentum():
         == memory.momentum
         == 4 * sum(p.numel() for p in net.classifier.parameters())
     )
-    assert memory.activations < 4 * 2 * 100  # what the last layer saves
+    assert memory.activations < 4 * 2 * 100  # saved by the last layer
 
 
 def test_a_batch_too_small_to_train_is_refused():
@@ -159,6 +159,6 @@ def test_a_batch_too_small_to_train_is_refused():
         measure(net, (3, 32, 32), 1)
 
 
-def test_every_precision_of_training_is_known():
+def test_every_training_precision_is_supported():
     (allowed,) = [field for field in Trainer.model_fields.items() if field[0] == "precision"]
     assert set(PRECISIONS) | {"auto"} == set(allowed[1].annotation.__args__)

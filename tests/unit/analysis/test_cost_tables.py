@@ -1,4 +1,4 @@
-"""Tables hold what was measured, and the paper's own."""
+"""Tables of measured costs, and Table 1 of the paper."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def cost():
     return measure(net, (3, 224, 224), batch_size=2)
 
 
-def test_rows_of_layers_have_the_sums_of_their_blocks_below(cost):
+def test_layer_rows_are_followed_by_the_sums_of_their_block(cost):
     rows, sums = layer_rows(cost)
     names = [row["layer"] for row in rows]
     assert [names[index] for index in sums] == [f"block{b}" for b in range(1, 6)] + ["head"]
@@ -41,13 +41,13 @@ def test_rows_of_layers_have_the_sums_of_their_blocks_below(cost):
     assert number(rows[-1]["kept, MB"]) == pytest.approx(cost.memory.activations / 1e6, abs=0.005)
     first = rows[0]
     assert first["output"] == "64 x 224 x 224"
-    assert (first["sees, px"], first["jump, px"]) == ("3", "1")
+    assert (first["receptive field, px"], first["jump, px"]) == ("3", "1")
 
 
-def test_only_a_vgg_has_receptive_fields_and_only_its_heads_have_names():
+def test_other_networks_have_no_receptive_fields_and_module_paths_as_names():
     with torch.device("meta"):
         rows, _ = layer_rows(measure(resnet18(), (3, 224, 224), batch_size=2))
-    assert "sees, px" not in rows[0]
+    assert "receptive field, px" not in rows[0]
     names = [row["layer"] for row in rows]
     assert names[:4] == ["conv1", "bn1", "relu", "maxpool"]
     assert "layer1.0" in names
@@ -63,13 +63,13 @@ def test_most_parameters_are_in_the_head_and_most_macs_in_convolutions(cost):
     assert both["MACs"] == "15,470,264,320"
 
 
-def test_memory_is_named_part_by_part(cost):
+def test_memory_rows_name_each_part(cost):
     rows = memory_rows(cost)
     assert rows[0] == {"memory": "weights", "MB": "553.43"}
     assert len(rows) == 7
 
 
-def test_the_paper_s_millions_are_those_of_the_networks():
+def test_parameter_counts_match_the_paper():
     costs = {}
     for name in VARIANTS:
         with torch.device("meta"):
@@ -80,7 +80,7 @@ def test_the_paper_s_millions_are_those_of_the_networks():
     assert list(MILLIONS.values()) == [133, 133, 133, 134, 138, 144]
 
 
-def test_table_1_is_the_paper_s():
+def test_table_1_matches_the_paper():
     rows, ends = table_1()
     columns = list(rows[0])
     assert columns == [

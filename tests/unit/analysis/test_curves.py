@@ -1,4 +1,4 @@
-"""What the learning curves hold, read back from their axes."""
+"""Learning curves, read back from the axes of the figure."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ CURVES = {
 }
 
 
-def test_each_metric_has_a_panel_and_each_run_its_line_there():
+def test_each_metric_has_a_panel_and_each_run_a_line():
     figure = learning_curves(CURVES)
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.axison}
     assert list(panels) == list(CURVES)
@@ -45,7 +45,7 @@ def test_a_single_epoch_is_a_point_that_can_be_seen():
     assert [line.get_marker() for line in first] == ["None", "o"]
 
 
-def test_many_runs_are_told_apart():
+def test_many_runs_have_distinct_lines():
     figure = learning_curves({"loss": {str(run): ([1, 2], [run, run]) for run in range(20)}})
     looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()}
     assert len(looks) == 20 <= len(LINE_COLOURS) * len(STYLES)

@@ -1,4 +1,4 @@
-"""Features before the last layer, and images in the plane."""
+"""Features before the last layer, and their projections by PCA and t-SNE."""
 
 import copy
 
@@ -18,23 +18,23 @@ def x():
 
 @pytest.fixture
 def clusters():
-    """Two groups of 20 places each in 60 dimensions, far from each other."""
+    """Two distant clusters of 20 points each in 60 dimensions."""
     draws = np.random.default_rng(0)
     return np.concatenate([draws.normal(centre, 1, (20, 60)) for centre in (0, 30)])
 
 
 @pytest.mark.parametrize("head", ["cifar", "linear", "gap"])
-def test_the_last_layer_makes_the_logits_of_the_embedding(head, x):
+def test_the_last_layer_maps_the_embedding_to_the_logits(head, x):
     net = build("vgg11_bn", num_classes=7, head=head, width=0.0625).eval()
     torch.testing.assert_close(net.classifier[-1](embed(net, x)), net(x))
 
 
-def test_another_network_has_an_embedding_too(x):
+def test_a_sequential_network_has_an_embedding(x):
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 5))
     torch.testing.assert_close(net[-1](embed(net, x)), net(x))
 
 
-def test_the_network_is_left_as_it_was(x):
+def test_embed_does_not_change_the_network(x):
     net = build("vgg11_bn", num_classes=7, head="cifar", width=0.0625).train()
     net.features[0].eval()
     before, modes = copy.deepcopy(net.state_dict()), [m.training for m in net.modules()]
@@ -45,7 +45,7 @@ def test_the_network_is_left_as_it_was(x):
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
 
-def test_principal_components_are_those_of_the_singular_values(clusters):
+def test_pca_matches_the_singular_value_decomposition(clusters):
     pytest.importorskip("sklearn")
     points, share = pca(clusters)
     centred = clusters - clusters.mean(axis=0)
@@ -54,7 +54,7 @@ def test_principal_components_are_those_of_the_singular_values(clusters):
     assert share == pytest.approx((values[:2] ** 2).sum() / (values**2).sum())
 
 
-def test_t_sne_keeps_neighbours_together_and_is_the_same_every_time(clusters):
+def test_t_sne_keeps_neighbours_together_and_is_reproducible(clusters):
     pytest.importorskip("sklearn")
     points = tsne(clusters)
     distances = np.linalg.norm(points[:, None] - points, axis=2)
@@ -64,6 +64,6 @@ def test_t_sne_keeps_neighbours_together_and_is_the_same_every_time(clusters):
     np.testing.assert_array_equal(tsne(clusters), points)
 
 
-def test_t_sne_takes_as_few_as_four_images(clusters):
+def test_t_sne_works_with_four_images(clusters):
     pytest.importorskip("sklearn")
     assert np.isfinite(tsne(clusters[:4])).all()

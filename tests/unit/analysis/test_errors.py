@@ -1,4 +1,4 @@
-"""What a classifier gets wrong, against scikit-learn on the same predictions."""
+"""Error statistics of a classifier, compared with scikit-learn on the same predictions."""
 
 import numpy as np
 import pytest
@@ -19,17 +19,17 @@ metrics = pytest.importorskip("sklearn.metrics")
 def found():
     draws = torch.Generator().manual_seed(0)
     labels = torch.randint(5, (300,), generator=draws)
-    logits = torch.randn(300, 6, generator=draws)  # no image is of the last class
+    logits = torch.randn(300, 6, generator=draws)  # the last class has no images
     logits[range(300), labels] += 1.5
     return Predictions(logits.softmax(dim=1), labels)
 
 
-def test_the_confusion_matrix_is_scikit_learns(found):
+def test_the_confusion_matrix_matches_scikit_learn(found):
     expected = metrics.confusion_matrix(found.labels_N, found.predicted_N, labels=range(6))
     np.testing.assert_array_equal(confusion_matrix(found), expected)
 
 
-def test_scores_by_class_are_scikit_learns(found):
+def test_class_scores_match_scikit_learn(found):
     expected = metrics.precision_recall_fscore_support(
         found.labels_N, found.predicted_N, labels=range(6), zero_division=0
     )
@@ -46,7 +46,7 @@ def test_confused_pairs_are_the_largest_off_the_diagonal():
     assert matrix[0, 0] == 9
 
 
-def test_calibration_is_scikit_learns(found):
+def test_calibration_matches_scikit_learn(found):
     from sklearn.calibration import calibration_curve
 
     ours = calibration(found, bins=10)
@@ -60,7 +60,7 @@ def test_calibration_is_scikit_learns(found):
     assert ours.error == pytest.approx(float((gaps * ours.images[filled]).sum() / 300), abs=1e-5)
 
 
-def test_the_worst_are_wrong_and_the_most_confident_first(found):
+def test_worst_predictions_are_wrong_and_sorted_by_confidence(found):
     worst = found.worst(20)
     assert not found.is_right_N[worst].any()
     confidence = found.confidence_N[worst]
@@ -69,14 +69,14 @@ def test_the_worst_are_wrong_and_the_most_confident_first(found):
     assert found.confidence_N[list(others)].max() <= confidence[-1]
 
 
-def test_right_and_wrong_are_spread_over_all_of_them(found):
+def test_right_and_wrong_positions_are_spread_evenly(found):
     assert found.is_right_N[found.right(10)].all()
     wrong = (~found.is_right_N).nonzero().flatten()
     assert found.wrong(5)[[0, -1]].tolist() == wrong[[0, -1]].tolist()
     assert found.wrong(1000).tolist() == wrong.tolist()
 
 
-def test_examples_of_a_pair_are_of_it(found):
+def test_confused_positions_belong_to_the_pair(found):
     pair = confused_pairs(confusion_matrix(found), 1)[0]
     positions = found.confused(pair.true, pair.predicted, 1000)
     assert len(positions) == pair.images

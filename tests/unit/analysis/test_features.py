@@ -1,4 +1,4 @@
-"""Features are what the layers compute, and taking them changes nothing."""
+"""Features equal the outputs of the layers, and extraction does not change the network."""
 
 import copy
 
@@ -23,7 +23,7 @@ from vgg_lit.models import VARIANTS, build, resnet18
 
 @pytest.fixture(params=["vgg11", "vgg13_bn", "vgg11_lrn"])
 def net(request):
-    """In training mode, with statistics and dropout that would show in other maps."""
+    """A network in training mode, whose maps would differ from those in evaluation mode."""
     net = build(request.param, width=1 / 16, num_classes=5, dropout=0.5)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -38,7 +38,7 @@ def images():
 
 
 def hooked(net, x, name):
-    """What a hook sees of a layer in evaluation mode, before a ReLU overwrites it."""
+    """Returns the output of a layer in evaluation mode, before an in-place ReLU overwrites it."""
     found = []
     layer = net.layer(name)
     hook = layer.register_forward_hook(lambda module, inputs, output: found.append(output.clone()))
@@ -48,7 +48,7 @@ def hooked(net, x, name):
     return found[0]
 
 
-def test_every_layer_gives_what_a_hook_sees(net, images):
+def test_every_layer_matches_the_output_recorded_by_a_hook(net, images):
     names = list(net.layer_paths)
     found = extract(net, images, names)
     assert list(found) == names
@@ -59,7 +59,7 @@ def test_every_layer_gives_what_a_hook_sees(net, images):
 
 
 def state(net):
-    """Everything about a network that could change."""
+    """Returns the tensors, modes, hooks and gradients of a network."""
     tensors = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     modules = [
         (type(m), m.training, getattr(m, "inplace", None), len(m._forward_hooks))
@@ -68,7 +68,7 @@ def state(net):
     return tensors, modules, [(p.requires_grad, p.grad) for p in net.parameters()]
 
 
-def test_the_network_is_as_it_was_to_the_bit(net, images):
+def test_losses_and_extract_do_not_change_the_network(net, images):
     before = state(net)
     x = images.clone().requires_grad_()
     losses = [ContentLoss(net, images), StyleLoss(net, images), PerceptualLoss(net)]
@@ -82,7 +82,7 @@ def test_the_network_is_as_it_was_to_the_bit(net, images):
     assert x.grad.abs().sum() > 0
 
 
-def test_another_network_s_layers_are_the_paths_of_its_modules():
+def test_layers_of_other_networks_are_named_by_module_path():
     net = resnet18(num_classes=5).train()
     net.layer1.eval()
     x = torch.randn(2, 3, 32, 32, requires_grad=True)
@@ -97,13 +97,13 @@ def test_another_network_s_layers_are_the_paths_of_its_modules():
     maps = twin.layer1[0].bn1(
         twin.layer1[0].conv1(twin.maxpool(twin.relu(twin.bn1(twin.conv1(x)))))
     )
-    assert maps.min() < 0, "the ReLU behind it works in place, and shows not"
+    assert maps.min() < 0, "the in-place ReLU after it must not change the result"
     torch.testing.assert_close(found["layer1.0.bn1"], maps, rtol=0, atol=0)
     found["fc"].sum().backward()
     assert x.grad.abs().sum() > 0
 
 
-def test_what_fails_leaves_the_network_as_it_was():
+def test_a_failed_extract_does_not_change_the_network():
     net = resnet18(num_classes=5).train()
     before = state(net)
     with pytest.raises(RuntimeError):
@@ -111,7 +111,7 @@ def test_what_fails_leaves_the_network_as_it_was():
     assert state(net)[1] == before[1]
 
 
-def test_the_first_convolutions_are_those_of_the_blocks(net):
+def test_first_convolutions_are_the_first_of_each_block(net):
     assert first_convolutions(net) == [f"block{number}_conv1" for number in range(1, 6)]
     assert first_convolutions(resnet18()) == [
         "conv1",
@@ -131,7 +131,7 @@ def test_gradients_flow_through_extract_to_images_and_weights(net, images):
     assert net.layer("block3_conv2").weight.grad is None  # it did not run
 
 
-def test_images_may_have_any_size_before_the_head():
+def test_images_may_have_any_size_if_the_head_does_not_run():
     net = build("vgg11", width=1 / 16, head="linear", image_size=32)
     found = extract(net, torch.zeros(1, 3, 50, 70), ["block5_conv2"])
     assert found["block5_conv2"].shape[2:] == (3, 4)
@@ -143,13 +143,13 @@ def test_every_variant_has_the_standard_layers(variant):
         assert {CONTENT_LAYER, *STYLE_LAYERS} <= set(build(variant).layer_paths)
 
 
-def test_layers_come_in_the_order_asked_for(net, images):
+def test_layers_are_returned_in_the_requested_order(net, images):
     names = ["block2_conv1", "block1_pool"]
     assert list(extract(net, images, names)) == names
     assert extract(net, images, []) == {}
 
 
-def test_features_stay_when_the_network_learns_and_cannot_be_trained(net, images):
+def test_features_are_frozen_and_independent_of_the_network(net, images):
     features = Features(net, ["block2_pool"])
     before = features(images)["block2_pool"]
     with torch.no_grad():
@@ -176,7 +176,7 @@ def test_content_loss_is_the_relative_error_of_maps(net, images):
     torch.testing.assert_close(loss(other), (a - b).square().sum() / b.square().sum())
 
 
-def test_style_loss_knows_no_place_and_no_size(net, images):
+def test_style_loss_is_independent_of_position_and_size(net, images):
     loss = StyleLoss(net, images, ["block1_conv1"])
     tiled = torch.cat([images, images], dim=3)
     assert loss(images) == 0
@@ -191,7 +191,7 @@ def test_style_loss_is_the_mean_of_its_layers(net, images):
     torch.testing.assert_close(both, (each[0] + each[1]) / 2)
 
 
-def test_perceptual_loss_trains_a_network_that_makes_images(net, images):
+def test_perceptual_loss_trains_an_image_network(net, images):
     loss = PerceptualLoss(net, ["block1_relu1", "block2_relu1"])
     assert loss(images, images) == 0
     painter = nn.Conv2d(3, 3, 1)
@@ -206,18 +206,18 @@ def test_perceptual_loss_trains_a_network_that_makes_images(net, images):
     assert values[-1] < 0.5 * values[0]
 
 
-def test_losses_move_with_their_module(net, images):
+def test_losses_convert_their_buffers_with_the_module(net, images):
     for loss in (ContentLoss(net, images), StyleLoss(net, images)):
         assert loss.double()(images.double()).dtype == torch.float64
         assert len(list(loss.buffers())) > 0
 
 
-def test_unknown_layers_and_networks_are_one_line(net):
+def test_unknown_layers_and_networks_raise_input_error(net):
     with pytest.raises(
         InputError, match=r"unknown layer 'block4_con2'\. Did you mean 'block4_conv2'"
     ):
         extract(net, torch.zeros(1, 3, 32, 32), ["block4_con2"])
     with pytest.raises(InputError, match=r"unknown layer 'layer1\.0\.conv'\. Did you mean 'layer1"):
         extract(resnet18(), torch.zeros(1, 3, 32, 32), ["layer1.0.conv"])
-    with pytest.raises(InputError, match="a ResNet has no layers by the paper's names"):
+    with pytest.raises(InputError, match="a ResNet has no layers with the paper's names"):
         Features(resnet18(), ["block1_conv1"])

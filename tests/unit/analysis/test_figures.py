@@ -1,4 +1,4 @@
-"""What the figures hold, read back from their axes."""
+"""Figures of images, read back from their axes."""
 
 import io
 import subprocess
@@ -20,7 +20,7 @@ from vgg_lit.analysis.figures import (
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_image_grid_shows_each_image_in_its_place(channels):
+def test_image_grid_shows_each_image_in_its_cell(channels):
     images = np.random.default_rng(0).random((2, 3, 5, 5, channels))
     figure = image_grid(images, ["cat", "dog"], ["a", "b", "c"])
     axes = np.array(figure.axes).reshape(2, 3)
@@ -49,7 +49,7 @@ def test_image_grid_has_room_for_captions():
     assert pixels.min() < 50 < 200 < pixels.max()
 
 
-def test_figures_need_no_display_and_leave_no_global_state():
+def test_figures_import_neither_pyplot_nor_torch():
     code = (
         "import sys, numpy as np, vgg_lit.analysis.figures as f;"
         "f.image_grid(np.zeros((1, 1, 2, 2, 1)), ['a'], ['b']);"
@@ -66,7 +66,7 @@ def images_of(figure):
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-def test_a_gallery_shows_its_images_unchanged_and_its_captions_apart(
+def test_a_gallery_shows_images_unchanged_and_captions_without_overlap(
     depth, texts_that_overlap, texts_outside
 ):
     images = np.random.default_rng(0).random((11, 6, 6, depth))
@@ -77,7 +77,7 @@ def test_a_gallery_shows_its_images_unchanged_and_its_captions_apart(
     assert texts_outside(figure) == []
 
 
-def test_rows_of_images_beside_their_labels(texts_that_overlap):
+def test_image_rows_have_labels_without_overlap(texts_that_overlap):
     images = np.random.default_rng(0).random((5, 6, 6, 1))
     rows = [(CLASSES, images, ["99 %"] * 5), (CLASSES, images[:2], ["7 %"] * 2)]
     figure = image_rows(rows, "title")
@@ -85,9 +85,9 @@ def test_rows_of_images_beside_their_labels(texts_that_overlap):
     assert texts_that_overlap(figure) == []
 
 
-def test_nothing_to_show_is_said():
+def test_a_figure_without_images_has_a_note():
     for figure in (gallery(np.empty((0, 4, 4, 1)), [], "title"), image_rows([], "title")):
-        assert "There are none." in [text.get_text() for text in figure.axes[0].texts]
+        assert "No images." in [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_filters_share_a_scale_and_grey_is_zero():
@@ -101,7 +101,7 @@ def test_filters_share_a_scale_and_grey_is_zero():
     assert grey.get_clim() == (-2, 2)
 
 
-def test_activation_maps_begin_with_the_strongest_channel(texts_that_overlap):
+def test_activation_maps_are_sorted_by_strength(texts_that_overlap):
     maps = np.stack([np.full((4, 4), value) for value in (0.1, 3.0, 1.0)])
     figure = activation_maps(np.zeros((8, 8, 1)), {"block1_relu1": maps, "b": -maps}, "title")
     shown = [float(image.max()) for image in images_of(figure)[1:]]
@@ -111,14 +111,14 @@ def test_activation_maps_begin_with_the_strongest_channel(texts_that_overlap):
     assert texts_that_overlap(figure) == []
 
 
-def test_attributions_stand_alone_and_over_the_image(texts_that_overlap):
+def test_attributions_are_drawn_alone_and_over_the_image(texts_that_overlap):
     images, heat = np.random.default_rng(0).random((2, 6, 6, 3)), np.ones((2, 6, 6))
     figure = attribution_rows(images, [CLASSES] * 2, {"one": heat, "two": -heat}, "title")
     assert len(images_of(figure)) == 2 * (1 + 3 + 3)
     assert texts_that_overlap(figure) == []
 
 
-def test_a_receptive_field_is_drawn_where_it_is(texts_that_overlap):
+def test_a_receptive_field_is_drawn_at_its_position(texts_that_overlap):
     figure = receptive_field_chart(np.zeros((8, 8, 1)), {"a": (4.0, 3.0), "b": (4.0, 30.0)}, "t")
     boxes = [axes.patches[0].get_bbox().bounds for axes in figure.axes[:2]]
     assert boxes == [(2.5, 2.5, 3, 3), (-11, -11, 30, 30)]

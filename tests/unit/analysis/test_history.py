@@ -1,4 +1,4 @@
-"""What is said of a run's epochs, and what is not."""
+"""Remarks on over- and underfitting of a run."""
 
 import math
 
@@ -16,7 +16,7 @@ def said(*arguments, images=1000, **options):
     return " ".join(remark(history(*arguments), images, **options))
 
 
-def test_rows_of_a_table_with_an_epoch_that_was_not_validated():
+def test_history_from_rows_with_an_epoch_without_validation():
     rows = [
         {"epoch": "1", "step": "4", "train/acc": "0.5", "val/acc": ""},
         {"epoch": "2", "step": "8", "train/acc": "0.75", "val/acc": "0.5"},
@@ -33,25 +33,25 @@ def test_the_best_epoch_has_the_lowest_validation_loss():
     assert history([0.5] * 4, [0.5] * 4, [1.0, math.nan, 0.5, 0.7]).best == 2
 
 
-def test_a_gap_beyond_chance_is_overfitting():
+def test_a_significant_gap_is_overfitting():
     text = said([0.6, 0.9, 0.99], [0.6, 0.8, 0.8], [1, 0.5, 0.6])
     assert "Overfitting: training accuracy is 10.0 points above" in text
     assert "validation loss rose by 20%" in text
-    assert "± 2.5 points" in text
+    assert "± 2.5 points on 1,000 images" in text
 
 
-def test_the_same_gap_of_few_images_is_within_chance():
+def test_the_same_gap_on_few_images_is_not_significant():
     text = said([0.6, 0.9, 0.9], [0.6, 0.8, 0.8], [1, 0.5, 0.5], images=40)
     assert "No sign of overfitting" in text
     assert "10.0 points above validation" in text
 
 
-def test_what_still_gets_better_at_the_end_underfits():
+def test_improvement_until_the_last_epoch_is_underfitting():
     assert "Underfitting" in said([0.3, 0.5, 0.7], [0.3, 0.5, 0.7], [3, 2, 1])
     assert "Underfitting" not in said([0.3, 0.7, 0.7], [0.3, 0.7, 0.7], [3, 2, 1])
 
 
-def test_label_smoothing_forbids_to_compare_the_losses():
+def test_label_smoothing_is_mentioned():
     assert "label smoothing 0.1" in said([0.5] * 3, [0.5] * 3, [1, 1, 1], label_smoothing=0.1)
     assert "label smoothing" not in said([0.5] * 3, [0.5] * 3, [1, 1, 1])
 
@@ -60,11 +60,11 @@ def test_label_smoothing_forbids_to_compare_the_losses():
     ("loss", "images", "words"),
     [
         ([1.0, 0.5], 1000, "Too few epochs"),
-        ([math.nan] * 3, 1000, "Nothing was validated"),
-        ([1.0] * 3, 0, "Nothing was validated"),
+        ([math.nan] * 3, 1000, "No validation results"),
+        ([1.0] * 3, 0, "No validation results"),
     ],
 )
-def test_nothing_is_said_that_cannot_be_known(loss, images, words):
+def test_missing_data_gives_one_remark(loss, images, words):
     accuracy = [0.5] * len(loss)
     (text,) = remark(history(accuracy, accuracy, loss), images)
     assert words in text

@@ -1,4 +1,4 @@
-"""Memory is counted as torch's allocator counts it."""
+"""Counted memory matches torch's allocator."""
 
 from contextlib import nullcontext
 
@@ -13,7 +13,7 @@ from vgg_lit.models import build
 
 
 def allocated(compute):
-    """Bytes that the CPU's allocator gave out less those it got back, at the end and at most."""
+    """Returns the result, and the bytes allocated on the CPU at the end and at the peak."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         result = compute()
     events = recorded.profiler.kineto_results.events()
@@ -37,7 +37,7 @@ NETS = {
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("side", [64, 96])
 @pytest.mark.parametrize("variant", NETS)
-def test_what_a_step_keeps_is_what_the_allocator_gave(variant, side, precision):
+def test_saved_tensors_match_the_allocator(variant, side, precision):
     batch = 4
     net = build(variant, image_size=side, num_classes=10, **NETS[variant])
     memory = measure(net, (3, side, side), batch, precision).memory
@@ -49,14 +49,14 @@ def test_what_a_step_keeps_is_what_the_allocator_gave(variant, side, precision):
             return net(images)
 
     logits, kept, _ = allocated(forward)
-    kept -= logits.nbytes  # nobody needs them for the backward pass
-    kept += 0 if mixed else images.nbytes  # which were there before; mixed precision keeps a copy
+    kept -= logits.nbytes  # not saved for the backward pass
+    kept += 0 if mixed else images.nbytes  # allocated before; mixed precision saves a copy
     assert memory.activations + memory.weight_copies == pytest.approx(kept, rel=0.005)
     assert (memory.weight_copies > 0) == mixed
 
 
 @pytest.mark.parametrize("side", [64, 96])
-def test_the_peak_is_that_of_a_step_but_for_the_library_s_workspace(side):
+def test_the_peak_matches_the_allocator_except_for_library_workspace(side):
     batch = 8
     net = build("vgg11_bn", width=0.25, head="gap", image_size=side, num_classes=10)
     memory = measure(net, (3, side, side), batch).memory
@@ -70,13 +70,13 @@ def test_the_peak_is_that_of_a_step_but_for_the_library_s_workspace(side):
     assert memory.inference - memory.weights - images.nbytes == pytest.approx(peak, rel=0.01)
 
 
-def test_live_memory_counts_what_is_made_until_it_is_freed():
+def test_live_memory_counts_tensors_until_they_are_freed():
     before = torch.zeros(100)
     with LiveMemory() as memory:
         a = before + 1
         assert memory.now == 400
         views = before.view(10, 10), a.t(), before[3:]
-        assert memory.now == 400, "views take nothing"
+        assert memory.now == 400, "views take no memory"
         a.mul_(2)
         assert memory.now == 400
         b = a + 1
@@ -86,10 +86,10 @@ def test_live_memory_counts_what_is_made_until_it_is_freed():
     assert memory.peak == 800
 
 
-def test_what_layers_share_is_kept_once_and_weights_are_not_counted():
+def test_shared_tensors_count_once_and_weights_do_not_count():
     net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
     with (kept := KeptForBackward(net)):
         net(torch.zeros(5, 4))
-    # the input, and the output of the ReLU, which the second layer saves too
+    # the input, and the output of the ReLU; the second linear layer shares it
     assert dict(kept.activations) == {"": 4 * (5 * 4 + 5 * 8)}
     assert kept.weight_copies == 0

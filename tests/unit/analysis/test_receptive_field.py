@@ -1,4 +1,4 @@
-"""Receptive fields are those that a gradient finds."""
+"""Receptive fields match those found by gradients."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from vgg_lit.models.dense import DenseVGG
 
 
 def seen(layers, side):
-    """The bounds of what the middle output of a chain sees of an image, and of its neighbour's."""
+    """Returns the bounds of the receptive fields of the middle output and of its neighbour."""
     x = torch.ones(1, 1, side, side, dtype=torch.float64, requires_grad=True)
     maps = layers(x)
     middle = maps.shape[-1] // 2
@@ -23,7 +23,7 @@ def seen(layers, side):
 
 
 def with_ones(net):
-    """Every output depends on all it sees: weights are 1, and pools take the mean, not one of four."""
+    """Returns a net whose outputs depend on all inputs: weights are 1, max pools become mean pools."""
     for parameter in net.parameters():
         nn.init.ones_(parameter)
     for index, module in enumerate(net.features):
@@ -35,7 +35,7 @@ def with_ones(net):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_layer_sees_what_a_gradient_finds(variant):
+def test_receptive_fields_match_the_gradient(variant):
     net = with_ones(build(variant, width=1 / 512, in_channels=1, num_classes=1, dropout=0.0))
     fields = receptive_fields_of(net, 224)
     assert list(fields) == list(net.layer_paths)
@@ -44,7 +44,7 @@ def test_every_layer_sees_what_a_gradient_finds(variant):
         path: nn.Sequential(*net.features[: index + 1])
         for index, path in enumerate(f"features.{i}" for i in range(len(net.features)))
     }
-    # the head, where it slides over the map of a larger image
+    # the head, applied as a convolution to the map of a larger image
     chains |= {"avgpool": chains[list(chains)[-1]]} | {
         path: nn.Sequential(net.features, *dense.classifier[: index + 1])
         for index, path in enumerate(f"classifier.{i}" for i in range(len(net.classifier)))
@@ -60,13 +60,13 @@ def test_every_layer_sees_what_a_gradient_finds(variant):
         assert next_first - first == jump, name
 
 
-def test_three_3x3_layers_see_as_much_as_one_7x7():
+def test_three_3x3_layers_equal_one_7x7():
     three = receptive_fields([nn.Conv2d(1, 1, 3)] * 3)
     assert three[-1] == receptive_fields([nn.Conv2d(1, 1, 7)])[-1] == (7, 1)
     assert [field.side for field in three] == [3, 5, 7]
 
 
-def test_vgg16_sees_what_is_published_of_it():
+def test_vgg16_matches_the_published_receptive_field():
     """404 pixels at stride 32 (Long et al. 2015, table 1, FCN-VGG16)."""
     with torch.device("meta"):
         fields = receptive_fields_of(build("vgg16"), 224)
@@ -75,13 +75,13 @@ def test_vgg16_sees_what_is_published_of_it():
 
 
 @pytest.mark.parametrize(("side", "pooled", "jump"), [(32, 32, 0), (224, 212, 32), (448, 244, 64)])
-def test_an_average_pool_sees_the_places_that_it_averages(side, pooled, jump):
+def test_an_average_pool_covers_the_positions_that_it_averages(side, pooled, jump):
     with torch.device("meta"):
         net = build("vgg16", image_size=side)
     assert receptive_fields_of(net, side)["avgpool"] == (pooled if side > 32 else 212, jump)
 
 
-def test_a_global_pool_sees_as_much_as_the_layer_behind_it():
+def test_a_global_pool_has_the_field_of_the_layer_after_it():
     net = build([[4], [4]], head="gap", image_size=32)
     fields = receptive_fields_of(net, 32)
     assert fields["avgpool"].side == fields["fc3"].side == 10 + 7 * 4

@@ -1,4 +1,4 @@
-"""What is placed in inches is drawn there."""
+"""Images and texts of a sheet are drawn at their positions in inches."""
 
 import numpy as np
 import pytest
@@ -10,14 +10,14 @@ DPI = 100
 
 
 def pixels(sheet):
-    """What is drawn, as grey values."""
+    """Returns the drawn pixels as integers."""
     sheet.figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(sheet.figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
 
 
-def test_an_image_covers_its_square_and_nothing_else():
+def test_an_image_covers_exactly_its_square():
     sheet = ImageSheet(width=4, height=2, title="")
     sheet.image(np.zeros((5, 5, 1)), left=1, top=0.5, side=1)
     dark = pixels(sheet).max(axis=2) < 50
@@ -25,7 +25,7 @@ def test_an_image_covers_its_square_and_nothing_else():
     assert len(rows) == pytest.approx(DPI, abs=1)
     assert len(columns) == pytest.approx(DPI, abs=1)
     assert columns[0] == pytest.approx((1 + MARGIN) * DPI, abs=1)
-    bottom = (2 - 1.5 + MARGIN) * DPI  # what is left below it
+    bottom = (2 - 1.5 + MARGIN) * DPI  # space below the image
     assert dark.shape[0] - 1 - rows[-1] == pytest.approx(bottom, abs=1)
     assert dark.sum() == pytest.approx(DPI**2, rel=0.03)
 
@@ -46,13 +46,13 @@ def test_limits_are_the_darkest_and_the_lightest_value():
     assert pixels(sheet)[60, 60].max() == 0
 
 
-def test_a_title_of_more_lines_takes_more_room_above():
+def test_a_longer_title_makes_the_figure_higher():
     one, two = (ImageSheet(2, 1, title) for title in ("a title", "a title\nof two lines"))
     assert one.figure.get_figwidth() == two.figure.get_figwidth()
     assert one.figure.get_figheight() < two.figure.get_figheight()
 
 
-def test_long_lines_are_cut_to_their_width():
+def test_long_lines_are_cut_to_the_width():
     assert shortened("short", 1) == "short"
     cut = shortened("m" * 100, 2)
     assert len(cut) == 2 * CHARACTERS_PER_INCH

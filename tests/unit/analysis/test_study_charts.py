@@ -1,4 +1,4 @@
-"""Charts of a search show what they are given."""
+"""Charts of a hyperparameter search."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from vgg_lit.analysis.study_charts import importance_chart, objective_chart
 @pytest.mark.parametrize(
     ("is_higher_better", "best"), [(True, [0.5, 0.5, 0.7, 0.7]), (False, [0.5, 0.5, 0.5, 0.4])]
 )
-def test_the_best_so_far_counts_finished_trials_alone(is_higher_better, best):
+def test_the_best_so_far_counts_only_finished_trials(is_higher_better, best):
     figure = objective_chart(
         [0, 1, 2, 4],
         [0.5, 0.1 + 0.8 * is_higher_better, 0.7, 0.4],
@@ -24,7 +24,7 @@ def test_the_best_so_far_counts_finished_trials_alone(is_higher_better, best):
     assert list(line.get_ydata()) == best
 
 
-def test_a_search_with_nothing_finished_has_no_best():
+def test_a_search_without_finished_trials_has_no_best():
     (axes,) = objective_chart([0], [0.3], [False], "val/loss", False).axes
     assert len(axes.get_lines()[-1].get_xdata()) == 0
 

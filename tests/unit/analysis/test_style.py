@@ -1,4 +1,4 @@
-"""Colours are told apart with every kind of colour vision."""
+"""Colours are distinguishable with every kind of colour vision."""
 
 from itertools import combinations
 
@@ -32,7 +32,7 @@ VISION = {
 
 
 def lab(colour, vision):
-    """CIE L*a*b* of a colour as it is seen."""
+    """Returns CIE L*a*b* of a colour as perceived with a kind of colour vision."""
     rgb = np.array(to_rgb(colour))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(np.array(VISION[vision]) @ linear, 0, 1)
@@ -42,7 +42,7 @@ def lab(colour, vision):
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_colours_of_lines_and_classes_are_apart(vision):
+def test_colours_of_lines_and_classes_are_distinguishable(vision):
     for colours, least in ((style.COLOURS, 10), (style.CLASS_COLOURS, 5)):
         for pair in combinations(colours, 2):
             one, other = (lab(colour, vision) for colour in pair)
@@ -50,14 +50,14 @@ def test_colours_of_lines_and_classes_are_apart(vision):
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_training_and_validation_and_both_ends_of_a_scale_are_far_apart(vision):
+def test_paired_colours_and_ends_of_a_scale_are_far_apart(vision):
     ends = [colormaps[style.DIVERGING](value)[:3] for value in (0.05, 0.95)]
     for pair in ((style.TRAIN, style.VALIDATION), (style.RIGHT, style.WRONG), ends):
         one, other = (lab(colour, vision) for colour in pair)
         assert np.linalg.norm(one - other) > 30, pair
 
 
-def test_more_is_lighter_where_a_scale_has_one_end():
+def test_larger_values_are_lighter_on_the_sequential_scale():
     lightness = [
         lab(colormaps[style.SEQUENTIAL](value)[:3], "normal")[0] for value in (0.0, 0.3, 0.6, 1.0)
     ]
@@ -65,6 +65,6 @@ def test_more_is_lighter_where_a_scale_has_one_end():
     assert lightness[-1] - lightness[0] > 60
 
 
-def test_text_can_be_read_at_100_per_cent():
+def test_text_is_at_least_12_pixels_high():
     pixels = {size: size / 72 * style.DPI for size in (style.SMALL, style.TEXT)}
     assert min(pixels.values()) >= 12

@@ -1,4 +1,4 @@
-"""A run of scripted scores: callbacks are tested by what they make of them."""
+"""A training with scripted scores, for tests of callbacks."""
 
 import lightning.pytorch as L
 import pytest
@@ -22,7 +22,7 @@ class Scripted(L.LightningModule):
     def training_step(self, batch, batch_idx):
         self.log("train/acc", 0.5, on_step=False, on_epoch=True)
         self.log("train/loss", 1.0, on_step=False, on_epoch=True)
-        return -self.weight  # SGD with rate 1 adds 1 a step
+        return -self.weight  # SGD with learning rate 1 adds 1 per step
 
     def validation_step(self, batch, batch_idx):
         self.log("val/acc", self.scores[self.current_epoch])
@@ -37,7 +37,7 @@ class Scripted(L.LightningModule):
 
 @pytest.fixture
 def scripted(tmp_path):
-    """`scripted(scores, callbacks)`: trains an epoch of two steps for each score, in tmp_path."""
+    """`scripted(scores, callbacks)`: trains one epoch of two steps per score, in tmp_path."""
 
     def scripted(scores, *callbacks, validates=True, resume=None, **options):
         trainer = L.Trainer(

@@ -1,4 +1,4 @@
-"""`best` is the best and `last` is the last, whatever the monitor does."""
+"""`best.ckpt` follows the monitor, `last.ckpt` the newest step."""
 
 import math
 import os
@@ -18,7 +18,7 @@ from vgg_lit.system.ending_signals import ending_signals
 
 
 def epochs(folder):
-    """The epoch (from 1) that each checkpoint holds, told by its weight: two steps an epoch."""
+    """Returns the epoch (from 1) of each checkpoint, from its weight: two steps per epoch."""
     return {
         path.stem: int(torch.load(path, weights_only=True)["state_dict"]["weight"]) // 2
         for path in (folder / "checkpoints").glob("*.ckpt")
@@ -30,9 +30,9 @@ def epochs(folder):
     ("scores", "best"),
     [
         ([0.1, 0.2, 0.3], 3),
-        ([0.3, 0.2, 0.1], 1),  # a monitor that worsens: Lightning's own save_last would stop here
+        ([0.3, 0.2, 0.1], 1),  # the monitor worsens: Lightning's save_last would not save again
         ([0.1, 0.3, 0.2], 2),
-        ([0.2, 0.3, 0.3], 3),  # of equal ones the one trained longer
+        ([0.2, 0.3, 0.3], 3),  # on a tie the later epoch
         ([math.nan, 0.1, math.nan], 2),
         ([0.3, math.inf, 0.2], 1),
     ],
@@ -46,12 +46,12 @@ def test_best_follows_the_monitor_and_last_the_epochs(scores, best, scripted, tm
     assert callback.best_checkpoint(trainer) == str(tmp_path / "checkpoints" / "best.ckpt")
 
 
-def test_the_lowest_may_be_the_best(scripted, tmp_path):
+def test_mode_min_selects_the_lowest_score(scripted, tmp_path):
     scripted([0.3, 0.1, 0.2], Checkpointing(monitor="val/acc", mode="min"))
     assert epochs(tmp_path) == {"best": 2, "last": 3}
 
 
-def test_without_validation_there_is_only_the_last(scripted, tmp_path):
+def test_without_validation_only_last_is_written(scripted, tmp_path):
     callback = Checkpointing(monitor="val/acc", mode="max")
     trainer = scripted([0.3, 0.2], callback, validates=False)
     assert epochs(tmp_path) == {"last": 2}
@@ -59,7 +59,7 @@ def test_without_validation_there_is_only_the_last(scripted, tmp_path):
     assert callback.best_metrics == {}
 
 
-def test_an_epoch_that_was_not_validated_is_not_the_best(scripted, tmp_path):
+def test_an_epoch_without_validation_is_never_the_best(scripted, tmp_path):
     scripted(
         [9.0, 0.2, 9.0, 0.1, 9.0],
         Checkpointing(monitor="val/acc", mode="max"),
@@ -68,7 +68,7 @@ def test_an_epoch_that_was_not_validated_is_not_the_best(scripted, tmp_path):
     assert epochs(tmp_path) == {"best": 2, "last": 5}
 
 
-def test_last_may_be_saved_less_often_but_always_at_the_end(scripted, tmp_path):
+def test_every_n_epochs_always_saves_the_last_epoch(scripted, tmp_path):
     saved = []
 
     class Spied(Checkpointing):
@@ -87,7 +87,7 @@ def test_nothing_is_written_in_a_fast_dev_run(scripted, tmp_path):
     assert callback.best_checkpoint(trainer) is None
 
 
-def test_the_best_score_goes_on_to_count_in_a_resumed_run(scripted, tmp_path):
+def test_a_resumed_run_keeps_the_best_score(scripted, tmp_path):
     scripted([0.1, 0.5], Checkpointing(monitor="val/acc", mode="max"), max_epochs=2)
     last = tmp_path / "checkpoints" / "last.ckpt"
     callback = Checkpointing(monitor="val/acc", mode="max")
@@ -96,7 +96,7 @@ def test_the_best_score_goes_on_to_count_in_a_resumed_run(scripted, tmp_path):
     assert epochs(tmp_path) == {"best": 2, "last": 3}
 
 
-def test_saving_less_than_every_epoch_needs_a_number():
+def test_intervals_must_be_positive():
     with pytest.raises(ValueError, match="every_n_epochs=0: should be at least 1"):
         Checkpointing(every_n_epochs=0)
     with pytest.raises(ValueError, match="every_n_steps=0: should be at least 1"):
@@ -110,7 +110,7 @@ def weight(path):
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_the_last_but_one_is_kept(asynchronous, scripted, tmp_path):
+def test_the_previous_checkpoint_is_kept(asynchronous, scripted, tmp_path):
     scripted([0.1, 0.2, 0.3], Checkpointing(asynchronous=asynchronous))
     checkpoints = tmp_path / "checkpoints"
     assert weight(checkpoints / "last.ckpt") == 6
@@ -121,8 +121,8 @@ def test_the_last_but_one_is_kept(asynchronous, scripted, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"every_n_steps": 1}, {"every_n_minutes": 1e-9}])
-def test_within_an_epoch_the_newest_step_is_saved_too(options, scripted, tmp_path):
-    """Two steps an epoch: the second is saved at the epoch's end, after validation."""
+def test_steps_within_an_epoch_are_saved(options, scripted, tmp_path):
+    """Two steps per epoch: the second is saved at the end of the epoch, after validation."""
     saved = []
 
     class Spied(Checkpointing):
@@ -159,7 +159,7 @@ def test_a_signal_ends_the_run_once_its_step_is_saved(
 
 
 class Slow:
-    """Has each checkpoint take a while to write."""
+    """Makes each write of a checkpoint slow; optionally one write fails."""
 
     def __init__(self, monkeypatch, fails_at=None):
         self.count = 0
@@ -175,7 +175,7 @@ class Slow:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of luck"), Preempted(signal.SIGINT)])
-def test_what_ends_a_run_waits_for_what_is_being_written(error, scripted, tmp_path, monkeypatch):
+def test_an_exception_waits_for_pending_writes(error, scripted, tmp_path, monkeypatch):
     class Break(L.Callback):
         def on_train_batch_start(self, trainer, *args):
             if trainer.global_step == 3:
@@ -188,7 +188,7 @@ def test_what_ends_a_run_waits_for_what_is_being_written(error, scripted, tmp_pa
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3, 4])
-def test_what_cannot_be_written_meanwhile_ends_the_run(fails_at, scripted, monkeypatch):
+def test_a_failed_asynchronous_write_ends_the_run(fails_at, scripted, monkeypatch):
     Slow(monkeypatch, fails_at)
     with ending_signals, pytest.raises(TrainingError, match="the disk is full"):
         scripted([0.1, 0.2], Checkpointing(asynchronous=True))
@@ -199,7 +199,7 @@ def logged(folder, tag):
     return [event.step for event in events.Scalars(tag)]
 
 
-def test_an_epoch_is_logged_before_it_is_saved_and_once(scripted, tmp_path):
+def test_an_epoch_is_logged_once_and_before_it_is_saved(scripted, tmp_path):
     class Kill(L.Callback):
         def on_validation_batch_start(self, trainer, *args):
             if trainer.current_epoch == 1:

@@ -1,4 +1,4 @@
-"""What each function writes, read back from an event file."""
+"""Events of each writer, read back from the event file."""
 
 import io
 
@@ -17,7 +17,7 @@ from vgg_lit.models import build
 
 @pytest.fixture
 def written(tmp_path):
-    """`written(function, ...)`: the events that it wrote."""
+    """`written(function, ...)`: the events written by a function."""
 
     def written(function, *arguments):
         with SummaryWriter(tmp_path) as writer:
@@ -37,7 +37,7 @@ def pixels(events, tag):
     return np.asarray(Image.open(io.BytesIO(image.encoded_image_string)).convert("RGB"))
 
 
-def test_weights_are_those_that_are_trained(net):
+def test_frozen_layers_are_not_in_named_weights(net):
     net.layer("block1_conv1").requires_grad_(False)
     names = [name for name, _ in event_files.named_weights(net)]
     assert names == ["block2_conv1", "block2_conv2", "fc3"]
@@ -55,13 +55,13 @@ def test_a_histogram_counts_each_value_once(written):
 
 
 @pytest.mark.parametrize("value", [0.0, 3.5])
-def test_values_that_are_all_the_same_have_a_histogram_too(value, written):
+def test_constant_values_have_a_histogram(value, written):
     events = written(event_files.write_histograms, "weights", {"fc": torch.full((9,), value)}, 0)
     (event,) = events.Histograms("weights/fc")
     assert sum(event.histogram_value.bucket) == 9
 
 
-def test_values_that_are_not_finite_are_left_out(written):
+def test_tensors_with_nan_have_no_histogram(written):
     broken = torch.tensor([1.0, float("nan")])
     events = written(
         event_files.write_histograms, "gradients", {"a": broken, "b": torch.ones(2)}, 0
@@ -69,7 +69,7 @@ def test_values_that_are_not_finite_are_left_out(written):
     assert events.Tags()["histograms"] == ["gradients/b"]
 
 
-def test_the_norm_of_all_is_that_of_their_norms(written):
+def test_the_total_norm_is_the_norm_of_the_layer_norms(written):
     events = written(event_files.write_norms, "weight_norm", {"a": 3.0, "b": 4.0}, 2)
     assert events.Scalars("weight_norm/total")[0].value == 5
     assert events.Scalars("weight_norm/b")[0].value == 4
@@ -84,7 +84,7 @@ def test_the_graph_is_traced_on_a_copy(written, net):
     assert net.layer("block1_conv1").weight.dtype == torch.float32
 
 
-def test_targets_that_are_shares_are_written_with_them(written, monkeypatch):
+def test_batch_captions_show_labels_or_class_shares(written, monkeypatch):
     found = []
     monkeypatch.setattr(
         "vgg_lit.analysis.figures.gallery",
@@ -105,7 +105,7 @@ def _figure():
     return Figure(figsize=(1, 1))
 
 
-def test_pictures_are_drawn_in_full_size(written, net):
+def test_figures_are_written_in_full_size(written, net):
     for tag, arguments in {
         "filters": (event_files.write_filters, net, 1),
         "confusion": (event_files.write_confusion, predictions(3), ("a", "b", "c"), 1),
@@ -131,7 +131,7 @@ def mistakes():
     )
 
 
-def test_curves_are_scikit_learns(written):
+def test_precision_recall_curves_match_scikit_learn(written):
     metrics = pytest.importorskip("sklearn.metrics")
     from tensorboard.util import tensor_util
 
@@ -142,7 +142,7 @@ def test_curves_are_scikit_learns(written):
         *_, precision, recall = tensor_util.make_ndarray(event.tensor_proto)
         scores = found.probabilities_NK[:, label].numpy()
         for number, threshold in enumerate(np.linspace(0, 1, len(recall))):
-            taken = np.floor(scores * (len(recall) - 1)) >= number  # as TensorBoard counts
+            taken = np.floor(scores * (len(recall) - 1)) >= number  # thresholds as in TensorBoard
             of_class = (found.labels_N == label).numpy()
             assert recall[number] == pytest.approx(metrics.recall_score(of_class, taken)), threshold
             if taken.any():
@@ -150,7 +150,7 @@ def test_curves_are_scikit_learns(written):
                 assert precision[number] == pytest.approx(expected, abs=1e-4)
 
 
-def test_of_many_classes_the_first_have_curves(written):
+def test_only_the_first_classes_have_curves(written):
     classes = [f"class {number}" for number in range(30)]
     events = written(event_files.write_curves, predictions(30), classes, 1)
     tags = [tag for tag in events.Tags()["tensors"] if tag.startswith("pr/")]
@@ -158,7 +158,7 @@ def test_of_many_classes_the_first_have_curves(written):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_each_embedding_has_its_label_and_its_sprite(channels, tmp_path):
+def test_each_embedding_has_a_label_and_a_sprite(channels, tmp_path):
     net = build([[4]], num_classes=3, head="linear", image_size=64, in_channels=channels).eval()
     x = torch.rand(5, channels, 64, 64)
     with SummaryWriter(tmp_path) as writer:

@@ -1,4 +1,4 @@
-"""A run that cannot come to anything ends, or says so."""
+"""A diverged run ends, and a network that does not learn gives a warning."""
 
 import math
 
@@ -12,7 +12,7 @@ from vgg_lit.errors import TrainingError
 
 
 class TrainerAtEpochEnd:
-    """As much of a Trainer as is looked at."""
+    """The attributes of a Trainer that ChanceLevel reads."""
 
     current_epoch = 2
     check_val_every_n_epoch = 1
@@ -24,7 +24,7 @@ class TrainerAtEpochEnd:
 
 
 class Regression(L.LightningModule):
-    """Has a loss, and a gradient, that are not finite at one step."""
+    """A regression whose loss or gradient is not finite at given steps."""
 
     def __init__(self, optimizer, bad_loss=(), bad_gradient=()):
         super().__init__()
@@ -36,7 +36,7 @@ class Regression(L.LightningModule):
         self.weights.append(self.layer.weight.detach().clone())
         loss = self.layer(batch).square().mean()
         if self.global_step in self.bad_loss:
-            loss = loss + self.bad_loss[self.global_step]  # its gradient would be finite
+            loss = loss + self.bad_loss[self.global_step]  # its gradient would stay finite
         if self.global_step in self.bad_gradient:
             loss.register_hook(lambda gradient: gradient * math.inf)
         return loss
@@ -78,7 +78,7 @@ def fit(tmp_path, module, **options):
     ],
     ids=str,
 )
-def test_a_step_that_is_not_finite_is_not_taken_and_named(bad, optimizer, tmp_path):
+def test_a_step_that_is_not_finite_is_skipped_and_reported(bad, optimizer, tmp_path):
     module = Regression(OPTIMIZERS[optimizer], **bad)
     with pytest.raises(TrainingError, match=r"at step 6 \(epoch 2, batch 2\).*optimizer\.lr"):
         fit(tmp_path, module)
@@ -86,13 +86,13 @@ def test_a_step_that_is_not_finite_is_not_taken_and_named(bad, optimizer, tmp_pa
     assert torch.equal(module.layer.weight, module.weights[-1])
 
 
-def test_the_batches_of_a_step_are_told_apart(tmp_path):
+def test_the_bad_batch_of_an_accumulated_step_is_reported(tmp_path):
     module = Regression(OPTIMIZERS["fused SGD"], bad_loss={3: math.nan})
     with pytest.raises(TrainingError, match=r"at step 4 \(epoch 2, batch 4\)"):
         fit(tmp_path, module, accumulate_grad_batches=2)
 
 
-def test_a_finite_run_is_the_same_to_the_bit_with_and_without(tmp_path, train):
+def test_finite_loss_does_not_change_a_finite_run(tmp_path, train):
     options = ("trainer.gradient_clip_val=0.1", "logger=none")
     guarded = train(tmp_path / "guarded", *options)
     free = train(tmp_path / "free", *options, "callbacks.finite_loss=null")
@@ -113,7 +113,7 @@ def test_a_finite_run_is_the_same_to_the_bit_with_and_without(tmp_path, train):
         (2.5, 100, False),
     ],
 )
-def test_a_loss_that_stays_at_chance_is_said_once(loss, step, warns, capsys):
+def test_a_loss_at_chance_level_warns_once(loss, step, warns, capsys):
     module = L.LightningModule()
     module.save_hyperparameters({"model": {"num_classes": 10}})
     guard = ChanceLevel()

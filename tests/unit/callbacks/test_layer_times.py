@@ -1,4 +1,4 @@
-"""A layer's time lasts from one moment to another, and all layers together take no more than a step."""
+"""Times of layers, and their sum compared with the time of the step."""
 
 import re
 
@@ -8,8 +8,8 @@ from vgg_lit.callbacks import LayerTimes, layer_times
 from vgg_lit.callbacks.layer_times import StepMarks
 
 
-def test_times_are_the_distances_of_moments():
-    """In seconds: forward first then second, backward the other way round."""
+def test_times_are_differences_of_time_stamps():
+    """Time stamps in seconds; the backward pass runs in reverse order."""
     step = StepMarks(10.0)
     step.forward_starts = {"first": 10.1, "second": 10.3}
     step.forward_ends = {"first": 10.3, "second": 10.4}
@@ -27,7 +27,7 @@ def test_times_are_the_distances_of_moments():
 
 
 def rows(printed):
-    """The numbers of each line of the table, by its layer."""
+    """Returns the numbers of each table row, by layer."""
     cells = (re.findall(r"[^│┃]+", line) for line in printed.splitlines() if "│" in line)
     return {
         name.strip(): [float(part.strip(" %").replace(",", "")) for part in numbers]
@@ -35,15 +35,15 @@ def rows(printed):
     }
 
 
-def test_every_layer_is_in_the_table_once(train, tmp_path, capsys):
+def test_every_layer_has_one_row(train, tmp_path, capsys):
     settings = ("callbacks=[default,layer_times]", "callbacks.layer_times.steps=2")
     run = train(tmp_path / "run", *settings, "callbacks.layer_times.warmup=1")
     printed = capsys.readouterr().out
-    title = r"([\d.,]+) ms a step of 16 images, median of 2"
+    title = r"([\d.,]+) ms per step of 16 images, median of 2"
     step = float(re.findall(title, printed)[0].replace(",", ""))
     found = {
         name: one
-        for name, one in rows(printed[printed.index("ms a step") :]).items()
+        for name, one in rows(printed[printed.index("ms per step") :]).items()
         if len(one) == 3
     }
     net = run.load_classifier().net
@@ -55,7 +55,7 @@ def test_every_layer_is_in_the_table_once(train, tmp_path, capsys):
     assert total[2] == pytest.approx(100 * (total[0] + total[1]) / step, rel=0.05)
 
 
-def test_the_training_is_the_same_and_nothing_is_watched_any_more(train, tmp_path, monkeypatch):
+def test_training_is_unchanged_and_hooks_are_removed(train, tmp_path, monkeypatch):
     watched = []
     keep = LayerTimes.on_train_end
     monkeypatch.setattr(
@@ -70,7 +70,7 @@ def test_the_training_is_the_same_and_nothing_is_watched_any_more(train, tmp_pat
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.net.modules())
 
 
-def test_a_run_too_short_to_warm_up_says_so(train, tmp_path, capsys):
+def test_a_run_shorter_than_the_warm_up_prints_a_note(train, tmp_path, capsys):
     settings = ("callbacks=[default,layer_times]", "callbacks.layer_times.warmup=4")
     train(tmp_path / "run", *settings)
     assert "no layer was timed: the run had only 4 steps" in capsys.readouterr().out

@@ -1,16 +1,16 @@
-"""Lightning's own callbacks, as conf/callbacks uses them."""
+"""Lightning's callbacks, as configured in conf/callbacks."""
 
 import csv
 
 import torch
 
 
-def test_early_stopping_stops(train, tmp_path):
+def test_early_stopping_ends_the_run(train, tmp_path):
     run = train(
         tmp_path / "run",
         "callbacks=[default,early_stopping]",
         "callbacks.early_stopping.patience=1",
-        "callbacks.early_stopping.min_delta=1",  # more than accuracy can ever rise
+        "callbacks.early_stopping.min_delta=1",  # above any possible gain in accuracy
         "trainer.max_epochs=6",
     )
     with run.metrics_file.open() as lines:

@@ -1,4 +1,4 @@
-"""`metrics.csv` has one row an epoch, also after a resume."""
+"""`metrics.csv` has one row per epoch, also after a resume."""
 
 import csv
 
@@ -10,7 +10,7 @@ def rows(folder):
         return list(csv.DictReader(lines))
 
 
-def test_each_epoch_is_a_row_with_its_metrics(scripted, tmp_path):
+def test_each_epoch_has_one_row(scripted, tmp_path):
     scripted([0.25, 0.5], MetricsTable())
     assert [list(row.items())[:2] for row in rows(tmp_path)] == [
         [("epoch", "1"), ("step", "2")],
@@ -25,8 +25,8 @@ def test_an_epoch_without_validation_has_no_validation_metrics(scripted, tmp_pat
     assert [row["val/acc"] for row in rows(tmp_path)] == ["", "0.2", ""]
 
 
-def test_epochs_that_are_trained_again_are_no_second_rows(scripted, tmp_path):
-    """The checkpoint is of epoch 2, the table of the crashed run got as far as epoch 3."""
+def test_repeated_epochs_replace_their_rows(scripted, tmp_path):
+    """The checkpoint is from epoch 2; the table of the crashed run has a row for epoch 3."""
     scripted([0.1, 0.2, 0.3, 0.4], MetricsTable(), Checkpointing(), max_epochs=2)
     crashed = (tmp_path / "metrics.csv").read_text()
     (tmp_path / "metrics.csv").write_text(

@@ -1,4 +1,4 @@
-"""The moving average of the weights: what is validated, saved and tested in their place."""
+"""The moving average is validated, saved and tested instead of the weights."""
 
 import json
 
@@ -15,7 +15,7 @@ def weights(run, name="last"):
 
 @pytest.fixture(scope="module")
 def averaged(train, tmp_path_factory):
-    """A run with the moving average, and one without, trained alike."""
+    """Two equal runs, with and without the moving average."""
     folder = tmp_path_factory.mktemp("ema")
     return tuple(
         train(folder / name, f"callbacks={callbacks}", "trainer.max_epochs=2", "optimizer.lr=0.01")
@@ -23,7 +23,7 @@ def averaged(train, tmp_path_factory):
     )
 
 
-def test_ema_saves_averaged_weights_and_trains_the_others_as_ever(averaged):
+def test_ema_saves_averaged_weights_and_does_not_change_training(averaged):
     ema, plain = averaged
     content = torch.load(ema.checkpoint("last"), weights_only=True)
     name = "net.features.0.weight"
@@ -33,8 +33,8 @@ def test_ema_saves_averaged_weights_and_trains_the_others_as_ever(averaged):
     assert not torch.equal(content["state_dict"][name], weights(plain)[name])
 
 
-def test_an_average_lags_behind_between_start_and_end(averaged):
-    """decay 0.995 over 8 steps: the average stays nearer to the start than to the end."""
+def test_the_average_lies_between_start_and_end(averaged):
+    """With decay 0.995 over 8 steps the average is closer to the start than to the end."""
     ema, plain = averaged
     name = "net.features.0.weight"
     hparams = torch.load(plain.checkpoint("last"), weights_only=True)["hyper_parameters"]
@@ -43,7 +43,7 @@ def test_an_average_lags_behind_between_start_and_end(averaged):
     assert 0 < (average - start).norm() < (average - end).norm()
 
 
-def test_what_is_tested_of_an_ema_run_is_the_average(averaged, verb):
+def test_test_metrics_of_an_ema_run_are_of_the_average(averaged, verb):
     ema, _ = averaged
     done = verb("evaluate", f"run={ema.path}", "accelerator=cpu")
     assert done.code == 0
@@ -54,15 +54,15 @@ def test_what_is_tested_of_an_ema_run_is_the_average(averaged, verb):
 
 @pytest.mark.parametrize(
     ("every", "expected"),
-    [(1, 3.125), (2, 2.0)],  # of the weights 1, 2, 3 and 4; of 1 and 3
+    [(1, 3.125), (2, 2.0)],  # averages of the weights 1, 2, 3, 4, and of 1, 3
 )
-def test_it_is_the_average_of_the_weights_after_each_step(every, expected, scripted):
+def test_the_average_is_updated_every_n_steps(every, expected, scripted):
     callback = MovingAverage(decay=0.5, update_every_n_steps=every)
     trainer = scripted([0.1, 0.2], callback)
     assert trainer.lightning_module.weight.item() == pytest.approx(expected)
 
 
-def test_counts_are_copied_and_not_averaged(scripted):
+def test_integer_buffers_are_copied_and_not_averaged(scripted):
     callback = MovingAverage(decay=0.5)
     trainer = scripted([0.1], callback)
     module = trainer.lightning_module

@@ -1,4 +1,4 @@
-"""What metrics have counted goes on from where it was, whatever the number of processes."""
+"""Metric states continue after a resume, with any number of processes."""
 
 import lightning.pytorch as L
 import pytest
@@ -29,7 +29,7 @@ class Counting(L.LightningModule):
         return self.loss.compute(), self.acc.compute()
 
 
-def test_an_epoch_in_two_parts_is_the_whole_to_the_bit():
+def test_a_resumed_epoch_has_exactly_the_same_metrics():
     whole = Counting().count(1, 3, 5, 7)
     first = Counting().count(1, 3)
     second = Counting()
@@ -38,15 +38,15 @@ def test_an_epoch_in_two_parts_is_the_whole_to_the_bit():
     assert second.loss.update_count == whole.loss.update_count
 
 
-def test_what_was_not_in_use_is_not_kept():
+def test_unused_metrics_are_not_saved():
     (counts,) = read_metrics(Counting().count(1))
     assert set(counts) == {"loss", "acc"}
     assert counts["loss"]["updates"] == 1
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
-def test_other_numbers_of_processes_count_the_same(world_size):
-    """What two processes had counted, taken up by one, two and three."""
+def test_another_number_of_processes_gives_the_same_metrics(world_size):
+    """The states of two processes are restored by one, two and three processes."""
     counted = [read_metrics(Counting().count(*values))[0] for values in ((1, 3), (5, 8))]
     modules = [Counting() for _ in range(world_size)]
     for rank, module in enumerate(modules):
@@ -57,7 +57,7 @@ def test_other_numbers_of_processes_count_the_same(world_size):
     assert sum(int(module.acc.tp) for module in modules) == 2
 
 
-def test_all_processes_have_what_each_has_counted(monkeypatch):
+def test_read_metrics_gathers_all_processes(monkeypatch):
     monkeypatch.setattr(partial_epoch, "gather", lambda content: [content, {"loss": "other"}])
     counts = read_metrics(Counting().count(1))
     assert len(counts) == 2

@@ -1,4 +1,4 @@
-"""One line an epoch."""
+"""Progress prints one line per epoch."""
 
 import re
 
@@ -8,7 +8,7 @@ from vgg_lit.callbacks import Progress
 from vgg_lit.callbacks.progress import _duration
 
 
-def test_every_epoch_is_one_line(scripted, capsys):
+def test_every_epoch_prints_one_line(scripted, capsys):
     scripted([0.25] * 10, Progress())
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
@@ -16,10 +16,10 @@ def test_every_epoch_is_one_line(scripted, capsys):
         "epoch  1/10  train loss 1.0000 acc 0.5000  val loss 2.0000 acc 0.2500  "
     )
     assert lines[-1].endswith("0 min 00 s left")
-    assert all(re.search(r"\d+\.\d s an epoch, 0 min \d\d s left$", line) for line in lines)
+    assert all(re.search(r"\d+\.\d s per epoch, 0 min \d\d s left$", line) for line in lines)
 
 
-def test_an_epoch_without_validation_shows_training_alone(scripted, capsys):
+def test_an_epoch_without_validation_shows_only_training(scripted, capsys):
     scripted([0.25] * 2, Progress(), check_val_every_n_epoch=2)
     first, second = capsys.readouterr().out.splitlines()
     assert "val" not in first
@@ -30,5 +30,5 @@ def test_an_epoch_without_validation_shows_training_alone(scripted, capsys):
     ("seconds", "text"),
     [(0, "0 min 00 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"), (7261, "2 h 01 min")],
 )
-def test_durations_are_read_at_a_glance(seconds, text):
+def test_durations_are_formatted_in_minutes_or_hours(seconds, text):
     assert _duration(seconds) == text

@@ -1,4 +1,4 @@
-"""A trial reports its epochs, and ends early where the study says so."""
+"""A trial reports its epochs, and ends early if the study prunes it."""
 
 import json
 
@@ -10,7 +10,7 @@ from vgg_lit.tuning.studies import TrialOfThisProcess
 
 @pytest.fixture
 def trial(monkeypatch):
-    """`trial(2)`: the training is a trial that is pruned after epoch 2; its reports are returned."""
+    """`trial(2)`: makes the training a trial pruned after epoch 2; returns its reports."""
 
     def trial(pruned_after=None):
         reports = []
@@ -36,7 +36,7 @@ def test_every_epoch_is_reported(trial, train, tmp_path):
     assert run.status["status"] == "done"
 
 
-def test_a_pruned_run_says_so_and_is_not_tested(trial, train, tmp_path):
+def test_a_pruned_run_has_a_reason_and_is_not_tested(trial, train, tmp_path):
     reports = trial(pruned_after=2)
     run = train(tmp_path / "run", "trainer.max_epochs=4")
     assert len(reports) == 2
@@ -48,17 +48,17 @@ def test_a_pruned_run_says_so_and_is_not_tested(trial, train, tmp_path):
     assert run.checkpoint("last").is_file()
 
 
-def test_nothing_is_saved_by_pruning_after_the_last_epoch(trial, train, tmp_path):
+def test_the_last_epoch_is_never_pruned(trial, train, tmp_path):
     trial(pruned_after=2)
     assert train(tmp_path / "run", "trainer.max_epochs=2").status["status"] == "done"
 
 
-def test_epochs_that_are_not_validated_are_not_reported(trial, train, tmp_path):
+def test_epochs_without_validation_are_not_reported(trial, train, tmp_path):
     reports = trial()
     train(tmp_path / "run", "trainer.max_epochs=4", "trainer.check_val_every_n_epoch=2")
     assert [epoch for epoch, _ in reports] == [2, 4]
 
 
-def test_a_training_that_is_no_trial_reports_nothing(tiny_run):
+def test_a_run_that_is_not_a_trial_has_no_pruning(tiny_run):
     assert tiny_run.status["status"] == "done"
     assert "Pruning" not in json.dumps(tiny_run.config)

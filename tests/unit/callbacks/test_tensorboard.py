@@ -1,4 +1,4 @@
-"""What is in the event files of a run, and when."""
+"""Contents and steps of the event files of a run."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def read(path):
 
 @pytest.fixture(scope="module")
 def run(train, tmp_path_factory):
-    """Two epochs of four steps, with everything written after each."""
+    """Two epochs of four steps; everything is written after each epoch."""
     path = tmp_path_factory.mktemp("tensorboard") / "run"
     few = "callbacks.tensorboard.embedded=30"
     return train(path, *ON, *EVERY, few, "trainer.max_epochs=2")
@@ -36,7 +36,7 @@ def events(run):
     return read(run.path)
 
 
-def test_everything_is_there(events):
+def test_all_kinds_of_events_are_written(events):
     tags = events.Tags()
     assert tags["graph"]
     assert {"batch", "confusion", "worst", "filters"} <= set(tags["images"])
@@ -48,8 +48,8 @@ def test_everything_is_there(events):
     assert any(tag.startswith("custom_scalars") for tag in tags["tensors"])
 
 
-def test_norms_are_those_of_the_weights(run, events):
-    """In the first step, of the weights the run began with."""
+def test_norms_match_the_weights(run, events):
+    """The norms of the first step match the initial weights."""
     from vgg_lit.classifier import Classifier
 
     hyperparameters = run.load_classifier("last").hparams
@@ -79,7 +79,7 @@ def test_histograms_count_every_weight(run, events):
     assert np.abs(np.cumsum(last.bucket)[:-1] - below).max() <= 1
 
 
-def test_precision_and_recall_are_of_the_validation_images(events):
+def test_curves_count_the_validation_images(events):
     (first, _) = events.Tensors("pr/Trouser")
     counts = tensor_util.make_ndarray(first.tensor_proto)
     true_positives, _, _, false_negatives = counts[:4, 0]
@@ -91,19 +91,19 @@ def test_the_projector_has_features_and_sprites(run):
     rows = (folder / "tensors.tsv").read_text().splitlines()
     labels = (folder / "metadata.tsv").read_text().splitlines()
     assert len(rows) == len(labels) == 30
-    assert len(set(labels)) == 10, "of 60 images in the order of their classes"
+    assert len(set(labels)) == 10, "spread over 60 images sorted by class"
     assert (folder / "sprite.png").stat().st_size > 1000
     assert "validation" in (run.path / "tensorboard/projector_config.pbtxt").read_text()
 
 
-def test_the_training_is_the_same_with_it(run, train, tmp_path):
+def test_the_callback_does_not_change_training(run, train, tmp_path):
     plain = train(tmp_path / "run", "trainer.max_epochs=2")
     ours, theirs = run.load_classifier("last"), plain.load_classifier("last")
     for name, value in theirs.state_dict().items():
         assert torch.equal(value, ours.state_dict()[name]), name
 
 
-def test_what_takes_too_long_is_put_off_to_the_end(train, tmp_path):
+def test_slow_writes_are_postponed_to_the_end(train, tmp_path):
     slow = ("callbacks.tensorboard.max_share=1e-9", "trainer.max_epochs=2")
     run = train(tmp_path / "run", ON[0], *EVERY, *slow)
     events = read(run.path)
@@ -123,7 +123,7 @@ def test_what_takes_too_long_is_put_off_to_the_end(train, tmp_path):
         tuple(setting.replace("=1", "=0") for setting in EVERY),
     ],
 )
-def test_it_goes_with_other_settings(settings, train, tmp_path, capsys):
+def test_it_works_with_other_settings(settings, train, tmp_path, capsys):
     first = settings if "callbacks=" in settings[0] else (ON[0], *settings)
     run = train(tmp_path / "run", *first, *(() if "norms=0" in settings[0] else EVERY[:1]))
     assert run.status["status"] == "done"
@@ -134,7 +134,7 @@ def test_it_goes_with_other_settings(settings, train, tmp_path, capsys):
         )
         assert ("batch" in tags["images"]) == ("cache_features=true" not in settings)
     else:
-        assert "it needs logger=tensorboard" in capsys.readouterr().out
+        assert "requires logger=tensorboard" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -149,13 +149,13 @@ def test_values_out_of_range_are_refused(setting, compose):
         build_callbacks(config["callbacks"], has_validation=True)
 
 
-def test_a_callback_of_ones_own_making_needs_no_config():
+def test_the_callback_works_without_a_config():
     assert TensorBoard().intervals["confusion"] == 10
     assert [name for name, _ in event_files.named_weights(build([[4]], num_classes=2))]
 
 
 @pytest.mark.slow
-def test_two_processes_show_every_validation_image_once(command, tiny, tmp_path):
+def test_two_processes_count_every_validation_image_once(command, tiny, tmp_path):
     settings = (*tiny, *ON, *EVERY, "data.val_fraction=0.0105", "trainer.devices=2", "name=two")
     done = command("train", *settings, cwd=tmp_path)
     assert done.code == 0, done.err

@@ -1,4 +1,4 @@
-"""Images a second and the learning rate."""
+"""Images per second, and the learning rate."""
 
 import pytest
 import torch
@@ -23,8 +23,8 @@ class Memory(Logger):
         pass
 
 
-def test_images_of_the_batches_are_divided_by_their_seconds(scripted, monkeypatch):
-    clock = iter(range(100))  # a second goes by at each look
+def test_images_per_second_and_data_wait(scripted, monkeypatch):
+    clock = iter(range(100))  # each reading advances by one second
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
     callback = Throughput()
     trainer = scripted([0.1], callback)
@@ -33,34 +33,34 @@ def test_images_of_the_batches_are_divided_by_their_seconds(scripted, monkeypatc
     assert float(trainer.callback_metrics["throughput/data_wait"]) == pytest.approx(0.5)
 
 
-def test_the_ceiling_is_the_rate_of_products_over_the_operations_of_an_image(scripted, monkeypatch):
+def test_the_ceiling_is_the_product_rate_over_operations_per_image(scripted, monkeypatch):
     clock = iter(range(100))
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(throughput, "matmul_rate", lambda dtype, device: 60.0)
     monkeypatch.setattr(throughput, "training_operations", lambda net, shape: 8.0)
     trainer = scripted([0.1], Throughput())
-    # 60 / 8 images a second at most, 1.5 of them done
+    # at most 60 / 8 images per second; measured: 1.5
     assert float(trainer.callback_metrics["throughput/ceiling_fraction"]) == pytest.approx(0.2)
 
 
-def test_the_rate_of_a_real_run_is_above_zero(tiny_run):
+def test_images_per_second_of_a_real_run_is_positive(tiny_run):
     assert tiny_run.metrics["throughput/images_per_second"] > 0
 
 
-def test_the_learning_rate_is_logged_as_it_is_used(scripted):
+def test_the_learning_rate_is_logged(scripted):
     memory = Memory()
     trainer = scripted([0.1, 0.1], LearningRate(), logger=memory, log_every_n_steps=2)
     assert float(trainer.callback_metrics["lr"]) == 1.0
     assert [(s, m) for s, m in memory.lines if "lr" in m] == [(0, {"lr": 1.0}), (2, {"lr": 1.0})]
 
 
-def test_nothing_is_logged_of_an_epoch_without_batches():
+def test_an_epoch_without_batches_logs_nothing():
     callback = Throughput()
     callback.on_train_epoch_end(None, None)
     assert callback._images == 0
 
 
-def test_a_rate_is_a_plain_number(scripted):
+def test_rates_are_plain_floats(scripted):
     trainer = scripted([0.1])
     trainer.optimizers[0].param_groups[0]["lr"] = torch.tensor(0.25)
     assert throughput._rates(trainer) == {"lr": 0.25}

@@ -1,4 +1,4 @@
-"""What a validation said, batch by batch and process by process."""
+"""Predictions and mistakes of a validation, over batches and processes."""
 
 import torch
 
@@ -6,7 +6,7 @@ from vgg_lit.callbacks.validation_outcome import ValidationOutcome
 from vgg_lit.data.batches import PADDING
 
 
-def test_the_outcome_of_a_validation_leaves_out_padding():
+def test_padding_is_not_in_the_outcome():
     draws = torch.Generator().manual_seed(0)
     logits, images = torch.randn(30, 4, generator=draws), torch.arange(30.0).view(30, 1, 1, 1)
     labels = torch.randint(4, (30,), generator=draws)
@@ -27,7 +27,7 @@ def test_the_outcome_of_a_validation_leaves_out_padding():
     assert torch.equal(mistakes.predicted_N, logits.argmax(dim=1)[worst])
 
 
-def test_two_processes_make_one_outcome():
+def test_the_outcomes_of_two_processes_are_joined():
     logits = torch.eye(4)
     outcome = ValidationOutcome(worst=9)
     outcome.add(logits, torch.tensor([0, 1, 0, PADDING]), torch.zeros(4, 1, 2, 2))
@@ -38,14 +38,14 @@ def test_two_processes_make_one_outcome():
     assert mistakes.x_NCHW.shape == (2, 1, 2, 2)
 
 
-def test_right_predictions_are_no_mistakes():
+def test_correct_predictions_are_not_mistakes():
     outcome = ValidationOutcome(worst=3)
     outcome.add(torch.eye(4), torch.arange(4), torch.zeros(4, 1, 2, 2))
     mistakes = outcome.mistakes(lambda tensor: tensor)
     assert len(mistakes.labels_N) == len(mistakes.x_NCHW) == 0
 
 
-def test_only_the_worst_images_are_kept_however_many_batches_there_are():
+def test_only_the_worst_images_of_all_batches_are_kept():
     outcome = ValidationOutcome(worst=2)
     for size in (1.0, 5.0, 3.0, 2.0):
         outcome.add(torch.tensor([[size, 0.0]]), torch.tensor([1]), torch.full((1, 1, 1, 1), size))

@@ -17,5 +17,5 @@ def inspection(trained):
 
 @pytest.fixture(scope="session")
 def choice():
-    """Of what to show: few images of the split, and the layers that are shown unless others are named."""
+    """Options of the figures: few images of the split, and the default layers."""
     return Choice(images=6, image=None, layers=None, embeddings=20)

@@ -1,4 +1,4 @@
-"""The picture of an augmentation: each image as it is, and as each epoch met it."""
+"""The figure of an augmentation: original images, and images as augmented in each epoch."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from vgg_lit.reports.augmented_images import draw
 
 
 def shown(figure, rows):
-    """The images of a figure's rows and columns."""
+    """Returns the images of a figure, by row and column."""
     images = [axes.get_images()[0].get_array() for axes in figure.axes]
     return np.array(images).reshape(rows, -1, *images[0].shape)
 
@@ -20,7 +20,7 @@ def datamodule(augment, **options):
     return module
 
 
-def test_it_shows_training_images_as_they_are_and_as_they_are_trained_on():
+def test_the_figure_shows_original_and_augmented_images():
     module = datamodule(FlipCrop(padding=4))
     images, labels, ids = next(iter(module.train_dataloader()))
     figure = draw(module, epochs=3)
@@ -39,13 +39,13 @@ def test_it_shows_training_images_as_they_are_and_as_they_are_trained_on():
 
 
 @pytest.mark.parametrize("normalize", ["mean_std", "mean", "none"])
-def test_it_undoes_the_normalisation_that_there_was(normalize):
+def test_the_figure_undoes_the_normalisation(normalize):
     grid = shown(draw(datamodule(None, normalize=normalize), epochs=1), 4)
     plain = shown(draw(datamodule(None), epochs=1), 4)
     np.testing.assert_allclose(grid, plain, atol=1e-6)
 
 
-def test_mixed_images_have_the_shares_of_their_classes():
+def test_captions_of_mixed_images_show_class_shares():
     module = datamodule(Compose(mixing=CutMix()))
     figure = draw(module, epochs=2)
     batch = next(iter(module.train_dataloader()))

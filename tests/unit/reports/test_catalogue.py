@@ -1,4 +1,4 @@
-"""Every picture has what a report needs, and says which extra it lacks."""
+"""Figures have the parts of a report section; missing extras are reported."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from vgg_lit.reports import catalogue
 
 
 @pytest.mark.parametrize("name", ["filters", "calibration", "classes", "augmentation", "history"])
-def test_a_picture_has_a_title_a_text_and_a_name_for_its_file(name, inspection, choice):
+def test_a_picture_has_a_name_a_title_and_a_text(name, inspection, choice):
     (picture,) = catalogue.DRAWN[name](inspection, choice)
     assert picture.name == name
     assert picture.title
@@ -14,7 +14,7 @@ def test_a_picture_has_a_title_a_text_and_a_name_for_its_file(name, inspection, 
     assert picture.figure.axes
 
 
-def test_what_needs_an_extra_says_which(monkeypatch):
+def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setattr(catalogue, "find_spec", lambda name: None)
     assert "needs captum: pip install 'vgg_lit[visualize]'" in catalogue.missing_extra(
         "attributions"

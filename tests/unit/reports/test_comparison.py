@@ -1,4 +1,4 @@
-"""Runs are told apart by what was set, and ordered by what came of it."""
+"""Runs are compared by differing settings and sorted by metrics."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from vgg_lit.sweeps import Sweep
 
 @pytest.fixture
 def make_run(tmp_path, compose):
-    """`make_run("a", {"val/acc": 0.5}, "seed=1")`: a finished run, as its files say; nothing is trained."""
+    """`make_run("a", {"val/acc": 0.5}, "seed=1")`: writes the files of a finished run."""
 
     def make_run(name, metrics, *overrides, history=""):
         config = OmegaConf.to_container(compose("model.width=0.03125", *overrides), resolve=True)
@@ -29,7 +29,7 @@ def make_run(tmp_path, compose):
     return make_run
 
 
-def test_only_differences_are_columns_each_once(make_run):
+def test_only_differing_settings_are_columns(make_run):
     runs = [make_run("a", {"val/acc": 0.5}), make_run("b", {"val/acc": 0.6}, "seed=1")]
     comparison = Comparison(runs)
     assert comparison.differences == {
@@ -57,8 +57,8 @@ def net_of(run):
 ADAM = ("optimizer=adam", "optimizer.lr=0.1", "optimizer.weight_decay=5e-4")
 
 
-def test_another_kind_of_thing_is_one_difference(make_run):
-    """Adam has no momentum and SGD no betas: that follows from which of them it is."""
+def test_a_different_target_is_one_difference(make_run):
+    """Adam has no momentum and SGD no betas; such settings are not listed."""
     runs = [make_run("a", {}), make_run("b", {}, *ADAM)]
     assert Comparison(runs).differences == {"optimizer": {"a": "SGD", "b": "Adam"}}
     runs.append(make_run("c", {}, *ADAM, "optimizer.betas=[0.8,0.9]"))
@@ -96,18 +96,18 @@ def four(make_run):
         ("status", "0123"),
     ],
 )
-def test_the_best_come_first_and_those_without_a_value_last(four, column, order):
+def test_rows_are_sorted_best_first_and_missing_values_last(four, column, order):
     assert "".join(row["run"] for row in four.rows(column)) == order
 
 
-def test_labels_are_short_settings_or_else_names(make_run):
+def test_labels_are_short_settings_or_names(make_run):
     a, b = make_run("a", {}), make_run("b", {}, "seed=1", "optimizer.lr=0.5")
     assert list(Comparison([a, b]).labels().values()) == ["lr=0.1  seed=0", "lr=0.5  seed=1"]
     same = make_run("c", {}, "seed=1", "optimizer.lr=0.5")
     assert list(Comparison([a, b, same]).labels().values()) == ["a", "b", "c"]
 
 
-def test_curves_are_read_by_metric_and_run(make_run):
+def test_curves_are_grouped_by_metric_and_run(make_run):
     a = make_run("a", {}, history="epoch,step,train/loss,val/acc\n1,4,0.9,0.1\n2,8,0.5,\n")
     b = make_run("b", {}, "seed=1", history="epoch,step,train/loss\n1,4,0.7\n")
     c = make_run("c", {}, "seed=2")
@@ -117,11 +117,11 @@ def test_curves_are_read_by_metric_and_run(make_run):
         "val/acc": {"seed=0": ([1], [0.1])},
     }
     assert list(comparison.curves(["step"])) == ["step"]
-    with pytest.raises(InputError, match=r"unknown metric of an epoch 'val/los'.*train/loss"):
+    with pytest.raises(InputError, match=r"unknown epoch metric 'val/los'.*train/loss"):
         comparison.curves(["val/los"])
 
 
-def test_runs_are_found_in_sweeps_folders_and_globs_once(make_run, tmp_path):
+def test_find_runs_accepts_sweeps_directories_and_globs(make_run, tmp_path):
     for place in (
         "runs/vgg11/x",
         "runs/vgg13/y",
@@ -131,7 +131,7 @@ def test_runs_are_found_in_sweeps_folders_and_globs_once(make_run, tmp_path):
     ):
         make_run(place, {})
     sweep = Sweep(tmp_path / "sweeps/s")
-    for number in "012":  # the last of them has not begun
+    for number in "012":  # the last job has not started
         sweep.add([f"seed={number}"], number)
     sweep.write()
 
@@ -143,26 +143,26 @@ def test_runs_are_found_in_sweeps_folders_and_globs_once(make_run, tmp_path):
     assert found("sweeps/s") == found("sweeps") == ["sweeps/s/0", "sweeps/s/1"]
     assert found("runs/*", "runs/vgg11/x") == ["runs/vgg11/x", "runs/vgg13/y"]
     assert found("runs/vgg13/y", "sweeps/s/0") == ["runs/vgg13/y", "sweeps/s/0"]
-    with pytest.raises(InputError, match="there is no such directory"):
+    with pytest.raises(InputError, match="no such directory"):
         found("runs/vgg16")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no run"):
+    with pytest.raises(InputError, match="contains no run"):
         found("empty")
 
 
-def test_one_run_is_nothing_to_compare(make_run):
+def test_a_single_run_raises(make_run):
     with pytest.raises(InputError, match="1 run found; at least 2"):
         Comparison([make_run("a", {})])
 
 
-def test_what_is_not_there_is_named_with_what_is(four):
+def test_unknown_names_raise_with_the_available_ones(four):
     with pytest.raises(InputError, match=r"unknown column 'test/acc'.*val/acc.*seconds"):
         four.rows("test/acc")
     with pytest.raises(InputError, match=r"unknown metric 'val/ac'.*'val/acc'"):
         Comparison(list(four.runs.values()), metrics=["val/ac"])
 
 
-def test_damaged_metrics_are_one_line(make_run):
+def test_damaged_metrics_raise_input_error(make_run):
     a, b = make_run("a", {"val/acc": 1}), make_run("b", {"val/acc": 1})
     (b.path / "metrics.json").write_text(json.dumps({})[:1])
     with pytest.raises(InputError, match=r"metrics\.json: cannot be read"):

@@ -1,4 +1,4 @@
-"""The page of a comparison: a table that sorts, and a figure."""
+"""The page of a comparison: a sortable table and a figure."""
 
 import base64
 import re
@@ -10,20 +10,20 @@ import pytest
 from vgg_lit.reports.comparison_page import comparison_page
 
 
-def test_the_figure_is_part_of_the_page():
+def test_the_figure_is_embedded_in_the_page():
     page = comparison_page("t", [{"run": "a"}], [{"run": "a"}], b"a picture")
     (data,) = re.findall(r'<img alt="[^"]+" src="data:image/png;base64,([^"]+)"', page)
     assert base64.b64decode(data) == b"a picture"
 
 
-def test_names_from_outside_are_text():
+def test_text_is_escaped():
     evil = '"><script>alert(1)</script>'
     page = comparison_page(evil, [{evil: evil}], [{evil: evil}], None)
     assert "<script>alert" not in page
     assert 'data-value="&quot;&gt;' in page
 
 
-def test_cells_carry_the_values_that_they_are_sorted_by():
+def test_cells_contain_their_sort_values():
     rows = [{"run": "a", "acc": 0.5, "on": True}, {"run": "b", "acc": None, "on": False}]
     texts = [{"run": "a", "acc": "50 %", "on": "True"}, {"run": "b", "acc": "", "on": "False"}]
     page = comparison_page("t", rows, texts, None)
@@ -33,8 +33,8 @@ def test_cells_carry_the_values_that_they_are_sorted_by():
     assert "<img" not in page
 
 
-def test_a_click_on_a_head_sorts_the_table(tmp_path):
-    """As numbers, the other way round at the second click, and what has no value last both times."""
+def test_a_click_on_a_header_sorts_the_table(tmp_path):
+    """Sorts numerically; the second click reverses the order; missing values stay last."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if not browser:
         pytest.skip("needs a browser: chromium or google-chrome")

@@ -1,4 +1,4 @@
-"""A run opened: its images are the split's, its predictions and features the network's."""
+"""Inspection returns the images of the split, and predictions and features of the network."""
 
 from dataclasses import replace
 
@@ -14,19 +14,19 @@ from vgg_lit.runs import Run
 
 @pytest.fixture(scope="module")
 def split(inspection):
-    """Everything that the test split's loader gives, as the network takes it."""
+    """All images of the test split as network input, and their labels."""
     batches = [inspection.datamodule.to_input(b) for b in inspection.datamodule.test_dataloader()]
     return torch.cat([batch[0] for batch in batches]), torch.cat([batch[1] for batch in batches])
 
 
-def test_positions_are_those_of_the_split_in_any_order_and_repeated(inspection, split):
+def test_inputs_accept_positions_in_any_order_and_repeated(inspection, split):
     positions = [39, 0, 17, 0]
     assert torch.equal(inspection.inputs(positions), split[0][positions])
     assert torch.equal(inspection.inputs(torch.tensor(positions)), split[0][positions])
     assert inspection.inputs([]).shape == (0, 1, 32, 32)
 
 
-def test_predictions_are_the_network_s(inspection, split):
+def test_predictions_match_the_network(inspection, split):
     images, labels = split
     with torch.no_grad():
         expected = inspection.net(images).softmax(dim=1)
@@ -35,14 +35,14 @@ def test_predictions_are_the_network_s(inspection, split):
     assert torch.equal(found.labels_N, labels)
 
 
-def test_shown_images_are_in_0_to_1_with_the_channels_last(inspection):
+def test_shown_images_are_in_0_to_1_and_channels_last(inspection):
     shown = inspection.shown([5, 6])
     assert shown.shape == (2, 32, 32, 1)
     assert -1e-6 <= shown.min() < 0.01
     assert 0.5 < shown.max() <= 1 + 1e-6
 
 
-def test_a_file_is_prepared_as_the_split_is(inspection, tmp_path):
+def test_a_file_is_preprocessed_like_the_split(inspection, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "own.png")
     x = inspection.input_of(str(tmp_path / "own.png"))
@@ -52,7 +52,7 @@ def test_a_file_is_prepared_as_the_split_is(inspection, tmp_path):
         inspection.input_of(str(tmp_path / "none.png"))
 
 
-def test_features_are_of_images_spread_over_the_split(inspection, split):
+def test_features_are_from_images_spread_over_the_split(inspection, split):
     features, positions = inspection.features(4)
     assert positions.tolist() == [0, 13, 26, 39]
     with torch.no_grad():
@@ -62,24 +62,24 @@ def test_features_are_of_images_spread_over_the_split(inspection, split):
     assert len(inspection.features(1000)[1]) == 40
 
 
-def test_training_images_are_few_and_the_history_has_all_epochs(inspection):
+def test_training_batches_are_small_and_the_history_is_complete(inspection):
     images, _, _ = next(iter(inspection.training.train_dataloader()))
     assert len(images) == PREVIEWED
     assert inspection.history.epochs == [1, 2]
 
 
-def test_a_run_without_a_table_has_an_empty_history(trained, tmp_path, tiny_run):
+def test_a_run_without_metrics_csv_has_an_empty_history(trained, tmp_path, tiny_run):
     (tmp_path / "config.yaml").write_text(tiny_run.config_file.read_text())
     bare = Inspection(replace(trained, run=Run(tmp_path)), accelerator="cpu")
     assert bare.history.epochs == []
 
 
-def test_the_validation_split_is_the_one_of_the_training(trained):
+def test_the_validation_split_equals_that_of_training(trained):
     inspection = Inspection(trained, split="val", accelerator="cpu")
     assert len(inspection.predictions.labels_N) == 60
 
 
-def test_a_right_prediction_is_told_in_two_lines_and_a_wrong_one_in_three(inspection):
+def test_outcome_has_two_lines_if_correct_and_three_if_wrong(inspection):
     found = inspection.predictions
     for position in range(40):
         lines = list(outcome(inspection, position))

@@ -1,4 +1,4 @@
-"""Pictures of a network show its own maps, fields and features."""
+"""Figures of a network: activation maps, receptive fields and embeddings."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ def texts(figure):
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
-def test_activations_are_of_the_first_convolutions_unless_layers_are_named(inspection, choice):
+def test_activations_default_to_the_first_convolutions(inspection, choice):
     (picture,) = maps(inspection, choice)
     named = [text for text in texts(picture.figure) if "_conv" in text]
     assert [text.split("\n")[0] for text in named] == [f"block{n}_conv1" for n in range(1, 6)]
@@ -22,21 +22,21 @@ def test_activations_are_of_the_first_convolutions_unless_layers_are_named(inspe
     ]
 
 
-def test_a_layer_without_maps_is_refused(inspection, choice):
+def test_a_layer_without_maps_raises(inspection, choice):
     with pytest.raises(InputError, match="fc6 has no maps"):
         list(maps(inspection, replace(choice, layers=["block1_conv1", "fc6"])))
 
 
-def test_a_field_stands_where_a_unit_of_the_middle_looks(inspection, choice):
+def test_a_field_is_centred_on_the_middle_unit(inspection, choice):
     named = replace(choice, layers=["block1_conv1", "block2_pool"])
     (picture,) = receptive_field(inspection, named)
     squares = [axes.patches[0].get_bbox() for axes in picture.figure.axes]
     assert [square.width for square in squares] == [3, 16]
     assert squares[0].x0 + 1.5 == 16.5  # the middle of pixel 16
-    assert squares[1].x0 + 8 == 18  # of the unit that has pixels 16 to 19
+    assert squares[1].x0 + 8 == 18  # the unit that covers pixels 16 to 19
 
 
-def test_too_few_images_have_no_embedding(inspection, choice):
+def test_too_few_images_for_embeddings_raise(inspection, choice):
     pytest.importorskip("sklearn")
     with pytest.raises(InputError, match="at least 4 images"):
         list(embeddings(inspection, replace(choice, embeddings=3)))

@@ -1,4 +1,4 @@
-"""The page of a report: whole in one file, with nothing in it that could run or load."""
+"""The page of a report: one file, without scripts or external resources."""
 
 import base64
 import re
@@ -8,7 +8,7 @@ from vgg_lit.reports.page import PageSection, html_page
 PNG = b"\x89PNG not really"
 
 
-def test_pictures_are_part_of_the_page(tmp_path):
+def test_figures_are_embedded_in_the_page(tmp_path):
     (tmp_path / "a.png").write_bytes(PNG)
     page = html_page("a run", [PageSection("Picture", ["what it shows"], tmp_path / "a.png")])
     (data,) = re.findall(r'<img alt="Picture" src="data:image/png;base64,([^"]+)"', page)
@@ -23,7 +23,7 @@ def test_every_section_is_linked_from_the_top():
     assert re.findall(r'<section id="(\d)">', page) == ["0", "1"]
 
 
-def test_tables_have_their_heads_and_cells():
+def test_tables_have_headers_and_cells():
     page = html_page(
         "a run",
         [PageSection("Numbers", table=[{"class": "cat", "F1": "0.5"}, {"class": "8", "F1": "1"}])],
@@ -33,7 +33,7 @@ def test_tables_have_their_heads_and_cells():
     assert '<td class="text">8</td><td class="number">1</td>' in page
 
 
-def test_names_from_outside_are_text():
+def test_text_is_escaped():
     evil = "<script>alert(1)</script>"
     sections = [PageSection(evil, [evil], table=[{evil: evil}])]
     assert "<script>" not in html_page(evil, sections)

@@ -1,4 +1,4 @@
-"""Two runs of the same config are compared to the bit."""
+"""Two runs of the same config are compared exactly."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ def rewrite(run, name, **changes):
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
-def test_what_no_two_runs_share_does_not_count(tiny_run, repeated):
+def test_timing_and_location_are_ignored(tiny_run, repeated):
     rewrite(repeated, "metrics.json", seconds=1e9)
     rewrite(repeated, "environment.json", host="elsewhere", directory="/", command=[])
     found = Reproduction(tiny_run, repeated)
@@ -32,7 +32,7 @@ def test_what_no_two_runs_share_does_not_count(tiny_run, repeated):
     assert all(weights.tensors > 10 for weights in found.weights.values())
 
 
-def test_one_weight_that_moved_shows(tiny_run, repeated):
+def test_a_changed_weight_is_found(tiny_run, repeated):
     file = repeated.checkpoints / "last.ckpt"
     content = read_checkpoint(file)
     name = next(name for name in content["state_dict"] if name.endswith("weight"))
@@ -45,7 +45,7 @@ def test_one_weight_that_moved_shows(tiny_run, repeated):
     assert found.weights["last"].distance == pytest.approx(0.5)
 
 
-def test_a_figure_that_moved_shows_with_how_far(tiny_run, repeated):
+def test_a_changed_metric_is_found_with_its_difference(tiny_run, repeated):
     accuracy = tiny_run.metrics["test/acc"]
     rewrite(repeated, "metrics.json", **{"test/acc": accuracy + 0.25})
     found = Reproduction(tiny_run, repeated)
@@ -54,7 +54,7 @@ def test_a_figure_that_moved_shows_with_how_far(tiny_run, repeated):
     assert found.largest_move() == ("test/acc", pytest.approx(0.25))
 
 
-def test_an_epoch_that_moved_shows(tiny_run, repeated):
+def test_a_changed_epoch_metric_is_found(tiny_run, repeated):
     first, *rest = repeated.metrics_file.read_text().splitlines()
     column = first.split(",").index("train/loss")
     cells = rest[0].split(",")
@@ -63,16 +63,16 @@ def test_an_epoch_that_moved_shows(tiny_run, repeated):
     assert Reproduction(tiny_run, repeated).metrics == {"epoch 1 train/loss": (was, 9.5)}
 
 
-def test_another_version_is_named(tiny_run, repeated):
+def test_a_different_package_version_is_named(tiny_run, repeated):
     packages = json.loads((tiny_run.path / "environment.json").read_text())["packages"]
     rewrite(repeated, "environment.json", packages=packages | {"torch": "0.1"}, cpu_threads=99)
     found = Reproduction(tiny_run, repeated)
-    assert found.is_exact  # only said where something moved
+    assert found.is_exact  # the environment does not count
     assert found.environment["packages torch"] == (packages["torch"], "0.1")
     assert found.environment["cpu_threads"][1] == 99
 
 
-def test_another_setting_is_named_once(tiny_run, train, tmp_path):
+def test_a_different_setting_is_named_once(tiny_run, train, tmp_path):
     other = train(tmp_path / "other", "trainer.max_epochs=2", "optimizer.lr=0.05", "seed=1")
     found = Reproduction(tiny_run, other)
     assert found.settings == {"optimizer.lr": (0.1, 0.05), "seed": (0, 1)}
@@ -80,7 +80,7 @@ def test_another_setting_is_named_once(tiny_run, train, tmp_path):
     assert not found.is_exact
 
 
-def test_where_the_images_lie_is_no_setting(tiny_run, repeated):
+def test_the_data_location_is_ignored(tiny_run, repeated):
     file = repeated.path / "config.yaml"
     root = repeated.config["data_root"]
     file.write_text(file.read_text().replace(f"data_root: {root}", "data_root: elsewhere"))
@@ -88,8 +88,8 @@ def test_where_the_images_lie_is_no_setting(tiny_run, repeated):
     assert Reproduction(tiny_run, repeated).settings == {}
 
 
-def test_a_config_that_was_edited_after_training_is_found_out(tiny_run, repeated):
-    """Its checkpoint still says what the training was."""
+def test_the_checkpoint_takes_precedence_over_an_edited_config(tiny_run, repeated):
+    """The checkpoint still holds the settings of the training."""
     file = repeated.path / "config.yaml"
     file.write_text(file.read_text().replace("lr: 0.1", "lr: 0.05"))
     assert Reproduction(repeated, tiny_run).settings == {}
