@@ -97,7 +97,7 @@ BAD = [
     ("augment=paper augment.jitter.min_scale=20", ["min_scale=20", "at least image_size=32"]),
     (
         "augment=paper augment.jitter.min_scale=50 augment.jitter.max_scale=40",
-        ["augment.jitter", "max_scale=40: must be at least min_scale=50"],
+        ["augment.jitter", "max_scale=40 must be at least min_scale=50"],
     ),
     (
         "augment=paper augment.jitter.min_scale=40 augment.jitter.max_scale=50",

@@ -35,10 +35,10 @@ class ScaleJitter:
         self.max_scale = 2 * self.min_scale if max_scale is None else max_scale
         if self.min_scale < image_size:
             raise InputError(
-                f"min_scale={min_scale}: must be at least image_size={image_size}, the side of the crop"
+                f"min_scale={min_scale} must be at least image_size={image_size}, the crop's side"
             )
         if self.max_scale < self.min_scale:
-            raise InputError(f"max_scale={max_scale}: must be at least min_scale={self.min_scale}")
+            raise InputError(f"max_scale={max_scale} must be at least min_scale={self.min_scale}")
 
     def prepare(self, size: int, statistics: ChannelStatistics) -> None:
         """Checks the side of the data set's images.

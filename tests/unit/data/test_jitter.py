@@ -68,9 +68,9 @@ def test_default_scales():
 @pytest.mark.parametrize(
     ("scales", "message"),
     [
-        ({"min_scale": 50, "max_scale": 40}, "max_scale=40: must be at least min_scale=50"),
-        ({"min_scale": 31}, "min_scale=31: must be at least image_size=32"),
-        ({"max_scale": 31}, "max_scale=31: must be at least min_scale=32"),
+        ({"min_scale": 50, "max_scale": 40}, "max_scale=40 must be at least min_scale=50"),
+        ({"min_scale": 31}, "min_scale=31 must be at least image_size=32"),
+        ({"max_scale": 31}, "max_scale=31 must be at least min_scale=32"),
     ],
 )
 def test_inconsistent_scales_are_refused(scales, message):
