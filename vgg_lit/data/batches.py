@@ -40,7 +40,7 @@ class Order(Protocol):
         """Returns the number of batches."""
 
     def positions(self, epoch: int) -> Tensor:
-        """Returns the int64 positions of all batches in sequence, on the CPU; may include PADDING."""
+        """Returns the int64 positions of all batches in sequence, on the CPU, with any PADDING."""
 
 
 class TrainingOrder:

@@ -1,4 +1,4 @@
-"""Batches of cached features: outputs of a network's frozen first layers, computed once per image."""
+"""Batches of cached features: outputs of frozen first layers, computed once per image."""
 
 from collections.abc import Callable
 

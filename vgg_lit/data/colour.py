@@ -11,7 +11,7 @@ from vgg_lit.errors import InputError
 
 
 class ColourShift:
-    """Adds sum_i p_i alpha_i lambda_i to every pixel of an image, alpha_i normal and drawn per sample.
+    """Adds sum_i p_i alpha_i lambda_i to every pixel of an image; alpha_i is normal, per sample.
 
     p_i and lambda_i are the eigenvectors and eigenvalues of the covariance of the training pixels in
     0..1; the paper does not state their scale. The result is neither rounded nor clamped, as if

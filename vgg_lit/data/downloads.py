@@ -29,7 +29,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from vgg_lit.errors import InputError
 
 MAX_FILE_BYTES = 64 * 2**20
-"""Limit on the uncompressed content of a file; the largest, Fashion-MNIST's training images, has 45 MiB."""
+"""Limit on the uncompressed size of a file; the largest, Fashion-MNIST's images, has 45 MiB."""
 MAX_DOWNLOAD_BYTES = 256 * 2**20
 
 T = TypeVar("T")

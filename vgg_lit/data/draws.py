@@ -1,7 +1,7 @@
 """Counter-based random numbers: a draw is a pure function of (seed, epoch, sample id, stream).
 
-Each number is a 64-bit hash of its coordinates. It does not depend on the batch, the rank, the worker
-or earlier draws. It is the same on every device, because the whole computation is integer arithmetic.
+Each number is a 64-bit hash of its coordinates. It does not depend on the batch, the rank, the
+worker or earlier draws. It is the same on every device, because all arithmetic is on integers.
 
 Source: the finaliser of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
 generators"); the counter-based design of Salmon et al. 2011, "Parallel random numbers: as easy as
@@ -21,7 +21,7 @@ _MASK = (1 << 64) - 1
 
 
 def uniform(seed: int, epoch: int, ids: Tensor, stream: str) -> Tensor:
-    """Returns float32 in [0, 1), one per id, on the ids' device: multiples of 2**-24, hence exact."""
+    """Returns float32 in [0, 1), one per id, on the ids' device: exact multiples of 2**-24."""
     return _shift_right(_hash(seed, epoch, ids, stream), 40).to(torch.float32) * 2.0**-24
 
 
@@ -34,7 +34,7 @@ def integers(seed: int, epoch: int, ids: Tensor, stream: str, high: int) -> Tens
 def normal(seed: int, epoch: int, ids: Tensor, stream: str) -> Tensor:
     """Returns standard normal float32, one per id: the quantile at a uniform draw.
 
-    The uniform draw is the middle of one of 2**24 equal parts of (0, 1), which cuts the tails at 5.4.
+    The uniform draw is the middle of one of 2**24 equal parts of (0, 1), which limits values to 5.4.
     """
     parts = _shift_right(_hash(seed, epoch, ids, stream), 40).to(torch.float32)
     return torch.erfinv(parts * 2.0**-23 + (2.0**-24 - 1)) * math.sqrt(2)
@@ -90,7 +90,7 @@ class Draws:
 def _hash(seed: int, epoch: int, ids: Tensor, stream: str) -> Tensor:
     """Returns 64 random bits per id, as int64."""
     key = 0
-    # mix each word before adding the next: otherwise (seed, epoch) = (1, 0) and (0, 1) would collide
+    # mix each word before adding the next, or (seed, epoch) = (1, 0) and (0, 1) would collide
     for word in (seed, epoch, zlib.crc32(stream.encode())):
         key = _mix((key + word) * _GOLDEN & _MASK)
     return _mix_tensor(_mix_tensor(ids * _signed(_GOLDEN) + _signed(key)) + _signed(key))
@@ -111,7 +111,7 @@ def _mix_tensor(words: Tensor) -> Tensor:
 
 
 def _shift_right(words: Tensor, bits: int) -> Tensor:
-    """Shifts right logically: torch has no uint64 arithmetic, and >> on int64 copies the sign bit."""
+    """Shifts right logically: torch has no uint64 arithmetic, and >> on int64 keeps the sign."""
     return (words >> bits) & ((1 << (64 - bits)) - 1)
 
 

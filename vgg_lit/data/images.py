@@ -24,8 +24,8 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 def read_image(path: str | Path, in_channels: int, size: int) -> Tensor:
     """Returns an image as uint8 (in_channels, size, size).
 
-    The shorter side is resized to `size` and the centre is cropped. The EXIF orientation is applied if
-    it can be read, transparency is composited over white, 16-bit grey is scaled to 8 bits, and
+    The shorter side is resized to `size` and the centre is cropped. The EXIF orientation is applied
+    if it can be read, transparency is composited over white, 16-bit grey is scaled to 8 bits, and
     palettes and CMYK are converted.
 
     Raises:

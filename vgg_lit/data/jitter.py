@@ -64,7 +64,7 @@ class ScaleJitter:
         return resampled.round_().to(torch.uint8).contiguous()
 
     def _resample_rows(self, images_BCHW: Tensor, first_B: Tensor, side_B: Tensor) -> Tensor:
-        """Returns rows first .. first + image_size of images rescaled to `side` rows: (B, C, size, W).
+        """Returns rows first .. first + image_size of images with `side` rows: (B, C, size, W).
 
         It sums one weighted gather per tap of the widest filter. A matrix product is avoided, because
         its rounding may differ with the batch.

@@ -59,7 +59,7 @@ class MixUp:
 
 
 class CutMix:
-    """Pastes a rectangle from the partner into an image; targets are mixed in proportion to the areas.
+    """Pastes a rectangle from the partner into an image; mixes targets in proportion to the areas.
 
     Args:
         alpha: parameter of the distribution of the kept share, Beta(alpha, alpha); 1 is uniform.
@@ -104,7 +104,7 @@ def beta(alpha: float, uniform_B: Tensor) -> Tensor:
 
 @lru_cache
 def _quantiles(alpha: float, device: torch.device) -> Tensor:
-    """Returns x ** alpha for the quantiles x of Beta(alpha, alpha) in 0 .. 1/2; built once per device.
+    """Returns x ** alpha for the quantiles x of Beta(alpha, alpha) in 0 .. 1/2; once per device.
 
     The substitution s = x ** alpha removes the pole of the density (x (1 - x)) ** (alpha - 1) at 0.
     The smooth distribution is then integrated by the midpoint rule and inverted by interpolation.

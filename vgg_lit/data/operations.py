@@ -157,6 +157,6 @@ def _blurred(images_BCHW: Tensor) -> Tensor:
     rows = values[:, :, : height - 2] + values[:, :, 1:-1] + values[:, :, 2:]
     box = rows[..., : width - 2] + rows[..., 1:-1] + rows[..., 2:]
     middle = values[:, :, 1:-1, 1:-1]
-    # integer sums are exact in float32, and an integer over 13 is never halfway between two integers
+    # integer sums are exact in float32, and n / 13 is never halfway between two integers
     values[:, :, 1:-1, 1:-1] = ((box + 4 * middle) / 13).round()
     return values

@@ -9,8 +9,9 @@ from vgg_lit.data import draws
 def stratified_subset(labels_N: Tensor, ids_N: Tensor, size: int, seed: int, stream: str) -> Tensor:
     """Returns a boolean mask (N,) of `size` samples in which every class keeps its share.
 
-    Shares are exact to within one sample. In each class the samples with the smallest draws are taken,
-    so a larger subset contains a smaller one of the same stream, to within one sample per class.
+    Shares are exact to within one sample. Each class contributes the samples with the smallest
+    draws, so a larger subset contains a smaller one of the same stream, to within one sample per
+    class.
     """
     assert 0 <= size <= len(labels_N)
     counts = torch.bincount(labels_N)
