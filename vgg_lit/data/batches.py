@@ -263,9 +263,8 @@ class StreamedBatches(BatchLoader):
             copied_BCHW = images_BCHW.to(self._device, non_blocking=True)
         steps = torch.cuda.current_stream(self._device)
         steps.wait_stream(self._copies)
-        copied_BCHW.record_stream(
-            steps
-        )  # so the next copy cannot reuse the memory before it is read
+        # so that the next copy cannot reuse the memory before it is read
+        copied_BCHW.record_stream(steps)
         return copied_BCHW
 
 

@@ -50,9 +50,7 @@ class ImageFiles:
 
     def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
         """Returns a loader that decodes `batches` (lists of positions), reread on each iteration."""
-        num_workers = min(
-            self.num_workers, count_cores()
-        )  # torch warns about more workers than cores
+        num_workers = min(self.num_workers, count_cores())  # torch warns above the number of cores
         return DataLoader(
             _Decoder(self.root, self.paths, self.in_channels, self.size),
             batch_sampler=batches,  # type: ignore[arg-type]  # any re-iterable of index lists works

@@ -38,7 +38,7 @@ def read_image(path: str | Path, in_channels: int, size: int) -> Tensor:
         raise InputError(_too_large(path))
     try:
         with warnings.catch_warnings():
-            # Pillow warns about sizes above our limit and about damaged EXIF
+            # Pillow warns about damaged EXIF, and about sizes that our lower limit refuses anyway
             warnings.filterwarnings("ignore", module="PIL")
             pixels = _decode(path, in_channels, size)
     except InputError:

@@ -84,9 +84,8 @@ def _look_up(images_BCHW: Tensor, is_: dict[str, Tensor], magnitude_B: Tensor) -
     histogram_BCL = torch.zeros(batch, channels, 256, dtype=torch.long, device=levels.device)
     histogram_BCL.scatter_add_(2, values_BCP, torch.ones_like(values_BCP))
     magnitude_B11 = magnitude_B[:, None, None]
-    dropped_B11 = (8 - magnitude_B11.long()).clamp(
-        0, 8
-    )  # clamped for samples with other operations
+    # clamped because samples with other operations have other magnitudes
+    dropped_B11 = (8 - magnitude_B11.long()).clamp(0, 8)
     tables = {
         "Brightness": (levels * (1 + magnitude_B11)).clamp(0, 255).long(),
         "Posterize": levels >> dropped_B11 << dropped_B11,
