@@ -1,12 +1,12 @@
-"""What exchanging gradients costs, from bytes and link speeds: ring, hierarchy, overlap with the backward.
+"""A cost model of gradient all-reduce from bytes and link speeds: ring, hierarchy, overlap.
 
     gradients = gradients_of("vgg16", "imagenet", image_size=224)
     step = step_seconds(gradients, seconds=0.05, gpus=64, cluster=INFINIBAND, algorithm="hierarchical")
 
-The model: every GPU has as many images whatever their number, so a step's arithmetic takes as long as
-on one. The backward goes through the layers from the last to the first, each in the share of time that
-its multiply-adds are of all. Gradients are sent in DDP's buckets, one after another, each once it is
-complete; a step ends with its backward or with its last bucket, whichever is later.
+The model: the number of images per GPU is constant, so a step's arithmetic takes as long as on one
+GPU. The backward visits the layers from last to first; the time of a layer is proportional to its
+multiply-adds. Gradients are sent in DDP's buckets, one after another, each as soon as it is complete.
+A step ends with its backward or with its last bucket, whichever is later.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from vgg_lit.models import build
 Algorithm = Literal["ring", "hierarchical"]
 
 FIRST_BUCKET, BUCKET = 1 << 20, 25 << 20
-"""Bytes at which DDP closes its first bucket, and those that follow."""
+"""Bytes at which DDP closes its first bucket and later buckets."""
 
 FORWARD_SHARE = 1 / 3
-"""Of a step's arithmetic; the backward has a product for the input's gradient and one for the weights'."""
+"""The forward's share of a step; the backward has two products, for input and weight gradients."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Link:
     """One direction of a connection.
 
     Attributes:
-        bandwidth: bytes a second.
+        bandwidth: bytes per second.
         latency: seconds until a message's first byte arrives.
     """
 
@@ -45,11 +45,11 @@ class Cluster:
     """Machines of the same kind.
 
     Attributes:
-        name: as tables show it.
-        gpus_per_node: in a machine.
-        within: a GPU's connection to the others of its machine.
-        between: one network card's connection to other machines.
-        cards_per_node: network cards in a machine.
+        name: name of the cluster.
+        gpus_per_node: number of GPUs per machine.
+        within: link from a GPU to the other GPUs of its machine.
+        between: link from one network card to other machines.
+        cards_per_node: number of network cards per machine.
     """
 
     name: str
@@ -64,8 +64,8 @@ class Bucket:
     """Gradients that are sent together.
 
     Attributes:
-        size: bytes.
-        ready: the share of the backward's time after which they are complete.
+        size: size in bytes.
+        ready: share of the backward's time after which they are complete.
     """
 
     size: float
@@ -74,14 +74,14 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Gradients:
-    """Of a network.
+    """The gradients and multiply-adds of a network.
 
     Attributes:
-        parameters: all of them.
-        head_parameters: those of the fully connected layers.
+        parameters: number of parameters.
+        head_parameters: number of parameters of the fully connected layers.
         macs: multiply-adds of one image's forward pass.
-        head_macs: those of the fully connected layers.
-        buckets: in the order in which they are sent.
+        head_macs: multiply-adds of the fully connected layers.
+        buckets: gradient buckets, in the order in which they are sent.
     """
 
     parameters: int
@@ -92,24 +92,24 @@ class Gradients:
 
     @property
     def size(self) -> float:
-        """Bytes that are sent."""
+        """Total size of the buckets in bytes."""
         return sum(bucket.size for bucket in self.buckets)
 
     @property
     def in_bf16(self) -> "Gradients":
-        """The same, compressed: buckets are closed by their bytes in fp32."""
+        """The gradients in bf16, half the bytes; bucket boundaries are those of fp32."""
         buckets = tuple(Bucket(bucket.size / 2, bucket.ready) for bucket in self.buckets)
         return replace(self, buckets=buckets)
 
 
 def gradients_of(variant: str, head: str, image_size: int, width: float = 1.0) -> Gradients:
-    """What a network with 1,000 classes sends in a step.
+    """Returns the gradients that a network with 1,000 classes sends in a step.
 
     Args:
-        variant: of the paper.
+        variant: VGG variant, such as `vgg16`.
         head: `imagenet` or `gap`.
-        image_size: side of the images.
-        width: factor on the channels.
+        image_size: side of the images, pixels.
+        width: factor on the number of channels.
     """
     with torch.device("meta"):
         net = build(variant, head=head, image_size=image_size, width=width, in_channels=3)
@@ -133,19 +133,20 @@ def gradients_of(variant: str, head: str, image_size: int, width: float = 1.0) -
 
 
 def ring_seconds(size: float, members: int, link: Link) -> float:
-    """An all-reduce around a ring: each member sends all but its own part of `size` bytes, twice.
+    """Returns the time of a ring all-reduce: 2 (n - 1) messages in sequence, of size / n each.
 
-    2 (n - 1) messages one after another, of size / n each.
+    Each member sends all of the `size` bytes except its own part, twice.
     """
     return 2 * (members - 1) * (size / members / link.bandwidth + link.latency)
 
 
 def all_reduce_seconds(size: float, gpus: int, cluster: Cluster, algorithm: Algorithm) -> float:
-    """An all-reduce of `size` bytes over GPUs of a cluster.
+    """Returns the time of an all-reduce of `size` bytes over GPUs of a cluster.
 
-    One ring over all GPUs passes from machine to machine through one network card each. The hierarchy
-    first adds up within each machine, every GPU a part of its own; then the parts of the same place in
-    all machines, through all network cards at a time; then passes the sums on within each machine.
+    A single ring over all GPUs uses one network card per machine. The hierarchical algorithm has
+    three phases: a reduce-scatter within each machine, so that each GPU holds the sum of one part; an
+    all-reduce of each part between machines, over all network cards in parallel; an all-gather
+    within each machine.
     """
     if gpus <= cluster.gpus_per_node:
         return ring_seconds(size, gpus, cluster.within)
@@ -163,14 +164,14 @@ def all_reduce_seconds(size: float, gpus: int, cluster: Cluster, algorithm: Algo
 def step_seconds(
     gradients: Gradients, seconds: float, gpus: int, cluster: Cluster, algorithm: Algorithm
 ) -> float:
-    """A training step on many GPUs.
+    """Returns the time of a training step on many GPUs.
 
     Args:
-        gradients: that are sent.
-        seconds: of a step on one GPU.
-        gpus: their number.
-        cluster: they are of.
-        algorithm: of the all-reduce.
+        gradients: gradients that are sent.
+        seconds: time of a step on one GPU.
+        gpus: number of GPUs.
+        cluster: cluster of the GPUs.
+        algorithm: all-reduce algorithm.
     """
     sent = 0.0
     for bucket in gradients.buckets:
@@ -180,18 +181,20 @@ def step_seconds(
 
 
 def arithmetic_seconds(macs: int, batch: int, rate: float) -> float:
-    """A training step's arithmetic: a multiply-add is two operations, the backward twice the forward.
+    """Returns the arithmetic time of a training step.
+
+    A multiply-add counts as two operations, and the backward as twice the forward.
 
     Args:
-        macs: of one image's forward pass.
-        batch: images.
-        rate: operations a second that are reached.
+        macs: multiply-adds of one image's forward pass.
+        batch: number of images.
+        rate: achieved operations per second.
     """
     return 2 * macs * batch / FORWARD_SHARE / rate
 
 
 def fit_link(sizes: Sequence[float], seconds: Sequence[float], members: int = 2) -> Link:
-    """The link with which a ring takes these times: the straight line through the first and the last."""
+    """Fits a link to measured ring times, by the line through the first and the last."""
     slope = (seconds[-1] - seconds[0]) / (sizes[-1] - sizes[0])
     start = max(0.0, seconds[0] - slope * sizes[0])
     steps = 2 * (members - 1)

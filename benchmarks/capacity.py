@@ -1,16 +1,16 @@
-"""How well VGG would scale to 1,024 GPUs, predicted, and the prediction checked on two processes.
+"""Predicts the scaling of VGG to 1,024 GPUs, and checks the prediction on two processes.
 
     python benchmarks/capacity.py
     python benchmarks/capacity.py --nets vgg16 --batch 2 --side 64
 
-- network: parameters, bytes of gradients and multiply-adds, and the fully connected layers' share.
-- measured: a training step on this machine's CPU, one process with one thread.
-- GPUs: efficiency by `all_reduce_model.py`, from a stated arithmetic rate and stated link speeds.
-- two processes: the all-reduce of this machine (gloo over the loopback) gives a link; with it the model
-  predicts a step of two processes, with and without overlap, and the step is measured.
+- network: parameters, gradient bytes and multiply-adds, and the share of the fully connected layers.
+- measured: a training step on this machine's CPU, in one process with one thread.
+- GPUs: efficiency by `all_reduce_model.py`, from given arithmetic rates and link speeds.
+- two processes: the all-reduce of this machine (gloo over the loopback) gives a link. From it, the
+  model predicts a step of two processes with and without overlap, and the step is measured.
 
-Tables are in Markdown. The last line is the measured step of two processes over the predicted one, of
-the network that is named first with the first head.
+Tables are in Markdown. The last line is the measured step of two processes over the predicted one,
+for the first network with the first head.
 """
 
 import argparse
@@ -42,7 +42,7 @@ PAPER_SIDE = 224
 BATCH_A_GPU = 64
 
 REACHED = 0.4
-"""The share of a GPU's arithmetic rate that training is taken to reach."""
+"""The assumed share of a GPU's peak arithmetic rate that training reaches."""
 
 CLUSTERS = {
     "H100, 8 a node, NVLink 450 GB/s, 8 cards of 400 Gb/s": (
@@ -58,17 +58,21 @@ CLUSTERS = {
         ),
     ),
 }
-"""bf16 operations a second without sparsity, and one direction of each link, as their makers state them."""
+"""Vendor figures: bf16 operations per second without sparsity, and one direction of each link."""
 
 
 def markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as Markdown has it."""
+    """Returns a table in Markdown."""
     head = [columns, ["---", *["---:"] * (len(columns) - 1)]]
     return "\n".join([f"{title}\n", *(f"| {' | '.join(row)} |" for row in (*head, *rows)), ""])
 
 
 def put_into(document: Path, tables: Sequence[str]) -> None:
-    """Replaces what stands between the two marks of a document."""
+    """Replaces the text between the two marks of a document.
+
+    Raises:
+        ValueError: the marks are missing.
+    """
     before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:
@@ -77,7 +81,7 @@ def put_into(document: Path, tables: Sequence[str]) -> None:
 
 
 def network_rows(gradients: dict[tuple[str, str], Gradients]) -> list[list[str]]:
-    """Where the bytes and the arithmetic are."""
+    """Returns a row per network: its bytes and arithmetic, and the share of the head."""
     return [
         [
             f"{net}, {head}",
@@ -95,7 +99,7 @@ def network_rows(gradients: dict[tuple[str, str], Gradients]) -> list[list[str]]
 def efficiency_rows(
     gradients: dict[tuple[str, str], Gradients], rate: float, cluster: Cluster, batch: int
 ) -> list[list[str]]:
-    """A row for each number of GPUs; of each network three efficiencies."""
+    """Returns a row per number of GPUs, with three efficiencies per network."""
     rows = []
     for gpus in GPUS:
         cells = []
@@ -115,7 +119,7 @@ CHECK_COLUMNS = (
 
 
 def check(net: str, head: str, args: argparse.Namespace) -> tuple[list[str], float]:
-    """A row of the check, and the measured step over the predicted one."""
+    """Returns a row of the check, and the ratio of the measured to the predicted step."""
     found = measure_two(net, head, args)
     gradients = gradients_of(net, head, args.side, args.width)
     link = fit_link(found.sizes, found.single)
@@ -138,7 +142,7 @@ def check(net: str, head: str, args: argparse.Namespace) -> tuple[list[str], flo
 
 
 def predictions(gradients: dict[tuple[str, str], Gradients]) -> list[str]:
-    """The tables that need no measurement."""
+    """Returns the tables that need no measurement."""
     names = [f"{net}, {head}" for net, head in gradients]
     tables = [
         markdown(
@@ -168,7 +172,7 @@ def _setting(args: argparse.Namespace) -> str:
 
 
 def measure_alone(settings: Sequence[tuple[str, str]], args: argparse.Namespace) -> str:
-    """A table of training steps in this one process."""
+    """Measures training steps in this process; returns a table."""
     steps = {key: training_step(built(*key, args), args.batch, args.side) for key in settings}
     sides = {key: functools.partial(seconds_of, step) for key, step in steps.items()}
     seconds = {key: statistics.median(t) for key, t in by_turns(sides, args.repeats).items()}
@@ -183,16 +187,22 @@ def measure_alone(settings: Sequence[tuple[str, str]], args: argparse.Namespace)
 
 
 def main() -> None:
-    """Prints the tables and, last, how far the check is from the measurement."""
+    """Prints the tables, and last the ratio of the measured to the predicted step."""
     parser = argument_parser(__doc__, repeats=5)
-    parser.add_argument("--nets", nargs="+", default=["vgg16", "vgg19"], help="(%(default)s)")
-    parser.add_argument("--batch", type=int, default=4, help="images a CPU process (%(default)s)")
-    parser.add_argument("--side", type=int, default=PAPER_SIDE, help="of images (%(default)s)")
-    parser.add_argument("--width", type=float, default=1.0, help="of channels (%(default)s)")
-    parser.add_argument("--document", type=Path, help="a file to put the tables into")
+    parser.add_argument(
+        "--nets", nargs="+", default=["vgg16", "vgg19"], help="VGG variants (%(default)s)"
+    )
+    parser.add_argument("--batch", type=int, default=4, help="images per CPU process (%(default)s)")
+    parser.add_argument(
+        "--side", type=int, default=PAPER_SIDE, help="side of the images, pixels (%(default)s)"
+    )
+    parser.add_argument(
+        "--width", type=float, default=1.0, help="factor on the channels (%(default)s)"
+    )
+    parser.add_argument("--document", type=Path, help="file to write the tables into")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print_header(f"{args.side} pixels, {args.batch} images a process, {args.repeats} repeats")
+    print_header(f"{args.side} pixels, {args.batch} images per process, {args.repeats} repeats")
 
     settings = [(net, head) for net in args.nets for head in HEADS]
     tables = predictions({key: gradients_of(*key, PAPER_SIDE) for key in settings})

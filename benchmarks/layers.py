@@ -1,13 +1,13 @@
-"""Each convolution of VGG-16 at 32 pixels: the library against one matrix product.
+"""Compares the library with one matrix product for each convolution of VGG-16 at 32 pixels.
 
     python benchmarks/layers.py              # about a minute on two cores
     python benchmarks/layers.py --batch 64 --repeats 21
 
-Forward and backward of one layer in training (fp32 weights, channels-last; under autocast in bf16),
-library and product by turns; times are medians. GFLOP/s count 2 * 9 * I * O operations a position
-and direction, padding included, whatever a form really computes: they are comparable as times are.
-The last line is the library's time over ours for all 13 layers in bf16, where ours is the product
-if `auto` takes it and the library if not.
+Measures forward and backward of one layer in training (fp32 weights, channels-last; under autocast
+in bf16). Library and product alternate; times are medians. GFLOP/s count 2 * 9 * I * O operations per
+position and pass, including padding, for every implementation, so they compare like times. The last
+line is the library's time over ours for all 13 layers in bf16. Ours is the product if `auto` selects
+it, else the library.
 """
 
 import statistics
@@ -35,7 +35,7 @@ class Layer:
     out_channels: int
 
     def gflop(self, batch: int) -> tuple[float, float]:
-        """10^9 operations of the forward and of the backward; an image asks for no gradient."""
+        """Returns 10^9 operations of the forward and the backward; images need no gradient."""
         forward = 2e-9 * 9 * self.in_channels * self.out_channels * self.side**2 * batch
         return forward, forward * (2 if self.in_channels > 3 else 1)
 
@@ -49,12 +49,12 @@ class Seconds:
 
     @property
     def total(self) -> float:
-        """The layer's share of a training step."""
+        """The layer's time in a training step."""
         return self.forward + self.backward
 
 
 def vgg16_layers(image_size: int = 32) -> Counter[Layer]:
-    """VGG-16's distinct convolutions, in order, and how many of each there are."""
+    """Returns the distinct convolutions of VGG-16, in order, and the number of each."""
     layers: Counter[Layer] = Counter()
     side, channels = image_size, 3
     for block in VARIANTS["vgg16"].plan:
@@ -68,7 +68,7 @@ def vgg16_layers(image_size: int = 32) -> Counter[Layer]:
 def measure(
     layer: Layer, dtype: torch.dtype, batch: int, repeats: int
 ) -> tuple[Form, Seconds, Seconds]:
-    """The form that `auto` takes, and the times of the library and of the product."""
+    """Returns the form that `auto` selects, and the times of the library and of the product."""
     torch.manual_seed(0)
     convs = []
     for mode in (False, True):
@@ -102,7 +102,7 @@ def measure(
 
 
 def compare(name: str, batch: int, repeats: int) -> float:
-    """Prints one precision's table; the library's time over ours for all layers."""
+    """Prints the table of one precision; returns the library's time over ours for all layers."""
     columns = ["layers", *("library ms", "GFLOP/s", "product ms", "GFLOP/s"), "library / product"]
     rows = []
     totals: defaultdict[str, float] = defaultdict(float)
@@ -133,9 +133,9 @@ def compare(name: str, batch: int, repeats: int) -> float:
 
 
 def main() -> None:
-    """Measures both precisions and prints the ratio in bf16 last."""
+    """Measures both precisions, and prints the ratio in bf16 last."""
     parser = argument_parser(__doc__, repeats=11)
-    parser.add_argument("--batch", type=int, default=128, help="images a batch (%(default)s)")
+    parser.add_argument("--batch", type=int, default=128, help="images per batch (%(default)s)")
     args = parser.parse_args()
     print_header(f"batches of {args.batch}, {args.repeats} repeats")
     ratios = {name: compare(name, args.batch, args.repeats) for name in DTYPES}

@@ -1,8 +1,8 @@
-"""How the benchmarks measure: a header, repeats by turns, medians of paired ratios, a closing line.
+"""Shared code of the benchmarks: header, alternating rounds, medians of paired ratios, closing line.
 
-The sides of a comparison run by turns, each a block of steps in every round, and are compared
-within a round: what slows the machine for a while slows them all. Of a block the first step is not
-counted, nor is the first round.
+In every round, each side of a comparison runs one block of steps. Sides are compared within a round,
+because a temporary slowdown of the machine affects all sides. The first round and the first step of
+each block are not counted.
 """
 
 import argparse
@@ -26,23 +26,23 @@ from vgg_lit.system.environment import describe_environment
 from vgg_lit.system.hardware import cpu_features
 
 WARM_STEPS = 1
-"""Steps at the start of a block that are not counted: the caches hold what another side left."""
+"""Uncounted steps at the start of a block: the caches contain data of another side."""
 
 WARM_ROUNDS = 1
-"""Rounds that are not counted: kernels are chosen and compiled, buffers allocated."""
+"""Uncounted rounds at the start: kernels are selected and compiled, buffers allocated."""
 
 Name = TypeVar("Name", bound=Hashable)
 T = TypeVar("T")
 
 
 def argument_parser(doc: str, repeats: int, steps: int | None = None) -> argparse.ArgumentParser:
-    """A parser with what the benchmarks have in common; the first line of `doc` describes it."""
+    """Builds a parser with the options of all benchmarks, described by the first line of `doc`."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument(
-        "--repeats", type=int, default=repeats, help="rounds that count (%(default)s)"
-    )
+    parser.add_argument("--repeats", type=int, default=repeats, help="counted rounds (%(default)s)")
     if steps is not None:
-        parser.add_argument("--steps", type=int, default=steps, help="in a block (%(default)s)")
+        parser.add_argument(
+            "--steps", type=int, default=steps, help="steps per block (%(default)s)"
+        )
         parser.add_argument(
             "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(%(default)s)"
         )
@@ -50,14 +50,14 @@ def argument_parser(doc: str, repeats: int, steps: int | None = None) -> argpars
 
 
 def resolve_device(choice: str) -> torch.device:
-    """The device that `--device` names; `auto` is a GPU where there is one."""
+    """Returns the device for `--device`; `auto` selects a GPU if there is one."""
     if choice == "auto":
         choice = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(choice)
 
 
 def print_header(settings: str, device: torch.device | str = "cpu") -> None:
-    """Prints the hardware, the versions and what the benchmark was told."""
+    """Prints the hardware, the versions and the settings of the benchmark."""
     environment = describe_environment()
     features = "AMX" if "amx_bf16" in cpu_features() else "no AMX"
     hardware = (
@@ -81,13 +81,13 @@ def print_header(settings: str, device: torch.device | str = "cpu") -> None:
 
 
 def synchronise(device: torch.device) -> None:
-    """Waits until a GPU has done what was asked of it, so that the clock sees it."""
+    """Waits for all work on a GPU, so that the clock includes it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def seconds_per_step(step: Callable[[], object], steps: int, device: torch.device) -> float:
-    """Mean seconds of a step in one block."""
+    """Runs one block; returns the mean seconds of a step."""
     for _ in range(WARM_STEPS):
         step()
     synchronise(device)
@@ -99,12 +99,12 @@ def seconds_per_step(step: Callable[[], object], steps: int, device: torch.devic
 
 
 def steps_needed(repeats: int, steps: int) -> int:
-    """Steps that a side takes in all its blocks."""
+    """Returns the number of steps of a side in all its blocks."""
     return (WARM_ROUNDS + repeats) * (WARM_STEPS + steps)
 
 
 def by_turns(sides: Mapping[Name, Callable[[], T]], repeats: int) -> dict[Name, list[T]]:
-    """What each side measured in each round that counts."""
+    """Runs the sides in alternation; returns the results of each side in each counted round."""
     measured: dict[Name, list[T]] = {name: [] for name in sides}
     for round_ in range(-WARM_ROUNDS, repeats):
         for name, measure in sides.items():
@@ -116,12 +116,12 @@ def by_turns(sides: Mapping[Name, Callable[[], T]], repeats: int) -> dict[Name, 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Quotients of two sides, each of one round.
+    """The ratio of two sides, over all rounds.
 
     Attributes:
-        median: of the rounds.
-        low: of the rounds, the smallest.
-        high: of the rounds, the largest.
+        median: median of the rounds' ratios.
+        low: smallest ratio.
+        high: largest ratio.
     """
 
     median: float
@@ -133,19 +133,20 @@ class Ratio:
 
 
 def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Ratio:
-    """The ratio of two sides that were measured by turns."""
+    """Returns the ratio of two sides that were measured in alternation."""
     quotients = [a / b for a, b in zip(numerators, denominators, strict=True)]
     return Ratio(statistics.median(quotients), min(quotients), max(quotients))
 
 
 class Elsewhere:
-    """A side in a process of its own: what this one sets, of allocator or kernels, is not for it.
+    """A side in a separate process, which the allocator and kernel settings here do not affect.
 
-    It waits while the others have their turn. Close it in the end.
+    It waits while other sides run. Close it at the end.
 
     Args:
-        side: called there with `arguments`; a context in which its value runs a block.
-        arguments: what a process can be sent.
+        side: context manager, called in the process with `arguments`; yields a function that runs a
+            block.
+        arguments: picklable arguments of `side`.
     """
 
     def __init__(
@@ -155,10 +156,10 @@ class Elsewhere:
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, side, arguments))
         self._process.start()
-        theirs.close()  # so that its end is seen here
+        theirs.close()  # so that the pipe reports the end of the process
 
     def block(self) -> float:
-        """What a block gives there."""
+        """Runs a block in the process and returns its result."""
         self._pipe.send("block")
         return self._pipe.recv()
 
@@ -179,7 +180,7 @@ def _serve(
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table: the first column is text, the others figures."""
+    """Prints a table: the first column is text, the others are figures."""
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left")
@@ -192,7 +193,7 @@ def print_closing_line(name: str, figure: float) -> None:
     """Prints `<name>: <figure>`, the last line of every benchmark.
 
     Raises:
-        ValueError: the figure is no number, which nobody should take for a result.
+        ValueError: the figure is not finite.
     """
     if not math.isfinite(figure):
         raise ValueError(f"{name}: measured {figure}")

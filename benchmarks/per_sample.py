@@ -1,8 +1,8 @@
-"""The input pipeline of the usual script: torchvision's v2 transforms a sample, DataLoader workers.
+"""The input pipeline of the usual script: torchvision v2 transforms per sample, DataLoader workers.
 
-Random crop from a margin of 4, random flip, normalisation. It is given every advantage that a
-script of this kind may have: decoded uint8 tensors (faster than PIL images), workers that stay,
-pinned memory for a GPU, and an order without end, so that no epoch's start empties the queue.
+Random crop from a margin of 4, random flip, normalisation. The pipeline is as fast as a script of
+this kind can be: decoded uint8 tensors (faster than PIL images), persistent workers, pinned memory
+for a GPU, and an endless order, so that the queue is never empty at the start of an epoch.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from vgg_lit.data.sources import ResidentImages, Source
 
 
 class PerSampleImages(Dataset[tuple[Tensor, int]]):
-    """Each image transformed by itself, each time it is asked for."""
+    """A dataset that transforms each image separately on each access."""
 
     def __init__(self, images: ResidentImages) -> None:
         self.images_NCHW = images.images_NCHW
@@ -44,18 +44,17 @@ class PerSampleImages(Dataset[tuple[Tensor, int]]):
 
 
 class PerSamplePipeline:
-    """Batches on the device, without end; the workers stand still but in `running`.
+    """Endless batches on the device; the workers run only within `running`.
 
-    Outside of it they are stopped (SIGSTOP), whatever they were doing: they take no time from
-    another side and prepare nothing for their own. A block begins with the queue as the last one
-    left it.
-    Needs a POSIX system.
+    Outside of `running` the workers are stopped (SIGSTOP): they take no time from another side and
+    prepare no batches. A block starts with the queue that the previous block left. Needs a POSIX
+    system.
 
     Args:
-        dataset: to read from.
-        batch_size: images a batch.
-        num_workers: processes that transform; 0 does it in this one.
-        device: that the batches are moved to.
+        dataset: dataset to read from.
+        batch_size: images per batch.
+        num_workers: number of transforming processes; 0 transforms in this process.
+        device: device that the batches are copied to.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class PerSamplePipeline:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Lets the workers work."""
+        """Runs the workers during the `with` block."""
         self._signal(signal.SIGCONT)
         try:
             yield
@@ -109,7 +108,7 @@ class PerSamplePipeline:
 def reading(
     source: Source, batch_size: int, num_workers: int, steps: int, device: torch.device
 ) -> Iterator[Callable[[], float]]:
-    """The pipeline by itself; yields what reads a block and gives its seconds a batch."""
+    """The pipeline alone; yields a function that reads a block and returns the seconds per batch."""
     images = source.load("train")
     assert isinstance(images, ResidentImages)
     pipeline = PerSamplePipeline(PerSampleImages(images), batch_size, num_workers, device)

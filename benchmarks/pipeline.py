@@ -1,15 +1,15 @@
-"""Batches to train on: ours, resident and augmented whole, against torchvision v2 and kornia.
+"""Compares our training batches with those of torchvision v2 and kornia.
 
     python benchmarks/pipeline.py
     python benchmarks/pipeline.py --batch 1024 --data cifar10-folder
 
-Each side gives normalised float32 batches on the device, of the same uint8 images in memory, every
-image flipped and cropped by itself: ours is the batch loader and the data module's hook, as in a
-fit; torchvision's transforms run a sample, in a DataLoader with 2 workers and with none, in
-processes of their own; kornia's, where it is installed, on whole batches gathered as ours are.
-Nothing is trained in the meantime: the workers have all cores to themselves.
+Each side returns normalised float32 batches on the device from the same uint8 images in memory, and
+flips and crops every image independently. Ours is the batch loader and the data module's hook, as in
+a fit, on resident images. torchvision's transforms run per sample, in a DataLoader with 2 workers and
+with none, each in a separate process. kornia's, if installed, run on whole batches gathered like
+ours. Nothing is trained meanwhile, so the workers have all cores.
 
-The last line is our batches a second over those of the faster torchvision side.
+The last line is our batches per second over those of the faster torchvision side.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from training import build, compose, real_images, trainer_for, training_batches
 
 
 def kornia_batches(source: RealImages, batch: int, device: torch.device) -> Iterator[Tensor]:
-    """The side of kornia: float batches, each augmented whole, every image with its own draw."""
+    """Yields float batches of kornia, each augmented as a whole with separate draws per image."""
     from kornia.augmentation import AugmentationSequential, Normalize, RandomCrop
     from kornia.augmentation import RandomHorizontalFlip as Flip
 
@@ -58,7 +58,7 @@ def kornia_batches(source: RealImages, batch: int, device: torch.device) -> Iter
 def sides(
     args: argparse.Namespace, device: torch.device, stack: contextlib.ExitStack
 ) -> dict[str, Callable[[], float]]:
-    """What runs a block of each side, by its name; `stack` closes them."""
+    """Returns a function per side that runs a block, by name; `stack` closes the sides."""
     source = RealImages(args.images, args.data)
     source.prepare()
     overrides = (
@@ -72,7 +72,7 @@ def sides(
     resident = training_batches(datamodule, trainer)
     found = {"ours": lambda: seconds_per_step(lambda: next(resident), args.steps, device)}
     for num_workers in (2, 0):
-        # fewer batches: they take longer
+        # fewer batches, because they take longer
         steps = max(1, args.steps // 4)
         elsewhere = Elsewhere(reading, source, args.batch, num_workers, steps, device)
         stack.enter_context(contextlib.closing(elsewhere))
@@ -83,16 +83,16 @@ def sides(
             lambda: next(whole), args.steps, device
         )
     else:
-        print("kornia is not installed and left out\n")
+        print("kornia is not installed; skipped\n")
     return found
 
 
 def main() -> None:
-    """Prints a table of the sides, and ours over torchvision's last."""
+    """Prints a table of the sides, and the ratio of ours to torchvision's last."""
     parser = argument_parser(__doc__, repeats=9, steps=400)
-    parser.add_argument("--batch", type=int, default=128, help="images a batch (%(default)s)")
-    parser.add_argument("--images", type=int, default=50_000, help="in memory (%(default)s)")
-    parser.add_argument("--data", help="a folder of real images (the embedded sample)")
+    parser.add_argument("--batch", type=int, default=128, help="images per batch (%(default)s)")
+    parser.add_argument("--images", type=int, default=50_000, help="images in memory (%(default)s)")
+    parser.add_argument("--data", help="folder of real images (default: the embedded sample)")
     args = parser.parse_args()
     device = resolve_device(args.device)
     print_header(

@@ -1,10 +1,10 @@
-"""Real images in CIFAR-10's shape and number, without a network.
+"""Real images in the shape and number of CIFAR-10, without a download.
 
     python -m vgg_lit.train data.source._target_=real_images.RealImages data.in_channels=3 \
         trusted_targets=[real_images]          # with this folder on PYTHONPATH
 
-What they show does not matter to a clock, but their number and size do: a folder's own images, or
-those of the embedded sample, are brought to 3 channels and 32 pixels and repeated.
+Speed depends on the number and size of images, not on their content. The images of a folder, or
+those of the embedded sample, are converted to 3 channels and 32 pixels and repeated.
 """
 
 from functools import lru_cache
@@ -21,16 +21,16 @@ SIDE = 32
 
 
 class RealImages:
-    """Colour images of 32 pixels, as many as wanted.
+    """Any number of colour images of 32 pixels.
 
     Args:
-        count: training images; the images there are come again until there are so many, the test
-            images until they are a fifth of that.
-        folder: holds CIFAR-10, Fashion-MNIST or a folder of images a class; None takes the embedded
-            sample.
+        count: number of training images; the available images are repeated as needed. There are a
+            fifth as many test images.
+        folder: folder of CIFAR-10, Fashion-MNIST or one subfolder of images per class; None uses the
+            embedded sample.
 
     Raises:
-        InputError: the folder holds none of these.
+        InputError: the folder contains none of these.
     """
 
     name = "real_images"
@@ -42,20 +42,20 @@ class RealImages:
         self.classes = find_images(folder).classes
 
     def prepare(self) -> None:
-        """Unpack or decode what is there; nothing is downloaded."""
+        """Unpacks or decodes local files; downloads nothing."""
         find_images(self.folder).prepare()
 
     def load(self, split: Split) -> ResidentImages:
-        """The images of a split."""
+        """Returns the images of a split."""
         return _load(self.folder, split, self.count if split == "train" else self.count // 5)
 
 
 @lru_cache
 def find_images(folder: str | None) -> Source:
-    """The data set that lies in a folder; without a folder the embedded sample.
+    """Returns the data set in a folder, or the embedded sample if the folder is None.
 
     Raises:
-        InputError: there is none.
+        InputError: the folder contains no data set.
     """
     if folder is None:
         return FashionMNISTSample()
@@ -68,7 +68,7 @@ def find_images(folder: str | None) -> Source:
     return ImageFolder(folder, size=SIDE)
 
 
-@lru_cache  # several sides of a comparison look at one copy
+@lru_cache  # the sides of a comparison share one copy
 def _load(folder: str | None, split: Split, count: int) -> ResidentImages:
     images = find_images(folder).load(split)
     assert isinstance(images, ResidentImages)

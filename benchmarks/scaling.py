@@ -1,17 +1,17 @@
-"""How throughput, cost and memory grow: with batch, width, depth, processes and images.
+"""Measures throughput, cost and memory over batch size, width, depth, processes and images.
 
     python benchmarks/scaling.py
     python benchmarks/scaling.py --model vgg11_bn --batch 64
 
-- throughput: a step of training (the bare loop of `training.py`) over batch size, width and depth.
-- processes: the train command on the CPU, as 1 and as 2 processes that share its cores.
-- images: an epoch, from its order to its checkpoint, of some images and of 8 times as many, with a
-  net so narrow that it hides nothing; linear in the images is a ratio of at most 1.
-- memory: the most that the train command has resident on images of CIFAR-10's number and size, and
-  that without the images' own bytes.
+- throughput: a training step (the bare loop of `training.py`) over batch size, width and depth.
+- processes: the train command on the CPU, as 1 and as 2 processes that share the cores.
+- images: a full epoch, including order and checkpoint, of some images and of 8 times as many. The
+  network is narrow, so that it does not hide other costs. A ratio of at most 1 means linear cost.
+- memory: the peak resident memory of the train command on images of CIFAR-10's number and size, with
+  and without the bytes of the images.
 
-Throughput and images are measured by turns in one process. The last line is the cost of an image in
-the larger epoch over its cost in the smaller one.
+Throughput and images are measured in alternation in one process. The last line is the cost of an
+image in the larger epoch over its cost in the smaller one.
 """
 
 import argparse
@@ -42,11 +42,11 @@ from train_command import train
 from training import BareLoop, build, compose, real_images, terminal, trainer_for
 
 GROWTH = 8
-"""How many times the smaller epoch's images the larger one has."""
+"""The ratio of the number of images in the larger epoch to that in the smaller one."""
 
 
 def compare_throughput(args: argparse.Namespace, device: torch.device) -> None:
-    """Prints images a second around one setting: other batch sizes, widths and depths."""
+    """Prints images per second for variations of batch size, width and depth around one setting."""
     settings = [(args.model, args.width, args.batch * factor // 4) for factor in (1, 4, 16)]
     settings += [(args.model, args.width * factor, args.batch) for factor in (0.25, 0.5)]
     depths = [f"vgg{depth}_bn" for depth in (11, 13, 16, 19)]
@@ -72,11 +72,11 @@ def compare_throughput(args: argparse.Namespace, device: torch.device) -> None:
         rows.append(
             [model, f"{width:g}", f"{batch}", f"{1e3 * median:,.1f}", f"{batch / median:,.0f}"]
         )
-    print_table("throughput", ["network", "width", "batch", "ms a step", "images/s"], rows)
+    print_table("throughput", ["network", "width", "batch", "ms per step", "images/s"], rows)
 
 
 def compare_processes(args: argparse.Namespace, folder: Path) -> None:
-    """Prints images a second of the train command as 1 and 2 processes."""
+    """Prints images per second of the train command as 1 and 2 processes."""
     rates: dict[int, list[float]] = {1: [], 2: []}
     threads = {}
     for repeat in range(2):
@@ -111,10 +111,10 @@ def compare_processes(args: argparse.Namespace, folder: Path) -> None:
 
 
 class EpochClock(L.Callback):
-    """Times the one epoch of a fit, its end included.
+    """A callback that times the only epoch of a fit, including its end.
 
     Attributes:
-        seconds: from its start to the end of training.
+        seconds: time from the start of the epoch to the end of training.
     """
 
     def __init__(self) -> None:
@@ -125,12 +125,12 @@ class EpochClock(L.Callback):
         self.seconds = -time.perf_counter()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Stops it; the checkpoint is written."""
+        """Stops the clock, after the checkpoint is written."""
         self.seconds += time.perf_counter()
 
 
 def seconds_an_image(images: int, args: argparse.Namespace, device: torch.device) -> float:
-    """The cost of an image in one epoch: training and validation."""
+    """Returns the cost of an image in one epoch of training and validation."""
     config = compose(
         *real_images(images),
         trainer_for(device),
@@ -149,7 +149,7 @@ def seconds_an_image(images: int, args: argparse.Namespace, device: torch.device
 
 
 def compare_images(args: argparse.Namespace, device: torch.device) -> float:
-    """Prints what an image costs in a small epoch and in a large one; the quotient."""
+    """Prints the cost of an image in a small and in a large epoch; returns the ratio."""
     sides = {
         images: functools.partial(seconds_an_image, images, args, device)
         for images in (args.images, GROWTH * args.images)
@@ -163,7 +163,7 @@ def compare_images(args: argparse.Namespace, device: torch.device) -> float:
         ]
         for images, times in seconds.items()
     ]
-    print_table("an epoch", ["images", "microseconds an image", "seconds"], rows)
+    print_table("an epoch", ["images", "microseconds per image", "seconds"], rows)
     small, large = seconds.values()
     ratio = paired_ratio(large, small)
     exponent = 1 + math.log(ratio.median) / math.log(GROWTH)
@@ -175,7 +175,7 @@ def compare_images(args: argparse.Namespace, device: torch.device) -> float:
 
 
 def measure_memory(args: argparse.Namespace, folder: Path, device: torch.device) -> None:
-    """Prints the train command's peak resident memory on whole data."""
+    """Prints the peak resident memory of the train command on the full data."""
     images = GROWTH * args.images
     finished = train(
         folder / "memory",
@@ -200,13 +200,16 @@ def measure_memory(args: argparse.Namespace, folder: Path, device: torch.device)
 
 
 def main() -> None:
-    """Measures the four, and prints the cost's growth with the images last."""
+    """Runs the four measurements, and prints the growth of the cost per image last."""
     parser = argument_parser(__doc__, repeats=3, steps=3)
     parser.add_argument("--model", default="vgg16_bn", help="as model= in training (%(default)s)")
     parser.add_argument("--width", type=float, default=1.0, help="as model.width= (%(default)s)")
-    parser.add_argument("--batch", type=int, default=128, help="images a batch (%(default)s)")
+    parser.add_argument("--batch", type=int, default=128, help="images per batch (%(default)s)")
     parser.add_argument(
-        "--images", type=int, default=6_250, help=f"a {GROWTH}th of the data (%(default)s)"
+        "--images",
+        type=int,
+        default=6_250,
+        help=f"images in the smaller epoch, 1/{GROWTH} of the larger one (%(default)s)",
     )
     args = parser.parse_args()
     device = resolve_device(args.device)

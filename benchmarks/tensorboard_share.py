@@ -1,14 +1,14 @@
-"""What share of a training the TensorBoard callback takes.
+"""Measures the share of training time that the TensorBoard callback takes.
 
     python benchmarks/tensorboard_share.py                                       # the quick start
     python benchmarks/tensorboard_share.py model=vgg16_bn trainer.max_epochs=10 --images 2000
 
-The fit of the train command with `callbacks=[default,tensorboard]`, in this process, in one thread. Two
-things count: the callback's hooks, with what they import, and the thread that writes event files. That
-thread writes the logger's metrics too, so that the share is rather too large than too small.
+It runs the fit of the train command with `callbacks=[default,tensorboard]` in this process, in one
+thread. The callback's time is that of its hooks, including imports, and of the thread that writes
+event files. That thread also writes the logger's metrics, so the share is an upper estimate.
 
-On a CPU the clock is the time that a thread computes: other load on the machine is no part of it. On a
-GPU it is the time that goes by. The last line is the callback's time over that of the whole fit.
+On a CPU, times are CPU times, which exclude other load on the machine. On a GPU, they are wall-clock
+times. The last line is the callback's time over that of the whole fit.
 """
 
 import argparse
@@ -34,14 +34,14 @@ WRITER = "event files, another thread"
 
 
 class Watch:
-    """Adds up the seconds of a callback's hooks.
+    """A timer of a callback's hooks.
 
     Args:
-        callback: whose hooks are watched from now on.
-        clock: in seconds.
+        callback: callback whose hooks are timed from now on.
+        clock: clock in seconds.
 
     Attributes:
-        seconds: by the name of the hook.
+        seconds: total seconds by name of the hook.
     """
 
     def __init__(self, callback: L.Callback, clock: Clock) -> None:
@@ -63,12 +63,12 @@ class Watch:
 
 
 class WriterTime(L.Callback):
-    """Reads, at the end of training, for how long the thread that writes event files has computed."""
+    """A callback that reads the CPU time of the event-file thread at the end of training."""
 
     seconds = 0.0
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Reads it while the thread is there."""
+        """Reads the time while the thread is alive."""
         for thread in threading.enumerate():
             if type(thread).__name__ == "_AsyncWriterThread" and thread.ident:
                 clock = time.pthread_getcpuclockid(thread.ident)
@@ -76,7 +76,7 @@ class WriterTime(L.Callback):
 
 
 def fit(config: dict[str, Any], is_cpu: bool) -> tuple[dict[str, float], float]:
-    """The callback's seconds by hook, and those of the whole fit."""
+    """Returns the callback's seconds by hook, and those of the whole fit."""
     clock, clock_of_all = (
         (time.thread_time, time.process_time) if is_cpu else (time.perf_counter, time.perf_counter)
     )
@@ -88,7 +88,7 @@ def fit(config: dict[str, Any], is_cpu: bool) -> tuple[dict[str, float], float]:
         start = clock_of_all()
         trainer.fit(classifier, datamodule=datamodule)
         total = clock_of_all() - start
-    if is_cpu:  # on a GPU it works beside the hooks
+    if is_cpu:  # on a GPU the thread runs in parallel with the hooks
         watch.seconds[WRITER] = writer.seconds
     return dict(watch.seconds), total
 
@@ -96,8 +96,10 @@ def fit(config: dict[str, Any], is_cpu: bool) -> tuple[dict[str, float], float]:
 def main() -> None:
     """Prints the seconds of each hook, and the share last."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("overrides", nargs="*", help="settings of the train command")
-    parser.add_argument("--images", type=int, help="so many in colour (the embedded sample's grey)")
+    parser.add_argument("overrides", nargs="*", help="overrides of the train command")
+    parser.add_argument(
+        "--images", type=int, help="number of colour images (default: the embedded grey sample)"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     args = parser.parse_args()
     device = resolve_device(args.device)
@@ -112,7 +114,7 @@ def main() -> None:
         [name, f"{spent:.3f}", f"{100 * spent / total:.2f}"]
         for name, spent in sorted(seconds.items(), key=lambda pair: -pair[1])
     ]
-    print_table("where its time goes", ["", "s", "% of the fit"], rows)
+    print_table("time of the callback", ["", "s", "% of the fit"], rows)
     print(f"the fit: {total:.1f} s")
     print_closing_line("tensorboard_share", sum(seconds.values()) / total)
 

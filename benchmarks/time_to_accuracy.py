@@ -1,13 +1,12 @@
-"""How long the train command takes, and how accurate its networks are, over several seeds.
+"""Measures the time and the test accuracy of the train command over several seeds.
 
     python benchmarks/time_to_accuracy.py                                # the quick start
     python benchmarks/time_to_accuracy.py experiment=compact_vgg16 data=fashion_mnist --seeds 0,1
 
-Each seed is one `python -m vgg_lit.train <settings> seed=<seed>`, one after another, each in a
-process of its own. Test accuracy is the run's own: of the epoch with the lowest validation loss, or
-without validation of the last. Training is from the start of the fit to the end of the test;
-start-up from the command to the end of the first step. The last line is the median of the training
-seconds.
+Each seed is one `python -m vgg_lit.train <settings> seed=<seed>` in a separate process, one after
+another. Test accuracy is that of the epoch with the lowest validation loss, or of the last epoch
+without validation. Training time is from the start of the fit to the end of the test. Start-up is
+from the command to the end of the first step. The last line is the median of the training seconds.
 """
 
 import argparse
@@ -24,11 +23,11 @@ FIGURES = {
     "start-up to the first step, s": ".1f",
     "training, images/s": ",.0f",
 }
-"""What is shown of each run, and how it is written."""
+"""The figures shown for each run, with their formats."""
 
 
 def figures(finished: Finished) -> tuple[float, ...]:
-    """The `FIGURES` of one run."""
+    """Returns the `FIGURES` of one run."""
     metrics = finished.run.metrics
     return (
         100 * metrics["test/acc"],
@@ -39,10 +38,10 @@ def figures(finished: Finished) -> tuple[float, ...]:
 
 
 def main() -> None:
-    """Prints a line a seed, a table over the seeds, and the median seconds last."""
+    """Prints a line per seed, a table over the seeds, and the median seconds last."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("overrides", nargs="*", help="settings of the train command")
-    parser.add_argument("--seeds", default="0,1,2", help="with commas between (%(default)s)")
+    parser.add_argument("overrides", nargs="*", help="overrides of the train command")
+    parser.add_argument("--seeds", default="0,1,2", help="separated by commas (%(default)s)")
     args = parser.parse_args()
     settings = " ".join(args.overrides)
     print_header(f"python -m vgg_lit.train {settings}; seeds {args.seeds}", resolve_device("auto"))
@@ -60,7 +59,7 @@ def main() -> None:
     for (name, digits), values in zip(FIGURES.items(), zip(*runs, strict=True), strict=True):
         statistics_ = (statistics.mean(values), statistics.median(values), min(values), max(values))
         rows.append([name, *(f"{value:{digits}}" for value in statistics_)])
-    print_table(f"{len(runs)} seeds", ["", "mean", "median", "least", "most"], rows)
+    print_table(f"{len(runs)} seeds", ["", "mean", "median", "min", "max"], rows)
     print_closing_line("time_to_accuracy", statistics.median(run[1] for run in runs))
 
 

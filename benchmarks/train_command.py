@@ -1,4 +1,4 @@
-"""The real train command in a process of its own, with the time and memory that it took."""
+"""Runs the real train command in a separate process and measures its time and memory."""
 
 import csv
 import os
@@ -22,30 +22,30 @@ PEAK = "peak_bytes.txt"
 
 
 class Measured(L.Callback):
-    """Writes down when the first step of a run was done, in Unix time, and the memory it took in all."""
+    """A callback that writes the Unix time at the end of the first step, and the peak memory."""
 
     @rank_zero_only
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Writes at the first step alone."""
+        """Writes the time after the first step."""
         if trainer.global_step == 1:
             write_text(Path(trainer.default_root_dir) / FIRST_STEP, str(time.time()))
 
     @rank_zero_only
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Writes after training and again after the test."""
+        """Writes the peak memory after training and again after the test."""
         write_text(Path(trainer.default_root_dir) / PEAK, str(_peak_bytes()))
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that is done.
+    """A finished run.
 
     Attributes:
-        run: its directory.
-        startup: seconds from the command to the end of its first step.
-        peak_bytes: the most memory that its process had resident; of several processes, the first.
+        run: the run and its directory.
+        startup: seconds from the command to the end of the first step.
+        peak_bytes: peak resident memory of the process with rank 0.
     """
 
     run: Run
@@ -54,17 +54,17 @@ class Finished:
 
     @property
     def images_per_second(self) -> float:
-        """Training throughput, the median of its epochs but the first, if there are more."""
+        """Median training throughput over epochs; excludes the first epoch if there are several."""
         with self.run.metrics_file.open(newline="", encoding="utf-8") as lines:
             rates = [float(row["throughput/images_per_second"]) for row in csv.DictReader(lines)]
         return statistics.median(rates[1:] or rates)
 
 
 def train(path: Path, *overrides: str) -> Finished:
-    """Runs `python -m vgg_lit.train <overrides>`; its run directory and its output go to `path`.
+    """Runs `python -m vgg_lit.train <overrides>`; writes its run directory and output to `path`.
 
     Raises:
-        SystemExit: the command failed; shows its last lines.
+        SystemExit: the command failed; the message includes the end of its output.
     """
     path.mkdir(parents=True)
     command = [
@@ -94,9 +94,9 @@ def train(path: Path, *overrides: str) -> Finished:
 
 
 def _peak_bytes() -> int:
-    """The most memory this process has had resident.
+    """Returns the peak resident memory of this process.
 
-    On Linux not by getrusage: what a parent had resident when it started the process counts there.
+    On Linux, getrusage is not suitable: it includes the parent's memory at the start of the process.
     """
     status = Path("/proc/self/status")
     if status.is_file():

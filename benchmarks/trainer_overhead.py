@@ -1,16 +1,16 @@
-"""What Lightning's Trainer with all our callbacks costs over a bare loop of the same training.
+"""Measures the overhead of Lightning's Trainer with all our callbacks over a bare loop.
 
     python benchmarks/trainer_overhead.py
     python benchmarks/trainer_overhead.py --model vgg13_bn_slim --batch 64 --steps 25
     python benchmarks/trainer_overhead.py callbacks=none logger=none
 
-The Trainer is the default config's, with its callbacks and loggers and the progress bar. The bare
-loop has the same batches, augmentation, network, kernels, clipping, optimiser and schedule, and no
-metrics; how far the weights of both differ in the end is shown. They run by turns in one process.
-The second command measures the quick start's network, the third Lightning's own share.
+The Trainer is that of the default config, with its callbacks, loggers and progress bar. The bare loop
+has the same batches, augmentation, network, kernels, clipping, optimiser and schedule, but no
+metrics. The largest difference of the final weights is printed. Both alternate in one process. The
+second command measures the quick start's network, the third only the share of Lightning.
 
-An epoch's end (logging, the table, checkpoints; not validation itself) is no part of a step and is
-shown by itself. The last line is the Trainer's time for a step over the bare loop's.
+The end of an epoch (logging, the table, checkpoints, but not validation) is not part of a step and is
+shown separately. The last line is the Trainer's time for a step over the bare loop's.
 """
 
 import statistics
@@ -32,15 +32,15 @@ from measurement import (
 from training import BareLoop, compose, fit_by_turns, real_images, trainer_for
 
 EPOCH_IMAGES = 45_000
-"""Images of an epoch that the cost of its end is set against: nine tenths of CIFAR-10's."""
+"""Images per epoch for the relative cost of its end: nine tenths of CIFAR-10."""
 
 
 class EpochEnd(L.Callback):
-    """Times what comes after an epoch's last step, without validation, and keeps the weights.
+    """A callback that times the end of an epoch, without validation, and copies the weights.
 
     Attributes:
-        seconds: of the epoch's end.
-        weights: of the network after it.
+        seconds: time from the last step to the end of the epoch, without validation.
+        weights: weights of the network at the end.
     """
 
     def __init__(self) -> None:
@@ -51,30 +51,30 @@ class EpochEnd(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Starts the clock, which goes on from the last step alone."""
+        """Restarts the clock after each step, so that only the last step counts."""
         self._clock = -time.perf_counter()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Stops it."""
+        """Pauses the clock."""
         self._clock += time.perf_counter()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Starts it again."""
+        """Resumes the clock."""
         self._clock -= time.perf_counter()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Reads it."""
+        """Stops the clock and copies the weights."""
         self.seconds = self._clock + time.perf_counter()
         self.weights = {name: w.clone() for name, w in pl_module.net.state_dict().items()}
 
 
 def main() -> None:
-    """Prints the seconds of a step and of an epoch's end, and the ratio last."""
+    """Prints the seconds of a step and of the end of an epoch, and the ratio last."""
     parser = argument_parser(__doc__, repeats=9, steps=6)
     parser.add_argument("--model", default="vgg16_bn", help="as model= in training (%(default)s)")
-    parser.add_argument("--width", type=float, help="as model.width= (the model's own)")
-    parser.add_argument("--batch", type=int, default=128, help="images a batch (%(default)s)")
-    parser.add_argument("overrides", nargs="*", help="more settings of the train command")
+    parser.add_argument("--width", type=float, help="as model.width= (the model's default)")
+    parser.add_argument("--batch", type=int, default=128, help="images per batch (%(default)s)")
+    parser.add_argument("overrides", nargs="*", help="more overrides of the train command")
     args = parser.parse_args()
     device = resolve_device(args.device)
     print_header(

@@ -1,7 +1,7 @@
-"""Our side of the benchmarks: the real Trainer in blocks of steps, and a bare loop beside it.
+"""Our side of the benchmarks: the real Trainer in blocks of steps, and a bare loop.
 
-`fit_by_turns` fits as the train command does, with every default callback and logger and a progress
-bar, and lets the other sides run while it stands between two steps.
+`fit_by_turns` fits like the train command, with every default callback and logger and a progress bar.
+Between two of its steps it runs the other sides.
 """
 
 import contextlib
@@ -35,17 +35,17 @@ REAL_IMAGES = (
     "data.in_channels=3",
     "data.num_classes=null",
 )
-"""Settings of the train command, which has to trust `real_images`, that take its `RealImages`."""
+"""Overrides of the train command that use `RealImages`; it has to trust `real_images`."""
 
 
 def real_images(count: int, folder: str | None = None) -> tuple[str, ...]:
-    """Settings of the train command for so many real images."""
+    """Returns overrides of the train command for `count` real images."""
     place = (f"+data.source.folder='{folder}'",) if folder else ()
     return (*REAL_IMAGES, f"+data.source.count={count}", *place)
 
 
 def compose(*overrides: str) -> dict[str, Any]:
-    """The config of `python -m vgg_lit.train <overrides>`, which may name `real_images`."""
+    """Composes the config of `python -m vgg_lit.train <overrides>`; trusts `real_images`."""
     register_resolvers()
     overrides = (*overrides, "trusted_targets=[real_images]")
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
@@ -55,22 +55,22 @@ def compose(*overrides: str) -> dict[str, Any]:
 
 
 def trainer_for(device: torch.device) -> str:
-    """The setting of the train command that trains on a device."""
+    """Returns the override of the train command that trains on a device."""
     return f"trainer={'gpu' if device.type == 'cuda' else 'cpu'}"
 
 
 class Turns(L.Callback):
-    """Times blocks of a fit's steps; between two of them the other sides have their turn.
+    """A callback that times blocks of a fit's steps and runs the other sides between blocks.
 
-    A block is from the end of one step, with all that callbacks do then, to the end of another.
+    A block is from the end of one step, including all callbacks, to the end of another.
 
     Args:
-        steps: in a block that count.
-        others: by name, what runs a block of another side and gives its seconds a step.
-        device: of the fit.
+        steps: counted steps per block.
+        others: functions by name that run a block of another side and return the seconds per step.
+        device: device of the fit.
 
     Attributes:
-        seconds: a step's, of each side in each round that counts.
+        seconds: seconds per step of each side in each counted round.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Turns(L.Callback):
 
     @property
     def seconds(self) -> dict[str, list[float]]:
-        """Without the rounds that warm up."""
+        """Seconds per step of each side, without warm-up rounds."""
         return {name: seconds[WARM_ROUNDS:] for name, seconds in self._rounds.items()}
 
     def on_train_batch_end(
@@ -95,7 +95,7 @@ class Turns(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Starts or stops the clock, and hands over at the end of a block."""
+        """Starts or stops the clock; runs the other sides at the end of a block."""
         done = (batch_idx + 1) % (WARM_STEPS + self.steps)
         if done == WARM_STEPS:
             synchronise(self.device)
@@ -115,15 +115,18 @@ def fit_by_turns(
     device: torch.device,
     callbacks: Sequence[L.Callback] = (),
 ) -> dict[str, list[float]]:
-    """Seconds a step of the Trainer, as "trainer", and of the other sides, round by round.
+    """Fits in alternation with other sides.
 
     Args:
-        config: of the fit; its data hold the steps of all rounds in one epoch, which ends once.
-        others: as in `Turns`.
-        repeats: rounds that count.
-        steps: in a block that count.
-        device: of the fit.
-        callbacks: called last, beside those of the config.
+        config: config of the fit; one epoch of its data must contain the steps of all rounds.
+        others: other sides, as in `Turns`.
+        repeats: counted rounds.
+        steps: counted steps per block.
+        device: device of the fit.
+        callbacks: additional callbacks, called after those of the config.
+
+    Returns:
+        Seconds per step in each round, of the Trainer ("trainer") and of the other sides.
     """
     config["trainer"] |= {"max_epochs": 1, "limit_train_batches": steps_needed(repeats, steps)}
     turns = Turns(steps, others, device)
@@ -135,7 +138,7 @@ def fit_by_turns(
 
 
 def build(config: dict[str, Any], path: Path) -> tuple[Classifier, ImageDataModule, L.Trainer]:
-    """What the train command builds from a config."""
+    """Builds the classifier, data module and Trainer from a config, like the train command."""
     datamodule = load_datamodule(config)
     classifier = build_classifier(config, datamodule)
     batches = datamodule.sizes["train"] // datamodule.batch_size
@@ -150,7 +153,7 @@ def build(config: dict[str, Any], path: Path) -> tuple[Classifier, ImageDataModu
 
 @contextlib.contextmanager
 def terminal() -> Iterator[None]:
-    """Takes what a run prints as a terminal would, so that it draws its progress bar too."""
+    """Redirects stdout to a fake terminal, so that a run also draws its progress bar."""
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -161,7 +164,7 @@ def terminal() -> Iterator[None]:
 
 
 def training_batches(datamodule: ImageDataModule, trainer: L.Trainer) -> Iterator[Batch]:
-    """The batches that a fit would train on: resident, augmented, normalised; without end."""
+    """Yields the batches of a fit without end: resident, augmented, normalised."""
     datamodule.trainer = trainer
     trainer.training = True  # augments
     loader = datamodule.train_dataloader()
@@ -174,12 +177,12 @@ def training_batches(datamodule: ImageDataModule, trainer: L.Trainer) -> Iterato
 class BareLoop:
     """The training of a config as a loop of ten lines, without Lightning's loop.
 
-    The same batches, augmentation, network, kernels, loss, clipping, optimiser and schedule; no
-    metrics, no callbacks, no loggers.
+    It has the same batches, augmentation, network, kernels, loss, clipping, optimiser and schedule,
+    but no metrics, callbacks or loggers.
 
     Args:
-        config: as for the train command.
-        total_steps: how long the schedule is.
+        config: config of the train command.
+        total_steps: length of the schedule in steps.
     """
 
     def __init__(self, config: dict[str, Any], total_steps: int) -> None:
@@ -199,7 +202,7 @@ class BareLoop:
         self.scheduler = schedule["scheduler"]
 
     def step(self) -> None:
-        """One step of the optimiser."""
+        """Runs one training step."""
         x_BCHW, labels_B, _ = next(self.batches)
         with self.precision.forward_context():
             logits_BK = self.classifier(x_BCHW).float()

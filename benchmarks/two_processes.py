@@ -1,4 +1,4 @@
-"""What a training step of two processes on this machine takes, and what the exchange of gradients in it."""
+"""Measures a training step of two processes on this machine, and its exchange of gradients."""
 
 import argparse
 import functools
@@ -22,14 +22,14 @@ from vgg_lit.models import build
 
 
 class Measured(NamedTuple):
-    """Median seconds, in two processes side by side.
+    """Median seconds in two concurrent processes.
 
     Attributes:
         sizes: bytes of the single all-reduces.
-        single: their times.
-        buckets: the all-reduces of a step's buckets, one after another.
-        compute: a step that exchanges nothing.
-        step: a step of DDP.
+        single: times of the single all-reduces.
+        buckets: time of the all-reduces of a step's buckets, one after another.
+        compute: time of a step without gradient exchange.
+        step: time of a DDP step.
     """
 
     sizes: list[float]
@@ -40,7 +40,7 @@ class Measured(NamedTuple):
 
 
 def training_step(net: nn.Module, images: int, side: int) -> Callable[[], None]:
-    """One step of SGD on random images."""
+    """Returns a function that runs one SGD step on random images."""
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
     x_BCHW = torch.randn(images, 3, side, side).contiguous(memory_format=torch.channels_last)
     labels_B = torch.zeros(images, dtype=torch.long)
@@ -54,14 +54,14 @@ def training_step(net: nn.Module, images: int, side: int) -> Callable[[], None]:
 
 
 def seconds_of(action: Callable[[], object]) -> float:
-    """How long an action takes."""
+    """Returns the seconds that an action takes."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
 
 
 def built(net: str, head: str, args: argparse.Namespace) -> nn.Module:
-    """The network in training mode, in fp32."""
+    """Builds the network in training mode, in fp32."""
     torch.manual_seed(0)
     module = build(net, head=head, image_size=args.side, width=args.width, in_channels=3)
     return module.to(memory_format=torch.channels_last).train()
@@ -70,7 +70,7 @@ def built(net: str, head: str, args: argparse.Namespace) -> nn.Module:
 def one_of_two(
     rank: int, meeting: str, net: str, head: str, args: argparse.Namespace, result: str
 ) -> None:
-    """A process of the check; the first leaves what was measured in the file `result`."""
+    """Runs one process of the check; rank 0 writes the measurements to the file `result`."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     module = built(net, head, args)
@@ -110,7 +110,7 @@ def one_of_two(
 
 
 def measure_two(net: str, head: str, args: argparse.Namespace) -> Measured:
-    """What two processes of one thread each take, as the first of them measured it."""
+    """Measures two processes of one thread each; returns the measurements of rank 0."""
     with tempfile.TemporaryDirectory() as folder:
         result = str(Path(folder) / "result")
         arguments = (str(Path(folder) / "meeting"), net, head, args, result)

@@ -1,18 +1,18 @@
-"""A training step of ours against the loop that everyone writes: same images, net and batch.
+"""Compares our training step with that of a typical script: same images, network and batch size.
 
     python benchmarks/usual_script.py
     python benchmarks/usual_script.py --data cifar10-folder --repeats 11
     python benchmarks/usual_script.py --batch 128 512 1024 --compile --steps 30    # on a GPU
 
-The usual script: torchvision's v2 transforms a sample (crop, flip, normalise), a DataLoader with 2
+The usual script: torchvision v2 transforms per sample (crop, flip, normalise), a DataLoader with 2
 workers, torchvision's layers with a linear head, fp32, contiguous NCHW, SGD; no metrics, logging or
-clipping. It runs in a process of its own. Ours: the Trainer of the default config with its
-callbacks and loggers and the progress bar, in `auto` precision and in fp32. Both train on the same
-images and no epoch ends in between.
+clipping. It runs in a separate process. Ours: the Trainer of the default config with its callbacks,
+loggers and progress bar, in `auto` precision and in fp32. Both train on the same images, without the
+end of an epoch.
 
-The ceiling is what a large matrix product does in that precision in the same run, over the
-operations of the net's convolutions and linear layers. The last line is the usual script's time
-over ours in `auto` precision.
+The ceiling is the speed of a large matrix product in that precision, measured in the same run, over
+the operations of the network's convolutions and linear layers. The last line is the usual script's
+time over ours in `auto` precision.
 """
 
 import argparse
@@ -54,11 +54,11 @@ NUM_WORKERS = 2
 def usual_script(
     model: str, source: RealImages, batch: int, steps: int, device: torch.device
 ) -> Iterator[Callable[[], float]]:
-    """The loop of many a tutorial; yields what runs a block of it and gives its seconds a step."""
+    """A typical training loop; yields a function that runs a block and returns seconds per step."""
     features = getattr(torchvision.models, model)(init_weights=False).features
     net = nn.Sequential(features, nn.Flatten(), nn.Linear(512, len(source.classes)))
     net.to(device).train()
-    torch.backends.cudnn.benchmark = True  # as many a script has it, and ours on a GPU
+    torch.backends.cudnn.benchmark = True  # as in many scripts, and in ours on a GPU
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     pipeline = PerSamplePipeline(PerSampleImages(source.load("train")), batch, NUM_WORKERS, device)
 
@@ -79,14 +79,14 @@ def usual_script(
 
 @dataclass(frozen=True)
 class Side:
-    """What one setting of ours showed beside the usual script.
+    """The results of one of our settings compared with the usual script.
 
     Attributes:
-        name: precision, and whether compiled.
+        name: precision, with "compiled" if compiled.
         ratio: the usual script's seconds over ours.
-        rate: images a second.
-        usual_rate: of the usual script, in the same rounds.
-        ceiling: images a second at the rate of a matrix product.
+        rate: images per second.
+        usual_rate: images per second of the usual script in the same rounds.
+        ceiling: images per second at the rate of a matrix product.
     """
 
     name: str
@@ -97,9 +97,9 @@ class Side:
 
 
 def compare(batch: int, settings: Sequence[str], args: argparse.Namespace) -> list[Side]:
-    """Each setting of ours by turns with the usual script, with one batch size."""
+    """Compares each of our settings with the usual script, at one batch size."""
     device = resolve_device(args.device)
-    # the steps of a fit fit into one epoch
+    # enough images for all steps of a fit in one epoch
     source = RealImages(max(50_000, batch * steps_needed(args.repeats, args.steps)), args.data)
     source.prepare()
     sides = []
@@ -134,7 +134,7 @@ def compare(batch: int, settings: Sequence[str], args: argparse.Namespace) -> li
 
 def print_sides(batch: int, sides: Sequence[Side]) -> None:
     """Prints the table of one batch size."""
-    columns = ["", "images/s", "usual script", "times it (rounds)", "ceiling", "of the ceiling"]
+    columns = ["", "images/s", "usual script", "ratio (rounds)", "ceiling", "of the ceiling"]
     rows = [
         [
             f"Trainer, {side.name}",
@@ -146,16 +146,18 @@ def print_sides(batch: int, sides: Sequence[Side]) -> None:
         ]
         for side in sides
     ]
-    print_table(f"images a second, batches of {batch}", columns, rows)
+    print_table(f"images per second, batches of {batch}", columns, rows)
 
 
 def main() -> None:
-    """Prints a table a batch size, and the first one's ratio in `auto` precision last."""
+    """Prints a table per batch size, and the first ratio in `auto` precision last."""
     parser = argument_parser(__doc__, repeats=7, steps=6)
-    parser.add_argument("--model", default="vgg16_bn", help="of torchvision's (%(default)s)")
-    parser.add_argument("--batch", type=int, nargs="+", default=[128], help="images a batch (128)")
-    parser.add_argument("--compile", action="store_true", help="ours through torch.compile too")
-    parser.add_argument("--data", help="a folder of real images (the embedded sample)")
+    parser.add_argument("--model", default="vgg16_bn", help="torchvision model (%(default)s)")
+    parser.add_argument(
+        "--batch", type=int, nargs="+", default=[128], help="images per batch (128)"
+    )
+    parser.add_argument("--compile", action="store_true", help="also ours with torch.compile")
+    parser.add_argument("--data", help="folder of real images (default: the embedded sample)")
     args = parser.parse_args()
 
     print_header(

@@ -1,9 +1,9 @@
-"""Make the sample of Fashion-MNIST that vgg_lit ships, byte for byte as it ships it.
+"""Makes the Fashion-MNIST sample that vgg_lit ships; the result is byte-identical.
 
 python scripts/make_fashion_mnist_sample.py data/fashion-mnist vgg_lit/data/sample/fashion_mnist_sample.png
 
-The first argument is a folder with the four idx files. Prints the SHA-256 that
-`vgg_lit/data/fashion_mnist.py` holds (`SAMPLE_SHA256`).
+The first argument is a folder with the four idx files. Prints the SHA-256, which is `SAMPLE_SHA256`
+in `vgg_lit/data/fashion_mnist.py`.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ SEED = 0
 
 
 def main(source: str, target: str) -> None:
-    """Draw class-balanced images from each official split and lay them out class by class."""
+    """Draws class-balanced images from each official split and arranges them by class."""
     chosen = []
     for split, per_class in SAMPLE_PER_CLASS.items():
         images = FashionMNIST(source, download=False).load(split)

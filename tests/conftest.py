@@ -1,4 +1,4 @@
-"""Fixtures of the upper floors: composing a config, a tiny training run, a verb's command line."""
+"""Shared fixtures: composed configs, a tiny training run and command lines."""
 
 import importlib
 import logging
@@ -19,12 +19,12 @@ from vgg_lit.config.command import config_folder
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.runs import Run
 
-# Tests use nets so small that a second thread costs more than it gives, most of all on a busy machine.
+# The test networks are so small that a second thread slows them down, above all on a busy machine.
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Trains in half a second: 4 steps, 60 images to validate, 40 to test.
+# Trains in half a second: 4 steps, 60 validation images, 40 test images.
 TINY = (
     "model.width=0.03125",
     "data.train_size=64",
@@ -38,7 +38,7 @@ TINY = (
 
 
 class Finished(NamedTuple):
-    """What a command came to."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -50,15 +50,15 @@ DATA_FOLDER = os.environ.get("VGG_LIT_DATA")
 
 @pytest.fixture(autouse=True)
 def no_data_folder(monkeypatch):
-    """No test reads the data sets that the machine may have, but those that ask for `data_folder`."""
+    """Hides data sets of the machine from all tests that do not use `data_folder`."""
     monkeypatch.delenv("VGG_LIT_DATA", raising=False)
 
 
 @pytest.fixture
 def data_folder() -> Path:
-    """The folder of whole data sets; without one the test skips."""
+    """The folder of full data sets; skips the test if there is none."""
     if not DATA_FOLDER:
-        pytest.skip("reads whole data sets: needs VGG_LIT_DATA to name their folder")
+        pytest.skip("needs full data sets; set VGG_LIT_DATA to their folder")
     return Path(DATA_FOLDER)
 
 
@@ -69,7 +69,7 @@ def tiny() -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def compose() -> Callable[..., DictConfig]:
-    """`compose("model=vgg16")`: the config of a verb, as its command line would have it."""
+    """`compose("model=vgg16")`: composes the config of a verb, like its command line."""
 
     def compose(*overrides: str, verb: str = "train") -> DictConfig:
         register_resolvers()
@@ -81,7 +81,7 @@ def compose() -> Callable[..., DictConfig]:
 
 @pytest.fixture(scope="session")
 def train(compose) -> Callable[..., Run]:
-    """`train(path, "trainer.max_epochs=2")`: a tiny run in this process, through every check."""
+    """`train(path, "trainer.max_epochs=2")`: trains a tiny run in this process, with all checks."""
     from vgg_lit.config.checks import check_train, to_plain
     from vgg_lit.training.experiment import run_experiment
 
@@ -96,7 +96,7 @@ def train(compose) -> Callable[..., Run]:
 
 @pytest.fixture(scope="session")
 def resume(compose) -> Callable[..., Run]:
-    """`resume(run, "trainer.max_epochs=4")`: goes on with a run in this process."""
+    """`resume(run, "trainer.max_epochs=4")`: resumes a run in this process."""
     from vgg_lit.config.checks import check_train
     from vgg_lit.training.experiment import run_experiment
     from vgg_lit.training.resuming import resumed_config
@@ -118,8 +118,8 @@ def tiny_run(train, tmp_path_factory) -> Run:
 
 @pytest.fixture
 def verb(monkeypatch, capsys) -> Iterator[Callable[..., Finished]]:
-    """`verb("train", "seed=x")`: a command line, run in this process."""
-    # Hydra binds handlers to the standard output of this test.
+    """`verb("train", "seed=x")`: runs a command line in this process."""
+    # Hydra adds log handlers that are bound to the standard output of this test.
     handlers, level = list(logging.root.handlers), logging.root.level
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
 
@@ -145,7 +145,7 @@ def verb(monkeypatch, capsys) -> Iterator[Callable[..., Finished]]:
 
 @pytest.fixture(scope="session")
 def command() -> Callable[..., Finished]:
-    """`command("train", "seed=x", cwd=folder)`: a command line in a process of its own."""
+    """`command("train", "seed=x", cwd=folder)`: runs a command line in a separate process."""
 
     def command(
         name: str, *arguments: str, cwd: Path, timeout: float = 300, **env: str

@@ -1,4 +1,4 @@
-"""An HTTP server on this machine that is slow, drops connections and sends wrong bytes, as it is told."""
+"""A local HTTP server with configurable faults: slow, dropped connections, wrong bytes."""
 
 import threading
 import time
@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class FaultyServer(ThreadingHTTPServer):
-    """Serves contents by name; each request meets the next fault, None where all goes well.
+    """A server of contents by name; each request gets the next fault, None for no fault.
 
     Attributes:
-        requests: name and first byte of what was asked for, in order.
-        sent: bytes of all bodies.
+        requests: name and first byte of each request, in order.
+        sent: total number of bytes of all response bodies.
     """
 
     def __init__(self, contents: Mapping[str, bytes], faults: Iterable[str | None] = ()) -> None:
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
 def serving(
     contents: Mapping[str, bytes], faults: Iterable[str | None] = ()
 ) -> Iterator[FaultyServer]:
-    """A server that runs as long as the block."""
+    """Runs a server during the `with` block."""
     server = FaultyServer(contents, faults)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -1,10 +1,10 @@
-"""Values nested in dicts and lists, such as checkpoints, compared to the bit."""
+"""Bitwise comparison of nested dicts and lists, such as checkpoints."""
 
 import torch
 
 
 def assert_same(found, expected, where="checkpoint"):
-    """Equal to the bit, whatever is nested in what."""
+    """Asserts that two nested values are equal to the bit."""
     assert type(found) is type(expected), where
     if isinstance(expected, dict):
         assert list(found) == list(expected), where

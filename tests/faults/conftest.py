@@ -1,4 +1,7 @@
-"""Faulty runs, and whole ones to compare them with; what a refusal is: one line, exit code 2, little memory."""
+"""Fixtures: faulty runs, uninterrupted runs to compare with, and refused commands.
+
+A refused command prints one line, exits with code 2 and takes little memory.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +23,7 @@ def job(tmp_path):
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
-    """A hundred pictures in two class folders."""
+    """A hundred images in two class folders."""
     folder = tmp_path_factory.mktemp("images")
     draws = torch.Generator().manual_seed(0)
     for label, name in enumerate(("bee", "cow")):
@@ -33,7 +36,7 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def streaming(images):
-    """Settings that have two workers decode those pictures anew in each epoch: 8 steps each."""
+    """Overrides that make two workers decode these images in each epoch of 8 steps."""
     return (
         "data=image_folder",
         f"data.root={images}",
@@ -46,7 +49,7 @@ def streaming(images):
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory, streaming):
-    """`whole("streaming", 2)`: the run that nothing happens to."""
+    """`whole("streaming", 2)`: an uninterrupted run to compare with."""
     runs = {}
 
     def whole(data, devices):
@@ -63,14 +66,14 @@ def whole(tmp_path_factory, streaming):
 
 @pytest.fixture
 def mark(tmp_path) -> Iterator[Path]:
-    """A file that hostile content would write if it were run."""
+    """A file that hostile content would write if it were executed; it must not exist at the end."""
     yield tmp_path / "executed"
     assert not (tmp_path / "executed").exists()
 
 
 @pytest.fixture
 def refused(verb, tmp_path, monkeypatch) -> Callable[..., str]:
-    """`refused("train", "seed=x")`: the one line of a command that is refused, without `error: `."""
+    """`refused("train", "seed=x")`: returns a refused command's only line, without `error: `."""
     monkeypatch.chdir(tmp_path)
 
     def refused(name: str, *arguments: str) -> str:

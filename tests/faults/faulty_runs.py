@@ -1,4 +1,4 @@
-"""Runs that something happens to, a fault at a step in a process of one's choice, and comparing runs."""
+"""Runs with a fault injected at a given step and rank, and comparison of runs."""
 
 import csv
 import os
@@ -15,8 +15,9 @@ from vgg_lit.runs import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Does what the variable FAULT says, in the form "what whom rank step", once in the life of a folder: at the
-# start of a training batch, of one of validation ("what:validation whom rank step") or of the test.
+# Injects the fault of the variable FAULT, in the form "what whom rank step", once per folder. The
+# fault occurs at the start of a training batch ("what"), a validation batch ("what:validation") or a
+# test batch ("what:test").
 FAULTY = """
 import os, signal, time
 import lightning.pytorch as L
@@ -68,7 +69,7 @@ class Faulty(L.Callback):
             time.sleep(0.1)
 """
 
-# The optimiser's state, the average, dropout and mixing have something to lose.
+# An optimiser state, a weight average, dropout and mixing: state that a resumed run could lose.
 SETTINGS = (
     "model.width=0.03125",
     "model.head={hidden: [32], dropout: 0.5}",
@@ -84,13 +85,13 @@ SETTINGS = (
     "optimizer.lr=0.01",
     "+callbacks.faulty._target_=faulty.Faulty",
 )
-TRUSTED = "trusted_targets=[faulty]"  # which no run directory can say
+TRUSTED = "trusted_targets=[faulty]"  # a run directory cannot set it
 RESIDENT = ("data.train_size=64", "data.test_size=16", "data.val_fraction=0.005")
-STEPS = 16  # two epochs of 64 images, eight at a time
+STEPS = 16  # two epochs of 64 images in batches of 8
 
 
 class Job:
-    """A `python -m vgg_lit.train` in a session of its own."""
+    """A `python -m vgg_lit.train` process in a separate session."""
 
     def __init__(self, folder: Path, *overrides: str, fault: str = "nothing self 0 0") -> None:
         self.folder = folder
@@ -117,7 +118,7 @@ class Job:
             )
 
     def wait(self, timeout: float = 170) -> int:
-        """The exit code, once nothing of the session is left; hangs and orphans fail the test."""
+        """Returns the exit code after all processes of the session end; hangs and orphans fail."""
         try:
             code = self.process.wait(timeout)
             deadline = time.monotonic() + 20
@@ -131,7 +132,7 @@ class Job:
 
 
 def processes_of(session: int) -> list[int]:
-    """The processes of a session that have not ended."""
+    """Returns the ids of the running processes of a session."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -144,19 +145,19 @@ def processes_of(session: int) -> list[int]:
 
 
 def runs_in(folder: Path) -> list[Run]:
-    """The runs that were begun in a folder, the oldest first."""
+    """Returns the runs started in a folder, oldest first."""
     return [Run(file.parent) for file in sorted(folder.glob("logs/runs/*/*/config.yaml"))]
 
 
 def rows(run):
-    """metrics.csv without the columns that are times."""
+    """Returns the rows of metrics.csv without the throughput columns."""
     with run.metrics_file.open() as lines:
         table = list(csv.DictReader(lines))
     return [{k: v for k, v in row.items() if not k.startswith("throughput")} for row in table]
 
 
 def logged(run):
-    """What TensorBoard shows of each scalar: step and value."""
+    """Returns the steps and values of each TensorBoard scalar."""
     events = EventAccumulator(str(run.path / "tensorboard"), {"scalars": 0}).Reload()
     return {
         tag: [(event.step, event.value) for event in events.Scalars(tag)]
@@ -166,7 +167,7 @@ def logged(run):
 
 
 def assert_same_run(found, expected):
-    """Weights, buffers, average, optimiser, schedule, rows and logs are equal to the bit."""
+    """Asserts that weights, buffers, average, optimiser, schedule, rows and logs are bitwise equal."""
     assert rows(found) == rows(expected)
     assert logged(found) == logged(expected)
     for name in ("last", "best"):

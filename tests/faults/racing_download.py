@@ -1,4 +1,7 @@
-"""One of several processes that want a data set at once: `racing_download.py <url> <root> <sha256s as JSON>`."""
+"""One of several concurrent downloads of a data set.
+
+racing_download.py <url> <root> <sha256s as JSON>
+"""
 
 import json
 import sys
@@ -8,12 +11,12 @@ from vgg_lit.data import downloads, fashion_mnist
 from vgg_lit.errors import InputError
 
 url, root, digests = sys.argv[1:]
-downloads.SCHEMES = ("http://127.0.0.1",)  # the test's own server; a user's is https alone
+downloads.SCHEMES = ("http://127.0.0.1",)  # the local test server; users may only use https
 downloads.PAUSES = (0.1,) * 4
 fashion_mnist.URL = url
 fashion_mnist.IDX_FILES = json.loads(digests)
 
-sys.stdin.read()  # all begin at once
+sys.stdin.read()  # blocks until all processes start together
 source = fashion_mnist.FashionMNIST(Path(root))
 try:
     source.prepare()

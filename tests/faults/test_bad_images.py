@@ -1,4 +1,4 @@
-"""Thirty files that are no good images are refused by name, from their header where that tells."""
+"""Thirty bad image files are refused by name, from their header if possible."""
 
 import io
 import struct
@@ -16,7 +16,7 @@ SIDE = 64
 
 
 def encoded(form, mode="RGB", **options):
-    """An image as bytes."""
+    """Returns an encoded random image."""
     pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).convert(mode).save(buffer, form, **options)
@@ -28,13 +28,13 @@ def chunk(kind, body):
 
 
 def png(width, height, *chunks, bits=8, colour=0):
-    """A PNG of these chunks and no pixels."""
+    """Returns a PNG of these chunks."""
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IEND", b"")
 
 
 def jpeg_of_size(side):
-    """A JPEG whose header claims another size."""
+    """Returns a JPEG with a false size in its header."""
     body = bytearray(encoded("JPEG"))
     place = body.index(b"\xff\xc0") + 5
     body[place : place + 4] = struct.pack(">HH", side, side)
@@ -49,7 +49,7 @@ PNG, JPEG = encoded("PNG"), encoded("JPEG", quality=95)
 EMPTY = chunk(b"IDAT", zlib.compress(b""))
 BAD = {
     "empty.png": b"",
-    "text.png": b"this is no image\n" * 100,
+    "text.png": b"this is not an image\n" * 100,
     "page.jpg": b"<!DOCTYPE html><html><body>404</body></html>",
     "drawing.png": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
     "zeros.jpg": bytes(10_000),
@@ -98,16 +98,18 @@ def test_a_bad_image_is_named_in_one_line(name, mark, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
-def test_the_command_refuses_it(name, refused, mark, tiny_run, tmp_path):
+def test_predict_refuses_a_bad_image(name, refused, mark, tiny_run, tmp_path):
     (tmp_path / name).write_bytes(BAD[name])
-    said = refused("predict", f"run={tiny_run.path}", f"images={name}", "accelerator=cpu")
-    assert said.startswith(f"{name}: ")
-    assert "0 of 1 images were classified" in said
+    error = refused("predict", f"run={tiny_run.path}", f"images={name}", "accelerator=cpu")
+    assert error.startswith(f"{name}: ")
+    assert "0 of 1 images were classified" in error
 
 
-def test_good_images_beside_bad_ones_are_classified(refused, tiny_run, tmp_path):
+def test_good_images_are_classified_despite_bad_ones(refused, tiny_run, tmp_path):
     for name, body in {**BAD, "good.png": PNG, "good.jpg": JPEG}.items():
         (tmp_path / name).write_bytes(body)
-    said = refused("predict", f"run={tiny_run.path}", "images=.", "accelerator=cpu", "output=a.csv")
-    assert "(and 29 more); 2 of 32 images were classified" in said
+    error = refused(
+        "predict", f"run={tiny_run.path}", "images=.", "accelerator=cpu", "output=a.csv"
+    )
+    assert "(and 29 more); 2 of 32 images were classified" in error
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 3

@@ -1,11 +1,11 @@
-"""Forty overrides that cannot be are one line each, whoever would stumble over them: Hydra, torch or Lightning."""
+"""Forty overrides that Hydra, torch or Lightning reject are refused in one line each."""
 
 from pathlib import Path
 
 import pytest
 
 BAD = [
-    # what Hydra reads
+    # Hydra syntax and config groups
     "=",
     "model=[vgg11",
     "seed={a:1",
@@ -23,7 +23,7 @@ BAD = [
     "seed=${nothing}",
     "seed=${oc.env:THERE_IS_NO_SUCH_VARIABLE}",
     "seed=${seed}",
-    # names of what is built
+    # targets
     "trainer._target_=os.system",
     "trainer._target_=torch.nn.Linear",
     "optimizer._target_=torch.optim.Nothing",
@@ -58,8 +58,8 @@ def test_there_are_forty():
 
 @pytest.mark.parametrize("override", BAD)
 def test_a_bad_override_is_refused(override, refused, tiny, tmp_path):
-    said = refused("train", *tiny, "logger=none", override)
+    error = refused("train", *tiny, "logger=none", override)
     key, _, value = override.partition("=")
     section = key.lstrip("+~").split(".")[0]
-    assert section in said or Path(value).name in said
+    assert section in error or Path(value).name in error
     assert not list(tmp_path.rglob("config.yaml"))

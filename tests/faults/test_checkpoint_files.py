@@ -1,4 +1,4 @@
-"""A checkpoint survives crashes while it is written, full disks, truncation and flipped bits."""
+"""Checkpoint files survive crashes during a write, full disks, truncation and flipped bits."""
 
 import os
 import random
@@ -41,7 +41,7 @@ def save(run, number, size=1000, write=write_checkpoint):
 
 
 def in_a_thread():
-    """Writes as training does under `asynchronous=true`."""
+    """Returns a writer like that of training with `asynchronous=true`."""
     io = AtomicCheckpointIO()
 
     def write(content, path, keep_as):
@@ -57,7 +57,7 @@ def number(path):
 
 
 def in_child(work):
-    """Forks; the child does `work` and ends. Its process id."""
+    """Forks a child that runs `work` and exits; returns its process id."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -68,27 +68,27 @@ def in_child(work):
 
 
 @pytest.mark.parametrize("behind", [0, MOST_WAITING], ids=["at once", "asynchronous"])
-def test_killed_at_a_random_moment_of_fifty_writes_a_good_one_is_found(behind, run):
+def test_a_valid_checkpoint_is_found_after_fifty_kills_at_random_times(behind, run):
     draws = random.Random(0)
     done = 0
     for _ in range(50):
         reading, writing = os.pipe()
 
-        def write_on(first=done, writing=writing):
+        def write_forever(first=done, writing=writing):
             write = in_a_thread() if behind else write_checkpoint
             for count in range(first + 1, first + 10_000):
                 save(run, count, size=50_000, write=write)
                 os.write(writing, b"%d\n" % count)
 
-        pid = in_child(write_on)
+        pid = in_child(write_forever)
         os.close(writing)
         time.sleep(draws.uniform(0.01, 0.1))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        with os.fdopen(reading) as told:
-            saved = max([done, *map(int, told.read().split())])
+        with os.fdopen(reading) as reported:
+            saved = max([done, *map(int, reported.read().split())])
         if done == 0 and not any(run.checkpoints.glob("*.ckpt")):
-            continue  # killed before the first was there
+            continue  # killed before the first checkpoint was written
         path, damages = run.newest_checkpoint()
         assert damages == {}
         assert max(done, saved - behind) <= number(path) <= saved + 1
@@ -96,8 +96,8 @@ def test_killed_at_a_random_moment_of_fifty_writes_a_good_one_is_found(behind, r
     assert done > 1
 
 
-def test_killed_before_each_single_step_of_a_write_a_good_one_is_found(run, monkeypatch):
-    """Before each flush and each rename, one after another."""
+def test_a_valid_checkpoint_is_found_after_a_kill_at_each_step_of_a_write(run, monkeypatch):
+    """Kills before each fsync and each rename, one after another."""
     save(run, 1)
     save(run, 2)
     for moment in range(100):
@@ -141,7 +141,7 @@ def damaged_copies(whole):
         yield bytes(bad)
 
 
-def test_every_truncation_and_every_flipped_bit_is_found_and_the_one_before_taken(run):
+def test_truncation_and_flipped_bits_are_detected_and_the_previous_is_used(run):
     save(run, 1)
     save(run, 2)
     last, previous = (run.checkpoints / f"{name}.ckpt" for name in ("last", "previous"))
@@ -158,21 +158,21 @@ def test_every_truncation_and_every_flipped_bit_is_found_and_the_one_before_take
     assert run.newest_checkpoint() == (last, {})
 
 
-def test_a_damaged_digest_is_no_proof(run):
+def test_a_checkpoint_with_a_damaged_digest_is_not_used(run):
     save(run, 1)
     save(run, 2)
     (run.checkpoints / "last.ckpt.sha256").write_text("")
     assert run.newest_checkpoint()[0].name == "previous.ckpt"
 
 
-def test_all_damaged_says_so(run):
+def test_only_damaged_checkpoints_are_reported(run):
     save(run, 1)
     (run.checkpoints / "last.ckpt").write_bytes(b"x")
     with pytest.raises(InputError, match=r"resume=.*last\.ckpt: is damaged"):
         run.newest_checkpoint()
 
 
-def test_a_damaged_one_is_set_aside_and_never_replaces_the_one_before(run):
+def test_a_damaged_checkpoint_is_set_aside_and_does_not_replace_the_previous(run):
     save(run, 1)
     save(run, 2)
     last = run.checkpoints / "last.ckpt"
@@ -185,7 +185,7 @@ def test_a_damaged_one_is_set_aside_and_never_replaces_the_one_before(run):
 
 @pytest.mark.parametrize("part", ["state_dict", "current_model_state", "optimizer_states"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_not_finite_is_not_written_over_what_is(part, value, run):
+def test_a_non_finite_checkpoint_does_not_replace_a_finite_one(part, value, run):
     save(run, 1)
     bad = {"vgg_lit": {"schema": SCHEMA}, part: [{"w": torch.tensor([1.0, value])}]}
     last = run.checkpoints / "last.ckpt"
@@ -194,8 +194,8 @@ def test_what_is_not_finite_is_not_written_over_what_is(part, value, run):
     assert number(last) == 1
 
 
-def test_a_disk_that_takes_no_more_leaves_the_old_file(run):
-    """The limit on a file's size, which a quota resembles."""
+def test_a_failed_write_keeps_the_old_checkpoint(run):
+    """A limit on the file size replaces a disk quota."""
     save(run, 1)
     save(run, 2)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -216,14 +216,14 @@ def test_a_disk_that_takes_no_more_leaves_the_old_file(run):
     [
         (("logger=none",), "640k"),
         (("logger=none", "callbacks.checkpointing.asynchronous=true"), "640k"),
-        (("callbacks.checkpointing.every_n_epochs=8",), "40k"),  # TensorBoard's files fill it
+        (("callbacks.checkpointing.every_n_epochs=8",), "40k"),  # TensorBoard files fill the disk
         (("logger=none", "callbacks.checkpointing.every_n_epochs=8", "data.val_fraction=0"), "28k"),
     ],
 )
-def test_a_full_disk_ends_the_run_in_one_line_and_its_last_checkpoint_is_whole(
+def test_a_full_disk_ends_the_run_in_one_line_and_keeps_the_last_checkpoint(
     options, space, tiny, tmp_path
 ):
-    """A folder of a few kilobytes, where the user may mount one."""
+    """Trains in a mounted file system of a few kilobytes; skipped without the right to mount."""
     disk = tmp_path / "disk"
     disk.mkdir()
     settings = [*tiny, "trainer.max_epochs=9", "callbacks=[default,ema]", *options]
@@ -240,7 +240,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_its_last_checkpoint_is_whole(
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
     if done.returncode == 77 or "unshare" in done.stderr:
-        pytest.skip("needs the right to mount a folder of its own")
+        pytest.skip("needs the right to mount a file system")
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
     assert "No space left on device" in line
@@ -252,7 +252,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_its_last_checkpoint_is_whole(
         assert not list(run.path.rglob("*.ckpt"))
 
 
-def test_the_digest_is_that_of_sha256sum(run):
+def test_the_digest_file_has_the_format_of_sha256sum(run):
     save(run, 1)
     last = run.checkpoints / "last.ckpt"
     text = (run.checkpoints / "last.ckpt.sha256").read_text()

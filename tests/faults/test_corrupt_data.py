@@ -1,4 +1,4 @@
-"""Fifty corruptions of data files are refused by the file's name; a corrupt pickle is never opened."""
+"""Fifty corrupt data files are refused by name; a corrupt pickle is never loaded."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ def idx(array):
 
 @pytest.fixture
 def idx_files(monkeypatch):
-    """Small files in place of Fashion-MNIST's, by name."""
+    """Small files that replace Fashion-MNIST's: name -> content."""
     files = {}
     for prefix, num in NUM.items():
         pixels = torch.randint(0, 256, (num, 28, 28), dtype=torch.uint8)
@@ -60,7 +60,7 @@ def test_there_are_fifty():
 
 
 @pytest.mark.parametrize(("name", "damage", "zipped"), IDX_CASES)
-def test_a_damaged_file_of_fashion_mnist(name, damage, zipped, idx_files, tmp_path):
+def test_a_damaged_fashion_mnist_file_is_named(name, damage, zipped, idx_files, tmp_path):
     idx_files[name] = DAMAGE[damage](idx_files[name])
     for file, body in idx_files.items():
         path = tmp_path / (f"{file}.gz" if zipped else file)
@@ -73,7 +73,7 @@ def test_a_damaged_file_of_fashion_mnist(name, damage, zipped, idx_files, tmp_pa
 
 
 @pytest.mark.parametrize("damage", CIFAR_DAMAGE)
-def test_a_damaged_batch_of_cifar10_is_not_unpickled(damage, mark, tmp_path, monkeypatch):
+def test_a_damaged_cifar10_batch_is_not_unpickled(damage, mark, tmp_path, monkeypatch):
     class Payload:
         def __reduce__(self):
             return exec, (f"open({str(mark)!r}, 'w')",)
@@ -93,9 +93,9 @@ def test_a_damaged_batch_of_cifar10_is_not_unpickled(damage, mark, tmp_path, mon
     assert "\n" not in str(caught.value)
 
 
-def test_the_command_says_it_in_one_line(refused, idx_files, tmp_path):
+def test_train_refuses_damaged_data_in_one_line(refused, idx_files, tmp_path):
     for file, body in idx_files.items():
         (tmp_path / file).write_bytes(body[:-1])
-    said = refused("train", "data=fashion_mnist", f"data_root={tmp_path}")
-    assert "train-images-idx3-ubyte: damaged (not the published content); delete it" in said
+    error = refused("train", "data=fashion_mnist", f"data_root={tmp_path}")
+    assert "train-images-idx3-ubyte: damaged (not the published content); delete it" in error
     assert not (tmp_path / "logs/runs").exists() or not list((tmp_path / "logs/runs").glob("*/*"))

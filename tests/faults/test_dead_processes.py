@@ -1,4 +1,4 @@
-"""A process that raises, dies or stops ends all the others, and what it said is what the user is told."""
+"""A rank that raises, dies or stops ends all other ranks, and its error is reported to the user."""
 
 import pytest
 from faulty_runs import RESIDENT, assert_same_run, runs_in
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
         ("nan", 1, "is not finite"),
     ],
 )
-def test_all_end_and_say_why(what, code, reason, rank, whole, job, tmp_path):
+def test_all_ranks_end_and_the_reason_is_reported(what, code, reason, rank, whole, job, tmp_path):
     settings = (
         *RESIDENT,
         "trainer.devices=2",

@@ -1,4 +1,4 @@
-"""Twenty-four checkpoints from strangers are refused, by name and with no part of them run."""
+"""Twenty-four hostile checkpoints are refused by name, and none of their content is executed."""
 
 import os
 import pickle
@@ -13,7 +13,7 @@ from vgg_lit.checkpoints.storage import SCHEMA
 
 
 class Payload:
-    """Writes a file when it is unpickled."""
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, mark):
         self.mark = mark
@@ -23,7 +23,7 @@ class Payload:
 
 
 class Room:
-    """Asks for a tebibyte when it is unpickled."""
+    """An object that allocates a tebibyte when it is unpickled."""
 
     def __reduce__(self):
         return bytearray, (2**40,)
@@ -107,7 +107,7 @@ HOSTILE = {
 
 @pytest.fixture
 def write(tiny_run, tmp_path, mark):
-    """`write(name)`: the path of a hostile checkpoint."""
+    """`write(name)`: writes a hostile checkpoint and returns its path."""
 
     def write(name):
         path = tmp_path / "stranger.ckpt"
@@ -133,7 +133,7 @@ def test_there_are_twenty_four():
     assert len(NAMES) == 24
 
 
-SLOW = ("a billion copies", "a billion recurrent layers")  # seconds, until they are too many
+SLOW = ("a billion copies", "a billion recurrent layers")  # take seconds to reach the limit
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_hostile_checkpoint_is_refused(name, write, refused, tiny_run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_in_a_process_of_its_own_it_takes_less_than_a_gibibyte(name, write, tiny_run, tmp_path):
+def test_refusal_in_a_separate_process_takes_less_than_a_gibibyte(name, write, tiny_run, tmp_path):
     (tmp_path / "x.png").write_bytes(b"")
     command = ["predict", f"run={tiny_run.path}", f"checkpoint={write(name)}", "images=x.png"]
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Runs that are killed at random steps, resumed, killed and resumed again end as if nothing had been."""
+"""Runs that are killed at random steps and resumed, twice, end like uninterrupted runs."""
 
 import random
 
@@ -13,9 +13,11 @@ TIMES = 10
 @pytest.mark.parametrize("time", range(TIMES))
 @pytest.mark.parametrize("data", ["resident", "streaming"])
 @pytest.mark.parametrize("devices", [1, 2])
-def test_killed_twice_a_run_ends_to_the_bit(devices, data, time, whole, streaming, job, tmp_path):
+def test_a_run_killed_twice_is_bitwise_equal_to_an_uninterrupted_one(
+    devices, data, time, whole, streaming, job, tmp_path
+):
     draws = random.Random(f"{devices} {data} {time}")
-    is_later = time % 2 == 1  # what is written while the training goes on may be two steps behind
+    is_later = time % 2 == 1  # asynchronous checkpoints may be two steps behind
     first = draws.randrange(3 if is_later else 1, STEPS - 2)
     second = draws.randrange(first + 1, STEPS)
     settings = (

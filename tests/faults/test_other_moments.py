@@ -1,4 +1,4 @@
-"""Ended while it validates or tests, or by a second ctrl-C, a run goes on as if nothing had been."""
+"""Runs that end in validation or testing, or by a second ctrl-C, resume without any difference."""
 
 import pytest
 from faulty_runs import RESIDENT, STEPS, assert_same_run, runs_in
@@ -21,7 +21,9 @@ VALIDATION, TEST = STEPS // 2, STEPS
         ("SIGINT-twice self 0 10", 130, "preempted"),
     ],
 )
-def test_it_goes_on_to_the_same(fault, code, status, devices, whole, job, tmp_path):
+def test_the_resumed_run_equals_an_uninterrupted_one(
+    fault, code, status, devices, whole, job, tmp_path
+):
     ended = job(*RESIDENT, f"trainer.devices={devices}", fault=fault)
     errors = tmp_path / "errors.txt"
     assert ended.wait() == code, errors.read_text()

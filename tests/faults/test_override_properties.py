@@ -1,4 +1,4 @@
-"""Whatever is typed, a command says what is wrong in one line or goes on: no traceback reaches a user."""
+"""For any overrides, a command either runs or reports one line; users never get a traceback."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -86,7 +86,7 @@ overrides = st.one_of(
 
 @pytest.fixture
 def typed(verb, tiny, tmp_path, monkeypatch):
-    """A command line of `train`, up to where data would be read and training begin."""
+    """Runs a command line of `train` up to the point at which data is read and training starts."""
     from vgg_lit.training import experiment
 
     monkeypatch.chdir(tmp_path)
@@ -106,19 +106,19 @@ OPTIONS = {
     "deadline": None,
     "derandomize": True,
     "database": None,
-    # the command line is the same for every example
+    # the fixture is shared by all examples
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 }
 
 
 @settings(max_examples=30, **OPTIONS)
 @given(arguments=st.lists(overrides, min_size=1, max_size=2))
-def test_what_is_typed_is_refused_in_one_line_or_accepted(typed, arguments):
+def test_overrides_are_refused_in_one_line_or_accepted(typed, arguments):
     check(typed, arguments)
 
 
 @pytest.mark.slow
 @settings(max_examples=1000, **OPTIONS)
 @given(arguments=st.lists(overrides, min_size=1, max_size=3))
-def test_much_of_what_is_typed_is_refused_in_one_line_or_accepted(typed, arguments):
+def test_many_overrides_are_refused_in_one_line_or_accepted(typed, arguments):
     check(typed, arguments)

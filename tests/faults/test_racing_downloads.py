@@ -1,4 +1,4 @@
-"""Eight processes, an empty folder, and a server that is slow, drops connections and sends a wrong byte."""
+"""Eight processes download to the same empty folder from a server with faults."""
 
 import gzip
 import hashlib
@@ -25,7 +25,7 @@ def idx(array):
 
 @pytest.fixture(scope="module")
 def contents():
-    """A small data set in place of the published one, by name."""
+    """A small data set that replaces the published one: name -> content."""
     files = {}
     for prefix, num in NUM.items():
         pixels = torch.randint(0, 256, (num, 28, 28), dtype=torch.uint8)
@@ -35,7 +35,7 @@ def contents():
 
 
 def race(server, contents, root, number=8):
-    """Exit code, output and errors of processes that begin at once."""
+    """Starts processes together; returns the exit code, output and errors of each."""
     digests = {name: hashlib.sha256(body).hexdigest() for name, body in contents.items()}
     environment = {key: v for key, v in os.environ.items() if key.lower() not in PROXIES}
     processes = [
@@ -58,13 +58,13 @@ def race(server, contents, root, number=8):
 
 
 @pytest.mark.slow
-def test_one_of_eight_downloads_and_all_have_the_data(contents, tmp_path):
+def test_one_of_eight_processes_downloads_and_all_get_the_data(contents, tmp_path):
     zipped = {f"{name}.gz": gzip.compress(body) for name, body in contents.items()}
     faults = ["slow", "drop", "wrong", "busy", "closed", "slow", "drop"]
     with serving(zipped, faults) as server:
         ends = race(server, contents, tmp_path / "data")
     assert [end[:2] for end in ends] == [(0, "300 100\n")] * 8, ends
-    # each file once, and what a fault cost: the others waited
+    # one request per file plus five retries: the other processes waited
     assert len(server.requests) == len(contents) + 5
     raw = tmp_path / "data/FashionMNIST/raw"
     assert sorted(path.name for path in raw.iterdir()) == sorted([".download.lock", *contents])
@@ -73,7 +73,7 @@ def test_one_of_eight_downloads_and_all_have_the_data(contents, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_server_that_never_sends_the_right_bytes_is_a_clear_error_in_each(contents, tmp_path):
+def test_wrong_content_is_a_one_line_error_in_each_process(contents, tmp_path):
     zipped = {f"{name}.gz": gzip.compress(body[:-1]) for name, body in contents.items()}
     with serving(zipped) as server:
         ends = race(server, contents, tmp_path / "data", number=3)
@@ -81,18 +81,18 @@ def test_a_server_that_never_sends_the_right_bytes_is_a_clear_error_in_each(cont
         lines = [line for line in err.splitlines() if not line.startswith("waiting for another")]
         assert (code, out, len(lines)) == (1, "", 1), (code, out, err)
         assert "not the published content" in lines[0]
-        assert "data=fashion_mnist_sample, which needs none" in lines[0]
+        assert "data=fashion_mnist_sample, which needs no download" in lines[0]
     raw = tmp_path / "data/FashionMNIST/raw"
     assert [path.name for path in raw.iterdir()] == [".download.lock"]
 
 
 @pytest.mark.slow
-def test_a_killed_download_is_finished_by_the_next_process(contents, tmp_path):
+def test_a_killed_download_is_resumed_by_the_next_process(contents, tmp_path):
     zipped = {f"{name}.gz": gzip.compress(body) for name, body in contents.items()}
     place = tmp_path / "data/FashionMNIST/raw/.download"
     place.mkdir(parents=True)
     first = next(iter(zipped))
-    (place / first).write_bytes(zipped[first][:1000])  # as kill -9 leaves it
+    (place / first).write_bytes(zipped[first][:1000])  # the state after kill -9
     with serving(zipped) as server:
         ends = race(server, contents, tmp_path / "data", number=2)
     assert [end[:2] for end in ends] == [(0, "300 100\n")] * 2, ends

@@ -1,4 +1,4 @@
-"""Signals to any process of a run: it saves once, ends with its code, leaves nothing, and can go on."""
+"""After a signal to any process, a run saves once, exits with its code and can be resumed."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ CODES = {"SIGTERM": 143, "SIGUSR1": 143, "SIGINT": 130}
     ],
 )
 @pytest.mark.parametrize("data", ["resident", "streaming"])
-def test_a_signal_ends_the_run_in_order(
+def test_a_signal_saves_and_ends_the_run(
     data, devices, whom, rank, signum, whole, streaming, job, tmp_path
 ):
     settings = (*(streaming if data == "streaming" else RESIDENT), f"trainer.devices={devices}")

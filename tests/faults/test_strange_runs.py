@@ -1,4 +1,4 @@
-"""A run directory from a stranger runs nothing, whatever its files name and whom they trust."""
+"""Code named in an untrusted run directory is never executed, even if its config trusts it."""
 
 import shutil
 
@@ -11,7 +11,7 @@ from vgg_lit.runs import Run
 
 @pytest.fixture
 def stranger(tiny_run, mark, tmp_path, monkeypatch):
-    """`stranger(change)`: a run whose config was changed, beside a module that must not be imported."""
+    """`stranger(change)`: a run with a changed config; its module `evil` must not be imported."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr("vgg_lit.targets._trusted", set())
     (tmp_path / "evil.py").write_text(
@@ -51,18 +51,18 @@ def name_evil(part):
         for p in PARTS
     ],
 )
-def test_what_it_trusts_is_not_trusted_when_it_is_resumed(part, stranger, refused):
+def test_resume_ignores_the_trusted_targets_of_the_run(part, stranger, refused):
     run = stranger(name_evil(part))
     before = run.config_file.read_bytes()
-    said = refused("train", f"resume={run.path}")
-    assert said.startswith(f"{part}._target_=evil.Evil: only names under ")
-    assert "trusted_targets=[package]" in said
+    error = refused("train", f"resume={run.path}")
+    assert error.startswith(f"{part}._target_=evil.Evil: only names under ")
+    assert "trusted_targets=[package]" in error
     assert run.config_file.read_bytes() == before
 
 
 @pytest.fixture
 def trained_again(command, tmp_path):
-    """What `vgg-reproduce` says of a run, in a process that could import the module."""
+    """Returns the error of `vgg-reproduce` in a process that could import the module."""
 
     def trained_again(run):
         environment = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
@@ -76,19 +76,19 @@ def trained_again(command, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
-def test_nor_when_it_is_trained_again(part, stranger, trained_again):
+def test_reproduce_ignores_the_trusted_targets_of_the_run(part, stranger, trained_again):
     assert f"{part}._target_=evil.Evil" in trained_again(stranger(name_evil(part)))
 
 
 @pytest.mark.parametrize("name", ["evaluate", "visualize"])
-def test_nor_when_it_is_looked_at(name, stranger, refused):
+def test_evaluation_ignores_the_trusted_targets_of_the_run(name, stranger, refused):
     run = stranger(name_evil("data.source"))
-    said = refused(name, f"run={run.path}", "accelerator=cpu")
-    assert "data.source._target_=evil.Evil" in said
+    error = refused(name, f"run={run.path}", "accelerator=cpu")
+    assert "data.source._target_=evil.Evil" in error
 
 
 @pytest.mark.parametrize("name", ["evaluate", "visualize", "predict"])
-def test_nor_is_what_its_checkpoint_names(name, stranger, refused):
+def test_a_target_in_the_checkpoint_is_refused(name, stranger, refused):
     run = stranger(lambda config: None)
     path = run.checkpoint()
     content = torch.load(path, weights_only=True)
@@ -97,8 +97,8 @@ def test_nor_is_what_its_checkpoint_names(name, stranger, refused):
     torch.save(content, path)
     (run.path / "x.png").touch()
     images = [f"images={run.path / 'x.png'}"] if name == "predict" else []
-    said = refused(name, f"run={run.path}", "accelerator=cpu", *images)
-    assert "model._target_=evil.Evil" in said
+    error = refused(name, f"run={run.path}", "accelerator=cpu", *images)
+    assert "model._target_=evil.Evil" in error
 
 
 HYDRA = {"_target_": "evil.Evil"}
@@ -116,7 +116,7 @@ HYDRA = {"_target_": "evil.Evil"}
         ({"name": "${oc.env:HOME}"}, ""),
     ],
 )
-def test_nor_what_hydra_would_run_for_it(section, head, stranger, trained_again):
+def test_hydra_settings_in_the_config_are_not_executed(section, head, stranger, trained_again):
     trained_again(stranger(lambda config: config.update(section), head))
 
 
@@ -135,7 +135,7 @@ def test_nor_what_hydra_would_run_for_it(section, head, stranger, trained_again)
     ],
     ids=str,
 )
-def test_a_config_that_cannot_be_is_one_line(change, name, stranger, refused):
+def test_an_invalid_config_is_refused_in_one_line(change, name, stranger, refused):
     def merge(config):
         for key, value in change.items():
             OmegaConf.update(config, key, value, merge=isinstance(value, dict))

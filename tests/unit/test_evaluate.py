@@ -52,7 +52,7 @@ def test_other_classes_are_refused_by_name(verb, tiny_run, tmp_path, monkeypatch
         ("batch_size=0", ["batch_size=0"]),
         ("accelerator=abacus", ["accelerator=abacus"]),
         ("crops=24", ["crops=24", "k * k", "50"]),
-        ("crops=50", ["crops=50", "own 32 pixels", "scales=[...] of at least 36"]),
+        ("crops=50", ["crops=50", "size of 32 pixels", "scales=[...] to at least 36"]),
         ("scales=[31]", ["31 is too small", "at least 32"]),
         ("scales=[]", ["scales=[]", "at least 1"]),
         ("scales=[40,big]", ["scales=[40, 'big']", "integer"]),

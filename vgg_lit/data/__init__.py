@@ -1,6 +1,6 @@
-"""Images in, device batches out; knows nothing of models.
+"""The data pipeline: images in, device batches out. It does not import models.
 
-Names are imported when first used: Lightning and Pillow take seconds.
+Names are imported on first use, because Lightning and Pillow take seconds to import.
 """
 
 from importlib import import_module

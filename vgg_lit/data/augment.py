@@ -1,11 +1,12 @@
-"""Augmentation of a whole batch on its device, each sample with draws of its own.
+"""Augmentation of a whole batch on its device, with separate random draws for each sample.
 
     augment = Compose(flip_crop=FlipCrop(padding=4), erasing=RandomErasing())
     images_BCHW = augment(images_BCHW, Draws(seed, epoch, ids_B))
 
-Any callable `(images_BCHW: uint8, draws: Draws) -> uint8 images of the same shape` augments; it is
-random only through `draws`, so that a sample comes out alike in any batch. One that has a `prepare`
-is told of the data before training; one that has a `mixing` mixes images and labels at last.
+An augmentation is any callable `(images_BCHW: uint8, draws: Draws) -> uint8 images of the same
+shape`. All its randomness comes from `draws`, so a sample gets the same result in any batch. Its
+`prepare` method, if any, receives the image size and the statistics before training. Its `mixing`
+attribute, if any, mixes images and labels after all stages.
 """
 
 from dataclasses import replace
@@ -23,10 +24,10 @@ from vgg_lit.errors import InputError
 
 @runtime_checkable
 class Augmentation(Protocol):
-    """What changes the images of a training batch."""
+    """A transform of the images of a training batch."""
 
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
-        """The changed images."""
+        """Returns the transformed images."""
 
 
 @runtime_checkable
@@ -34,27 +35,28 @@ class Prepared(Protocol):
     """An augmentation that depends on the training images."""
 
     def prepare(self, size: int, statistics: ChannelStatistics) -> None:
-        """Is told the side of the images it will get, in pixels, and the statistics of theirs.
+        """Receives the side of the training images, in pixels, and their statistics.
 
         Raises:
-            InputError: it cannot work on such images.
+            InputError: the augmentation does not support these images.
         """
 
 
 class NoAugmentation:
-    """The images as they are."""
+    """The identity: returns images unchanged."""
 
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
-        """The same tensor."""
+        """Returns the same tensor."""
         return images_BCHW
 
 
 class Compose:
-    """Stages one after another, and mixing after them.
+    """Augmentation stages applied in order, then mixing.
 
     Args:
-        mixing: of the images and labels of different samples.
-        stages: in their order, by names that a config can reach; None leaves one out.
+        mixing: mixing of the images and labels of different samples.
+        stages: stages in order of application, under names that a config can override; None skips
+            a stage.
     """
 
     def __init__(self, mixing: Mixing | None = None, **stages: Augmentation | None) -> None:
@@ -62,13 +64,13 @@ class Compose:
         self.stages = {name: stage for name, stage in stages.items() if stage is not None}
 
     def prepare(self, size: int, statistics: ChannelStatistics) -> None:
-        """Prepares the stages."""
+        """Prepares the stages that need it."""
         for stage in self.stages.values():
             if isinstance(stage, Prepared):
                 stage.prepare(size, statistics)
 
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
-        """The images after the last stage, not mixed yet."""
+        """Returns the images after the last stage, before mixing."""
         for stage in self.stages.values():
             images_BCHW = stage(images_BCHW, draws)
         return images_BCHW
@@ -77,14 +79,14 @@ class Compose:
 class FlipCrop:
     """Horizontal flip, then a random crop from a margin.
 
-    An alternating flip draws once, in epoch 0, and turns an image over in every epoch after: two
-    epochs in a row show each image from both sides, where independent draws repeat a side half the
-    time.
+    An alternating flip draws once, in epoch 0, and mirrors the image again in each later epoch. Two
+    consecutive epochs then show each image from both sides; independent draws repeat a side half of
+    the time.
 
     Args:
-        padding: margin on every side, pixels; 0 does not crop.
-        flip: with probability 1/2 in every epoch (true), alternating, or not at all (false).
-        padding_mode: what the margin holds: zeros, or the image mirrored at its edge.
+        padding: margin on each side, pixels; 0 disables cropping.
+        flip: True flips with probability 1/2 in each epoch; "alternating"; False disables flipping.
+        padding_mode: content of the margin: zeros, or the image mirrored at its edge.
 
     Source: Keller Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3.6
     (alternating flip).
@@ -97,16 +99,17 @@ class FlipCrop:
         padding_mode: Literal["zeros", "reflect"] = "zeros",
     ) -> None:
         if padding < 0:
-            raise InputError(f"padding={padding}: 0 pixels or more")
+            raise InputError(f"padding={padding}: must be 0 pixels or more")
         self.padding = padding
         self.flip = flip
         self.padding_mode = padding_mode
 
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
-        """Each image at its own offset and side: one gather of rows, no loop, no wait for the device.
+        """Flips and crops each image by one gather of rows, without a loop or a device sync.
 
-        The rows come from every window of `width` pixels of the padded images and their mirrored
-        twins laid end to end; the windows overlap and are a view, so only the result is copied.
+        The rows are gathered from all windows of `width` pixels in the padded images and their
+        mirrored copies, laid end to end. The windows are an overlapping view, so only the result is
+        copied.
         """
         batch, channels, height, width = images_BCHW.shape
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
@@ -126,7 +129,7 @@ class FlipCrop:
         return windows.index_select(0, window_BCH.flatten()).view(batch, channels, height, width)
 
     def _flipped(self, draws: Draws) -> Tensor:
-        """Which samples are flipped: (B,) bool."""
+        """Returns the mask of flipped samples: (B,) bool."""
         if self.flip != "alternating":
             return draws.uniform("flip") < 0.5
         at_first_B = replace(draws, epoch=0).uniform("flip") < 0.5

@@ -1,7 +1,7 @@
-"""Learned and trivial augmentation policies, each sample with draws of its own.
+"""AutoAugment and TrivialAugment with separate random draws for each sample.
 
-torchvision's own transforms draw one operation for a whole batch, from global random state. Here its
-tables, read from its classes, meet operations that work on each sample of a batch.
+torchvision's transforms draw one operation for a whole batch, from global random state. This module
+reads the policy tables from torchvision's classes and applies them to each sample of a batch.
 """
 
 from functools import lru_cache
@@ -15,10 +15,10 @@ from vgg_lit.data.operations import OPERATIONS, operate
 
 
 class AutoAugment:
-    """One of the 25 policies found for a data set: two operations, each with its probability.
+    """One of the 25 policies learned for a data set: two operations, each with a probability.
 
     Args:
-        policy: the data set.
+        policy: data set whose policies are used.
 
     Source: Cubuk et al. 2019, "AutoAugment: Learning augmentation strategies from data", section 4;
     the tables are torchvision's.
@@ -46,7 +46,7 @@ class AutoAugment:
 
 
 class TrivialAugment:
-    """One operation of a wide choice, at a strength that is drawn as well.
+    """One randomly drawn operation per sample, at a randomly drawn strength.
 
     Source: Müller & Hutter 2021, "TrivialAugment: Tuning-free yet state-of-the-art data
     augmentation", section 3; the wide space is torchvision's.
@@ -64,7 +64,7 @@ class TrivialAugment:
 
 
 class _AutoAugmentTable(NamedTuple):
-    """Of each policy and step: (25, 2) tensors."""
+    """(25, 2) tensors: one row per policy, one column per step."""
 
     operation: Tensor
     probability: Tensor
@@ -73,7 +73,7 @@ class _AutoAugmentTable(NamedTuple):
 
 
 class _TrivialAugmentTable(NamedTuple):
-    """Of each operation (14,), the magnitudes of each strength (14, 31)."""
+    """Per operation (14,); `magnitude` also per strength (14, 31)."""
 
     operation: Tensor
     magnitude: Tensor
@@ -82,7 +82,7 @@ class _TrivialAugmentTable(NamedTuple):
 
 @lru_cache
 def _auto_augment(policy: str, height: int, width: int, device: torch.device) -> _AutoAugmentTable:
-    """Made once a size and device."""
+    """Builds the table, once per policy, size and device."""
     from torchvision.transforms import v2
 
     theirs: Any = v2.AutoAugment(v2.AutoAugmentPolicy(policy))
@@ -102,7 +102,7 @@ def _auto_augment(policy: str, height: int, width: int, device: torch.device) ->
 
 @lru_cache
 def _trivial_augment(height: int, width: int, device: torch.device) -> _TrivialAugmentTable:
-    """Made once a size and device."""
+    """Builds the table, once per size and device."""
     from torchvision.transforms import v2
 
     theirs: Any = v2.TrivialAugmentWide()
@@ -118,11 +118,11 @@ def _trivial_augment(height: int, width: int, device: torch.device) -> _TrivialA
 
 
 def _magnitudes(space: dict[str, Any], name: str, count: int, height: int, width: int) -> Tensor:
-    """An operation's magnitudes from weakest to strongest, float32; zeros if it has none."""
+    """Returns an operation's magnitudes, weakest first, float32; zeros if it has none."""
     magnitudes = space[name][0](count, height, width)
     return torch.zeros(count) if magnitudes is None else magnitudes.float()
 
 
 def _signs(is_signed_B: Tensor, draws: Draws, stream: str) -> Tensor:
-    """1, or -1 for half of the samples whose operation goes both ways."""
+    """Returns 1, or -1 for a random half of the samples whose operation is signed."""
     return 1 - 2 * (is_signed_B & (draws.integers(stream, 2) == 1)).int()

@@ -1,4 +1,4 @@
-"""Batches of features: what the frozen first layers of a network make of each image, computed once."""
+"""Batches of cached features: outputs of frozen first layers, computed once per image."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,13 @@ from vgg_lit.data.datamodule import ImageDataModule
 class CachedFeatures(L.LightningDataModule):
     """The training and validation batches of another data module, with features in place of images.
 
-    They are computed when a loader is made, in the Trainer's precision, and stay on the device. Order,
-    ranks and resuming are those of the images.
+    The features are computed when a loader is created, in the Trainer's precision, and stay on the
+    device. Order, sharding over ranks and resuming are those of the image loaders.
 
     Args:
-        images: set up; their augmentation, which would make other features in each epoch, is left out.
-        features: of a batch of network input, in evaluation mode.
+        images: data module of the images, already set up. Its augmentation is not applied, because
+            it would change the features in each epoch.
+        features: function from a batch of network input to features, in evaluation mode.
     """
 
     def __init__(self, images: ImageDataModule, features: Callable[[Tensor], Tensor]) -> None:
@@ -28,12 +29,12 @@ class CachedFeatures(L.LightningDataModule):
         self.val_fraction = images.val_fraction
 
     def train_dataloader(self) -> BatchLoader:
-        """Features of the training images."""
+        """Returns the features of the training images."""
         self.images.trainer = self.trainer
         return self._cached(self.images.train_dataloader())
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
-        """Features of the validation images; an empty list if there are none."""
+        """Returns the features of the validation images; an empty list if there are none."""
         self.images.trainer = self.trainer
         loader = self.images.val_dataloader()
         return self._cached(loader) if isinstance(loader, BatchLoader) else loader
@@ -42,7 +43,7 @@ class CachedFeatures(L.LightningDataModule):
     def _cached(self, loader: BatchLoader) -> BatchLoader:
         assert self.trainer is not None
         device = self.trainer.strategy.root_device
-        rows = int(loader.ids_M.max()) + 1  # an id is a row: the image's place in its split
+        rows = int(loader.ids_M.max()) + 1  # an id is a row index: the image's index in its split
         labels_N = torch.zeros(rows, dtype=torch.int64)
         features_NCHW: Tensor | None = None
         for batch in loader.in_order():

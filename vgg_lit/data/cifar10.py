@@ -1,4 +1,4 @@
-"""CIFAR-10: nothing is unpacked or unpickled before its SHA-256 matches.
+"""CIFAR-10. Files are unpacked or unpickled only after their SHA-256 matches.
 
 Source: Krizhevsky 2009, "Learning multiple layers of features from tiny images".
 """
@@ -44,7 +44,7 @@ ARCHIVE_FILES = {
     "data_batch_4": "3f7bb240661948b8f4d53e36ec720d8306f5668bd0071dcb4e6c947f78e9682b",
     "data_batch_5": "d91802434d8376bbaeeadf58a737e3a1b12ac839077e931237e0dcd43adcb154",
     "test_batch": "f53d8d457504f7cff4ea9e021afcf0e0ad8e24a91f3fc42091b8adef61157831",
-    # torchvision reads it, where it is given the same folder
+    # unused here; torchvision reads it from the same folder
     "batches.meta": "f962466ef690d46b226450fb9aadc74ba4bc64a76aa526b5827fe4bc5c7125cb",
 }
 
@@ -53,8 +53,8 @@ class CIFAR10:
     """All 50,000 training and 10,000 test images.
 
     Args:
-        root: where `cifar-10-batches-py` or `cifar-10-python.tar.gz` lies, or is downloaded to.
-        download: whether absent files may be downloaded.
+        root: folder of `cifar-10-batches-py` or `cifar-10-python.tar.gz`, and of the download.
+        download: True allows downloading missing files.
     """
 
     name = "cifar10"
@@ -66,16 +66,16 @@ class CIFAR10:
         self.download = download
 
     def prepare(self) -> None:
-        """Unpack the archive if it lies in root, else download it; of several processes one does.
+        """Unpacks the archive if it is in root, else downloads it; only one process does.
 
         Raises:
-            InputError: the archive is damaged, or absent and not to be had.
+            InputError: the archive is damaged, or it is missing and cannot be downloaded.
         """
         if not self._absent():
             return
         archive = self.root / ARCHIVE
         if not archive.is_file() and not self.download:
-            raise InputError(self._way_out("absent, and download=false"))
+            raise InputError(self._way_out("not found, and download=false"))
         try:
             with staging(self.root) as folder:
                 if not self._absent():  # this process had to wait for another
@@ -85,19 +85,19 @@ class CIFAR10:
                 else:
                     fetch(URL, folder / ARCHIVE, self._unpack)
         except (OSError, DownloadError) as error:
-            raise InputError(self._way_out(f"cannot be had ({error})")) from None
+            raise InputError(self._way_out(f"not available ({error})")) from None
 
     def load(self, split: Split) -> ResidentImages:
-        """The images of a split, in the order of the files.
+        """Returns the images of a split, in file order.
 
         Raises:
-            InputError: a file is absent or damaged.
+            InputError: a file is missing or damaged.
         """
         if self._absent():
-            raise InputError(self._way_out("absent"))
+            raise InputError(self._way_out("not found"))
         images, labels = [], []
         for name in BATCHES[split]:
-            # the bytes that were checked are the ones that are unpickled
+            # unpickle the same bytes that were checked
             content = read_published(self._folder / name, ARCHIVE_FILES[name])
             batch = pickle.loads(content, encoding="latin1")
             images.append(np.asarray(batch["data"]).reshape(-1, 3, SIDE, SIDE))
@@ -105,14 +105,14 @@ class CIFAR10:
         return ResidentImages(torch.from_numpy(np.concatenate(images)), torch.tensor(labels))
 
     def _unpack(self, archive: Path) -> None:
-        """Puts the archive's files in place, each whole and checked once more.
+        """Extracts the archive's files atomically, each checked against its SHA-256.
 
         Raises:
             InputError: the archive is not the published one.
         """
         if not is_published(archive, ARCHIVE_SHA256):
             raise InputError(
-                f"{archive}: damaged (not the published content); delete it, it is downloaded again"
+                f"{archive}: damaged (not the published content); delete it to download it again"
             )
         with tarfile.open(archive) as tar:
             for name, sha256 in ARCHIVE_FILES.items():
@@ -133,5 +133,5 @@ class CIFAR10:
     def _way_out(self, problem: str) -> str:
         return (
             f"CIFAR-10: {self._folder} {problem}; put {ARCHIVE} into {self.root},"
-            " or take data=fashion_mnist_sample, which needs no download"
+            " or use data=fashion_mnist_sample, which needs no download"
         )

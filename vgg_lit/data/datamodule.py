@@ -1,4 +1,4 @@
-"""The LightningDataModule: one source, its three splits, their loaders and the network's input."""
+"""The LightningDataModule: train, validation and test splits of a source, as network input."""
 
 from dataclasses import replace
 from typing import Any, get_args
@@ -27,29 +27,33 @@ from vgg_lit.errors import InputError
 
 
 class ImageDataModule(L.LightningDataModule):
-    """Train, validation and test batches of one source, as the network takes them.
+    """Train, validation and test batches of one source, as network input.
 
-    Validation is a stratified part of the official train split; the official test split is only
-    ever tested on. The Trainer needs `use_distributed_sampler=False`: the loaders shard themselves.
+    Validation is a stratified part of the official train split; the official test split is used only
+    for testing. The Trainer needs `use_distributed_sampler=False`: the loaders shard by rank.
 
     Args:
-        source: of the images.
-        num_classes: if given, must be the source's.
-        in_channels: if given, must be the source's.
+        source: source of the images.
+        num_classes: number of classes; if given, must equal the source's.
+        in_channels: number of image channels; if given, must equal the source's.
         image_size: side of the network's input, pixels.
-        batch_size: global, over all ranks, in training and evaluation.
-        val_fraction: of the official train split, 0 <= fraction < 1; 0 means no validation.
-        train_size: images to train on, a stratified subset of what validation leaves; None: all.
-        test_size: images to test on, a stratified subset of the official test split; None: all.
-        normalize: what is subtracted and divided by: "mean_std", "mean" (the paper's) or "none".
-        augment: of training batches: (uint8 images BCHW, Draws) -> images BCHW; None: none.
-        seed: of the splits, the order and the augmentation.
-        preprocessing: of a finished run, whose normalisation and image_size are kept; None measures
-            the official train split.
+        batch_size: global batch size, over all ranks, in training and evaluation.
+        val_fraction: validation share of the official train split, 0 <= fraction < 1; 0 means no
+            validation.
+        train_size: number of training images, a stratified subset of the train split without the
+            validation images; None: all.
+        test_size: number of test images, a stratified subset of the official test split; None: all.
+        normalize: "mean_std" (subtract the mean, divide by the deviation), "mean" (subtract only, as
+            in the paper) or "none".
+        augment: augmentation of training batches: (uint8 images BCHW, Draws) -> images BCHW; None:
+            no augmentation.
+        seed: seed of the splits, the order and the augmentation.
+        preprocessing: preprocessing of a finished run, whose normalisation and image_size are kept;
+            None measures the official train split.
 
     Attributes:
-        classes: names, in label order.
-        preprocessing: of the network's input; known after `setup`.
+        classes: class names, in label order.
+        preprocessing: preprocessing of the network's input; available after `setup`.
     """
 
     preprocessing: Preprocessing
@@ -88,17 +92,17 @@ class ImageDataModule(L.LightningDataModule):
         if preprocessing is not None:
             self._check_agreement("in_channels", preprocessing.in_channels, source.in_channels)
         self._images: dict[Split, Images] = {}
-        # of "train", "val" and "test": indices in the official split
+        # per "train", "val" and "test": indices into the official split
         self._ids: dict[str, Tensor] = {}
         self._train_order: TrainingOrder | None = None
         self._statistics: ChannelStatistics | None = None
 
     def prepare_data(self) -> None:
-        """Download or decode what is missing (one process a node)."""
+        """Downloads or decodes missing data (one process per node)."""
         self.source.prepare()
 
     def setup(self, stage: str | None = None) -> None:
-        """Load and divide what a stage needs: fit, validate, test, or all of it (None)."""
+        """Loads and splits the data of a stage: fit, validate, test, or all (None)."""
         if stage != "test" or not hasattr(self, "preprocessing"):
             self._load("train")
         if stage in (None, "test"):
@@ -106,11 +110,14 @@ class ImageDataModule(L.LightningDataModule):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Images in each of the splits that are set up: of "train", "val" and "test"."""
+        """Number of images in each split that is set up: "train", "val" and "test"."""
         return {name: len(ids) for name, ids in self._ids.items()}
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled by (seed, epoch), resumable; not reshuffled under `Trainer(overfit_batches=...)`."""
+        """Returns a resumable loader, shuffled by (seed, epoch).
+
+        It is not reshuffled under `Trainer(overfit_batches=...)`.
+        """
         rank, world_size = self._rank_and_world_size()
         num_images = len(self._ids["train"])
         reshuffle = not getattr(self.trainer, "overfit_batches", 0)
@@ -119,29 +126,32 @@ class ImageDataModule(L.LightningDataModule):
         return self._loader("train", "train", order)
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
-        """Every image once; an empty list, Lightning's word for none, if val_fraction is 0."""
+        """Returns a loader of every validation image once.
+
+        If val_fraction is 0, returns an empty list, which Lightning treats as no loader.
+        """
         return self._evaluation_loader("train", "val") if len(self._ids["val"]) else []
 
     def test_dataloader(self) -> BatchLoader:
-        """Every image once."""
+        """Returns a loader of every test image once."""
         return self._evaluation_loader("test", "test")
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Network input of a batch on the device, augmented in training."""
+        """Returns the network input of a batch on the device, augmented in training."""
         if self.trainer is None or not self.trainer.training:
             return self.to_input(batch)
         assert self._train_order is not None
-        # the epoch of the order the batch came from, so that both always agree
+        # the epoch of the order that produced the batch, so that both always agree
         return self.to_input(batch, self._train_order.epoch)
 
     def to_input(self, batch: Batch, epoch: int | None = None) -> Batch:
-        """Network input (float32, normalised) of a batch of source images.
+        """Returns the network input (float32, normalised) of a batch of source images.
 
-        Where training images are mixed, class probabilities (B, K) take the labels' place.
+        If training images are mixed, class probabilities (B, K) replace the labels.
 
         Args:
             batch: uint8 images, labels and sample ids.
-            epoch: augmented as in this training epoch; None: not augmented.
+            epoch: training epoch of the augmentation; None: no augmentation.
         """
         images_BCHW, targets, ids_B = batch
         images_BCHW = self.preprocessing.pad(images_BCHW)
@@ -155,11 +165,11 @@ class ImageDataModule(L.LightningDataModule):
         return x_BCHW, targets, ids_B
 
     def state_dict(self) -> dict[str, Any]:
-        """What augmentation knows of the training images, for a resumed run to go on with."""
+        """Returns the training-image statistics that augmentation uses, for a resumed run."""
         return {} if self._statistics is None else {"statistics": self._statistics._asdict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the statistics of a checkpoint, whatever was measured since."""
+        """Restores the statistics of a checkpoint; they replace newly measured ones."""
         self._prepare_augment(ChannelStatistics(**state_dict["statistics"]))
 
     def _load(self, split: Split) -> None:
@@ -184,12 +194,13 @@ class ImageDataModule(L.LightningDataModule):
             return ids
         if size > len(ids):
             raise InputError(
-                f"{option}={size}: there are only {len(ids)} images; at most that, or null"
+                f"{option}={size}: only {len(ids)} images available;"
+                f" allowed: at most {len(ids)}, or null for all"
             )
         return ids[stratified_subset(images.labels_N[ids], ids, size, self.seed, option)]
 
     def _set_preprocessing(self, images: Images) -> None:
-        """Measure this source, or take the given statistics to the size of its images."""
+        """Measures this source, or adapts the given preprocessing to its image size."""
         if hasattr(self, "preprocessing"):
             self.preprocessing = replace(self.preprocessing, source_size=images.size)
         else:
@@ -225,17 +236,20 @@ class ImageDataModule(L.LightningDataModule):
 
     def _check_agreement(self, option: str, given: int | None, actual: int) -> None:
         if given is not None and given != actual:
-            raise InputError(f"{option}={given}: {self.source.name} has {actual}")
+            raise InputError(
+                f"{option}={given}: does not match {self.source.name}, which has {actual}"
+            )
 
     def _check_ranges(self) -> None:
         if self.normalize not in get_args(Normalization):
-            raise InputError(f"normalize={self.normalize}: {', '.join(get_args(Normalization))}")
+            allowed = ", ".join(get_args(Normalization))
+            raise InputError(f"normalize={self.normalize}: unknown; allowed: {allowed}")
         if self.image_size < 1:
-            raise InputError(f"image_size={self.image_size}: at least 1 pixel")
+            raise InputError(f"image_size={self.image_size}: must be at least 1 pixel")
         if self.batch_size < 1:
-            raise InputError(f"batch_size={self.batch_size}: at least 1 image")
+            raise InputError(f"batch_size={self.batch_size}: must be at least 1 image")
         if not 0 <= self.val_fraction < 1:
-            raise InputError(f"val_fraction={self.val_fraction}: at least 0 and below 1")
+            raise InputError(f"val_fraction={self.val_fraction}: must be at least 0 and below 1")
         for option, size in (("train_size", self.train_size), ("test_size", self.test_size)):
             if size is not None and size < 1:
-                raise InputError(f"{option}={size}: at least 1 image, or null for all")
+                raise InputError(f"{option}={size}: must be at least 1 image, or null for all")

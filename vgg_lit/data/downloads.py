@@ -1,10 +1,10 @@
-"""Published files, known by their SHA-256: fetched over https once for all processes, checked when read.
+"""Downloads of published files over https, once for all processes and verified by SHA-256.
 
-    with staging(root) as folder:  # one process at a time: ask again now what is absent
+    with staging(root) as folder:  # one process at a time: check again for missing files here
         content = fetch(url, folder / "images.gz", partial(read_published, sha256=SHA256))
 
-What a broken download has brought stays in the staging folder, and the next one goes on from there.
-Nothing is put in place before its hash matches.
+An interrupted download stays in the staging folder and the next one resumes it. A file is moved to
+its destination only after its hash matches.
 """
 
 import gzip
@@ -29,7 +29,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from vgg_lit.errors import InputError
 
 MAX_FILE_BYTES = 64 * 2**20
-"""Of one file's uncompressed content; the largest we know, Fashion-MNIST's training images, has 45 MiB."""
+"""Limit on the uncompressed size of a file; the largest, Fashion-MNIST's images, has 45 MiB."""
 MAX_DOWNLOAD_BYTES = 256 * 2**20
 
 T = TypeVar("T")
@@ -39,32 +39,32 @@ TIMEOUT = 60.0  # seconds without a byte
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each further attempt
 _CHUNK = 2**18
 
-# What a further attempt may mend. A server that cannot be reached at all is none of them.
+# Errors worth a retry. An unreachable server is not retried.
 _DROPPED = (ConnectionError, TimeoutError, ssl.SSLError, HTTPException)
 
 
 class DownloadError(Exception):
-    """A download that failed for good; its message is one line."""
+    """A download that failed after all attempts; its message is one line."""
 
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """A place for downloads below `folder`, for one process at a time, on all machines that share it.
+    """Yields a staging folder below `folder` under a lock, also across machines that share it.
 
     Raises:
         OSError: the folder cannot be written.
-        DownloadError: its file system has no locks.
+        DownloadError: the file system does not support locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # Not 0644, or the file that one user leaves would keep out the others of a shared folder.
+    # Not 0644: in a shared folder, the lock file of one user would block the other users.
     lock = FileLock(folder / ".download.lock", mode=0o666)
     try:
         lock.acquire(timeout=2)
     except Timeout:
-        print(f"waiting for another process, which downloads to {folder}", file=sys.stderr)
+        print(f"waiting for another process that downloads to {folder}", file=sys.stderr)
         lock.acquire()
     except NotImplementedError as error:
-        raise DownloadError(f"{folder}: its file system has no locks") from error
+        raise DownloadError(f"{folder}: the file system does not support locks") from error
     try:
         place = folder / ".download"
         place.mkdir(exist_ok=True)
@@ -72,23 +72,23 @@ def staging(folder: Path) -> Iterator[Path]:
             yield place
             shutil.rmtree(place)
         finally:
-            with suppress(OSError):  # after a failure it stays if it holds the beginning of a file
+            with suppress(OSError):  # after a failure, a folder with a partial download is kept
                 place.rmdir()
     finally:
         lock.release()
 
 
 def fetch(url: str, path: Path, read: Callable[[Path], T]) -> T:
-    """What `read` makes of a downloaded file; tries again what breaks off or arrives damaged.
+    """Downloads a file and returns `read(path)`; retries interrupted or damaged downloads.
 
     Args:
-        url: of the file.
-        path: where it goes; what lies there is the beginning of it.
-        read: checks the file, and raises InputError if it is damaged.
+        url: address of the file.
+        path: destination; existing content is taken as the beginning of the file and is continued.
+        read: function that checks and reads the file; raises InputError if it is damaged.
 
     Raises:
-        DownloadError: the address is not https or leads elsewhere, the server cannot be reached or has
-            no such file, or every attempt broke off or brought something else.
+        DownloadError: the address is not https or redirects to one that is not, the server cannot be
+            reached or does not have the file, or every attempt was interrupted or damaged.
         OSError: the file cannot be written.
     """
     reason = ""
@@ -100,7 +100,7 @@ def fetch(url: str, path: Path, read: Callable[[Path], T]) -> T:
             reason = f"{url}: HTTP status {error.code}"
             if error.code < 500 and error.code not in (408, 416, 429):
                 break
-            if error.code == 416:  # what there is already is no beginning of the file
+            if error.code == 416:  # the existing content is not the beginning of the file
                 path.unlink()
         except urllib.error.URLError as error:
             reason = f"{url}: {error.reason}"
@@ -117,7 +117,7 @@ def fetch(url: str, path: Path, read: Callable[[Path], T]) -> T:
 
 
 def is_published(path: Path, sha256: str) -> bool:
-    """Whether a file is the one that has this SHA-256."""
+    """Returns True if the file has this SHA-256."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while chunk := file.read(_CHUNK):
@@ -126,16 +126,14 @@ def is_published(path: Path, sha256: str) -> bool:
 
 
 def read_published(path: Path, sha256: str) -> bytes:
-    """The content of a file, of one in `.gz` uncompressed, if it has this SHA-256.
+    """Returns the content of a file (uncompressed for `.gz`) after checking its SHA-256.
 
     Raises:
-        InputError: it has another, or cannot be read.
+        InputError: the SHA-256 differs, or the file cannot be read.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read(
-                MAX_FILE_BYTES + 1
-            )  # and no more, whatever the file would unpack to
+            content = file.read(MAX_FILE_BYTES + 1)  # bounds the unpacked size
         is_damaged = hashlib.sha256(content).hexdigest() != sha256
     except (gzip.BadGzipFile, EOFError, zlib.error):
         is_damaged = True
@@ -143,13 +141,13 @@ def read_published(path: Path, sha256: str) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if is_damaged:
         raise InputError(
-            f"{path}: damaged (not the published content); delete it, it is downloaded again"
+            f"{path}: damaged (not the published content); delete it to download it again"
         )
     return content
 
 
 def _receive(url: str, path: Path) -> None:
-    """Adds to `path` what of a file is not there yet."""
+    """Downloads the missing rest of a file and appends it to `path`."""
     begun = path.stat().st_size if path.is_file() else 0
     _check_scheme(url)
     request = urllib.request.Request(url, headers={"User-Agent": "vgg_lit"})
@@ -157,14 +155,14 @@ def _receive(url: str, path: Path) -> None:
         request.add_header("Range", f"bytes={begun}-")
     opener = urllib.request.build_opener(_SafeRedirects)
     with opener.open(request, timeout=TIMEOUT) as response:
-        goes_on = response.status == 206
-        with path.open("ab" if goes_on else "wb") as file:
-            _copy(response, file.write, begun if goes_on else 0, path.name)
+        is_partial = response.status == 206
+        with path.open("ab" if is_partial else "wb") as file:
+            _copy(response, file.write, begun if is_partial else 0, path.name)
 
 
 def _copy(response: HTTPResponse, write: Callable[[bytes], object], begun: int, name: str) -> None:
-    """Passes the body on with a progress bar, and tells one that broke off from one that ended."""
-    length = response.length  # None if the server does not say
+    """Writes the response body with a progress bar; raises ConnectionError if it is incomplete."""
+    length = response.length  # None if the server does not send it
     total = None if length is None else begun + length
     columns = (
         TextColumn("{task.description}"),
@@ -181,15 +179,17 @@ def _copy(response: HTTPResponse, write: Callable[[bytes], object], begun: int, 
         while chunk := response.read1(_CHUNK):
             received += len(chunk)
             if received > MAX_DOWNLOAD_BYTES:
-                raise DownloadError(f"{response.url}: larger than any data set here")
+                raise DownloadError(
+                    f"{response.url}: larger than the limit of {MAX_DOWNLOAD_BYTES // 2**20} MiB"
+                )
             write(chunk)
             progress.update(task, completed=received)
     if total is not None and received < total:
-        raise ConnectionError(f"broke off after {received:,} of {total:,} bytes")
+        raise ConnectionError(f"interrupted after {received:,} of {total:,} bytes")
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirection to https alone."""
+    """A redirect handler that follows redirects to https only."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
         _check_scheme(newurl)
@@ -198,4 +198,4 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 def _check_scheme(url: str) -> None:
     if not url.startswith(SCHEMES):
-        raise DownloadError(f"{url}: downloads are taken over https alone")
+        raise DownloadError(f"{url}: only https downloads are allowed")

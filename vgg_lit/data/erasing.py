@@ -1,4 +1,4 @@
-"""Rectangles of a batch overwritten, each sample's its own."""
+"""Random erasing and cutout: overwrite a separate rectangle in each sample of a batch."""
 
 import math
 from functools import lru_cache
@@ -14,16 +14,16 @@ from vgg_lit.errors import InputError
 class RandomErasing:
     """Overwrites a rectangle of random area and shape with random pixels.
 
-    The area is uniform in `scale`, the logarithm of height / width uniform in the part of `ratio`
-    with which that area fits into the image.
+    The area is uniform in `scale`. The logarithm of height / width is uniform in the part of `ratio`
+    for which a rectangle of that area fits into the image.
 
     Args:
-        probability: that a sample loses a rectangle, in an epoch.
-        scale: least and greatest share of the image's area, above 0 and at most 1.
-        ratio: least and greatest height / width, above 0.
+        probability: probability that a rectangle of a sample is erased, per epoch.
+        scale: minimum and maximum share of the image's area, above 0 and at most 1.
+        ratio: minimum and maximum height / width, above 0.
 
-    Source: Zhong et al. 2017, "Random erasing data augmentation", section 3.2 and ER-R of table 4;
-    theirs draws area and shape anew until both fit, which favours small areas.
+    Source: Zhong et al. 2017, "Random erasing data augmentation", section 3.2 and ER-R of table 4.
+    The paper redraws area and shape until both fit, which favours small areas.
     """
 
     def __init__(
@@ -33,21 +33,23 @@ class RandomErasing:
         ratio: tuple[float, float] = (0.3, 1 / 0.3),
     ) -> None:
         if not 0 <= probability <= 1:
-            raise InputError(f"probability={probability}: 0 to 1")
+            raise InputError(f"probability={probability}: must be 0 to 1")
         if not 0 < scale[0] <= scale[1] <= 1:
-            raise InputError(f"scale={scale}: two shares, the smaller first, above 0 and at most 1")
+            raise InputError(
+                f"scale={scale}: must be two shares, the smaller first, above 0 and at most 1"
+            )
         if not 0 < ratio[0] <= ratio[1]:
-            raise InputError(f"ratio={ratio}: two ratios above 0, the smaller first")
+            raise InputError(f"ratio={ratio}: must be two ratios above 0, the smaller first")
         self.probability = probability
         self.scale = scale
         self.ratio = ratio
 
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
-        """uint8 images with random pixels in the rectangles."""
+        """Returns uint8 images with random pixels in the rectangles."""
         height, width = images_BCHW.shape[-2:]
         low, high = self.scale
         area_B = low + (high - low) * draws.uniform("erasing area")
-        # no side longer than the image's: area * width / height <= ratio <= width / (area * height)
+        # the rectangle must fit: area * width / height <= ratio <= width / (area * height)
         logarithm_B, shape = area_B.log(), math.log(width / height)
         low_B = (logarithm_B - shape).clamp(min=math.log(self.ratio[0]))
         high_B = (-logarithm_B - shape).clamp(max=math.log(self.ratio[1]))
@@ -64,9 +66,9 @@ class RandomErasing:
 
 
 class Cutout:
-    """Paints a square in the colour of the mean training pixel, in every image.
+    """Fills a square with the colour of the mean training pixel, in every image.
 
-    Its centre is anywhere in the image, so that at an edge a part of the square lies outside.
+    The centre of the square may be anywhere in the image; at an edge, the square is clipped.
 
     Args:
         size: side of the square, pixels.
@@ -77,19 +79,19 @@ class Cutout:
 
     def __init__(self, size: int = 16) -> None:
         if size < 1:
-            raise InputError(f"size={size}: at least 1 pixel")
+            raise InputError(f"size={size}: must be at least 1 pixel")
         self.size = size
         self._mean: tuple[float, ...] | None = None
 
     def prepare(self, size: int, statistics: ChannelStatistics) -> None:
-        """Takes the mean training pixel."""
+        """Stores the mean training pixel."""
         self._mean = statistics.mean
 
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
-        """Images of their own type with a square painted."""
+        """Returns images of the same dtype, each with a filled square."""
         assert self._mean is not None
         height, width = images_BCHW.shape[-2:]
-        # the centre is any corner of pixels
+        # the centre is on a corner of the pixel grid
         top_B = draws.integers("cutout row", height + 1) - self.size // 2
         left_B = draws.integers("cutout column", width + 1) - self.size // 2
         side_B = torch.full_like(top_B, self.size)
@@ -99,7 +101,7 @@ class Cutout:
 
 @lru_cache
 def _colour(mean: tuple[float, ...], device: torch.device) -> Tensor:
-    """uint8 (C, 1, 1); made once a device."""
+    """Returns the colour as uint8 (C, 1, 1); computed once per device."""
     levels = [round(255 * value) for value in mean]
     return torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1).to(device)
 
@@ -107,7 +109,7 @@ def _colour(mean: tuple[float, ...], device: torch.device) -> Tensor:
 def rectangles(
     top_B: Tensor, left_B: Tensor, rows_B: Tensor, columns_B: Tensor, height: int, width: int
 ) -> Tensor:
-    """(B, 1, H, W) bool: the pixels in each sample's rectangle, clipped to the image."""
+    """Returns the mask of each sample's rectangle, clipped to the image: (B, 1, H, W) bool."""
     y = torch.arange(height, device=top_B.device)
     x = torch.arange(width, device=top_B.device)
     in_rows_BH = (y >= top_B[:, None]) & (y < (top_B + rows_B)[:, None])

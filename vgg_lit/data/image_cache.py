@@ -1,7 +1,7 @@
-"""Decoded images and their statistics on disk: written atomically, verified when read.
+"""A disk cache of decoded images and their statistics: written atomically, verified when read.
 
-An entry is an array (`.npy`) beside a JSON sidecar that holds the SHA-256 of the array's file and a
-fingerprint of what it was made from. An entry that is absent, stale or damaged reads as None.
+An entry is an array (`.npy`) with a JSON sidecar, which holds the SHA-256 of the array's file and a
+fingerprint of its inputs. Reading a missing, stale or damaged entry returns None.
 """
 
 import json
@@ -18,14 +18,14 @@ from vgg_lit.system.files import replacing, sha256
 
 
 def cache_folder() -> Path:
-    """`$VGG_LIT_CACHE`, else `vgg_lit` in the user's cache folder."""
+    """Returns `$VGG_LIT_CACHE` if set, else `vgg_lit` in the user's cache folder."""
     if folder := os.environ.get("VGG_LIT_CACHE"):
         return Path(folder).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vgg_lit"
 
 
 def read_array(path: Path, fingerprint: str) -> np.ndarray | None:
-    """The array, if it was made from what has this fingerprint and is byte for byte as written."""
+    """Returns the array if its fingerprint and its SHA-256 match, else None."""
     sidecar = read_record(path.with_suffix(".json"), fingerprint)
     if sidecar is None or not path.is_file() or sha256(path) != sidecar.get("sha256"):
         return None
@@ -35,7 +35,7 @@ def read_array(path: Path, fingerprint: str) -> np.ndarray | None:
 def write_array(
     path: Path, fingerprint: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]
 ) -> None:
-    """Write a uint8 array that `fill` fills in place, and its sidecar."""
+    """Writes a uint8 array, which `fill` fills in place, and its sidecar."""
     with _writing(path) as temporary:
         array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
         fill(array)
@@ -45,7 +45,7 @@ def write_array(
 
 
 def read_record(path: Path, fingerprint: str) -> dict[str, Any] | None:
-    """The values written with this fingerprint, or None."""
+    """Returns the values that were written with this fingerprint, or None."""
     try:
         record = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -55,14 +55,14 @@ def read_record(path: Path, fingerprint: str) -> dict[str, Any] | None:
 
 
 def write_record(path: Path, fingerprint: str, values: dict[str, Any]) -> None:
-    """Write plain values under a fingerprint."""
+    """Writes JSON-serialisable values with a fingerprint."""
     with _writing(path) as temporary:
         temporary.write_text(json.dumps({"fingerprint": fingerprint, **values}))
 
 
 @contextmanager
 def _writing(path: Path) -> Iterator[Path]:
-    """`replacing`, with one line for a folder that cannot be written."""
+    """`replacing`, but raises InputError if the folder cannot be written."""
     try:
         with replacing(path) as temporary:
             yield temporary

@@ -1,4 +1,4 @@
-"""A split that lies on disk as image files: streamed by worker processes, or decoded once and cached."""
+"""A split stored as image files: streamed by worker processes, or decoded once and cached."""
 
 import hashlib
 import os
@@ -20,23 +20,24 @@ from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel
 from vgg_lit.errors import InputError
 from vgg_lit.system.hardware import count_cores
 
-_DECODING = 2  # version of how a file becomes pixels: part of the fingerprint
-_BATCH = 256  # files a worker decodes at a time when a whole split is read
-_BAR_FROM = 5_000  # files: decoding fewer is a matter of seconds
+_DECODING = 2  # version of the decoding from file to pixels: part of the fingerprint
+_BATCH = 256  # files per worker task when a whole split is read
+_BAR_FROM = 5_000  # number of files that shows a progress bar: decoding fewer takes seconds
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files with labels, and how to decode them.
+    """Image files with labels and decoding options.
 
     Attributes:
-        root: the folder that `paths` are relative to.
-        paths: relative, with forward slashes.
+        root: folder that `paths` are relative to.
+        paths: paths relative to `root`, with forward slashes.
         labels_N: int64 indices into the source's classes.
-        in_channels: to decode to.
-        size: side to decode to, pixels.
-        num_workers: processes that decode, no more than there are cores; 0 decodes in this one.
-        cache: the `.npy` file that keeps the decoded images; statistics are kept beside it.
+        in_channels: number of channels after decoding.
+        size: side after decoding, pixels.
+        num_workers: number of decoding processes, capped at the number of cores; 0 decodes in the
+            main process.
+        cache: `.npy` file of the decoded images; statistics are stored next to it.
     """
 
     root: Path
@@ -48,11 +49,11 @@ class ImageFiles:
     cache: Path
 
     def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
-        """Decodes `batches` (each a list of positions), read anew at every pass over the loader."""
-        num_workers = min(self.num_workers, count_cores())  # torch warns of more
+        """Returns a loader that decodes `batches` (lists of positions), reread on each iteration."""
+        num_workers = min(self.num_workers, count_cores())  # torch warns above the number of cores
         return DataLoader(
             _Decoder(self.root, self.paths, self.in_channels, self.size),
-            batch_sampler=batches,  # type: ignore[arg-type]  # any re-iterable of index lists does
+            batch_sampler=batches,  # type: ignore[arg-type]  # any re-iterable of index lists works
             num_workers=num_workers,
             collate_fn=_as_is,
             persistent_workers=num_workers > 0,
@@ -61,7 +62,7 @@ class ImageFiles:
         )
 
     def decoded(self) -> Tensor:
-        """Every image (N, C, H, W), from the cache, which is built where it is missing or stale.
+        """Returns all images (N, C, H, W) from the cache; builds the cache if missing or stale.
 
         Raises:
             InputError: a file cannot be read, or the cache cannot be written.
@@ -73,11 +74,11 @@ class ImageFiles:
             image_cache.write_array(self.cache, fingerprint, shape, self._decode_into)
             array = image_cache.read_array(self.cache, fingerprint)
         if array is None:
-            raise InputError(f"{self.cache}: reads back otherwise than written; check the disk")
+            raise InputError(f"{self.cache}: reads back differently than written; check the disk")
         return torch.from_numpy(array)
 
     def statistics(self) -> ChannelStatistics:
-        """Of every pixel of the split, summed up once and then cached."""
+        """Returns the statistics of all pixels of the split; computed once and then cached."""
         path, fingerprint = self.cache.with_suffix(".sums.json"), self._fingerprint()
         record = image_cache.read_record(path, fingerprint)
         if record is None:
@@ -95,7 +96,7 @@ class ImageFiles:
             start += len(images)
 
     def _in_order(self, description: str) -> Iterator[Tensor]:
-        """The whole split in batches, with a progress bar where it takes long."""
+        """Yields the whole split in batches, with a progress bar for large splits."""
         positions = range(len(self.paths))
         batches = [positions[i : i + _BATCH] for i in range(0, len(positions), _BATCH)]
         quick = len(positions) < _BAR_FROM
@@ -106,19 +107,19 @@ class ImageFiles:
                 progress.advance(task, len(images))
 
     def _fingerprint(self) -> str:
-        """Changes with any file's name, size or time of modification, and with the decoding."""
+        """Returns a hash of the decoding and of all files' names, sizes and modification times."""
         digest = hashlib.sha256(f"{_DECODING} {self.in_channels} {self.size}".encode())
         for path in self.paths:
             try:
                 status = os.stat(self.root / path)
-            except OSError as error:  # a link that leads nowhere, a file just deleted
+            except OSError as error:  # a dangling link or a file just deleted
                 raise InputError(f"{self.root / path}: cannot be read ({error.strerror})") from None
             digest.update(f"\0{path}\0{status.st_size}\0{status.st_mtime_ns}".encode())
         return digest.hexdigest()
 
 
 def checked(loader: DataLoader) -> Iterator[Tensor]:
-    """The decoded batches of `ImageFiles.loader`; raises what a worker found wrong with a file."""
+    """Yields the decoded batches of `ImageFiles.loader`; raises the InputError of a worker."""
     for images in loader:
         if isinstance(images, InputError):
             raise images
@@ -126,7 +127,7 @@ def checked(loader: DataLoader) -> Iterator[Tensor]:
 
 
 class _Decoder(Dataset):
-    """What a worker process holds: the file names and how to decode them."""
+    """The dataset in a worker process: file names and decoding options."""
 
     def __init__(self, root: Path, paths: tuple[str, ...], in_channels: int, size: int) -> None:
         self.root, self.paths = root, paths
@@ -136,14 +137,14 @@ class _Decoder(Dataset):
         try:
             return torch.stack([self[position] for position in positions])
         except InputError as error:
-            return error  # raised in a worker, it would come out wrapped in a traceback
+            return error  # the DataLoader would wrap an error raised in a worker in a traceback
 
     def __getitem__(self, position: int) -> Tensor:
         return read_image(self.root / self.paths[position], self.in_channels, self.size)
 
 
 def _leave_process_group(worker: int) -> None:
-    """Keeps a signal to the whole group from the workers: the run needs them until its step is saved."""
+    """Shields workers from group signals: the run needs them until its last step is saved."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()
 

@@ -1,4 +1,4 @@
-"""A folder of one's own images: a folder per class, with or without a test split of its own."""
+"""A folder of custom images: one subfolder per class, with or without a separate test split."""
 
 import hashlib
 import os
@@ -14,23 +14,24 @@ from vgg_lit.errors import InputError
 from vgg_lit.system.hardware import count_cores
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
-_TEST_SEED = 0  # not the run's seed: the test set must never move
+_TEST_SEED = 0  # not the run's seed: the test set must never change
 
 
 class ImageFolder:
     """PNG and JPEG files in `root/train/<class>/` and `root/test/<class>/`, or in `root/<class>/`.
 
-    Without a `train` folder, a stratified test split is taken off, chosen by the files' names: it
-    depends on no seed and stays in place when images are added elsewhere. Files may lie in
-    subfolders of their class; hidden ones and other formats are passed over.
+    Without a `train` folder, a stratified test split is held out by a hash of the file names. It does
+    not depend on the run's seed and is stable when images are added. Files may be in subfolders of
+    their class; hidden files and folders and other formats are skipped.
 
     Args:
-        root: the folder; only ever read.
+        root: folder of the images; never written to.
         in_channels: 1 for grey, 3 for colour; files are converted.
-        size: side in pixels; a file's shorter side is resized to it and the centre kept.
-        in_memory: decode once into a cache and hold all images in memory, or decode as it trains.
-        num_workers: processes that decode; None takes the available cores, at most 8.
-        test_fraction: of the images, where there is no `train` folder.
+        size: side in pixels; a file's shorter side is resized to it and the centre is cropped.
+        in_memory: True decodes once into a cache and holds all images in memory; False decodes
+            during training.
+        num_workers: number of decoding processes; None uses the available cores, at most 8.
+        test_fraction: share of the images held out for testing if there is no `train` folder.
     """
 
     name = "image_folder"
@@ -45,15 +46,15 @@ class ImageFolder:
         test_fraction: float = 0.2,
     ) -> None:
         if in_channels not in (1, 3):
-            raise InputError(f"in_channels={in_channels}: 1 (grey) or 3 (colour)")
+            raise InputError(f"in_channels={in_channels}: must be 1 (grey) or 3 (colour)")
         if size < 1:
-            raise InputError(f"size={size}: at least 1 pixel")
+            raise InputError(f"size={size}: must be at least 1 pixel")
         if num_workers is not None and num_workers < 0:
             raise InputError(
-                f"num_workers={num_workers}: 0 or more, or null for the available cores"
+                f"num_workers={num_workers}: must be 0 or more, or null for the available cores"
             )
         if not 0 < test_fraction < 1:
-            raise InputError(f"test_fraction={test_fraction}: above 0 and below 1")
+            raise InputError(f"test_fraction={test_fraction}: must be above 0 and below 1")
         self.root = Path(root).expanduser()
         self.in_channels = in_channels
         self.size = size
@@ -66,7 +67,7 @@ class ImageFolder:
         self.classes = self._find_classes()
 
     def prepare(self) -> None:
-        """Decode into the cache, or count what normalisation needs."""
+        """Decodes into the cache, or computes the statistics for normalisation."""
         train, test = self._files("train"), self._files("test")
         if self.in_memory:
             train.decoded()
@@ -75,7 +76,7 @@ class ImageFolder:
             train.statistics()
 
     def load(self, split: Split) -> Images:
-        """The images of a split, sorted by class and path."""
+        """Returns the images of a split, sorted by class and path."""
         files = self._files(split)
         return ResidentImages(files.decoded(), files.labels_N) if self.in_memory else files
 
@@ -84,7 +85,7 @@ class ImageFolder:
             classes = _folders(self.root)
             if not classes:
                 raise InputError(
-                    f"root={self.root}: no class folders in it, one per class is needed"
+                    f"root={self.root}: has no class folders; one subfolder per class is needed"
                 )
             return classes
         classes, test_classes = _folders(self.root / "train"), _folders(self.root / "test")
@@ -93,7 +94,7 @@ class ImageFolder:
         if classes != test_classes:
             odd = ", ".join(sorted(set(classes) ^ set(test_classes)))
             raise InputError(
-                f"root={self.root}: train/ and test/ differ in their class folders: {odd}"
+                f"root={self.root}: train/ and test/ have different class folders: {odd}"
             )
         return classes
 
@@ -116,7 +117,7 @@ class ImageFolder:
         )
 
     def _listing(self, subfolder: str) -> tuple[list[str], list[int]]:
-        """Relative paths and labels of all images, sorted by class and path."""
+        """Returns the relative paths and labels of all images, sorted by class and path."""
         paths: list[str] = []
         labels: list[int] = []
         for label, name in enumerate(self.classes):
@@ -132,8 +133,8 @@ class ImageFolder:
         size = round(self.test_fraction * len(paths))
         if not 0 < size < len(paths):
             raise InputError(
-                f"test_fraction={self.test_fraction}: leaves {size} of {len(paths)} images for testing;"
-                " at least one each is needed for training and testing"
+                f"test_fraction={self.test_fraction}: {size} of {len(paths)} images are for testing;"
+                " training and testing need at least one image each"
             )
         digests = (hashlib.sha256(path.encode()).digest() for path in paths)
         ids_N = torch.tensor([int.from_bytes(digest[:7], "big") for digest in digests])
@@ -148,7 +149,7 @@ class ImageFolder:
 
 
 def _folders(folder: Path) -> tuple[str, ...]:
-    """Names of the visible subfolders, sorted."""
+    """Returns the names of the visible subfolders, sorted."""
     if not folder.is_dir():
         return ()
     try:
@@ -159,7 +160,7 @@ def _folders(folder: Path) -> tuple[str, ...]:
 
 
 def _image_paths(folder: Path, root: Path) -> list[str]:
-    """The images below a folder, relative to root, sorted."""
+    """Returns the paths of the images below a folder, relative to root, sorted."""
     found: list[str] = []
     for parent, subfolders, names in os.walk(folder):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]

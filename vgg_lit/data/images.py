@@ -1,4 +1,4 @@
-"""Opening one image file: PNG or JPEG, checked before and after decoding, as a square uint8 tensor."""
+"""Reading of an image file, PNG or JPEG, as a square uint8 tensor, with checks against damage."""
 
 import struct
 import warnings
@@ -15,7 +15,7 @@ from vgg_lit.errors import InputError
 from vgg_lit.system.files import replacing
 
 MAX_PIXELS = 50_000_000
-MAX_BYTES = 8 * MAX_PIXELS  # of the file: what 16 bits of four channels take without compression
+MAX_BYTES = 8 * MAX_PIXELS  # size of an uncompressed file with four 16-bit channels
 _FORMATS = ("PNG", "JPEG")
 _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
@@ -35,21 +35,23 @@ def write_image(path: Path, image_CHW: Tensor) -> None:
 
 
 def read_image(path: str | Path, in_channels: int, size: int) -> Tensor:
-    """The image as uint8 (in_channels, size, size): shorter side resized to `size`, centre kept.
+    """Returns an image as uint8 (in_channels, size, size).
 
-    The EXIF orientation is applied if it can be read, transparency laid over white, 16-bit grey scaled
-    to 8 bits, palettes and CMYK converted.
+    The shorter side is resized to `size` and the centre is cropped. The EXIF orientation is applied
+    if it can be read, transparency is composited over white, 16-bit grey is scaled to 8 bits, and
+    palettes and CMYK are converted.
 
     Raises:
-        InputError: the file is missing, no PNG or JPEG, larger than 50 megapixels or 400 MB, or damaged.
+        InputError: the file is missing, not a PNG or JPEG, larger than 50 megapixels or 400 MB, or
+            damaged.
     """
-    if not Path(path).is_file():  # a pipe would be waited for
+    if not Path(path).is_file():  # opening a pipe would block
         raise InputError(f"{path}: no such image file")
     if Path(path).stat().st_size > MAX_BYTES:
         raise InputError(_too_large(path))
     try:
         with warnings.catch_warnings():
-            # of a size that our own limit is below, and of damaged EXIF
+            # Pillow warns about damaged EXIF, and about sizes that our lower limit refuses anyway
             warnings.filterwarnings("ignore", module="PIL")
             pixels = _decode(path, in_channels, size)
     except InputError:
@@ -57,7 +59,7 @@ def read_image(path: str | Path, in_channels: int, size: int) -> Tensor:
     except Image.DecompressionBombError:
         raise InputError(_too_large(path)) from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: not a PNG or JPEG image, the formats that are read") from None
+        raise InputError(f"{path}: not a PNG or JPEG image") from None
     except _DAMAGE as error:
         raise InputError(f"{path}: the image is damaged or unreadable ({error})") from None
     return torch.from_numpy(pixels.reshape(size, size, in_channels).transpose(2, 0, 1).copy())
@@ -66,10 +68,10 @@ def read_image(path: str | Path, in_channels: int, size: int) -> Tensor:
 def _decode(path: str | Path, in_channels: int, size: int) -> np.ndarray:
     with Image.open(path, formats=_FORMATS) as image:
         _check_before_decoding(image, path)
-        # a JPEG much too large is decoded at 1/2, 1/4 or 1/8, never below twice the target
+        # a large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the target size
         image.draft(None, (2 * size, 2 * size))
         ImageOps.exif_transpose(image, in_place=True)
-        # no more copies of the whole image than it takes: it may be large
+        # as few copies of the whole image as possible: it may be large
         small = ImageOps.fit(_resizable(image), (size, size), Image.Resampling.BILINEAR)
     if "A" in small.mode:
         small = small.convert("RGBA")
@@ -78,7 +80,7 @@ def _decode(path: str | Path, in_channels: int, size: int) -> np.ndarray:
 
 
 def _check_before_decoding(image: Image.Image, path: str | Path) -> None:
-    """The header's size, and the end marker: Pillow decodes without limit and without the end."""
+    """Checks the size in the header and the end marker, because Pillow checks neither."""
     if image.width * image.height > MAX_PIXELS:
         raise InputError(_too_large(path))
     with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as body:
@@ -93,16 +95,16 @@ def _check_before_decoding(image: Image.Image, path: str | Path) -> None:
 
 def _too_large(path: str | Path) -> str:
     return (
-        f"{path}: larger than {MAX_PIXELS // 10**6} megapixels or {MAX_BYTES // 10**6} MB, the limits;"
-        " make it smaller"
+        f"{path}: exceeds the limit of {MAX_PIXELS // 10**6} megapixels or {MAX_BYTES // 10**6} MB;"
+        " resize the image"
     )
 
 
 def _resizable(image: Image.Image) -> Image.Image:
-    """The image with 8 bits a channel, and levels rather than a palette or a colour that is clear."""
+    """Converts an image to 8 bits per channel, without a palette or a transparent colour."""
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip at 255
         levels = np.array(image)
-        np.minimum(levels, 65407, out=levels)  # which is 255 too, and leaves room to round
+        np.minimum(levels, 65407, out=levels)  # still maps to 255; prevents overflow in rounding
         levels += 128
         levels //= 257
         return Image.fromarray(levels.astype(np.uint8))

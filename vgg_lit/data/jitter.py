@@ -1,4 +1,4 @@
-"""Scale jitter: each sample at a size of its own, and a crop of it."""
+"""Scale jitter: rescales each sample to a random size and crops it."""
 
 import math
 
@@ -13,18 +13,18 @@ from vgg_lit.errors import InputError
 class ScaleJitter:
     """Rescales each image to a side S, drawn from [min_scale, max_scale], and crops it at random.
 
-    The images that the data set delivers are square; their side has to be min_scale at least. From
-    there to S they are enlarged, so that max_scale is the side that keeps every detail
-    (`data.source.size` of a folder of images). Rescaling is bilinear and antialiased.
+    The images of the data set are square, with a side of at least min_scale. Images smaller than S
+    are enlarged; a side of max_scale keeps all detail (`data.source.size` for a folder of images).
+    Rescaling is bilinear and antialiased.
 
     Args:
         image_size: side of the crop, pixels.
-        min_scale: the smallest S, pixels, at least image_size; None: image_size.
-        max_scale: the largest S, pixels, at least min_scale; None: twice min_scale, as the paper's
-            512 to 256.
+        min_scale: smallest S, pixels, at least image_size; None: image_size.
+        max_scale: largest S, pixels, at least min_scale; None: twice min_scale, as in the paper (256
+            to 512).
 
-    Source: Simonyan & Zisserman 2015, section 3.1 (multi-scale training); there the crop is from an
-    image with S as its shorter side, of which a data set's square is the centre.
+    Source: Simonyan & Zisserman 2015, section 3.1 (multi-scale training). The paper crops from an
+    image whose shorter side is S; here the images are already cropped to their central square.
     """
 
     def __init__(
@@ -35,28 +35,28 @@ class ScaleJitter:
         self.max_scale = 2 * self.min_scale if max_scale is None else max_scale
         if self.min_scale < image_size:
             raise InputError(
-                f"min_scale={min_scale} is below image_size={image_size}, the crop's side"
+                f"min_scale={min_scale} must be at least image_size={image_size}, the crop's side"
             )
         if self.max_scale < self.min_scale:
-            raise InputError(f"min_scale={self.min_scale} is above max_scale={max_scale}")
+            raise InputError(f"max_scale={max_scale} must be at least min_scale={self.min_scale}")
 
     def prepare(self, size: int, statistics: ChannelStatistics) -> None:
-        """Checks the side of the images that the data set delivers.
+        """Checks the side of the data set's images.
 
         Raises:
-            InputError: they are too small.
+            InputError: the images are too small.
         """
         if size < self.min_scale:
             raise InputError(
-                f"min_scale={self.min_scale}: more than the {size} pixels of the data set's images;"
-                f" at most {size}, or of a folder of images more by data.source.size=..."
+                f"min_scale={self.min_scale}: larger than the data set's images of {size} pixels;"
+                f" allowed: at most {size}, or for a folder of images raise data.source.size"
             )
 
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
-        """uint8 images of side `image_size`."""
+        """Returns uint8 images of side `image_size`."""
         side_B = self.min_scale + draws.integers("scale", self.max_scale - self.min_scale + 1)
         room_B = side_B - self.image_size + 1
-        # not `integers`, whose range is one for all samples
+        # not `integers`, because the range differs between samples
         top_B = (draws.uniform("crop row") * room_B).floor()
         left_B = (draws.uniform("crop column") * room_B).floor()
         resampled = self._resample_rows(images_BCHW.float(), top_B, side_B)
@@ -64,16 +64,16 @@ class ScaleJitter:
         return resampled.round_().to(torch.uint8).contiguous()
 
     def _resample_rows(self, images_BCHW: Tensor, first_B: Tensor, side_B: Tensor) -> Tensor:
-        """Rows first .. first + image_size of the images rescaled to `side` rows: (B, C, size, W).
+        """Returns rows first .. first + image_size of images with `side` rows: (B, C, size, W).
 
-        A weighted sum of as many shifted gathers as the widest filter has taps; not a matrix product,
-        whose rounding may differ with the batch.
+        It sums one weighted gather per tap of the widest filter. A matrix product is avoided, because
+        its rounding may differ with the batch.
         """
         batch, channels, height, width = images_BCHW.shape
         device = images_BCHW.device
         ratio_B1 = (height / side_B)[:, None]
         row_S = torch.arange(self.image_size, device=device)
-        # the pixel's centre, as a row of the source
+        # the pixel's centre in rows of the source
         centre_BS = (first_B[:, None] + row_S + 0.5) * ratio_B1 - 0.5
         radius_B1 = ratio_B1.clamp(min=1)
         lowest_BS = (centre_BS - radius_B1).ceil().long()

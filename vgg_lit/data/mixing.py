@@ -1,9 +1,9 @@
-"""Training images and targets mixed by pairs.
+"""MixUp and CutMix: mix training images and targets in pairs.
 
-Each sample's share is a draw of its own, a pure function of (seed, epoch, sample). Its partner is the
-next in the batch in an order that is drawn as well: it depends on which samples are together in the
-batch of a process, and on nothing else, such as their positions in it. So a run is reproducible and
-resumable to the bit, but mixes other pairs with another batch size or number of processes.
+Each sample has a separately drawn share, a pure function of (seed, epoch, sample). Its partner is the
+next sample of the batch in a randomly drawn order. The partner depends only on the set of samples in
+the batch of a process, not on their positions. A run is therefore reproducible and resumable to the
+bit, but another batch size or number of processes gives other pairs.
 
     mixup = MixUp(alpha=1.0)
     images_BCHW, targets_BK = mixup(images_BCHW, labels_B, Draws(seed, epoch, ids_B), num_classes=10)
@@ -20,27 +20,28 @@ from vgg_lit.data.draws import Draws
 from vgg_lit.data.erasing import rectangles
 from vgg_lit.errors import InputError
 
-_STEPS = 4096  # of the tabulated quantiles
+_STEPS = 4096  # intervals in the table of quantiles
 
 
 @runtime_checkable
 class Mixing(Protocol):
-    """What mixes the images of a training batch and their labels."""
+    """A callable that mixes the images and labels of a training batch."""
 
     def __call__(
         self, images_BCHW: Tensor, labels_B: Tensor, draws: Draws, num_classes: int
     ) -> tuple[Tensor, Tensor]:
-        """Images in the scale of 0..255 and class probabilities (B, K)."""
+        """Returns images on the 0..255 scale and class probabilities (B, K)."""
 
 
 class MixUp:
     """The weighted mean of an image and its partner, and of their targets.
 
     Args:
-        alpha: of the weight's distribution, Beta(alpha, alpha); 1 is uniform, smaller mixes less.
+        alpha: parameter of the weight's distribution, Beta(alpha, alpha); 1 is uniform, smaller values
+            mix less.
 
-    Source: Zhang et al. 2018, "mixup: Beyond empirical risk minimization", section 2; the weight is
-    drawn per sample, there per batch.
+    Source: Zhang et al. 2018, "mixup: Beyond empirical risk minimization", section 2. The weight is
+    drawn per sample here, per batch in the paper.
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
@@ -49,7 +50,7 @@ class MixUp:
     def __call__(
         self, images_BCHW: Tensor, labels_B: Tensor, draws: Draws, num_classes: int
     ) -> tuple[Tensor, Tensor]:
-        """float32 images and class probabilities (B, K)."""
+        """Returns float32 images and class probabilities (B, K)."""
         share_B = beta(self.alpha, draws.uniform("mixup share"))
         partner_B = _partners(draws)
         share = share_B[:, None, None, None]
@@ -58,13 +59,14 @@ class MixUp:
 
 
 class CutMix:
-    """An image with a rectangle from its partner, and targets in the proportion of their areas.
+    """Pastes a rectangle from the partner into an image; mixes targets in proportion to the areas.
 
     Args:
-        alpha: of the distribution of the share that stays, Beta(alpha, alpha); 1 is uniform.
+        alpha: parameter of the distribution of the kept share, Beta(alpha, alpha); 1 is uniform.
 
     Source: Yun et al. 2019, "CutMix: Regularization strategy to train strong classifiers with
-    localizable features", section 3.2; share and rectangle are drawn per sample, there per batch.
+    localizable features", section 3.2. Share and rectangle are drawn per sample here, per batch in
+    the paper.
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
@@ -73,11 +75,11 @@ class CutMix:
     def __call__(
         self, images_BCHW: Tensor, labels_B: Tensor, draws: Draws, num_classes: int
     ) -> tuple[Tensor, Tensor]:
-        """Images of their own type and class probabilities (B, K)."""
+        """Returns images of the same dtype and class probabilities (B, K)."""
         height, width = images_BCHW.shape[-2:]
         side_B = (1 - beta(self.alpha, draws.uniform("cutmix share"))).sqrt()
         rows_B, columns_B = (side_B * height).round(), (side_B * width).round()
-        # the centre is anywhere: at an edge the rectangle loses what lies outside
+        # the centre may be anywhere; at an edge the rectangle is clipped
         top_B = (draws.uniform("cutmix row") * height - rows_B / 2).round()
         left_B = (draws.uniform("cutmix column") * width - columns_B / 2).round()
         inside = rectangles(top_B, left_B, rows_B, columns_B, height, width)
@@ -88,11 +90,11 @@ class CutMix:
 
 
 def beta(alpha: float, uniform_B: Tensor) -> Tensor:
-    """Beta(alpha, alpha) draws from uniform ones: quantiles, interpolated in a table."""
+    """Converts uniform draws to Beta(alpha, alpha) by interpolation in a table of quantiles."""
     if alpha == 1:
         return uniform_B
     table = _quantiles(alpha, uniform_B.device)
-    # both halves from the table of the lower one
+    # the distribution is symmetric: the table of the lower half gives both halves
     position_B = torch.minimum(uniform_B, 1 - uniform_B) * (2 * _STEPS)
     below_B = position_B.long().clamp(max=_STEPS - 1)
     root_B = table[below_B].lerp(table[below_B + 1], position_B - below_B)
@@ -102,10 +104,10 @@ def beta(alpha: float, uniform_B: Tensor) -> Tensor:
 
 @lru_cache
 def _quantiles(alpha: float, device: torch.device) -> Tensor:
-    """Powers x ** alpha of the quantiles 0 .. 1/2 of Beta(alpha, alpha); made once a device.
+    """Returns x ** alpha for the quantiles x of Beta(alpha, alpha) in 0 .. 1/2; once per device.
 
-    With s = x ** alpha the density (x (1 - x)) ** (alpha - 1) loses its pole at 0, and the
-    distribution becomes smooth: it is summed up by the midpoint rule and inverted by interpolation.
+    The substitution s = x ** alpha removes the pole of the density (x (1 - x)) ** (alpha - 1) at 0.
+    The smooth distribution is then integrated by the midpoint rule and inverted by interpolation.
     """
     edges = torch.linspace(0, 0.5**alpha, 16 * _STEPS + 1, dtype=torch.float64)
     middles = (edges[1:] + edges[:-1]) / 2
@@ -120,18 +122,18 @@ def _quantiles(alpha: float, device: torch.device) -> Tensor:
 
 def _checked(alpha: float) -> float:
     if not 0 < alpha < math.inf:
-        raise InputError(f"alpha={alpha}: above 0")
+        raise InputError(f"alpha={alpha}: must be above 0 and finite")
     return alpha
 
 
 def _partners(draws: Draws) -> Tensor:
-    """(B,) positions: of the next sample in a drawn order, of the last one the first."""
+    """Returns the position of each sample's partner (B,): the next in a drawn cyclic order."""
     order_B = draws.order("partner")
     return order_B.roll(-1)[order_B.argsort()]
 
 
 def _targets(labels_B: Tensor, partner_B: Tensor, share_B: Tensor, num_classes: int) -> Tensor:
-    """(B, K) float32: `share` of the own class, the rest of the partner's."""
+    """Returns (B, K) float32: `share` for the sample's class, the rest for its partner's class."""
     classes_K = torch.arange(num_classes, device=labels_B.device)
     own_BK = (labels_B[:, None] == classes_K).float()
     return own_BK * share_B[:, None] + own_BK[partner_B] * (1 - share_B[:, None])

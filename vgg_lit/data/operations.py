@@ -1,11 +1,11 @@
-"""The operations that augmentation policies draw from, each sample of a batch with one of its own.
+"""The operations of augmentation policies, with a separate operation for each sample of a batch.
 
-An operation and its magnitude are tensors, so that nothing waits for the device and no sample depends
-on another: every image passes through a warp, a table of its pixel values and a blend, of which all
-but its own operation leave it as it is. Results are torchvision's for a single uint8 image.
+Operations and magnitudes are tensors, so that there is no device sync and samples stay independent.
+Every image passes through a warp, a lookup table of pixel values and a blend; all but its operation
+are the identity. Results equal torchvision's for a single uint8 image.
 
-Source: Cubuk et al. 2019, "AutoAugment: Learning augmentation strategies from data", table 6; Pillow
-and torchvision for what the operations do.
+Source: Cubuk et al. 2019, "AutoAugment: Learning augmentation strategies from data", table 6. The
+definitions of the operations follow Pillow and torchvision.
 """
 
 import torch
@@ -28,19 +28,19 @@ OPERATIONS = (
     "Equalize",
     "Invert",
 )
-"""By torchvision's names; an operation's number is its place here."""
+"""Operations by torchvision's names; the number of an operation is its index here."""
 
 
 def operate(images_BCHW: Tensor, operation_B: Tensor, magnitude_B: Tensor) -> Tensor:
-    """uint8 images, each after its operation.
+    """Applies an operation to each image; returns uint8 images.
 
     Args:
-        images_BCHW: uint8.
-        operation_B: places in `OPERATIONS`.
-        magnitude_B: float32, in the units of torchvision's policies: shear as a slope, translation
-            in pixels, rotation in degrees, 1 + magnitude as the factor of brightness, colour,
-            contrast and sharpness, bits that posterising keeps, and the share of 255 from which on
-            solarising inverts.
+        images_BCHW: uint8 images.
+        operation_B: indices into `OPERATIONS`.
+        magnitude_B: float32 magnitudes in the units of torchvision's policies: shear as a slope,
+            translation in pixels, rotation in degrees, 1 + magnitude as the factor of brightness,
+            colour, contrast and sharpness, the number of bits kept by posterising, and the share of
+            255 at and above which solarising inverts.
     """
     is_ = {name: operation_B == place for place, name in enumerate(OPERATIONS)}
     images_BCHW = _warp(images_BCHW, is_, magnitude_B)
@@ -49,7 +49,7 @@ def operate(images_BCHW: Tensor, operation_B: Tensor, magnitude_B: Tensor) -> Te
 
 
 def _warp(images_BCHW: Tensor, is_: dict[str, Tensor], magnitude_B: Tensor) -> Tensor:
-    """Sheared from the top left corner, moved or turned about the centre; black from outside."""
+    """Shears from the top left corner, translates, or rotates about the centre; fills with black."""
     batch, channels, height, width = images_BCHW.shape
     device = images_BCHW.device
     angle_B = torch.where(is_["Rotate"], magnitude_B, 0.0).deg2rad()
@@ -58,7 +58,7 @@ def _warp(images_BCHW: Tensor, is_: dict[str, Tensor], magnitude_B: Tensor) -> T
         name: torch.where(is_[name], magnitude_B, 0.0)[:, None, None]
         for name in ("ShearX", "ShearY", "TranslateX", "TranslateY")
     }
-    # pixel centres, from the image's centre
+    # pixel centres, relative to the image's centre
     y_H1 = (torch.arange(height, device=device) - (height - 1) / 2)[:, None]
     x_W = torch.arange(width, device=device) - (width - 1) / 2
     source_x_BHW = x_W * cosine_B11 - y_H1 * sine_B11
@@ -77,14 +77,15 @@ def _warp(images_BCHW: Tensor, is_: dict[str, Tensor], magnitude_B: Tensor) -> T
 
 
 def _look_up(images_BCHW: Tensor, is_: dict[str, Tensor], magnitude_B: Tensor) -> Tensor:
-    """Each value of a channel replaced by that of its table."""
+    """Maps pixel values through a lookup table per sample and channel."""
     batch, channels = images_BCHW.shape[:2]
     levels = torch.arange(256, device=images_BCHW.device)
     values_BCP = images_BCHW.flatten(2).long()
     histogram_BCL = torch.zeros(batch, channels, 256, dtype=torch.long, device=levels.device)
     histogram_BCL.scatter_add_(2, values_BCP, torch.ones_like(values_BCP))
     magnitude_B11 = magnitude_B[:, None, None]
-    dropped_B11 = (8 - magnitude_B11.long()).clamp(0, 8)  # clamped for other operations' sake
+    # clamped because samples with other operations have other magnitudes
+    dropped_B11 = (8 - magnitude_B11.long()).clamp(0, 8)
     tables = {
         "Brightness": (levels * (1 + magnitude_B11)).clamp(0, 255).long(),
         "Posterize": levels >> dropped_B11 << dropped_B11,
@@ -100,7 +101,7 @@ def _look_up(images_BCHW: Tensor, is_: dict[str, Tensor], magnitude_B: Tensor) -
 
 
 def _stretching(histogram_BCL: Tensor, levels: Tensor) -> Tensor:
-    """Tables that spread a channel's values over 0..255; a constant channel stays."""
+    """Returns tables that stretch a channel's values to 0..255; a constant channel is unchanged."""
     occurs = histogram_BCL > 0
     low = torch.where(occurs, levels, 255).amin(2, keepdim=True)
     high = torch.where(occurs, levels, 0).amax(2, keepdim=True)
@@ -110,11 +111,11 @@ def _stretching(histogram_BCL: Tensor, levels: Tensor) -> Tensor:
 
 
 def _equalizing(histogram_BCL: Tensor, levels: Tensor) -> Tensor:
-    """Tables that make a channel's values equally frequent, as Pillow does."""
+    """Returns tables that equalise a channel's histogram, as Pillow does."""
     cumulative = histogram_BCL.cumsum(2)
     below = cumulative - histogram_BCL
     pixels = cumulative[:, :, -1:]
-    # of the brightest value that occurs, whose cumulative count is all pixels
+    # count of the brightest value that occurs: its cumulative count is the number of pixels
     brightest = torch.where(cumulative == pixels, pixels - below, 0).amax(2, keepdim=True)
     step = (pixels - brightest) // 255
     equalized = ((below + step // 2) // step.clamp(min=1)).clamp(max=255)
@@ -122,9 +123,9 @@ def _equalizing(histogram_BCL: Tensor, levels: Tensor) -> Tensor:
 
 
 def _blend(images_BCHW: Tensor, is_: dict[str, Tensor], magnitude_B: Tensor) -> Tensor:
-    """Moved away from, or towards, an image without colour, contrast or sharpness."""
+    """Blends images with a version without colour, contrast or sharpness, or away from it."""
     grey_B1HW = _grey(images_BCHW)
-    # whole numbers have one sum in any order: float32 would depend on it
+    # integer sums do not depend on the order of summation; float32 sums do
     mean_B = grey_B1HW.sum((1, 2, 3), dtype=torch.long) / grey_B1HW[0].numel()
     plain = {
         "Color": grey_B1HW,
@@ -135,13 +136,13 @@ def _blend(images_BCHW: Tensor, is_: dict[str, Tensor], magnitude_B: Tensor) -> 
     target = images
     for name, other in plain.items():
         target = torch.where(is_[name][:, None, None, None], other, target)
-    # an image that is its own target stays as it is, to the bit
+    # an image that is its own target is unchanged to the bit
     share = -magnitude_B[:, None, None, None]
     return (images + share * (target - images)).clamp_(0, 255).to(torch.uint8)
 
 
 def _grey(images_BCHW: Tensor) -> Tensor:
-    """Luma of colour images, rounded down: (B, 1, H, W) float32."""
+    """Returns the luma of the images, rounded down for colour: (B, 1, H, W) float32."""
     if images_BCHW.shape[1] == 1:
         return images_BCHW.float()
     red, green, blue = images_BCHW.float().split(1, dim=1)
@@ -149,12 +150,12 @@ def _grey(images_BCHW: Tensor) -> Tensor:
 
 
 def _blurred(images_BCHW: Tensor) -> Tensor:
-    """Mean of 3 x 3 pixels, the middle one counted five times; the edge as it is: float32."""
+    """Returns the mean of 3 x 3 pixels, the middle weighted by 5, float32; edge pixels are kept."""
     values = images_BCHW.float()
     height, width = values.shape[-2:]
     rows = values[:, :, : height - 2] + values[:, :, 1:-1] + values[:, :, 2:]
     box = rows[..., : width - 2] + rows[..., 1:-1] + rows[..., 2:]
     middle = values[:, :, 1:-1, 1:-1]
-    # sums of whole numbers are exact, and a thirteenth of one is never half way between two
+    # integer sums are exact in float32, and n / 13 is never halfway between two integers
     values[:, :, 1:-1, 1:-1] = ((box + 4 * middle) / 13).round()
     return values

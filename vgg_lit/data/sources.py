@@ -1,6 +1,6 @@
-"""What a data set gives: class names at once, and verified uint8 images with labels once prepared.
+"""The interface of data sets: class names, and verified uint8 images with labels after `prepare`.
 
-To add a data set, write a class with the members of `Source`; nothing else needs to know it.
+To add a data set, write a class with the members of `Source`; no other code has to change.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class ResidentImages:
         labels_N: int64 indices into the source's classes.
 
     Raises:
-        ValueError: another shape or type, or not one label an image.
+        ValueError: the shape or dtype is wrong, or there is not one label per image.
     """
 
     images_NCHW: Tensor
@@ -37,12 +37,12 @@ class ResidentImages:
         images, labels = self.images_NCHW, self.labels_N
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
             raise ValueError(
-                f"images of {images.dtype} {tuple(images.shape)}: uint8 (N, C, H, H) is needed"
+                f"images of {images.dtype} {tuple(images.shape)}: must be uint8 (N, C, H, H)"
             )
         if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
             raise ValueError(
-                f"labels of {labels.dtype} {tuple(labels.shape)}: int64 ({len(images)},), one an "
-                "image, is needed"
+                f"labels of {labels.dtype} {tuple(labels.shape)}: must be int64 ({len(images)},), "
+                "one per image"
             )
 
     @property
@@ -51,7 +51,7 @@ class ResidentImages:
         return self.images_NCHW.shape[-1]
 
     def statistics(self) -> ChannelStatistics:
-        """Of every pixel of the split."""
+        """Returns the statistics of all pixels of the split."""
         return channel_statistics(pixel_sums(self.images_NCHW))
 
 
@@ -64,7 +64,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """As tables and file names show it."""
+        """Name for tables and file names."""
 
     @property
     def in_channels(self) -> int:
@@ -72,26 +72,26 @@ class Source(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names, in label order; cheap, known before `prepare`."""
+        """Class names, in label order; cheap, and available before `prepare`."""
 
     def prepare(self) -> None:
-        """Download or decode what is missing; one process calls it, before any `load`."""
+        """Downloads or decodes missing data; one process calls it, before any `load`."""
 
     def load(self, split: Split) -> Images:
-        """The verified images of a split, in an order that never changes."""
+        """Returns the verified images of a split, always in the same order."""
 
 
 def build_source(spec: Any) -> Source:
-    """The data set that `data.source` of a config describes.
+    """Instantiates the data set of `data.source` in a config.
 
     Raises:
-        ConfigError: it is no description of one.
+        ConfigError: it does not describe a data set.
     """
     if not isinstance(spec, Mapping):
-        raise ConfigError(f"data.source={spec}: is no mapping with a _target_")
+        raise ConfigError(f"data.source={spec}: must be a mapping with a _target_")
     source = instantiate(spec, key="data.source")
     if not isinstance(source, Source):
-        raise ConfigError(f"data.source._target_={spec['_target_']}: makes no data set")
+        raise ConfigError(f"data.source._target_={spec['_target_']}: does not return a data set")
     return source
 
 
@@ -110,26 +110,26 @@ def build_datamodule(spec: Mapping[str, Any], **arguments: Any) -> Any:
 
 
 def load_checked(source: Source, split: Split) -> Images:
-    """The images of a split, and that they are what the source says of itself.
+    """Loads the images of a split and checks them against the source's channels and classes.
 
     Raises:
-        InputError: no image, another number of channels, or a label that is none of its classes.
+        InputError: there is no image, the number of channels differs, or a label is out of range.
     """
     images = source.load(split)
     labels_N = images.labels_N
     if not len(labels_N):
-        raise InputError(f"{source.name}: no {split} image")
+        raise InputError(f"{source.name}: has no {split} images")
     channels = (
         images.images_NCHW.shape[1] if isinstance(images, ResidentImages) else images.in_channels
     )
     if channels != source.in_channels:
         raise InputError(
-            f"{source.name}: {split} images of {channels} channels, not {source.in_channels}"
+            f"{source.name}: {split} images have {channels} channels, not {source.in_channels}"
         )
     lowest, highest = int(labels_N.min()), int(labels_N.max())
     if lowest < 0 or highest >= len(source.classes):
         raise InputError(
-            f"{source.name}: {split} labels from {lowest} to {highest}; its {len(source.classes)} "
-            f"classes are 0 to {len(source.classes) - 1}"
+            f"{source.name}: {split} labels are {lowest} to {highest}; allowed for its "
+            f"{len(source.classes)} classes: 0 to {len(source.classes) - 1}"
         )
     return images

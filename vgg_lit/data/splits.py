@@ -1,4 +1,4 @@
-"""Stratified subsets: each class keeps its share, the members drawn by seed and sample id."""
+"""Stratified subsets: each class keeps its share; samples are drawn by seed and sample id."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,11 @@ from vgg_lit.data import draws
 
 
 def stratified_subset(labels_N: Tensor, ids_N: Tensor, size: int, seed: int, stream: str) -> Tensor:
-    """Boolean mask (N,) of `size` samples in which every class has its share, to within one sample.
+    """Returns a boolean mask (N,) of `size` samples in which every class keeps its share.
 
-    In each class the samples with the smallest draws are taken, so a larger subset contains the
-    smaller one of the same stream, to within a sample a class.
+    Shares are exact to within one sample. Each class contributes the samples with the smallest
+    draws, so a larger subset contains a smaller one of the same stream, to within one sample per
+    class.
     """
     assert 0 <= size <= len(labels_N)
     counts = torch.bincount(labels_N)
@@ -25,7 +26,7 @@ def stratified_subset(labels_N: Tensor, ids_N: Tensor, size: int, seed: int, str
 
 
 def _shares(counts: list[int], size: int) -> list[int]:
-    """Integers in proportion to `counts` that add up to `size`: the largest remainders round up."""
+    """Returns integers proportional to `counts` with sum `size`; the largest remainders round up."""
     total = max(1, sum(counts))
     shares = [count * size // total for count in counts]
     remainders = [count * size % total for count in counts]

@@ -1,6 +1,6 @@
-"""Mean, deviation and covariance of the channels' pixels, exact and in constant memory.
+"""Mean, deviation and covariance of the pixels per channel, exact and in constant memory.
 
-Images are summed up in chunks by `pixel_sums`, whose results add up; `channel_statistics` divides.
+`pixel_sums` sums images in chunks, and its results can be added. `channel_statistics` then divides.
 """
 
 import math
@@ -9,15 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-_CHUNK = 1 << 18  # pixels; bounds the float64 copy that summing makes
+_CHUNK = 1 << 18  # pixels; bounds the float64 copy made for summing
 
 
 class ChannelStatistics(NamedTuple):
-    """Per channel, for pixels in 0..1.
+    """Pixel statistics per channel, for pixels in 0..1.
 
     Attributes:
-        mean: of each channel.
-        std: (population) deviation of each channel; 1 for a constant one, which leaves it at 0.
+        mean: mean of each channel.
+        std: (population) deviation of each channel; 1 for a constant channel, so that it normalises
+            to 0.
         covariance: (population) covariance of each pair of channels.
     """
 
@@ -27,10 +28,10 @@ class ChannelStatistics(NamedTuple):
 
 
 def pixel_sums(images_NCHW: Tensor) -> np.ndarray:
-    """Sum over all pixels of (1, values) times (1, values): int64 (1 + C, 1 + C).
+    """Returns the sum over pixels of the outer product of (1, values): int64 (1 + C, 1 + C).
 
     The first row holds the number of pixels and the channels' sums. Every product and sum is an
-    integer below 2**53, so that float64, in which products are fast, rounds none.
+    integer below 2**53, so the fast float64 matrix product is exact.
     """
     channels, height, width = images_NCHW.shape[1:]
     sums = np.zeros((1 + channels, 1 + channels), np.int64)
@@ -43,7 +44,7 @@ def pixel_sums(images_NCHW: Tensor) -> np.ndarray:
 
 
 def channel_statistics(sums: np.ndarray) -> ChannelStatistics:
-    """The statistics of summed up pixels: no rounding before the last division."""
+    """Computes the statistics from pixel sums, without rounding before the last division."""
     (total, *firsts), *rows = sums.tolist()  # Python integers, of any size
     seconds = [row[1:] for row in rows]
     channels = range(len(firsts))
@@ -60,9 +61,9 @@ def channel_statistics(sums: np.ndarray) -> ChannelStatistics:
 def principal_components(
     covariance: tuple[tuple[float, ...], ...],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (C,), the greatest first, and eigenvectors (C, C) as columns, in float64.
+    """Returns eigenvalues (C,), largest first, and eigenvectors (C, C) as columns, in float64.
 
-    An eigenvector's sign is chosen so that its largest component is positive.
+    The sign of an eigenvector is chosen so that its largest component is positive.
     """
     values, vectors = np.linalg.eigh(np.array(covariance))
     values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]

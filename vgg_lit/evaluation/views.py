@@ -1,4 +1,4 @@
-"""The views of an image whose class posteriors an evaluation averages: test scales, crops, mirrors.
+"""Test-time views of an image (scales, crops, mirror images) for averaging class posteriors.
 
     crops = Views(grid=5, scales=(36, 40), flip=True)  # the paper's 50 crops at each of two scales
     for x_BCHW in crops.of(images_BCHW, preprocessing): ...
@@ -19,13 +19,13 @@ from vgg_lit.errors import InputError
 
 @dataclass(frozen=True)
 class Views:
-    """Views of every image; the default is the single one that training tests with.
+    """Test-time views of every image; the default is the single view used for testing in training.
 
     Attributes:
-        grid: crops of the network's image size along each side, in a regular grid from edge to edge,
-            a single one from the centre; None shows the whole image, to a dense network.
-        scales: smallest sides Q in pixels that the network's input is rescaled to; () leaves it as it is.
-        flip: whether each view is followed by its mirror image.
+        grid: number of crops along each side, in a regular grid from edge to edge; 1 is the centre
+            crop. Crops have the network's image size. None is the whole image, for a dense network.
+        scales: smallest sides Q in pixels that images are rescaled to; () keeps the network's side.
+        flip: True adds the mirror image of each view.
     """
 
     grid: int | None = 1
@@ -34,11 +34,11 @@ class Views:
 
     @property
     def is_dense(self) -> bool:
-        """Whether the views are whole images for a dense network."""
+        """Returns True if the views are whole images for a dense network."""
         return self.grid is None
 
     def of(self, images_BCHW: Tensor, preprocessing: Preprocessing) -> Iterator[Tensor]:
-        """The views of uint8 source images as network input, one batch a view, the same for all images."""
+        """Yields one batch of network input per view of uint8 source images."""
         for scale in self.scales or (preprocessing.image_size,):
             x_BCHW = rescale(images_BCHW, preprocessing, scale)
             side = preprocessing.image_size
@@ -48,14 +48,14 @@ class Views:
                     yield view_BCHW.flip(-1)
 
     def check(self, image_size: int, smallest_dense: int = 1) -> None:
-        """Whether a network can see these views.
+        """Checks that all scales are large enough for the network and the crops.
 
         Args:
-            image_size: side of its training images, pixels.
-            smallest_dense: side of the smallest image it takes as a dense network, pixels.
+            image_size: side of the network's training images, pixels.
+            smallest_dense: side of the smallest input of the dense network, pixels.
 
         Raises:
-            InputError: a scale is too small for it, or for so many different crops.
+            InputError: a scale is too small for the network or for this number of different crops.
         """
         smallest = smallest_dense if self.grid is None else image_size + self.grid - 1
         wrong = [scale for scale in self.scales or (image_size,) if scale < smallest]
@@ -66,18 +66,18 @@ class Views:
                 f"scales: {wrong[0]} is too small for the network; at least {smallest}"
             )
         given = (
-            f"scale {wrong[0]} has"
+            f"scale {wrong[0]} is"
             if self.scales
-            else f"the network's own {image_size} pixels have"
+            else f"the network's input size of {image_size} pixels is"
         )
         raise InputError(
-            f"crops={self.count}: {given} no room for {self.grid} x {self.grid} different crops of"
-            f" {image_size} pixels; set scales=[...] of at least {smallest}"
+            f"crops={self.count}: {given} too small for {self.grid} x {self.grid} different crops of"
+            f" {image_size} pixels; set scales=[...] to at least {smallest}"
         )
 
     @property
     def count(self) -> int:
-        """Views of each image a scale."""
+        """Number of views of each image per scale."""
         return (self.grid or 1) ** 2 * (1 + self.flip)
 
     def __str__(self) -> str:
@@ -93,10 +93,10 @@ class Views:
 def asked_views(
     flip: bool, scales: Sequence[int] | None, dense: bool, crops: int | None
 ) -> tuple[Views, ...]:
-    """What the options of an evaluation ask for: dense views, crops, or both to be averaged.
+    """Returns the views for the options of an evaluation: dense views, crops, or both to average.
 
     Raises:
-        InputError: `crops` makes no grid.
+        InputError: `crops` does not form a grid.
     """
     sides = tuple(scales or ())
     asked = [Views(None, sides, flip)] if dense else []
@@ -107,13 +107,15 @@ def asked_views(
 
 
 def describe_views(views: Sequence[Views]) -> str:
-    """Views that are averaged, as a row of a table names them; all have the same scales."""
+    """Formats averaged views for the row of a table; all views must have the same scales."""
     scales = ", ".join(map(str, views[0].scales))
     return " + ".join(map(str, views)) + (f" at {scales}" if scales else "")
 
 
 def crop_grid(crops: int) -> tuple[int, bool]:
-    """Crops along each side, and whether mirror images are counted: 25 is (5, no), 50 is (5, yes).
+    """Returns the crops along each side, and True if mirror images are included.
+
+    For example, 25 gives (5, False) and 50 gives (5, True).
 
     Raises:
         InputError: the number is neither k * k nor 2 * k * k.
@@ -123,13 +125,13 @@ def crop_grid(crops: int) -> tuple[int, bool]:
         if mirrors * grid * grid == crops:
             return grid, mirrors == 2
     raise InputError(
-        f"crops={crops}: makes no regular grid; allowed: k * k crops, such as 9 or 25,"
-        " or with their mirror images 2 * k * k, such as 18 or the paper's 50"
+        f"crops={crops}: not a regular grid; allowed: k * k crops, such as 9 or 25,"
+        " or 2 * k * k with mirror images, such as 18 or the paper's 50"
     )
 
 
 def rescale(images_BCHW: Tensor, preprocessing: Preprocessing, scale: int) -> Tensor:
-    """Source images as network input at another side; what training pads is padded before."""
+    """Returns source images as network input of another side; pads first if training pads."""
     if scale == preprocessing.image_size:
         return preprocessing(images_BCHW)
     padded_BCHW = preprocessing.pad(images_BCHW)
@@ -142,7 +144,7 @@ def rescale(images_BCHW: Tensor, preprocessing: Preprocessing, scale: int) -> Te
 
 
 def crops(x_BCHW: Tensor, side: int, grid: int) -> Iterator[Tensor]:
-    """Grid x grid square crops, row by row: the outer ones touch the edges, a single one is central."""
+    """Yields grid x grid square crops, row by row, from edge to edge; a single crop is central."""
     margin = x_BCHW.shape[-1] - side
     offsets = [round(i * margin / (grid - 1)) for i in range(grid)] if grid > 1 else [margin // 2]
     for top in offsets:

@@ -1,4 +1,4 @@
-"""The benchmarks are scripts: they import each other from their own folder."""
+"""Makes the benchmark scripts importable from their folder."""
 
 import sys
 from pathlib import Path
@@ -12,5 +12,5 @@ sys.path.append(str(Path(__file__).resolve().parents[3] / "benchmarks"))
 
 @pytest.fixture(autouse=True)
 def no_trust(monkeypatch):
-    """What a benchmark trusts, the next test does not."""
+    """Resets the trusted targets for each test."""
     monkeypatch.setattr(targets, "_trusted", set())

@@ -15,7 +15,7 @@ from measurement import (
 )
 
 
-def test_sides_run_by_turns_and_warm_rounds_do_not_count():
+def test_sides_alternate_and_warm_rounds_are_not_counted():
     calls = []
 
     def side(name):
@@ -29,7 +29,7 @@ def test_sides_run_by_turns_and_warm_rounds_do_not_count():
 
 
 def test_a_ratio_is_taken_within_rounds():
-    # the machine was 10 times slower in the second round
+    # as if the machine were 10 times slower in the second round
     ratio = paired_ratio([2.0, 30.0, 4.0], [1.0, 10.0, 1.0])
     assert (ratio.median, ratio.low, ratio.high) == (3.0, 2.0, 4.0)
     assert str(ratio) == "3.000 (2.000 to 4.000)"
@@ -40,7 +40,7 @@ def test_sides_of_different_length_are_refused():
         paired_ratio([1.0], [1.0, 2.0])
 
 
-def test_a_block_takes_the_steps_that_were_planned(monkeypatch):
+def test_a_block_runs_the_planned_steps(monkeypatch):
     steps = []
     clock = iter([10.0, 16.0])
     monkeypatch.setattr("measurement.time.perf_counter", lambda: next(clock))
@@ -68,12 +68,12 @@ def test_the_header_names_hardware_versions_and_settings(capsys):
 
 @contextlib.contextmanager
 def counting(start):
-    """A side whose blocks give numbers."""
+    """A side whose blocks return consecutive numbers."""
     numbers = iter(range(start, start + 100))
     yield lambda: next(numbers)
 
 
-def test_a_side_elsewhere_runs_block_by_block_and_ends():
+def test_a_side_in_a_separate_process_runs_blocks_and_ends():
     elsewhere = Elsewhere(counting, 5)
     assert [elsewhere.block(), elsewhere.block()] == [5, 6]
     elsewhere.close()

@@ -20,7 +20,7 @@ def images():
 
 
 def is_stopped(process):
-    """As Linux has it: the state follows the name in parentheses."""
+    """Returns True if a process is stopped: in /proc, the state follows the name in parentheses."""
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
@@ -32,7 +32,7 @@ def eventually(condition):
     return False
 
 
-def test_a_sample_is_normalised_and_another_at_each_visit(images):
+def test_a_sample_is_normalised_and_augmented_on_each_access(images):
     dataset = PerSampleImages(images)
     torch.manual_seed(0)
     first, label = dataset[3]
@@ -44,7 +44,7 @@ def test_a_sample_is_normalised_and_another_at_each_visit(images):
     assert abs(mean) < 0.5  # the margin's zeros are below the mean pixel
 
 
-def test_without_workers_batches_come_without_end(images):
+def test_batches_without_workers_are_endless(images):
     pipeline = PerSamplePipeline(PerSampleImages(images), 16, 0, torch.device("cpu"))
     with contextlib.closing(pipeline), pipeline.running():
         batches = [next(pipeline) for _ in range(5)]  # more than an epoch
@@ -53,7 +53,7 @@ def test_without_workers_batches_come_without_end(images):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_workers_stand_still_but_in_their_turn(images):
+def test_workers_are_stopped_outside_of_running(images):
     before = set(multiprocessing.active_children())
     pipeline = PerSamplePipeline(PerSampleImages(images), 4, 2, torch.device("cpu"))
     with contextlib.closing(pipeline):

@@ -7,7 +7,7 @@ from vgg_lit.data import FashionMNISTSample
 from vgg_lit.errors import InputError
 
 
-def test_the_sample_comes_in_colour_at_32_pixels_and_repeats():
+def test_the_sample_is_converted_to_colour_at_32_pixels_and_repeated():
     images = RealImages(count=6_010).load("train")
     sample = FashionMNISTSample().load("train")
     assert images.images_NCHW.shape == (6_010, 3, 32, 32)
@@ -18,7 +18,7 @@ def test_the_sample_comes_in_colour_at_32_pixels_and_repeats():
     assert torch.equal(images.labels_N[6_000:], sample.labels_N[:10])
 
 
-def test_test_images_are_a_fifth():
+def test_there_are_a_fifth_as_many_test_images():
     assert len(RealImages(count=50).load("test").labels_N) == 10
 
 

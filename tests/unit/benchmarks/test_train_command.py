@@ -2,8 +2,8 @@ import pytest
 from train_command import train
 
 
-@pytest.mark.slow  # the process; tests/integration/test_benchmarks.py runs one too
-def test_a_run_tells_its_time_and_memory(tmp_path, tiny, monkeypatch):
+@pytest.mark.slow  # starts a process; tests/integration/test_benchmarks.py also does
+def test_time_and_memory_of_a_run_are_measured(tmp_path, tiny, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     finished = train(tmp_path / "seed", *tiny)
     assert finished.run.status["status"] == "done"
@@ -12,6 +12,6 @@ def test_a_run_tells_its_time_and_memory(tmp_path, tiny, monkeypatch):
     assert finished.images_per_second > 0
 
 
-def test_a_command_that_fails_shows_what_it_said(tmp_path):
+def test_the_output_of_a_failed_command_is_reported(tmp_path):
     with pytest.raises(SystemExit, match=r"model=vgg12: there is no such config"):
         train(tmp_path / "seed", "model=vgg12")

@@ -8,7 +8,7 @@ from training import BareLoop, Turns, compose, fit_by_turns, real_images, termin
 
 @pytest.fixture
 def config():
-    """A tiny training on real images."""
+    """The config of a tiny training on real images."""
     return compose(
         *real_images(count=200),
         "trainer=cpu",
@@ -19,7 +19,7 @@ def config():
     )
 
 
-def test_a_block_is_between_two_turns_of_the_others(monkeypatch):
+def test_a_block_excludes_the_time_of_other_sides(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
 
@@ -28,13 +28,13 @@ def test_a_block_is_between_two_turns_of_the_others(monkeypatch):
         return 7.0
 
     turns = Turns(2, {"other": other}, torch.device("cpu"))
-    for batch in range(9):  # three rounds of a warm step and two that count
+    for batch in range(9):  # three rounds of a warm-up step and two counted steps
         now[0] += 100 if batch % 3 == 0 else 3
         turns.on_train_batch_end(None, None, None, None, batch)
     assert turns.seconds == {"trainer": [3.0, 3.0], "other": [7.0, 7.0]}
 
 
-def test_the_trainer_and_the_bare_loop_train_alike(config):
+def test_the_trainer_and_the_bare_loop_reach_equal_weights(config):
     bare = BareLoop(config, total_steps=9)
     weights = {}
 
@@ -53,7 +53,7 @@ def test_the_trainer_and_the_bare_loop_train_alike(config):
         assert torch.equal(weights[name], expected), name
 
 
-def test_the_trainer_has_every_default_callback_and_the_bar(config, tmp_path):
+def test_the_trainer_has_every_default_callback_and_the_progress_bar(config, tmp_path):
     with terminal():
         assert sys.stdout.isatty()
         _, _, trainer = training.build(config, tmp_path)

@@ -230,7 +230,7 @@ def test_a_network_of_torchvisions_does_not_ask_for_its_published_weights(file, 
 def test_preprocessing_that_cannot_be_is_named(name, value, file, content):
     content["hyper_parameters"]["preprocessing"][name] = value
     torch.save(content, file)
-    refused(file, "preprocessing=.*invalid")
+    refused(file, "preprocessing=.*: invalid; allowed")
 
 
 @pytest.mark.parametrize("change", ["classes", "channels", "side"])

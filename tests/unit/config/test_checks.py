@@ -93,14 +93,14 @@ BAD = [
     ("augment=erasing augment.scale=[0.4,0.02]", ["augment.scale=[0.4, 0.02]", "smaller first"]),
     ("augment=mixup augment.mixing.alpha=0", ["augment.mixing.alpha=0", "above 0"]),
     ("augment=paper augment.colour.std=-1", ["augment.colour.std=-1", "0 or more"]),
-    ("augment=paper augment.jitter.min_scale=20", ["min_scale=20", "below image_size=32"]),
+    ("augment=paper augment.jitter.min_scale=20", ["min_scale=20", "at least image_size=32"]),
     (
         "augment=paper augment.jitter.min_scale=50 augment.jitter.max_scale=40",
-        ["augment.jitter", "min_scale=50 is above max_scale=40"],
+        ["augment.jitter", "max_scale=40 must be at least min_scale=50"],
     ),
     (
         "augment=paper augment.jitter.min_scale=40 augment.jitter.max_scale=50",
-        ["min_scale=40", "32 pixels", "at most 32"],
+        ["min_scale=40", "images of 32 pixels", "at most 32"],
     ),
     ("augment=autoaugment_cutout augment.cutout.size=0", ["augment.cutout.size=0", "at least 1"]),
     ("data.normalize=std", ["data.normalize=std", "'mean_std', 'mean' or 'none'"]),

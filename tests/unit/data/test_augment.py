@@ -12,7 +12,7 @@ from vgg_lit.errors import InputError
 
 
 def reference(image_CHW, draws, padding, flip):
-    """One sample, pixel by pixel."""
+    """Flips and crops one sample, pixel by pixel."""
     channels, height, width = image_CHW.shape
     top = draws.integers("crop row", 2 * padding + 1).item() - padding
     left = draws.integers("crop column", 2 * padding + 1).item() - padding
@@ -52,7 +52,7 @@ def test_all_offsets_and_both_sides_occur_equally_often():
     places = (augmented.flatten(1) == 1).int().argmax(1)
     counts = torch.bincount(places, minlength=81).double()
     assert ((counts - 200) ** 2 / 200).sum() < 81 + 5 * (2 * 81) ** 0.5
-    # the 2 lies right of the 1 unless flipped; it leaves the picture from one column of nine
+    # the 2 is right of the 1 unless flipped; in one column of nine it is outside the image
     rows = augmented.int()
     right = ((rows[..., :-1] == 1) & (rows[..., 1:] == 2)).sum().item()
     left = ((rows[..., :-1] == 2) & (rows[..., 1:] == 1)).sum().item()
@@ -85,7 +85,7 @@ def prepared(name, images):
 
 
 def smooth_images(count, channels, side, seed=0):
-    """Random images with some structure, so that no operation leaves them as they are."""
+    """Returns random images with some structure, so that every operation changes them."""
     coarse = torch.rand(count, channels, 5, 5, generator=torch.Generator().manual_seed(seed))
     images = torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear")
     return (20 + 200 * images).to(torch.uint8)
@@ -94,7 +94,7 @@ def smooth_images(count, channels, side, seed=0):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 class TestEveryAugmentation:
-    def test_a_sample_comes_out_alike_in_any_batch(self, name, channels):
+    def test_a_sample_is_the_same_in_any_batch(self, name, channels):
         images, ids = smooth_images(23, channels, 24), torch.arange(23) * 7
         augment = prepared(name, images)
         whole = augment(images, Draws(0, 3, ids))
@@ -105,7 +105,7 @@ class TestEveryAugmentation:
             split = torch.cat([augment(part, Draws(0, 3, some)) for part, some in parts])
             assert torch.equal(split, whole)
 
-    def test_epoch_seed_and_sample_decide(self, name, channels):
+    def test_result_depends_on_epoch_seed_and_sample(self, name, channels):
         image = smooth_images(1, channels, 24)
         images = image.expand(64, -1, -1, -1).contiguous()
         augment = prepared(name, smooth_images(9, channels, 24))
@@ -116,7 +116,7 @@ class TestEveryAugmentation:
             changed = (augment(images, other) != first).flatten(1).any(1)
             assert changed.float().mean() > 0.25
 
-    def test_type_and_shape(self, name, channels):
+    def test_dtype_and_shape(self, name, channels):
         images = smooth_images(5, channels, 24)
         before = images.clone()
         augmented = prepared(name, images)(images, Draws(0, 0, torch.arange(5)))
@@ -126,7 +126,7 @@ class TestEveryAugmentation:
         assert augmented.is_contiguous()
         assert torch.equal(images, before)
 
-    def test_global_random_state_is_nothing_to_it(self, name, channels):
+    def test_global_random_state_is_not_used(self, name, channels):
         images = smooth_images(5, channels, 24)
         augment, draws = prepared(name, images), Draws(0, 0, torch.arange(5))
         first = augment(images, draws)
@@ -135,7 +135,7 @@ class TestEveryAugmentation:
         assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_an_alternating_flip_turns_each_image_over_from_epoch_to_epoch():
+def test_an_alternating_flip_mirrors_each_image_in_every_second_epoch():
     images = torch.arange(6, dtype=torch.uint8).expand(4000, 1, 2, 6)
     augment, ids = FlipCrop(padding=0, flip="alternating"), torch.arange(4000)
     epochs = [augment(images, Draws(5, epoch, ids)) for epoch in range(4)]
@@ -147,7 +147,7 @@ def test_an_alternating_flip_turns_each_image_over_from_epoch_to_epoch():
     assert torch.equal(epochs[0], FlipCrop(padding=0)(images, Draws(5, 0, ids)))
 
 
-def test_a_mirrored_margin_holds_the_image():
+def test_reflect_padding_mirrors_the_image_at_its_edge():
     images = torch.randint(1, 256, (300, 3, 8, 8), dtype=torch.uint8)
     draws = Draws(0, 0, torch.arange(300))
     mirrored = FlipCrop(3, False, padding_mode="reflect")(images, draws)
@@ -160,7 +160,7 @@ def test_a_mirrored_margin_holds_the_image():
     assert torch.equal(zeros[zeros > 0], mirrored[zeros > 0])
 
 
-def test_stages_follow_one_another_and_none_is_left_out():
+def test_stages_are_applied_in_order_and_none_is_skipped():
     images, draws = smooth_images(4, 1, 12), Draws(0, 0, torch.arange(4))
     crop, cutout = FlipCrop(2), Cutout(5)
     composed = Compose(crop=crop, nothing=None, cutout=cutout)
@@ -169,11 +169,11 @@ def test_stages_follow_one_another_and_none_is_left_out():
     assert composed.mixing is None
 
 
-def test_no_augmentation():
+def test_no_augmentation_returns_its_input():
     images = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
     assert NoAugmentation()(images, Draws(0, 0, torch.arange(2))) is images
 
 
-def test_negative_padding():
+def test_negative_padding_is_refused():
     with pytest.raises(InputError, match="padding=-1"):
         FlipCrop(padding=-1)

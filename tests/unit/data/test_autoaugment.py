@@ -12,7 +12,7 @@ SAMPLES = 40_000
 
 @pytest.fixture
 def applied(monkeypatch):
-    """Operations and magnitudes of every step, by name, in place of their doing."""
+    """Records the operation names and magnitudes of every step instead of applying them."""
     steps = []
 
     def record(images, operation, magnitude):
@@ -24,7 +24,7 @@ def applied(monkeypatch):
 
 
 @pytest.mark.parametrize("policy", ["cifar10", "imagenet", "svhn"])
-def test_autoaugment_draws_from_torchvisions_table(policy, applied):
+def test_autoaugment_draws_from_the_torchvision_table(policy, applied):
     images = torch.zeros(SAMPLES, 1, 20, 30, dtype=torch.uint8)
     draws = Draws(0, 0, torch.arange(SAMPLES))
     AutoAugment(policy)(images, draws)
@@ -69,7 +69,7 @@ def test_trivialaugment_draws_any_operation_at_any_strength(applied):
             assert (found > 0).float().mean().item() == pytest.approx(30 / 62, abs=0.05)
 
 
-def test_the_two_steps_are_applied_one_after_another():
+def test_the_two_steps_are_applied_in_sequence():
     images = torch.randint(0, 256, (200, 3, 16, 16), dtype=torch.uint8)
     draws = Draws(3, 1, torch.arange(200))
     table = autoaugment._auto_augment("cifar10", 16, 16, torch.device("cpu"))

@@ -22,7 +22,7 @@ def epoch_ids(loader, epoch=0):
 
 @pytest.mark.parametrize(("n", "batch_size"), CASES)
 @pytest.mark.parametrize("epoch", [0, 1, 5])
-def test_two_ranks_see_the_global_batches_of_one(n, batch_size, epoch):
+def test_two_ranks_split_the_global_batches_of_one(n, batch_size, epoch):
     whole = epoch_ids(resident(n, TrainingOrder(n, batch_size, 3)), epoch)
     ranks = [epoch_ids(resident(n, TrainingOrder(n, batch_size, 3, r, 2)), epoch) for r in (0, 1)]
     assert len(whole) == n // batch_size
@@ -54,7 +54,7 @@ def test_evaluation_counts_every_image_once(n, batch_size, world_size):
     assert max(padding) <= (0 if world_size == 1 else 1)
 
 
-def test_batches_hold_images_and_labels_of_their_ids():
+def test_batches_contain_the_images_and_labels_of_their_ids():
     ids = torch.tensor([20, 3, 7, 11, 2])
     loader = resident(30, EvaluationOrder(5, 2, 1, 2), ids)
     batches = list(loader)
@@ -69,7 +69,7 @@ def test_batches_hold_images_and_labels_of_their_ids():
             assert labels.item() == batch_ids.item() % 3
 
 
-def test_positions_are_read_as_they_are_asked_for_and_no_epoch_notices():
+def test_reading_given_positions_does_not_change_the_state():
     loader = resident(30, EvaluationOrder(5, 2), torch.tensor([20, 3, 7, 11, 2]))
     batches = list(loader.at(torch.tensor([4, 0, 4])))
     assert [ids.tolist() for _, _, ids in batches] == [[2, 20], [2]]
@@ -89,12 +89,12 @@ def test_resume_continues_with_the_next_batch():
             next(iterator)
         state = loader.state_dict()
         if done == 0:
-            continue  # nothing was read of this epoch: the state is that of the last
+            continue  # nothing of this epoch was read: the state is still that of the last epoch
         resumed = resident(40, TrainingOrder(40, 8, 0))
         resumed.load_state_dict(state)
-        iter(resumed)  # Lightning makes one too many
+        iter(resumed)  # Lightning creates an extra iterator
         assert epoch_ids(resumed, 3) == expected[done:]
-        assert epoch_ids(resumed, 3) == expected  # only once
+        assert epoch_ids(resumed, 3) == expected  # resumes only once
         assert all(type(value) is int for value in state.values())
 
 
@@ -109,13 +109,13 @@ def test_a_complete_epoch_is_not_resumed():
     assert epoch_ids(resumed, 1) == second
 
 
-def test_the_batch_must_divide_over_the_ranks():
+def test_a_batch_size_not_divisible_by_the_ranks_is_refused():
     with pytest.raises(InputError, match=r"batch_size=100.*3 processes.*99 or 102"):
         TrainingOrder(1000, 100, 0, 0, 3)
     with pytest.raises(InputError, match=r"batch_size=1: .*: 4$"):
         TrainingOrder(1000, 1, 0, 0, 4)
 
 
-def test_the_batch_must_not_exceed_the_images():
-    with pytest.raises(InputError, match="batch_size=64: more than the 10 training images"):
+def test_a_batch_larger_than_the_subset_is_refused():
+    with pytest.raises(InputError, match="batch_size=64: larger than the 10 training images"):
         TrainingOrder(10, 64, 0)

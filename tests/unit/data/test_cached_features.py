@@ -1,4 +1,4 @@
-"""Features in place of images: the same rows in the same order."""
+"""Cached features: the same samples in the same order as the images."""
 
 import lightning.pytorch as L
 import pytest
@@ -9,13 +9,13 @@ from vgg_lit.data.cached_features import CachedFeatures
 
 
 def halves(x_BCHW):
-    """Features that tell images apart."""
+    """Returns features that differ between images."""
     return x_BCHW[:, :, ::2, ::2] * 0.5
 
 
 @pytest.fixture
 def pair():
-    """A data module, and its features, both told of a Trainer."""
+    """A data module, its cached features with a Trainer, and the sizes of the computed batches."""
     images = ImageDataModule(
         FashionMNISTSample(), batch_size=16, val_fraction=0.01, train_size=50, augment=FlipCrop()
     )
@@ -38,7 +38,7 @@ def epoch(loader, number):
 
 
 @pytest.mark.parametrize("number", [0, 3])
-def test_batches_hold_the_features_of_the_images_of_the_epoch(pair, number):
+def test_batches_contain_the_features_of_the_images_of_the_epoch(pair, number):
     images, cached, _ = pair
     found, expected = cached.train_dataloader(), images.train_dataloader()
     assert len(found) == len(expected) == 3
@@ -49,7 +49,7 @@ def test_batches_hold_the_features_of_the_images_of_the_epoch(pair, number):
         assert torch.equal(batch[2], ids_B)
 
 
-def test_features_are_computed_once_an_image(pair):
+def test_features_are_computed_once_per_image(pair):
     _, cached, calls = pair
     loader = cached.train_dataloader()
     assert sum(calls) == 50
@@ -58,7 +58,7 @@ def test_features_are_computed_once_an_image(pair):
     assert sum(calls) == 50
 
 
-def test_validation_has_every_image_once(pair):
+def test_validation_visits_every_image_once(pair):
     images, cached, _ = pair
     found, expected = list(cached.val_dataloader()), list(images.val_dataloader())
     assert sum(len(batch[1]) for batch in found) == 60
@@ -67,7 +67,7 @@ def test_validation_has_every_image_once(pair):
         assert torch.equal(batch[1], image_batch[1])
 
 
-def test_without_validation_there_is_none():
+def test_without_validation_images_there_is_no_loader():
     images = ImageDataModule(FashionMNISTSample(), val_fraction=0, train_size=10, batch_size=5)
     images.setup()
     cached = CachedFeatures(images, halves)
@@ -76,7 +76,7 @@ def test_without_validation_there_is_none():
     assert cached.val_fraction == 0
 
 
-def test_a_loader_goes_on_in_the_middle_of_an_epoch(pair):
+def test_a_loader_resumes_in_mid_epoch(pair):
     _, cached, _ = pair
     loader, again = cached.train_dataloader(), cached.train_dataloader()
     batches = iter(loader)
@@ -87,7 +87,7 @@ def test_a_loader_goes_on_in_the_middle_of_an_epoch(pair):
     assert torch.equal(rest[0][2], next(batches)[2])
 
 
-def test_they_are_computed_in_the_trainers_precision(pair):
+def test_features_are_computed_in_the_trainers_precision(pair):
     images, _, _ = pair
     cached = CachedFeatures(images, lambda x_BCHW: x_BCHW @ x_BCHW.mT)
     cached.trainer = L.Trainer(

@@ -19,7 +19,7 @@ def sha256(content):
 
 @pytest.fixture
 def contents(monkeypatch):
-    """Tiny files in place of the published ones, by name."""
+    """Tiny files that replace the published ones: name -> content."""
     generator = np.random.default_rng(0)
     contents = {}
     for name in cifar10.ARCHIVE_FILES:
@@ -31,7 +31,7 @@ def contents(monkeypatch):
 
 @pytest.fixture
 def archive(contents, monkeypatch):
-    """The content of the archive of them."""
+    """The bytes of an archive of these files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, content in {**contents, "readme.html": b"hello"}.items():
@@ -44,7 +44,7 @@ def archive(contents, monkeypatch):
 
 @pytest.fixture
 def root(tmp_path, archive):
-    """A folder with the archive alone."""
+    """A folder with only the archive."""
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / ARCHIVE).write_bytes(archive)
     return tmp_path / "root"
@@ -52,7 +52,7 @@ def root(tmp_path, archive):
 
 @pytest.fixture
 def server(archive, monkeypatch):
-    """A server on this machine in place of the published address."""
+    """A local server that replaces the published address."""
     monkeypatch.setattr(downloads, "SCHEMES", ("http://127.0.0.1",))
     monkeypatch.setattr(downloads, "PAUSES", (0.0,) * 4)
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -62,7 +62,7 @@ def server(archive, monkeypatch):
         yield server
 
 
-def test_the_files_are_those_that_torchvision_knows():
+def test_file_names_and_url_match_torchvision():
     batches = [*cifar10.BATCHES["train"], *cifar10.BATCHES["test"]]
     published = datasets.CIFAR10.train_list + datasets.CIFAR10.test_list
     assert batches == [name for name, _ in published]
@@ -102,7 +102,7 @@ def test_a_missing_file_is_unpacked_again(root):
     source = CIFAR10(root)
     source.prepare()
     (root / FOLDER / "data_batch_3").unlink()
-    with pytest.raises(InputError, match="absent"):
+    with pytest.raises(InputError, match="not found"):
         source.load("test")
     source.prepare()
     assert len(source.load("train").labels_N) == 20
@@ -121,7 +121,7 @@ def test_a_damaged_file_is_never_unpickled(root):
         source.load("train")
 
 
-def test_a_damaged_archive(root):
+def test_a_damaged_archive_is_not_unpacked(root):
     archive = root / ARCHIVE
     archive.write_bytes(archive.read_bytes()[:-10])
     with pytest.raises(InputError, match=r"cifar-10-python\.tar\.gz: damaged"):
@@ -130,11 +130,11 @@ def test_a_damaged_archive(root):
 
 
 @pytest.mark.parametrize("download", [True, False])
-def test_absent(tmp_path, download, server):
+def test_a_missing_archive_is_one_line(tmp_path, download, server):
     server.contents.clear()
     source = CIFAR10(tmp_path, download=download)
     with pytest.raises(InputError, match=r"put cifar-10-python\.tar\.gz into") as caught:
         source.prepare()
     assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="absent"):
+    with pytest.raises(InputError, match="not found"):
         source.load("train")

@@ -20,7 +20,7 @@ from vgg_lit.errors import InputError
 
 
 class Numbers:
-    """200 training and 50 test images of 28 pixels, 3 unequal classes, each image its own level."""
+    """200 training and 50 test images of 28 pixels in 3 unequal classes; image i has level i."""
 
     name, in_channels, classes = "numbers", 1, ("a", "b", "c")
 
@@ -39,7 +39,7 @@ class Numbers:
 
 @dataclass
 class TrainerStandIn:
-    """What the data module asks of a Trainer."""
+    """The attributes of a Trainer that the data module uses."""
 
     global_rank: int = 0
     world_size: int = 1
@@ -77,7 +77,7 @@ def test_the_splits_are_stratified_disjoint_and_seeded():
     assert torch.equal(make(seed=1)._ids["test"], torch.arange(50))
 
 
-def test_train_size_leaves_validation_alone():
+def test_train_size_does_not_change_validation():
     whole, part = make(), make(train_size=40, test_size=10)
     assert part.sizes == {"train": 40, "val": 20, "test": 10}
     assert torch.equal(whole._ids["val"], part._ids["val"])
@@ -89,7 +89,7 @@ def test_train_size_leaves_validation_alone():
     ]
 
 
-def test_loaders():
+def test_loaders_visit_the_images_of_their_splits():
     module = make()
     train = ids_of(module.train_dataloader())
     assert len(train) == 176  # the incomplete batch of 4 is dropped
@@ -98,13 +98,13 @@ def test_loaders():
     assert torch.equal(ids_of(module.test_dataloader()), torch.arange(50))
 
 
-def test_no_validation():
+def test_val_fraction_of_zero_gives_no_validation():
     module = make(val_fraction=0)
     assert module.val_dataloader() == []
     assert module.sizes["train"] == 200
 
 
-def test_setup_loads_what_a_stage_needs_once():
+def test_setup_loads_each_split_once_and_only_if_needed():
     module = make(stage="fit")
     module.setup("fit")
     module.setup("validate")
@@ -115,7 +115,7 @@ def test_setup_loads_what_a_stage_needs_once():
     assert finished.source.loaded == ["test"]
 
 
-def test_preprocessing_is_of_the_whole_official_train_split():
+def test_preprocessing_is_measured_on_the_whole_official_train_split():
     module = make(train_size=20)
     assert module.preprocessing.mean == pytest.approx((99.5 / 255,))
     assert module.preprocessing.source_size == 28
@@ -173,23 +173,23 @@ def test_normalisation_reaches_the_input(normalize):
     torch.testing.assert_close(x[:, 0, 9, 9], (levels - mean) / std)
 
 
-def test_augmentation_is_told_of_the_training_images():
+def test_augmentation_is_prepared_with_the_training_images():
     class Recorder(FlipCrop):
-        told = ()
+        received = ()
 
         def prepare(self, size, statistics):
-            self.told = (*self.told, (size, statistics.mean))
+            self.received = (*self.received, (size, statistics.mean))
 
     recorder = Recorder()
     make(augment=Compose(recorder=recorder))
-    assert recorder.told == ((32, pytest.approx((99.5 / 255,))),)  # padded from 28
+    assert recorder.received == ((32, pytest.approx((99.5 / 255,))),)  # padded from 28
     jitter = ScaleJitter(32, min_scale=40)
-    with pytest.raises(InputError, match="min_scale=40: more than the 32 pixels"):
+    with pytest.raises(InputError, match=r"min_scale=40: larger than .* at most 32"):
         make(augment=jitter)
     make(augment=jitter, stage="test", preprocessing=Preprocessing(1, 28, 32, (0.1,), (0.2,)))
 
 
-def test_a_resumed_run_goes_on_with_the_statistics_of_its_checkpoint():
+def test_a_resumed_run_keeps_the_statistics_of_its_checkpoint():
     module = make(augment=ColourShift())
     state = module.state_dict()
     ids = torch.arange(9)
@@ -205,7 +205,7 @@ def test_a_resumed_run_goes_on_with_the_statistics_of_its_checkpoint():
     resumed.setup("fit")
     resumed.load_state_dict(state)
     again, _, _ = resumed.to_input((images, ids, ids), 0)
-    # black images: the shift, and what normalisation takes off
+    # for black images, the normalised input is the shift minus the mean, over the deviation
     shift = first * module.preprocessing.std[0] + module.preprocessing.mean[0]
     assert shift.std() > 0.001
     torch.testing.assert_close(again, shift, atol=1e-6, rtol=0)
@@ -226,13 +226,13 @@ def test_mixed_training_batches_have_class_probabilities():
     assert targets.ndim == 1
 
 
-def test_scale_jitter_brings_large_images_to_the_networks_side():
+def test_scale_jitter_crops_large_images_to_the_networks_side():
     module = make(TrainerStandIn(), augment=ScaleJitter(20, 24, 28), image_size=20)
     x, _, _ = module.on_after_batch_transfer(next(iter(module.train_dataloader())), 0)
     assert x.shape == (16, 1, 20, 20)
 
 
-def test_two_ranks_make_the_batches_of_one():
+def test_two_ranks_split_the_batches_of_one():
     whole = list(make().train_dataloader())
     ranks = [list(make(TrainerStandIn(rank, 2)).train_dataloader()) for rank in (0, 1)]
     for (_, _, ids), (_, _, first), (_, _, second) in zip(whole, *ranks, strict=True):
@@ -270,7 +270,7 @@ def test_streaming_equals_resident(folder, num_workers):
             yield from (module.on_after_batch_transfer(batch, 0) for batch in loader)
         abandoned = iter(loader)
         next(abandoned)
-        yield from loader  # the workers start afresh
+        yield from loader  # the workers restart
         module.trainer.training = False
         yield from module.val_dataloader()
         yield from module.test_dataloader()
@@ -295,19 +295,19 @@ def test_streaming_equals_resident(folder, num_workers):
         ("normalize", "std"),
     ],
 )
-def test_ranges_and_agreement(option, value):
+def test_invalid_and_contradictory_options_are_refused(option, value):
     with pytest.raises(InputError, match=f"^{option}={value}"):
         ImageDataModule(Numbers(), **{option: value})
 
 
-def test_too_large_subsets():
-    with pytest.raises(InputError, match="train_size=181: there are only 180"):
+def test_too_large_subsets_are_refused():
+    with pytest.raises(InputError, match="train_size=181: only 180 images available"):
         make(train_size=181)
-    with pytest.raises(InputError, match="test_size=51: there are only 50"):
+    with pytest.raises(InputError, match="test_size=51: only 50 images available"):
         make(test_size=51)
 
 
-def test_a_preprocessing_of_other_channels_is_refused():
+def test_a_preprocessing_with_other_channels_is_refused():
     with pytest.raises(InputError, match="in_channels=3"):
         ImageDataModule(Numbers(), preprocessing=Preprocessing(3, 28, 32, (0.5,) * 3, (0.5,) * 3))
 

@@ -18,7 +18,7 @@ read = partial(read_published, sha256=SHA256)
 
 @pytest.fixture(autouse=True)
 def local_server_allowed(monkeypatch):
-    """The one way to download otherwise than over https: a test's own server, without pauses."""
+    """Allows http downloads from a local test server, without pauses between attempts."""
     monkeypatch.setattr(downloads, "SCHEMES", ("https:", "http://127.0.0.1"))
     monkeypatch.setattr(downloads, "PAUSES", (0.0,) * 4)
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -31,7 +31,7 @@ def server():
         yield server
 
 
-def test_a_good_file_is_fetched_once(server, tmp_path, capsys):
+def test_a_file_is_fetched_with_one_request(server, tmp_path, capsys):
     assert fetch(server.url + "file", tmp_path / "file", read) == CONTENT
     assert server.requests == [("file", 0)]
     assert capsys.readouterr().out == ""
@@ -50,19 +50,19 @@ def test_a_good_file_is_fetched_once(server, tmp_path, capsys):
         "drop wrong busy closed",
     ],
 )
-def test_what_a_further_attempt_mends_is_mended(server, tmp_path, faults):
+def test_transient_faults_are_retried(server, tmp_path, faults):
     server.faults = faults.split()
     assert fetch(server.url + "file", tmp_path / "file", read) == CONTENT
 
 
-def test_a_download_that_broke_off_goes_on_where_it_ended(server, tmp_path):
+def test_an_interrupted_download_is_resumed(server, tmp_path):
     server.faults = ["drop"]
     fetch(server.url + "file", tmp_path / "file", read)
     assert server.requests == [("file", 0), ("file", len(CONTENT) // 2)]
     assert server.sent == len(CONTENT)
 
 
-def test_what_is_no_beginning_of_the_file_is_thrown_away(server, tmp_path):
+def test_a_wrong_partial_download_is_deleted(server, tmp_path):
     for beginning in (b"wrong", CONTENT + b"more"):
         (tmp_path / "file").write_bytes(beginning)
         assert fetch(server.url + "file", tmp_path / "file", read) == CONTENT
@@ -71,14 +71,14 @@ def test_what_is_no_beginning_of_the_file_is_thrown_away(server, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "attempts", "words"),
     [
-        ("drop", 5, "broke off after 25,600 of"),
+        ("drop", 5, "interrupted after 25,600 of"),
         ("wrong", 5, "not the published content"),
         ("busy", 5, "HTTP status 503"),
         ("closed", 5, "closed connection"),
         ("gone", 1, "HTTP status 404"),
     ],
 )
-def test_what_keeps_failing_is_one_line(server, tmp_path, monkeypatch, fault, attempts, words):
+def test_a_permanent_failure_is_one_line(server, tmp_path, monkeypatch, fault, attempts, words):
     monkeypatch.setattr(downloads, "_receive", from_the_start(downloads._receive))
     server.faults = [fault] * 9
     with pytest.raises(DownloadError, match=words) as caught:
@@ -88,7 +88,7 @@ def test_what_keeps_failing_is_one_line(server, tmp_path, monkeypatch, fault, at
 
 
 def from_the_start(receive):
-    """`_receive` without a beginning to go on from: halves of halves would be the whole in the end."""
+    """`_receive` without resuming; with resuming, repeated halves would complete the file."""
 
     def receive_all(url, path):
         path.unlink(missing_ok=True)
@@ -97,7 +97,7 @@ def from_the_start(receive):
     return receive_all
 
 
-def test_a_server_that_cannot_be_reached_is_not_asked_again(tmp_path, monkeypatch):
+def test_an_unreachable_server_is_not_retried(tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "PAUSES", (600.0,))
     with pytest.raises(DownloadError, match="refused"):
         fetch("http://127.0.0.1:9/file", tmp_path / "file", read)
@@ -107,16 +107,16 @@ def test_a_server_that_cannot_be_reached_is_not_asked_again(tmp_path, monkeypatc
     "url",
     ["http://example.org/file", "file:///etc/passwd", "ftp://example.org/file", "data:,x", "//x/y"],
 )
-def test_only_https_is_taken_also_behind_a_redirection(server, tmp_path, url):
-    with pytest.raises(DownloadError, match="https alone"):
+def test_only_https_is_allowed_even_after_a_redirect(server, tmp_path, url):
+    with pytest.raises(DownloadError, match="only https"):
         fetch(url, tmp_path / "file", read)
     server.faults, server.redirect_to = ["redirect"], url
-    with pytest.raises(DownloadError, match=r"https alone|HTTP status|redirected"):
+    with pytest.raises(DownloadError, match=r"only https|HTTP status|redirected"):
         fetch(server.url + "file", tmp_path / "file", read)
     assert not (tmp_path / "file").exists()
 
 
-def test_a_server_without_end_is_cut_off(server, tmp_path, monkeypatch):
+def test_an_endless_download_is_stopped(server, tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "MAX_DOWNLOAD_BYTES", 1000)
     server.faults = ["endless"]
     with pytest.raises(DownloadError, match="larger than"):
@@ -124,7 +124,7 @@ def test_a_server_without_end_is_cut_off(server, tmp_path, monkeypatch):
     assert (tmp_path / "file").stat().st_size <= 1000
 
 
-def test_staging_is_for_one_at_a_time(tmp_path, capsys):
+def test_staging_is_exclusive(tmp_path, capsys):
     inside, most = [], []
 
     def work():
@@ -144,23 +144,23 @@ def test_staging_is_for_one_at_a_time(tmp_path, capsys):
     assert [path.name for path in (tmp_path / "new").iterdir()] == [".download.lock"]
 
 
-def test_a_failure_keeps_what_was_downloaded_for_the_next(tmp_path):
-    def break_off(write):
+def test_a_failure_keeps_the_partial_download(tmp_path):
+    def fail_after(write):
         with staging(tmp_path) as folder:
             write(folder / "part")
             raise KeyError
 
     with pytest.raises(KeyError):
-        break_off(lambda path: path.write_text("x"))
+        fail_after(lambda path: path.write_text("x"))
     with staging(tmp_path) as folder:
         assert (folder / "part").read_text() == "x"
     assert not folder.exists()
     with pytest.raises(KeyError):
-        break_off(lambda path: None)
+        fail_after(lambda path: None)
     assert not folder.exists()
 
 
-def test_published_content_is_known_by_its_hash(tmp_path):
+def test_published_content_is_verified_by_its_hash(tmp_path):
     (tmp_path / "plain").write_bytes(CONTENT)
     (tmp_path / "zipped.gz").write_bytes(gzip.compress(CONTENT))
     assert read(tmp_path / "plain") == read(tmp_path / "zipped.gz") == CONTENT
@@ -171,7 +171,7 @@ def test_published_content_is_known_by_its_hash(tmp_path):
         read(tmp_path / "plain")
 
 
-def test_a_file_that_unpacks_without_end_is_not_unpacked(tmp_path, monkeypatch):
+def test_a_file_that_unpacks_beyond_the_limit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "MAX_FILE_BYTES", len(CONTENT) - 2)
     (tmp_path / "zipped.gz").write_bytes(gzip.compress(CONTENT))
     with pytest.raises(InputError, match="damaged"):

@@ -71,7 +71,7 @@ def test_the_tensor_hash_is_splitmix64():
 
 
 def test_golden_values():
-    """A change here changes every run: it needs a new version, not a new test."""
+    """Changing these values changes every run: it needs a new version, not a new test."""
     ids = torch.tensor([0, 1, 2, 59_999])
     assert (draws.uniform(0, 0, ids, "flip") * 2**24).int().tolist() == [
         12007284,
@@ -102,12 +102,12 @@ def test_normal_is_normal(seed):
     expected = (torch.arange(len(values)) + 0.5) / len(values)
     distance = (standard.cdf(values.sort().values) - expected).abs().max()
     assert distance * len(values) ** 0.5 < 1.95
-    # tails, which that hardly sees
+    # the tails, to which Kolmogorov-Smirnov is insensitive
     assert values.pow(4).mean().item() == pytest.approx(3, abs=5 * (96 / len(values)) ** 0.5)
     assert 4 < values.abs().max() < 5.5
 
 
-def test_normal_is_finite_where_the_hash_is_extreme(monkeypatch):
+def test_normal_is_finite_for_extreme_hashes(monkeypatch):
     words = torch.tensor([0, -1, 1 << 63 - 1])
     monkeypatch.setattr(draws, "_hash", lambda *coordinates: words)
     low, high, _ = draws.normal(0, 0, words, "x").tolist()
@@ -133,7 +133,7 @@ def test_bytes_are_uniform_and_independent(count):
     assert torch.equal(values[3:4], draws.random_bytes(0, 0, ids[3:4], "pixels", count))
 
 
-def test_an_order_is_of_the_samples_not_of_their_positions():
+def test_an_order_depends_on_the_samples_not_on_their_positions():
     ids = torch.arange(100)
     order = Draws(0, 0, ids).order("partner")
     assert torch.equal(order.sort().values, ids)

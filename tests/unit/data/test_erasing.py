@@ -10,14 +10,14 @@ SAMPLES = 20_000
 
 
 def erased(augment, height=32, width=32, channels=1):
-    """Where a black image was painted: (SAMPLES, H, W)."""
+    """Returns the mask of changed pixels of black images: (SAMPLES, H, W)."""
     images = torch.zeros(SAMPLES, channels, height, width, dtype=torch.uint8)
     painted = augment(images, Draws(0, 0, torch.arange(SAMPLES)))
     return painted.amax(1) > 0
 
 
 def extents(painted):
-    """Rows and columns between the first and the last painted ones."""
+    """Returns the number of rows and columns from the first to the last painted ones."""
     sides = []
     for axis in (2, 1):
         occurs = painted.any(axis)
@@ -26,7 +26,7 @@ def extents(painted):
     return sides
 
 
-def test_random_erasing_has_the_probability_areas_and_ratios_it_says():
+def test_random_erasing_has_the_given_probability_areas_and_ratios():
     augment = RandomErasing(probability=0.3, scale=(0.1, 0.3), ratio=(0.5, 2.0))
     painted = erased(augment, channels=3)  # a pixel of noise is black once in 256**3
     rows, columns = extents(painted)
@@ -34,7 +34,7 @@ def test_random_erasing_has_the_probability_areas_and_ratios_it_says():
     assert abs(has.float().mean() - 0.3) < 5 * (0.3 * 0.7 / SAMPLES) ** 0.5
     rows, columns = rows[has].double(), columns[has].double()
     area = rows * columns / 32**2
-    # whole pixels: a side of 9 at least is rounded by half of one
+    # sides are at least 9 pixels, rounded to whole pixels
     assert area.min() > 0.1 * 0.88
     assert area.max() < 0.3 * 1.12
     assert area.mean() == pytest.approx(0.2, abs=0.003)
@@ -45,7 +45,7 @@ def test_random_erasing_has_the_probability_areas_and_ratios_it_says():
     assert ratio.std() == pytest.approx(2 / 12**0.5, rel=0.05)
 
 
-def test_an_area_that_fits_in_some_shapes_only_takes_one_of_them():
+def test_a_large_area_gets_a_ratio_that_fits():
     rows, columns = extents(erased(RandomErasing(1.0, (0.8, 0.8), (0.3, 3.3)), channels=3))
     area = rows * columns / 32**2
     assert area.min() > 0.77
@@ -56,15 +56,15 @@ def test_an_area_that_fits_in_some_shapes_only_takes_one_of_them():
 
 
 @pytest.mark.parametrize(("height", "width"), [(20, 40), (40, 20)])
-def test_the_ratio_is_of_height_to_width_on_oblong_images_too(height, width):
+def test_the_ratio_is_height_over_width_on_oblong_images(height, width):
     rows, columns = extents(erased(RandomErasing(1.0, (0.1, 0.1), (1.0, 1.0)), height, width, 3))
     assert (rows - columns).abs().max() == 0
-    assert rows.unique().tolist() == [9]  # the root of 80
+    assert rows.unique().tolist() == [9]  # the square root of 80
 
 
-def test_every_place_of_a_rectangle_is_as_likely():
+def test_every_position_of_a_rectangle_is_equally_likely():
     painted = erased(RandomErasing(1.0, (0.25, 0.25), (1.0, 1.0)), 8, 8, 3)
-    corners = painted.int().flatten(1).argmax(1)  # sides of 4: 5 x 5 places
+    corners = painted.int().flatten(1).argmax(1)  # sides of 4: 5 x 5 positions
     counts = torch.bincount(corners, minlength=64).view(8, 8)
     assert counts[5:].sum() == counts[:, 5:].sum() == 0
     expected = SAMPLES / 25
@@ -81,7 +81,7 @@ def test_the_pixels_are_uniform_and_independent():
     assert torch.corrcoef(neighbours.double())[0, 1].abs() < 5 / neighbours.shape[1] ** 0.5
 
 
-def test_what_is_not_erased_stays():
+def test_pixels_outside_the_rectangle_are_unchanged():
     images = torch.full((50, 1, 16, 16), 7, dtype=torch.uint8)
     draws = Draws(0, 0, torch.arange(50))
     assert torch.equal(RandomErasing(0.0)(images, draws), images)
@@ -89,7 +89,7 @@ def test_what_is_not_erased_stays():
     assert changed.sum((1, 2, 3)).max() <= 64
 
 
-def test_cutout_paints_the_mean_in_a_square_anywhere():
+def test_cutout_fills_a_square_at_any_position_with_the_mean():
     augment = Cutout(size=4)
     augment.prepare(8, ChannelStatistics((0.2, 0.4, 0.6), (1.0,) * 3, ((0.0,) * 3,) * 3))
     images = torch.zeros(SAMPLES, 3, 8, 8, dtype=torch.uint8)
@@ -97,7 +97,7 @@ def test_cutout_paints_the_mean_in_a_square_anywhere():
     inside = painted[:, 0] > 0
     assert torch.equal(painted.flatten(2).amax(2)[0], torch.tensor([51, 102, 153]).byte())
     rows, columns = extents(inside)
-    # the top row is uniform in -2 .. 6: outside of 0 .. 4 a part of the square is lost
+    # the top row is uniform in -2 .. 6; outside 0 .. 4 the square is clipped
     counts = torch.bincount(rows, minlength=5) / SAMPLES
     assert counts.tolist() == pytest.approx([0, 0, 2 / 9, 2 / 9, 5 / 9], abs=0.02)
     assert torch.bincount(columns, minlength=5)[:2].sum() == 0
@@ -115,14 +115,14 @@ def test_rectangles_are_clipped():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: RandomErasing(probability=1.1), "probability=1.1: 0 to 1"),
+        (lambda: RandomErasing(probability=1.1), "probability=1.1: must be 0 to 1"),
         (lambda: RandomErasing(scale=(0.4, 0.2)), r"scale=\(0.4, 0.2\): .*the smaller first"),
         (lambda: RandomErasing(scale=(0.0, 0.2)), "scale"),
         (lambda: RandomErasing(scale=(0.1, 1.2)), "scale"),
         (lambda: RandomErasing(ratio=(3.0, 0.3)), "ratio"),
-        (lambda: Cutout(size=0), "size=0: at least 1"),
+        (lambda: Cutout(size=0), "size=0: must be at least 1"),
     ],
 )
-def test_bad_values(build, message):
+def test_invalid_values_are_refused(build, message):
     with pytest.raises(InputError, match=message):
         build()

@@ -23,7 +23,7 @@ def idx(array):
 
 @pytest.fixture
 def contents(monkeypatch):
-    """A tiny data set in place of the published one: name -> uncompressed content."""
+    """A tiny data set that replaces the published one: name -> uncompressed content."""
     files = {}
     for prefix, num in NUM.items():
         files[f"{prefix}-images-idx3-ubyte"] = idx(
@@ -58,7 +58,7 @@ def test_files_are_found_and_parsed(tmp_path, contents, folder, zipped):
 
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("change", ["cut", "flip", "empty"])
-def test_a_damaged_file_is_named_with_the_way_out(tmp_path, contents, zipped, change):
+def test_a_damaged_file_is_named_with_a_remedy(tmp_path, contents, zipped, change):
     write(tmp_path, contents, zipped)
     path = tmp_path / ("train-images-idx3-ubyte" + (".gz" if zipped else ""))
     body = bytearray(path.read_bytes())
@@ -70,7 +70,7 @@ def test_a_damaged_file_is_named_with_the_way_out(tmp_path, contents, zipped, ch
     assert "\n" not in str(caught.value)
 
 
-def test_absent_without_download(tmp_path, contents):
+def test_missing_files_without_download_are_refused(tmp_path, contents):
     source = FashionMNIST(tmp_path / "none", download=False)
     for call in (source.prepare, lambda: source.load("train")):
         with pytest.raises(InputError, match=r"train-images-idx3-ubyte.*data=fashion_mnist_sample"):
@@ -80,7 +80,7 @@ def test_absent_without_download(tmp_path, contents):
 
 @pytest.fixture
 def mirror(contents, monkeypatch):
-    """A server on this machine in place of the published address."""
+    """A local server that replaces the published address."""
     monkeypatch.setattr(downloads, "SCHEMES", ("http://127.0.0.1",))
     monkeypatch.setattr(downloads, "PAUSES", (0.0,) * 4)
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -139,7 +139,7 @@ def test_a_failing_server_is_one_line(tmp_path, mirror, failure):
     assert present(root) == ["FashionMNIST/raw/.download.lock"]
 
 
-def test_a_folder_that_may_only_be_read_serves_what_it_holds(tmp_path, contents, monkeypatch):
+def test_a_complete_folder_is_not_written_to(tmp_path, contents, monkeypatch):
     write(tmp_path, contents)
     monkeypatch.setattr(fashion_mnist, "staging", lambda folder: pytest.fail("would write"))
     source = FashionMNIST(tmp_path)
@@ -174,7 +174,7 @@ def test_a_damaged_sample_is_refused(tmp_path, monkeypatch):
     body[1000] ^= 1
     (tmp_path / "sample.png").write_bytes(body)
     monkeypatch.setattr(fashion_mnist, "SAMPLE_FILE", tmp_path / "sample.png")
-    with pytest.raises(InputError, match="damaged; install vgg_lit again"):
+    with pytest.raises(InputError, match="damaged; reinstall vgg_lit"):
         FashionMNISTSample().load("train")
 
 

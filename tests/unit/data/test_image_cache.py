@@ -1,4 +1,4 @@
-"""A cache entry is what was written, for what it was made from, or it is none."""
+"""The image cache returns an entry as written, only for its fingerprint, or None."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ def fill(array):
     array[:] = np.arange(array.size, dtype=np.uint8).reshape(array.shape)
 
 
-def test_an_array_reads_as_written_and_only_for_its_fingerprint(tmp_path):
+def test_an_array_is_read_as_written_only_with_its_fingerprint(tmp_path):
     path = tmp_path / "new" / "images.npy"
     write_array(path, "a", (2, 3), fill)
     assert read_array(path, "a").tolist() == [[0, 1, 2], [3, 4, 5]]
@@ -19,7 +19,7 @@ def test_an_array_reads_as_written_and_only_for_its_fingerprint(tmp_path):
     assert sorted(p.name for p in path.parent.iterdir()) == ["images.json", "images.npy"]
 
 
-def test_a_changed_byte_or_an_absent_file_is_no_entry(tmp_path):
+def test_a_damaged_or_missing_file_reads_as_none(tmp_path):
     path = tmp_path / "images.npy"
     assert read_array(path, "a") is None
     write_array(path, "a", (2, 3), fill)
@@ -29,7 +29,7 @@ def test_a_changed_byte_or_an_absent_file_is_no_entry(tmp_path):
     assert read_array(path, "a") is None
 
 
-def test_a_writer_that_fails_leaves_the_entry_before(tmp_path):
+def test_a_failed_write_keeps_the_previous_entry(tmp_path):
     path = tmp_path / "images.npy"
     write_array(path, "a", (2, 3), fill)
 
@@ -42,13 +42,13 @@ def test_a_writer_that_fails_leaves_the_entry_before(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_sidecar_that_is_no_record_reads_as_none(tmp_path):
+def test_an_invalid_sidecar_reads_as_none(tmp_path):
     for text in ("", "[]", "{"):
         (tmp_path / "x.json").write_text(text)
         assert read_record(tmp_path / "x.json", "a") is None
 
 
-def test_the_folder_is_where_the_environment_says(monkeypatch, tmp_path):
+def test_the_folder_is_set_by_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
     monkeypatch.delenv("VGG_LIT_CACHE")

@@ -1,4 +1,4 @@
-"""Image files as batches, as one array and as sums of pixels."""
+"""Image files read as batches, as an array and as pixel sums."""
 
 import os
 
@@ -15,7 +15,7 @@ from vgg_lit.errors import InputError
 
 @pytest.fixture
 def files(tmp_path):
-    """Six images of noise, one of them in a folder."""
+    """Six images of noise, one of them in a subfolder."""
     paths = (*(f"{i}.png" for i in range(5)), "more/5.jpg")
     (tmp_path / "root/more").mkdir(parents=True)
     draws = np.random.default_rng(0)
@@ -38,10 +38,10 @@ def expected(files):
     return torch.stack([read_image(files.root / path, 3, 8) for path in files.paths])
 
 
-def test_batches_hold_the_positions_asked_for(files, expected):
+def test_batches_contain_the_requested_positions(files, expected):
     batches = [[4, 0], [5, 5, 1]]
     loader = files.loader(batches)
-    for _ in range(2):  # read anew at every pass
+    for _ in range(2):  # reread on each iteration
         found = list(checked(loader))
         assert all(
             torch.equal(a, expected[positions]) for a, positions in zip(found, batches, strict=True)
@@ -50,22 +50,22 @@ def test_batches_hold_the_positions_asked_for(files, expected):
     assert len(list(files.loader(batches))) == 3
 
 
-def test_the_array_has_the_order_of_the_paths(files, expected):
+def test_the_array_is_in_the_order_of_the_paths(files, expected):
     assert torch.equal(files.decoded(), expected)
     assert torch.equal(files.decoded(), expected)  # from the cache
 
 
-def test_statistics_are_those_of_all_pixels_and_kept(files, expected):
+def test_statistics_are_of_all_pixels_and_cached(files, expected):
     found = files.statistics()
     assert found == channel_statistics(pixel_sums(expected))
     (kept,) = files.cache.parent.iterdir()
     assert kept.name == "images.sums.json"
-    kept.write_text("{")  # damaged: summed up again
+    kept.write_text("{")  # damaged: summed again
     assert files.statistics() == found
 
 
 @pytest.mark.parametrize("change", ["touch", "grow"])
-def test_another_file_of_the_same_name_is_decoded_again(files, change):
+def test_a_changed_file_is_decoded_again(files, change):
     first = files.decoded()
     path = files.root / "0.png"
     if change == "touch":
@@ -78,7 +78,7 @@ def test_another_file_of_the_same_name_is_decoded_again(files, change):
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_what_a_worker_finds_wrong_is_raised_as_it_is(files, num_workers):
+def test_an_error_in_a_worker_is_raised_without_a_traceback(files, num_workers):
     (files.root / "3.png").write_bytes(b"no image")
     damaged = ImageFiles(**{**vars(files), "num_workers": num_workers})
     with pytest.raises(InputError, match=r"3\.png") as caught:
@@ -86,7 +86,7 @@ def test_what_a_worker_finds_wrong_is_raised_as_it_is(files, num_workers):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_gone_is_named(files):
+def test_a_deleted_file_is_named(files):
     (files.root / "2.png").unlink()
     with pytest.raises(InputError, match=r"2\.png: cannot be read"):
         files.decoded()

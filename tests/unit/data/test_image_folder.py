@@ -47,7 +47,7 @@ def make(root, **options):
     return ImageFolder(root, **{"size": 8, "num_workers": 0, **options})
 
 
-def test_divided(divided):
+def test_train_and_test_folders_are_the_splits(divided):
     source = make(divided)
     assert source.classes == ("cat", "dog")
     source.prepare()
@@ -57,19 +57,19 @@ def test_divided(divided):
     assert test.labels_N.tolist() == [0, 0, 1, 1]
 
 
-def test_undivided_is_stratified_and_stays_in_place(undivided):
+def test_a_held_out_test_split_is_stratified_and_stable(undivided):
     source = make(undivided)
     train, test = source._files("train"), source._files("test")
     assert not set(train.paths) & set(test.paths)
     assert len(train.paths) + len(test.paths) == 30
     assert torch.bincount(test.labels_N).tolist() == [4, 2]
-    # another class does not move the test images of these
+    # another class does not change the test images of these classes
     fill(undivided / "ant", 10)
     again = make(undivided)._files("test")
     assert set(test.paths) <= set(again.paths)
 
 
-def test_nested_folders_and_other_files(divided):
+def test_nested_folders_are_read_and_other_files_skipped(divided):
     fill(divided / "train/cat/more", 1)
     (divided / "train/cat/notes.txt").write_text("x")
     fill(divided / "train/cat/.thumbnails", 1)
@@ -79,7 +79,7 @@ def test_nested_folders_and_other_files(divided):
     assert "train/cat/more/000.jpg" in paths
 
 
-def test_a_class_may_be_called_train(tmp_path):
+def test_a_class_may_be_named_train(tmp_path):
     for name in ("bus", "train"):
         fill(tmp_path / "root" / name, 5)
     assert make(tmp_path / "root").classes == ("bus", "train")
@@ -91,7 +91,7 @@ def test_one_class_is_enough(tmp_path):
 
 
 def counted(monkeypatch):
-    """How many images are decoded."""
+    """Returns a list that collects the paths of decoded images."""
     calls = []
     read = image_files.read_image
     monkeypatch.setattr(image_files, "read_image", lambda *a: calls.append(a[0]) or read(*a))
@@ -135,7 +135,7 @@ def test_a_damaged_cache_is_rebuilt(divided, monkeypatch, cache, change):
     assert len(calls) == 4
 
 
-def test_a_read_only_root_and_cached_statistics(divided, cache, monkeypatch):
+def test_streaming_does_not_write_to_root_and_caches_statistics(divided, cache, monkeypatch):
     before = sorted(divided.rglob("*"))
     source = make(divided, in_memory=False)
     source.prepare()
@@ -164,7 +164,7 @@ def test_more_workers_than_cores_are_not_started(divided, monkeypatch, recwarn):
     assert not recwarn.list
 
 
-def test_a_link_that_leads_nowhere_is_named(divided):
+def test_a_dangling_link_is_named(divided):
     (divided / "train/cat/gone.png").symlink_to(divided / "nowhere.png")
     with pytest.raises(InputError, match=r"gone\.png: cannot be read"):
         make(divided).prepare()
@@ -181,48 +181,48 @@ def test_a_corrupt_image_is_named(divided, cache, num_workers, in_memory):
     assert not list(cache.glob("*.tmp"))
 
 
-def test_wrong_folders(tmp_path, divided):
+def test_missing_and_inconsistent_folders_are_refused(tmp_path, divided):
     with pytest.raises(InputError, match="nowhere: no such folder"):
         make(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no class folders"):
         make(tmp_path / "empty")
     fill(divided / "train/eel", 1)
-    with pytest.raises(InputError, match="differ in their class folders: eel"):
+    with pytest.raises(InputError, match="have different class folders: eel"):
         make(divided)
     (divided / "test/eel").mkdir()
     with pytest.raises(InputError, match="test/eel: no PNG or JPEG"):
         make(divided).prepare()
 
 
-def test_train_without_test(tmp_path):
+def test_train_without_test_is_refused(tmp_path):
     fill(tmp_path / "root/train/cat", 2)
     with pytest.raises(InputError, match="no class folders in test/"):
         make(tmp_path / "root")
 
 
-def test_too_few_to_divide(tmp_path):
+def test_too_few_images_for_a_test_split_are_refused(tmp_path):
     fill(tmp_path / "root/cat", 2)
-    with pytest.raises(InputError, match=r"test_fraction=0\.2: leaves 0 of 2"):
+    with pytest.raises(InputError, match=r"test_fraction=0\.2: 0 of 2 images are for testing"):
         make(tmp_path / "root").prepare()
 
 
 @pytest.mark.parametrize(
     "option", [{"in_channels": 2}, {"size": 0}, {"num_workers": -1}, {"test_fraction": 1.0}]
 )
-def test_ranges(divided, option):
+def test_values_out_of_range_are_refused(divided, option):
     with pytest.raises(InputError, match=f"{next(iter(option))}="):
         make(divided, **option)
 
 
-def test_an_unwritable_cache(divided, monkeypatch, tmp_path):
+def test_an_unwritable_cache_is_reported(divided, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(InputError, match="VGG_LIT_CACHE"):
         make(divided).prepare()
 
 
-def test_cifar10_jpeg(data_folder, tmp_path):
+def test_cifar10_as_jpeg_files(data_folder, tmp_path):
     archive = data_folder / "cifar10-jpeg.tar.xz"
     if not archive.is_file():
         pytest.skip("needs $VGG_LIT_DATA/cifar10-jpeg.tar.xz")

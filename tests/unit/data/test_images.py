@@ -26,7 +26,7 @@ def test_png_is_exact(tmp_path):
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "RGB", "I;16"])
 @pytest.mark.parametrize("in_channels", [1, 3])
-def test_a_flat_grey_is_that_grey_in_every_mode(tmp_path, mode, in_channels):
+def test_a_uniform_grey_is_preserved_in_every_mode(tmp_path, mode, in_channels):
     path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
     level = 255 if mode == "1" else 102  # the palette has multiples of 51
     if mode == "I;16":
@@ -38,7 +38,7 @@ def test_a_flat_grey_is_that_grey_in_every_mode(tmp_path, mode, in_channels):
     assert (image.int() - level).abs().max() <= (2 if mode == "CMYK" else 0)
 
 
-def test_transparency_is_laid_over_white(tmp_path):
+def test_transparency_is_composited_over_white(tmp_path):
     Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     assert (read_image(tmp_path / "clear.png", 3, 4) == 255).all()
     Image.new("RGBA", (4, 4), (0, 0, 0, 51)).save(tmp_path / "veil.png")
@@ -55,19 +55,19 @@ def test_16_bit_levels_are_scaled_not_clipped(tmp_path):
     assert np.array_equal(read_image(tmp_path / "a.png", 1, 256)[0].numpy(), expected)
 
 
-def test_exif_orientation(tmp_path):
+def test_exif_orientation_is_applied(tmp_path):
     array = np.zeros((16, 16, 3), np.uint8)
-    array[:8] = 255  # light above
+    array[:8] = 255  # top half white
     image = Image.fromarray(array)
     exif = image.getexif()
-    exif[0x0112] = 3  # turned by 180 degrees
+    exif[0x0112] = 3  # rotated by 180 degrees
     image.save(tmp_path / "a.jpg", exif=exif)
     read = read_image(tmp_path / "a.jpg", 1, 16)[0].float()
     assert read[:8].mean() < 10
     assert read[8:].mean() > 245
 
 
-def test_damaged_exif_leaves_the_image_as_it_lies(tmp_path, recwarn):
+def test_damaged_exif_is_ignored(tmp_path, recwarn):
     image = Image.fromarray(pixels())
     exif = image.getexif()
     exif[0x0112], exif[0x010F] = 6, "a camera's name"
@@ -77,7 +77,7 @@ def test_damaged_exif_leaves_the_image_as_it_lies(tmp_path, recwarn):
     assert not recwarn.list
 
 
-def test_the_shorter_side_is_resized_and_the_centre_kept(tmp_path):
+def test_the_shorter_side_is_resized_and_the_centre_cropped(tmp_path):
     array = np.zeros((20, 60), np.uint8)
     array[:, 20:40] = 200
     Image.fromarray(array).save(tmp_path / "wide.png")
@@ -112,14 +112,14 @@ def damaged(tmp_path, name, change):
         ("header.jpg", lambda body: body[:20]),
     ],
 )
-def test_damaged_files_are_refused_by_name(tmp_path, name, change):
+def test_a_damaged_file_is_named_in_one_line(tmp_path, name, change):
     path = damaged(tmp_path, name, change)
     with pytest.raises(InputError, match=name) as caught:
         read_image(path, 3, 32)
     assert "\n" not in str(caught.value)
 
 
-def test_bytes_after_the_end_are_harmless(tmp_path):
+def test_bytes_after_the_end_marker_are_ignored(tmp_path):
     for name in ("a.jpg", "a.png"):
         read_image(damaged(tmp_path, name, lambda body: body + b"appended by a camera"), 3, 32)
 
@@ -140,23 +140,23 @@ def test_a_decompression_bomb_is_refused_from_its_header(tmp_path, side, recwarn
     assert not recwarn.list
 
 
-def test_a_file_larger_than_any_image_is_not_read(tmp_path):
+def test_a_file_above_the_size_limit_is_not_read(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(pixels()).save(path)
     with path.open("ab") as file:
-        file.truncate(10**10)  # takes no room on the disk
+        file.truncate(10**10)  # sparse: uses no disk space
     with pytest.raises(InputError, match="400 MB"):
         read_image(path, 3, 32)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes among its files")
-def test_a_pipe_is_not_waited_for(tmp_path):
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(InputError, match="no such image file"):
         read_image(tmp_path / "a.png", 3, 32)
 
 
-def test_missing_and_foreign_files(tmp_path):
+def test_missing_files_and_other_formats_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.png: no such image file"):
         read_image(tmp_path / "nowhere.png", 3, 32)
     Image.new("RGB", (4, 4)).save(tmp_path / "a.gif")

@@ -10,14 +10,14 @@ MIXINGS = [MixUp(), MixUp(0.2), CutMix(), CutMix(0.5)]
 
 
 def batch(count=20, classes=10):
-    """Images that tell by their level whose pixels they are."""
+    """Returns images, each with a different level that identifies its pixels, and their labels."""
     levels = torch.arange(count, dtype=torch.uint8) * (255 // count)
     return levels.view(-1, 1, 1, 1).expand(-1, 3, 8, 10).contiguous(), torch.arange(count) % classes
 
 
 @pytest.mark.parametrize("mixing", MIXINGS)
 class TestEveryMixing:
-    def test_positions_in_the_batch_are_nothing_to_it(self, mixing):
+    def test_result_does_not_depend_on_positions_in_the_batch(self, mixing):
         images, labels = batch()
         ids = torch.arange(20) * 3
         mixed, targets = mixing(images, labels, Draws(0, 1, ids), 10)
@@ -26,14 +26,14 @@ class TestEveryMixing:
         assert torch.equal(again[0], mixed[order])
         assert torch.equal(again[1], targets[order])
 
-    def test_shares_stay_in_another_batch(self, mixing):
+    def test_shares_are_the_same_in_another_batch(self, mixing):
         images, labels = batch(classes=20)
         whole = mixing(images, labels, Draws(0, 1, torch.arange(20)), 20)[1]
         half = mixing(images[:10], labels[:10], Draws(0, 1, torch.arange(10)), 20)[1]
         own = torch.arange(10)
         assert torch.equal(half[own, own], whole[own, own])
 
-    def test_epoch_and_seed_decide(self, mixing):
+    def test_result_depends_on_epoch_and_seed(self, mixing):
         images, labels = batch()
         ids = torch.arange(20)
         first = mixing(images, labels, Draws(0, 0, ids), 10)
@@ -55,20 +55,20 @@ class TestEveryMixing:
         assert torch.equal(images, before)
 
     def test_targets_are_the_shares_of_the_images(self, mixing):
-        """Every image has its own class and level, so that its pixels tell its targets."""
+        """Every image has a different class and level, so its pixels determine its targets."""
         images, labels = batch(classes=20)
         mixed, targets = mixing(images, labels, Draws(0, 0, torch.arange(20)), 20)
         expected = targets @ images[:, 0, 0, 0].float()
         torch.testing.assert_close(mixed.float().mean((1, 2, 3)), expected, rtol=0, atol=1e-3)
 
-    def test_a_sample_alone_stays_as_it_is(self, mixing):
+    def test_a_batch_of_one_sample_is_unchanged(self, mixing):
         images, labels = batch(count=1)
         mixed, targets = mixing(images + 9, labels, Draws(0, 0, torch.arange(1)), 10)
         torch.testing.assert_close(mixed.float(), images.float() + 9)
         assert targets.tolist() == [[1.0] + [0.0] * 9]
 
 
-def test_partners_are_others_and_each_is_one_once():
+def test_partners_are_other_samples_each_used_once():
     images, labels = batch(50, 50)
     partners = []
     for epoch in range(40):
@@ -89,23 +89,23 @@ def test_shares_are_beta_distributed(alpha):
     torch.testing.assert_close(found, 1 - found.flip(0), atol=2e-5, rtol=0)
     assert found.mean().item() == pytest.approx(0.5, abs=1e-4)
     assert found.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=1e-3)
-    # Kolmogorov-Smirnov, over the lower half: close to 1 float32 has too few numbers
+    # Kolmogorov-Smirnov over the lower half only: float32 is too coarse close to 1
     drawn = np.sort(np.random.default_rng(0).beta(alpha, alpha, 100_000))
     below = np.searchsorted(drawn, found[:50_000].numpy()) / 100_000
     assert np.abs(below - uniform[:50_000].numpy()).max() * 100_000**0.5 < 1.95
 
 
-def test_mixup_draws_its_shares_from_that_distribution():
+def test_mixup_shares_are_beta_distributed():
     images = torch.zeros(20_000, 1, 1, 1, dtype=torch.uint8)
     labels = torch.arange(20_000) % 2
     targets = MixUp(0.4)(images, labels, Draws(0, 0, torch.arange(20_000)), 2)[1]
     own = targets.gather(1, labels[:, None]).double()
-    own = own[own < 1]  # the partner is of the other class
+    own = own[own < 1]  # keeps samples whose partner has the other class
     assert own.mean().item() == pytest.approx(0.5, abs=0.015)
     assert own.var().item() == pytest.approx(1 / (4 * 1.8), rel=0.05)
 
 
-def test_cutmix_rectangles_are_anywhere_and_of_the_images_shape():
+def test_cutmix_rectangles_are_anywhere_and_have_the_images_aspect_ratio():
     count = 20_000
     is_odd = torch.arange(count) % 2
     images = (255 * is_odd).byte().view(-1, 1, 1, 1).expand(-1, 1, 16, 32).contiguous()
@@ -126,6 +126,6 @@ def test_cutmix_rectangles_are_anywhere_and_of_the_images_shape():
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, float("inf"), float("nan")])
 @pytest.mark.parametrize("kind", [MixUp, CutMix])
-def test_bad_alpha(kind, alpha):
-    with pytest.raises(InputError, match=f"alpha={alpha}: above 0"):
+def test_an_invalid_alpha_is_refused(kind, alpha):
+    with pytest.raises(InputError, match=f"alpha={alpha}: must be above 0"):
         kind(alpha)

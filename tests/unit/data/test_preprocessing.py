@@ -21,14 +21,14 @@ def test_small_differences_are_padded_symmetrically():
     assert fitted.int().sum() == images.int().sum()
 
 
-def test_an_odd_margin_goes_right_and_below():
+def test_an_odd_pixel_is_padded_at_the_right_and_bottom():
     images = torch.ones(1, 1, 29, 29, dtype=torch.uint8)
     fitted = make(29, 32).fit(images)
     assert fitted[0, 0, 0].sum() == 0
     assert torch.equal(fitted[:, :, 1:30, 1:30], images)
 
 
-def test_the_same_size_is_left_alone():
+def test_images_of_the_same_size_are_unchanged():
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     assert make(32, 32, 3).fit(images) is images
 
@@ -40,7 +40,7 @@ def test_other_sizes_are_resized_with_antialias(image_size):
     fitted = preprocessing.fit(images)
     assert fitted.shape == (2, 3, image_size, image_size)
     assert preprocessing.pad(images) is images
-    if image_size == 16:  # antialiased: the mean survives, which every second pixel would not keep
+    if image_size == 16:  # antialiasing preserves the mean; taking every second pixel would not
         assert fitted.mean().item() == pytest.approx(images.float().mean().item(), rel=0.01)
 
 
@@ -56,7 +56,7 @@ def test_normalize(source_size, image_size):
     torch.testing.assert_close(preprocessing.denormalize(x), fitted, atol=1e-6, rtol=0)
 
 
-def test_normalize_leaves_its_argument():
+def test_normalize_does_not_change_its_argument():
     images = torch.rand(1, 1, 4, 4) * 255
     before = images.clone()
     make(4, 4).normalize(images)
@@ -81,17 +81,17 @@ STATISTICS = ChannelStatistics((0.2, 0.4), (0.5, 0.25), ((0.25, 0.0), (0.0, 0.06
         ("none", (0.0, 0.0), (1.0, 1.0)),
     ],
 )
-def test_normalisation_takes_what_it_says_of_the_statistics(normalize, mean, std):
+def test_normalize_selects_the_statistics(normalize, mean, std):
     preprocessing = Preprocessing.measured(8, 8, STATISTICS, normalize)
     assert preprocessing == Preprocessing(2, 8, 8, mean, std)
     images = torch.randint(0, 256, (3, 2, 8, 8), dtype=torch.uint8)
     scaled = images / 255 - torch.tensor(mean).view(2, 1, 1)
     torch.testing.assert_close(preprocessing(images), scaled / torch.tensor(std).view(2, 1, 1))
-    # the checkpoint's dictionary says it all
+    # the checkpoint's dictionary restores it
     assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
 
 
-def test_images_that_augmentation_brought_to_the_networks_side_are_not_resized():
+def test_augmented_images_of_the_networks_side_are_not_resized():
     preprocessing = make(64, 32)
     images = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
     assert preprocessing.resize(images) is images

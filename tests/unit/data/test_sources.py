@@ -9,7 +9,7 @@ from vgg_lit.errors import InputError
 
 @dataclass
 class Own:
-    """A data set of the user's own."""
+    """A custom data set."""
 
     images: torch.Tensor = field(default_factory=lambda: torch.zeros(4, 3, 8, 8, dtype=torch.uint8))
     labels: tuple[int, ...] = (0, 1, 1, 0)
@@ -24,20 +24,23 @@ class Own:
         return ResidentImages(self.images, torch.tensor(self.labels, dtype=torch.int64))
 
 
-def test_images_that_are_what_their_source_says():
+def test_a_consistent_source_is_accepted():
     assert len(load_checked(Own(), "train").labels_N) == 4
 
 
 @pytest.mark.parametrize(
     ("own", "words"),
     [
-        (Own(labels=(0, 1, 2, 0)), "own: test labels from 0 to 2; its 2 classes are 0 to 1"),
-        (Own(labels=(0, 1, -1, 0)), "labels from -1 to 1"),
-        (Own(torch.zeros(4, 1, 8, 8, dtype=torch.uint8)), "images of 1 channels, not 3"),
-        (Own(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), ()), "no test image"),
+        (
+            Own(labels=(0, 1, 2, 0)),
+            "own: test labels are 0 to 2; allowed for its 2 classes: 0 to 1",
+        ),
+        (Own(labels=(0, 1, -1, 0)), "labels are -1 to 1"),
+        (Own(torch.zeros(4, 1, 8, 8, dtype=torch.uint8)), "images have 1 channels, not 3"),
+        (Own(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), ()), "no test images"),
     ],
 )
-def test_what_a_source_of_ones_own_gets_wrong_is_one_line(own, words):
+def test_an_inconsistent_source_is_refused(own, words):
     with pytest.raises(InputError, match=words):
         load_checked(own, "test")
 
@@ -48,10 +51,10 @@ def test_what_a_source_of_ones_own_gets_wrong_is_one_line(own, words):
         (torch.zeros(4, 3, 8, 8), torch.zeros(4).long(), "images of torch.float32"),
         (torch.zeros(4, 3, 8, 9).byte(), torch.zeros(4).long(), r"\(4, 3, 8, 9\)"),
         (torch.zeros(4, 8, 8).byte(), torch.zeros(4).long(), r"\(4, 8, 8\)"),
-        (torch.zeros(4, 3, 8, 8).byte(), torch.zeros(3).long(), "one an image"),
+        (torch.zeros(4, 3, 8, 8).byte(), torch.zeros(3).long(), "one per image"),
         (torch.zeros(4, 3, 8, 8).byte(), torch.zeros(4), "labels of torch.float32"),
     ],
 )
-def test_resident_images_are_square_bytes_with_a_label_each(images, labels, words):
+def test_resident_images_are_square_uint8_with_one_label_each(images, labels, words):
     with pytest.raises(ValueError, match=words):
         ResidentImages(images, labels)

@@ -15,7 +15,7 @@ def test_every_class_keeps_its_share(size):
     assert ((shares - counts * size / 1000).abs() < 1).all()
 
 
-def test_seeded_by_sample_not_by_position():
+def test_a_subset_depends_on_sample_ids_not_on_positions():
     labels, ids = torch.arange(100) % 2, torch.arange(100)
     mask = stratified_subset(labels, ids, 30, 1, "s")
     turned = stratified_subset(labels.flip(0), ids.flip(0), 30, 1, "s")
@@ -24,7 +24,7 @@ def test_seeded_by_sample_not_by_position():
     assert not torch.equal(mask, stratified_subset(labels, ids, 30, 1, "t"))
 
 
-def test_smaller_subsets_lie_in_larger_ones():
+def test_a_larger_subset_contains_a_smaller_one():
     labels, ids = torch.arange(100) % 2, torch.arange(100)
     small, large = (stratified_subset(labels, ids, size, 0, "s") for size in (20, 60))
     assert (large | ~small).all()

@@ -13,8 +13,8 @@ from vgg_lit.data.statistics import channel_statistics, pixel_sums, principal_co
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_against_float64(monkeypatch, channels):
-    monkeypatch.setattr(statistics, "_CHUNK", 7 * 64)  # chunks add up
+def test_statistics_equal_a_float64_reference(monkeypatch, channels):
+    monkeypatch.setattr(statistics, "_CHUNK", 7 * 64)  # forces several chunks
     images = torch.randint(0, 256, (50, channels, 8, 8), dtype=torch.uint8)
     mean, std, covariance = channel_statistics(pixel_sums(images))
     pixels = images.double() / 255
@@ -24,7 +24,7 @@ def test_against_float64(monkeypatch, channels):
     np.testing.assert_allclose(covariance, expected.reshape(channels, channels), atol=1e-14)
 
 
-def test_a_constant_channel_has_a_usable_deviation():
+def test_the_std_of_a_constant_channel_is_one():
     constant = torch.full((4, 1, 2, 2), 51, dtype=torch.uint8)
     mean, std, covariance = channel_statistics(pixel_sums(constant))
     assert mean == (0.2,)
@@ -42,7 +42,7 @@ def test_sums_are_exact_integers():
     ]
 
 
-def test_sums_of_more_pixels_than_float64_has_integers():
+def test_sums_beyond_the_integers_of_float64_are_exact():
     many = pixel_sums(torch.tensor([3, 200]).byte().view(2, 1, 1, 1)) * 10**12
     mean, std, ((variance,),) = channel_statistics(many)
     assert mean == (203 / 2 / 255,)
@@ -51,7 +51,7 @@ def test_sums_of_more_pixels_than_float64_has_integers():
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (3, 224, 224), (1, 28, 28)])
-def test_memory_does_not_grow_with_the_images(shape):
+def test_memory_does_not_grow_with_the_number_of_images(shape):
     def peak(pixels):
         images = torch.zeros(1, *shape, dtype=torch.uint8).expand(pixels // shape[1] ** 2, *shape)
         tracemalloc.start()
@@ -66,7 +66,7 @@ def test_memory_does_not_grow_with_the_images(shape):
 
 
 def components_at_once(images):
-    """Eigenvalues by the textbook, every pixel in float64."""
+    """Returns the eigenvalues of the covariance, computed directly from all pixels in float64."""
     pixels = images.transpose(0, 1).flatten(1).double() / 255
     centred = pixels - pixels.mean(1, keepdim=True)
     return torch.linalg.eigvalsh(centred @ centred.T / centred.shape[1]).flip(0).numpy()
@@ -81,7 +81,7 @@ def test_principal_components():
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(vectors * values @ vectors.T, covariance, atol=1e-12)
     assert (np.diff(values) < 0).all()
-    assert (vectors.max(0) == np.abs(vectors).max(0)).all()  # signs are settled
+    assert (vectors.max(0) == np.abs(vectors).max(0)).all()  # the largest component is positive
 
 
 def test_grey_images_have_one_component():
@@ -103,7 +103,7 @@ def test_fashion_mnist_has_the_published_statistics(data_folder):
 
 @pytest.mark.slow
 def test_cifar10_has_the_published_statistics(data_folder):
-    """To the tolerance that JPEG asks for."""
+    """The tolerance allows for JPEG compression."""
     archive = data_folder / "cifar10-jpeg.tar.xz"
     if not archive.is_file():
         pytest.skip(f"needs {archive.name} in VGG_LIT_DATA")

@@ -1,4 +1,4 @@
-"""Views of images: each as one would cut it by hand."""
+"""Test-time views compared with crops and resizing done by hand."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def images(side=32, count=2):
     return torch.randint(0, 256, (count, 1, side, side), dtype=torch.uint8, generator=draws)
 
 
-def test_the_single_view_is_the_input_that_training_tests_with():
+def test_the_default_view_is_the_network_input():
     for source_size in (28, 32, 40):
         prepare = preprocessing(source_size)
         (view,) = Views().of(images(source_size), prepare)
@@ -32,7 +32,7 @@ def test_a_mirror_image_follows_each_view():
     assert torch.equal(mirrored, prepare(images().flip(-1)))
 
 
-def test_the_papers_50_crops_are_five_by_five_with_their_mirror_images():
+def test_50_crops_are_a_5_x_5_grid_with_mirror_images():
     prepare = preprocessing()
     views = list(Views(grid=5, scales=(40,), flip=True).of(images(), prepare))
     whole = prepare.normalize(
@@ -69,14 +69,14 @@ def test_dense_views_are_whole_images_at_each_scale():
     assert [view.shape[-1] for view in views] == [32, 48, 28]
 
 
-def test_what_training_pads_is_padded_before_it_is_rescaled():
+def test_padding_is_applied_before_rescaling():
     prepare = preprocessing(28, 32)
     padded = F.pad(images(28), (2, 2, 2, 2)).float()
     expected = F.interpolate(padded, (40, 40), mode="bilinear", antialias=True)
     assert torch.equal(rescale(images(28), prepare, 40), prepare.normalize(expected))
 
 
-def test_what_training_shrinks_is_rescaled_from_the_source_in_one_step():
+def test_large_images_are_rescaled_from_the_source_in_one_step():
     prepare = preprocessing(64, 32)
     expected = F.interpolate(images(64).float(), (48, 48), mode="bilinear", antialias=True)
     assert torch.equal(rescale(images(64), prepare, 48), prepare.normalize(expected))
@@ -92,12 +92,12 @@ def test_a_number_of_crops_is_a_grid_with_or_without_mirror_images(number, grid)
 
 
 @pytest.mark.parametrize("number", [3, 10, 24, 49 * 3])
-def test_a_number_of_crops_that_makes_no_grid_is_refused(number):
-    with pytest.raises(InputError, match=rf"^crops={number}: makes no regular grid; allowed: "):
+def test_a_number_of_crops_that_is_not_a_grid_is_refused(number):
+    with pytest.raises(InputError, match=rf"^crops={number}: not a regular grid; allowed: "):
         crop_grid(number)
 
 
-def test_options_come_to_sets_of_views():
+def test_views_are_built_from_the_options():
     def asked(flip=False, scales=None, dense=False, crops=None):
         return asked_views(flip, scales, dense, crops)
 
@@ -120,7 +120,7 @@ def test_options_come_to_sets_of_views():
         ([Views(None, (64,)), Views(5, (64,), True)], "dense + 50 crops at 64"),
     ],
 )
-def test_a_table_names_them(views, text):
+def test_views_are_described_for_a_table(views, text):
     assert describe_views(views) == text
 
 
@@ -129,8 +129,11 @@ def test_a_table_names_them(views, text):
     [
         (Views(scales=(40, 30)), "scales: 30 is too small for the network; at least 32"),
         (Views(None, (30,)), "scales: 30 is too small for the network; at least 31"),
-        (Views(5, (35,)), "crops=25: scale 35 has no room for 5 x 5 different crops of 32 pixels"),
-        (Views(5, (), True), r"crops=50: the network's own 32 pixels have no room .* at least 36"),
+        (
+            Views(5, (35,)),
+            "crops=25: scale 35 is too small for 5 x 5 different crops of 32 pixels",
+        ),
+        (Views(5, (), True), r"crops=50: .* input size of 32 pixels is too small .* at least 36"),
     ],
 )
 def test_a_scale_that_is_too_small_is_refused(views, message):
