@@ -49,7 +49,7 @@ def test_a_run_starts_from_another_says_so_and_writes_it_down(shallow, train, tm
     assert len(record["fresh"]) == 9
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("init ")]
     assert f"from {shallow.path}: block1_conv1, block2_conv1" in line
-    assert "as drawn: block1_conv2" in line
+    assert "not copied: block1_conv2" in line
 
 
 def test_the_first_step_is_taken_from_the_copied_weights(shallow, compose, tiny, tmp_path):
