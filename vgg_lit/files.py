@@ -1,4 +1,4 @@
-"""Writing a file so that a crash at any moment leaves the last good one."""
+"""Atomic file writes, file locks and digests."""
 
 import hashlib
 import os
@@ -11,13 +11,13 @@ from typing import TextIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file to fill, which then takes `path`'s place; on an error `path` stays as it was.
+    """Yields the path of a temporary file, which replaces `path` at the end; after an error `path` is unchanged.
 
-    It lies in the same folder, so that the rename cannot become a copy, and both the file and the
-    folder are flushed to disk.
+    A crash at any moment leaves the last complete file. The temporary file is in the same folder, so that
+    the rename is never a copy. The file and the folder are flushed to disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not mkstemp: its files are for one user alone, and a cache or a run may be shared.
+    # Not mkstemp: its files are private to one user, and a cache or a run may be shared.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
@@ -26,19 +26,19 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # which a full disk does not say
+            error.filename = str(path)  # a full disk does not set it
         raise
     _flush(path.parent)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what a process that was killed had begun to write; nobody else may be writing there."""
+    """Removes the temporary files of killed processes; no other process may be writing to the folder."""
     for temporary in folder.glob(".*.tmp"):
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces the text of a file, in UTF-8, as `replacing` does."""
+    """Writes text to a file in UTF-8, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -52,10 +52,10 @@ def _flush(path: Path) -> None:
 
 
 def take_lock(path: Path) -> TextIO | None:
-    """Opens a file and locks it until it is closed; None if another process has done so.
+    """Opens a file and locks it until it is closed; returns None if another process holds the lock.
 
-    Processes that inherit its descriptor hold the lock too, so that what a killed process left running
-    still counts. Where there are no such locks (Windows), everyone may have it.
+    Processes that inherit the descriptor hold the lock too, so that child processes of a killed process
+    still count. Without file locks (Windows), the lock is always granted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("w")
