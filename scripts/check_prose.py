@@ -202,6 +202,8 @@ def list_files(paths: list[str]) -> list[Path]:
 
 def main(paths: list[str]) -> int:
     """Prints the findings; returns the exit code."""
+    if missing := [path for path in paths if not Path(path).exists()]:
+        sys.exit(f"no such file: {', '.join(missing)}")
     findings = [(path, *finding) for path in list_files(paths) for finding in check_file(path)]
     for path, line, text in findings:
         print(f"{path.as_posix()}:{line}: {text}")

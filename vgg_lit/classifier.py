@@ -35,9 +35,10 @@ from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.targets import ConfigError, instantiate
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Normalised images (B, C, H, W), labels (B,) and sample ids (B,); both are `PADDING` in padded positions.
+"""Normalised images (B, C, H, W), labels (B,) and sample ids (B,).
 
-In training with mixed images, the labels are class probabilities (B, K).
+Labels and ids are `PADDING` in padded positions. In training with mixed images, the labels are class
+probabilities (B, K).
 """
 
 
@@ -183,7 +184,7 @@ class Classifier(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips gradients with torch; Lightning refuses a fused optimiser even without gradient scaling."""
+        """Clips gradients with torch: Lightning refuses fused optimisers, even without scaling."""
         if not gradient_clip_val or self._scales_gradients():
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_algorithm == "value":

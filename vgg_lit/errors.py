@@ -48,7 +48,7 @@ class ProcessFailed(TrainingError):
 class Preempted(BaseException):
     """A run that a signal has ended; not an `Exception`, so that it is not handled as a failure.
 
-    A command prints its message and exits with the shell's code for that signal; SIGUSR1 counts as SIGTERM.
+    A command prints its message and exits with the shell's code for the signal (SIGTERM's for SIGUSR1).
     """
 
     def __init__(self, signum: int, what_is_saved: str = "stopped") -> None:

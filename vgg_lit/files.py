@@ -11,10 +11,10 @@ from typing import TextIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields the path of a temporary file, which replaces `path` at the end; after an error `path` is unchanged.
+    """Yields the path of a temporary file, which replaces `path` at the end.
 
-    A crash at any moment leaves the last complete file. The temporary file is in the same folder, so that
-    the rename is never a copy. The file and the folder are flushed to disk.
+    After an error `path` is unchanged; a crash at any moment leaves the last complete file. The temporary
+    file is in the same folder, so that the rename is never a copy. File and folder are flushed to disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not mkstemp: its files are private to one user, and a cache or a run may be shared.

@@ -46,7 +46,7 @@ def count_devices(accelerator: str) -> tuple[str, int]:
 
 
 def count_processes(devices: int | str | list[int], accelerator: str) -> int:
-    """The number of processes on this machine for `trainer.devices`: one per device; `auto` on a CPU is 1."""
+    """The number of processes on this machine for `trainer.devices`; on a CPU `auto` is 1."""
     if devices == "auto":
         kind, available = count_devices(accelerator)
         return 1 if kind == "cpu" else available
@@ -91,7 +91,7 @@ def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:
 
 
 def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """Operations per second of a large matrix product: an estimate of the peak rate of a network's step.
+    """Measures the operations per second of a large matrix product, the reference for a network's step.
 
     It is the best of at most ten products that start within 0.3 seconds, after one to warm up. The global
     random state is not used. On a CPU with a slow matrix product a convolution may be faster than this.

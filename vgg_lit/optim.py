@@ -143,7 +143,7 @@ def one_cycle(
     start_factor: float = 0.04,
     end_factor: float = 4e-6,
 ) -> dict[str, Any]:
-    """Half cosine up to the optimiser's rate in the first part of the run, then half cosine down, by step.
+    """A half cosine up to the optimiser's rate, then a half cosine down, by step.
 
     Args:
         optimizer: optimiser; its learning rate is the peak.

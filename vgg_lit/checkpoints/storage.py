@@ -29,7 +29,7 @@ LEARNT = ("state_dict", "current_model_state", "optimizer_states")
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path, keep_as: Path | None = None) -> None:
-    """Replaces a checkpoint atomically: after a crash at any moment, a complete file and its digest exist.
+    """Replaces a checkpoint atomically; a crash at any moment leaves a complete file and its digest.
 
     Args:
         checkpoint: tensors and plain Python values.

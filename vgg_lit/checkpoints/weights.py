@@ -84,7 +84,7 @@ def _filled(model: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Modul
 
 
 def net_weights(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Selects the network's tensors from the state dict of a classifier, by their names in the network."""
+    """Returns the network's tensors in a classifier's state dict, by their names in the network."""
     return {name[4:]: weight for name, weight in state.items() if name.startswith("net.")}
 
 

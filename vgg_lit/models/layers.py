@@ -65,7 +65,7 @@ def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def layers_of(net: nn.Module, name: str) -> list[str]:
-    """Resolves a name to layers: a layer to itself, a block (`block1`, in a ResNet `layer1`) to its layers.
+    """Returns the layers of a block (`block1`, in a ResNet `layer1`), or the layer itself, by name.
 
     Raises:
         InputError: there is no such layer or block; the message lists near matches, then all names.

@@ -134,7 +134,7 @@ def _in_common(
 
 
 def _body_and_head(net: nn.Module, layers: list[str]) -> tuple[list[str], list[str]]:
-    """A VGG's convolutions and fully connected layers; in other networks all but the last, and the last."""
+    """A VGG's convolutions and its fully connected layers; other networks have a head of one layer."""
     size = len(net.head.hidden) + 1 if isinstance(net, VGG) else 1
     return layers[:-size], layers[-size:]
 

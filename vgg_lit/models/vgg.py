@@ -116,7 +116,7 @@ class VGG(nn.Module):
         stride = smallest_image_size(self.plan)
         if not height // stride == width // stride == self.image_size // stride:
             raise InputError(
-                f"a {height}x{width} image does not fit this network, whose head takes the maps of "
+                f"a {height}x{width} image does not fit this network: its head takes the maps of "
                 f"{self.image_size}x{self.image_size} images; use a head with a pool, such as 'gap', "
                 "for other sizes"
             )

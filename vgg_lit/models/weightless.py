@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 MOST_OPERATIONS = 20_000
-"""Limit on torch operations to build a network or run it once; torchvision's EfficientNetV2-L needs 11,215."""
+"""Limit on torch operations to build or run a network; torchvision's EfficientNetV2-L needs 11,215 to build."""
 
 
 @contextmanager
 def weightless(largest_bytes: float = math.inf) -> Iterator[None]:
-    """Creates tensors without data in its context, and limits their size and the number of operations.
+    """A context in which tensors have no data, and their size and the number of operations are limited.
 
     `torch.device("meta")` alone is not enough: the argument `device: cpu` of a layer overrides it, and a
     billion layers need memory even without weights.
