@@ -189,7 +189,7 @@ def test_what_is_not_finite_is_not_written_over_what_is(part, value, run):
     save(run, 1)
     bad = {"vgg_lit": {"schema": SCHEMA}, part: [{"w": torch.tensor([1.0, value])}]}
     last = run.checkpoints / "last.ckpt"
-    with pytest.raises(TrainingError, match=r"last\.ckpt: not written, .* not finite"):
+    with pytest.raises(TrainingError, match=r"last\.ckpt: not written: .* not finite"):
         write_checkpoint(bad, last)
     assert number(last) == 1
 

@@ -184,7 +184,7 @@ BAD = [
     (["optimizer.layer_rates={block1: 0}"], "optimizer.layer_rates.block1: factor=0.*above 0"),
     (["optimizer.layer_rates={block1: x}"], "optimizer.layer_rates.*number"),
     (["optimizer.layer_rates=0.1"], "optimizer.layer_rates=0.1"),
-    (["optimizer.layer_rates={block3: 1, block3_conv2: 2}"], "block3_conv2: block3 has a part"),
+    (["optimizer.layer_rates={block3: 1, block3_conv2: 2}"], "block3_conv2: overlaps with block3"),
     (["optimizer.layer_rates={block1: 2}", "freeze=[block1]"], "block1: is frozen"),
     (["cache_features=true", "augment=none"], "cache_features: freeze=.. leaves the first layer"),
     (["cache_features=true", "augment=none", "freeze=[block2]"], "leaves the first layer"),
