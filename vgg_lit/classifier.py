@@ -1,9 +1,9 @@
-"""The one LightningModule: a network, its loss, its metrics and its optimiser.
+"""The LightningModule: a network, its loss, its metrics and its optimiser.
 
     classifier = Classifier.load_from_checkpoint("logs/runs/.../checkpoints/best.ckpt")
     logits = classifier(x_BCHW)
 
-B images a batch, C channels, H x W pixels, K classes.
+Shape suffixes: B images per batch, C channels, H x W pixels, K classes.
 """
 
 import hashlib
@@ -36,9 +36,10 @@ from vgg_lit.targets import instantiate
 from vgg_lit.version import __version__
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Normalised images (B, C, H, W), labels (B,) and sample ids (B,), both `PADDING` where a rank was filled up.
+"""Normalised images (B, C, H, W), labels (B,) and sample ids (B,).
 
-In training, class probabilities (B, K) may take the labels' place, where images are mixed.
+Labels and ids are `PADDING` in padded positions. In training with mixed images, the labels are class
+probabilities (B, K).
 """
 
 
@@ -50,14 +51,14 @@ class Classifier(L.LightningModule):
 
     Args:
         model: `_target_` and arguments of the network, as in `conf/model`.
-        optimizer: `_target_` and arguments of the optimiser; None for a net that is only used.
+        optimizer: `_target_` and arguments of the optimiser; None if the net is not trained.
         scheduler: `_target_` and arguments of the schedule, a function of `vgg_lit.optim`.
         classes: class names by label.
-        preprocessing: how images become the net's input, as `Preprocessing.to_dict()`.
+        preprocessing: conversion of images to the net's input, from `Preprocessing.to_dict()`.
         label_smoothing: share of the target spread evenly over all classes, in training only.
-        seed: decides the first weights, and the dropout of each step with epoch, batch and rank.
-        compile: trains the net through `torch.compile`; checkpoints keep plain keys.
-        small_map_gemm: computes 3x3 convolutions of small maps as matrix products; `auto` where that
+        seed: seed of the initial weights and, with epoch, batch and rank, of each step's dropout.
+        compile: train the net with `torch.compile`; the keys in checkpoints do not change.
+        small_map_gemm: compute 3x3 convolutions of small maps as matrix products; `auto`: where that
             was measured to be faster.
 
     Raises:
@@ -83,7 +84,7 @@ class Classifier(L.LightningModule):
         self.preprocessing = dict(preprocessing or {})
         self.seed = seed
         self.label_smoothing = label_smoothing
-        self.gradient_norm: Tensor | None = None  # of this step, where a callback has measured it
+        self.gradient_norm: Tensor | None = None  # of this step, if a callback has computed it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_hash(seed, "weights"))
             self.net: nn.Module = instantiate(model, key="model")
@@ -94,7 +95,7 @@ class Classifier(L.LightningModule):
         self._are_metrics_logged = False
 
     def setup(self, stage: str) -> None:
-        """Compiles the net where that was asked for: in training, not each time it is loaded."""
+        """Compiles the net if configured; only for training, not each time it is loaded."""
         if stage == "fit" and self.hparams["compile"]:
             self.net.compile()
 
@@ -103,7 +104,7 @@ class Classifier(L.LightningModule):
         restore_loader_position(self.trainer)
 
     def train(self, mode: bool = True) -> "Classifier":
-        """Sets the mode of all but frozen batch norm, which stays in evaluation."""
+        """Sets the mode of all modules except frozen batch norm, which stays in evaluation mode."""
         super().train(mode)
         rest_frozen_norms(self)
         return self
@@ -113,7 +114,7 @@ class Classifier(L.LightningModule):
         return self.net(x_BCHW.to(self.dtype, memory_format=torch.channels_last))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss to descend. Metrics are only counted: nothing here waits for the device."""
+        """Returns the loss and updates the metrics, without waiting for the device."""
         x_BCHW, targets, _ = batch  # labels (B,) or class probabilities (B, K)
         draw = _hash(self.seed, "dropout", self.current_epoch, batch_idx, self.global_rank)
         seed_device(draw, self.device)
@@ -124,11 +125,11 @@ class Classifier(L.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Counts loss (without label smoothing) and accuracies."""
+        """Updates loss (without label smoothing) and accuracies."""
         self._evaluate("val", batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Counts loss (without label smoothing) and accuracies up to top-5."""
+        """Updates loss (without label smoothing) and accuracies up to top-5."""
         self._evaluate("test", batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -159,7 +160,7 @@ class Classifier(L.LightningModule):
             self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True)
 
     def _begin_epoch(self) -> None:
-        """Has the metrics logged with the next batch: once an epoch, at whose end they are computed."""
+        """Makes the next batch log the metrics: once per epoch; they are computed at its end."""
         self._are_metrics_logged = False
 
     on_train_epoch_start = on_validation_epoch_start = on_test_epoch_start = _begin_epoch
@@ -167,7 +168,7 @@ class Classifier(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser and, unless the rate is constant, its schedule."""
         if self.hparams["optimizer"] is None or self.hparams["scheduler"] is None:
-            raise ConfigError("optimizer and scheduler: are needed for training and not set")
+            raise ConfigError("optimizer and scheduler: needed for training, but not set")
         optimizer = build_optimizer(
             self.hparams["optimizer"], self.net, fused=not self._scales_gradients()
         )
@@ -180,7 +181,7 @@ class Classifier(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips as torch does: Lightning refuses to with a fused optimiser, also where nothing is scaled."""
+        """Clips gradients with torch: Lightning refuses fused optimisers, even without scaling."""
         if not gradient_clip_val or self._scales_gradients():
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_algorithm == "value":
@@ -193,23 +194,23 @@ class Classifier(L.LightningModule):
             )
 
     def _scales_gradients(self) -> bool:
-        """Whether gradients are scaled against underflow, as only float16 needs it."""
+        """Returns True if gradients are scaled against underflow, which only float16 needs."""
         return self.trainer.precision == "16-mixed"
 
     def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Any) -> None:
-        """Steps every schedule but plateau, which `on_train_epoch_end` does."""
+        """Steps every schedule except plateau, which `on_train_epoch_end` steps."""
         if not isinstance(scheduler, ReduceLROnPlateau):
             super().lr_scheduler_step(scheduler, metric)
 
     def on_train_epoch_end(self) -> None:
-        """Shows plateau the epoch before it is saved.
+        """Steps the plateau schedule before the epoch's checkpoint is saved.
 
-        Lightning would do so afterwards: the checkpoint would not know of the epoch's score, and a
-        resumed run go on with another rate than the uninterrupted one.
+        Lightning would step it afterwards: the checkpoint would not include the epoch's score, and a
+        resumed run would continue with another rate than an uninterrupted run.
         """
         for config in self.trainer.lr_scheduler_configs:
             metric = epoch_metrics(self.trainer).get(str(config.monitor))
-            # None where the epoch was not validated
+            # None if the epoch was not validated
             if isinstance(config.scheduler, ReduceLROnPlateau) and metric is not None:
                 config.scheduler.step(metric)
 
@@ -224,14 +225,14 @@ class Classifier(L.LightningModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Names the layout, so that later versions know what they read."""
+        """Stores the schema version of the checkpoint."""
         checkpoint["vgg_lit"] = {"schema": SCHEMA, "version": __version__}
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
         cls, checkpoint_path: str | PathLike[str], map_location: Any = "cpu"
     ) -> "Classifier":
-        """The classifier of a checkpoint, in evaluation mode; runs nothing that the file holds.
+        """Loads the classifier of a checkpoint in evaluation mode, without running code from the file.
 
         Raises:
             InputError: the file is missing, damaged, or its weights do not fit its network.
@@ -243,7 +244,7 @@ class Classifier(L.LightningModule):
         return classifier.eval()
 
     def load_weights(self, checkpoint_path: str | PathLike[str]) -> None:
-        """Takes the weights of a checkpoint.
+        """Loads the weights of a checkpoint into this classifier.
 
         Raises:
             InputError: the file is missing, damaged, or its weights do not fit this network.
@@ -255,7 +256,7 @@ class Classifier(L.LightningModule):
 
 @contextmanager
 def _fitting(checkpoint_path: str | PathLike[str]) -> Iterator[None]:
-    """Turns what torch says of weights that do not fit into one line."""
+    """Converts torch's error about weights that do not fit to one line."""
     try:
         yield
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
@@ -264,15 +265,15 @@ def _fitting(checkpoint_path: str | PathLike[str]) -> Iterator[None]:
 
 
 def _check_plain(hparams: Mapping[str, Any]) -> None:
-    """Refuses hyperparameters that `weights_only=True` would not load back."""
+    """Raises ConfigError for hyperparameters that `weights_only=True` could not load."""
     for name, value in hparams.items():
         try:
             json.dumps(value)
         except TypeError as error:
-            raise ConfigError(f"{name}: give plain Python values only ({error})") from error
+            raise ConfigError(f"{name}: only plain Python values are allowed ({error})") from error
 
 
 def _hash(*parts: object) -> int:
-    """A 63-bit seed that is a pure function of `parts`, the same on every machine."""
+    """A 63-bit seed computed from `parts`, the same on every machine."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

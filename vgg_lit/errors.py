@@ -1,4 +1,4 @@
-"""The ways in which a verb ends early, each with one line, an exit code of its own and no traceback."""
+"""Errors that end a command with one line and an exit code, without a traceback."""
 
 import errno
 import re
@@ -9,16 +9,16 @@ from difflib import get_close_matches
 EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_OUT_OF_MEMORY = 1, 2, 3
 
 MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.I)
-"""What torch says where a device or the host has no more."""
+"""Messages of torch when a device or the host is out of memory."""
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-"""Of a disk that is full or broken, or takes nothing."""
+"""Error numbers of a disk that is full, broken or read-only."""
 
 
 class InputError(ValueError):
     """A config value, image, file or checkpoint that cannot be used.
 
-    Its message is one line: what is wrong, where, and what is allowed. A verb prints it on
+    Its message is one line: the place, the problem and the allowed values. A command prints it on
     standard error and exits with code 2.
     """
 
@@ -28,9 +28,9 @@ class ConfigError(InputError):
 
 
 class TrainingError(RuntimeError):
-    """A run that went wrong by itself and cannot go on.
+    """A run that failed and cannot continue.
 
-    Its message is one line: what happened, and what helps. A verb prints it on standard error and
+    Its message is one line: the problem and the remedy. A command prints it on standard error and
     exits with `exit_code`.
     """
 
@@ -44,7 +44,7 @@ class OutOfMemory(TrainingError):
 
 
 class ProcessFailed(TrainingError):
-    """Another process of the run went wrong first; ends with that one's exit code."""
+    """The failure of another process of the run; has that process's exit code."""
 
     def __init__(self, message: str, exit_code: int = EXIT_FAILURE) -> None:
         super().__init__(message)
@@ -52,25 +52,25 @@ class ProcessFailed(TrainingError):
 
 
 class Preempted(BaseException):
-    """A run that a signal has ended; no `Exception`, so that nothing takes it for a failure.
+    """A run that a signal has ended; not an `Exception`, so that it is not handled as a failure.
 
-    A verb prints its message and exits as a shell reports that signal, SIGUSR1 as if it were SIGTERM.
+    A command prints its message and exits with the shell's code for the signal (SIGTERM's for SIGUSR1).
     """
 
-    def __init__(self, signum: int, what_is_saved: str = "ended where it stood") -> None:
+    def __init__(self, signum: int, what_is_saved: str = "stopped") -> None:
         super().__init__(f"{signal.Signals(signum).name}: {what_is_saved}")
         self.exit_code = 128 + (signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM)
 
 
 def is_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory has run out."""
+    """Returns True if an error means that memory has run out."""
     return isinstance(error, MemoryError) or bool(
         isinstance(error, RuntimeError) and MEMORY.search(str(error))
     )
 
 
 def is_of_disk(error: BaseException) -> bool:
-    """Whether an error says that a disk takes no more."""
+    """Returns True if an error means that a disk cannot be written."""
     return isinstance(error, OSError) and error.errno in DISK
 
 

@@ -1,4 +1,4 @@
-"""What training and evaluation count, and what an epoch measured, for all that looks at it at its end."""
+"""The metrics of training and evaluation, and access to those of an epoch at its end."""
 
 import lightning.pytorch as L
 import torch
@@ -8,7 +8,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from vgg_lit.data.batches import PADDING
 
-# metric -> k of the top-k accuracy it is
+# metric -> k of the top-k accuracy
 ACCURACIES = {
     "train": {"acc": 1},
     "val": {"acc": 1, "top5": 5},
@@ -19,8 +19,8 @@ ACCURACIES = {
 class MeanLoss(Metric):
     """The mean loss over samples.
 
-    torchmetrics' MeanMetric looks for NaN and so waits for the device; told not to, it ignores weights
-    (1.9), and with them the padding.
+    torchmetrics' MeanMetric checks for NaN and so waits for the device. With that check turned off, it
+    ignores weights (1.9), and so does not exclude the padding.
     """
 
     total: Tensor
@@ -32,7 +32,7 @@ class MeanLoss(Metric):
         self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, losses: Tensor, weight: Tensor | float) -> None:
-        """Adds losses, a mean over `weight` samples each, or 0 of padding."""
+        """Adds losses; each is the mean over `weight` samples, with weight 0 for padding."""
         self.total += (losses * weight).sum()
         self.count += weight.sum() if isinstance(weight, Tensor) else weight * losses.numel()
 
@@ -42,7 +42,7 @@ class MeanLoss(Metric):
 
 
 def build_metrics(num_classes: int) -> nn.ModuleDict:
-    """Loss and accuracies of all stages, by the names they are logged under."""
+    """Builds loss and accuracies of all stages, by the names they are logged under."""
     metrics = nn.ModuleDict()
     for stage, accuracies in ACCURACIES.items():
         metrics[f"{stage}/loss"] = MeanLoss()
@@ -56,17 +56,17 @@ def _accuracy(num_classes: int, k: int, stage: str) -> MulticlassAccuracy:
         num_classes,
         top_k=min(k, num_classes),
         average="micro",
-        # leaving out padding waits for the device, and training has none
+        # excluding padding waits for the device, and training has no padding
         ignore_index=None if stage == "train" else PADDING,
         validate_args=False,
     )
 
 
 def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
-    """The metrics of the epoch that ends, by name.
+    """The metrics of the current epoch at its end, by name.
 
-    Lightning's `callback_metrics` go on showing the last validation in the epochs that have none
-    (`check_val_every_n_epoch`), but not in a resumed run.
+    Lightning's `callback_metrics` keep the last validation in epochs without validation
+    (`check_val_every_n_epoch`), but not in a resumed run; here such epochs have no validation metrics.
     """
     every = trainer.check_val_every_n_epoch or 1
     is_validated = (trainer.current_epoch + 1) % every == 0

@@ -1,8 +1,9 @@
-"""Optimisers and schedulers as Lightning wants them.
+"""Optimisers and learning rate schedulers in Lightning's format.
 
-An optimiser is any `torch.optim` class. A scheduler is one of the functions below (or one like them):
-it takes the optimiser and the run's `Steps` and returns Lightning's `lr_scheduler_config`, so that the
-interval and the monitored metric cannot be set wrong. `optimizer.lr` is the rate the schedule peaks at.
+An optimiser is any `torch.optim` class. A scheduler is one of the functions below, or a custom one with
+the same signature: it takes the optimiser and the run's `Steps` and returns Lightning's
+`lr_scheduler_config`, so that the interval and the monitored metric are always correct. `optimizer.lr` is
+the peak of the schedule.
 """
 
 import math
@@ -30,17 +31,17 @@ FUSED = {
     "AdamW": ("cpu", "cuda"),
     "Adagrad": ("cpu",),
 }
-"""The devices on which torch's optimisers have a step that is one pass over all parameters."""
+"""The devices on which torch's optimisers have a fused step: one pass over all parameters."""
 
 
 @dataclass(frozen=True)
 class Steps:
-    """How long a run is.
+    """The length of a run.
 
     Attributes:
         total: optimiser steps in the whole run.
         per_epoch: optimiser steps in an epoch.
-        has_validation: whether `val/acc` is there to be monitored.
+        has_validation: True if `val/acc` can be monitored.
     """
 
     total: int
@@ -49,17 +50,18 @@ class Steps:
 
 
 def build_optimizer(spec: Mapping[str, Any], net: nn.Module, fused: bool = True) -> Optimizer:
-    """The optimiser that `spec` describes, over the trainable parameters of `net`.
+    """Builds the optimiser of a spec for the trainable parameters of `net`.
 
-    With `fused` it updates all of them in one pass where torch has one for it: see `FUSED`. `fused: false` in the spec decides otherwise.
+    With `fused` it uses torch's fused step where there is one: see `FUSED`. `fused: false` in the spec
+    turns this off.
 
-    `decay_norm_and_bias: false` in the spec keeps weight decay off biases and normalisation layers
-    (every parameter with fewer than two dimensions). `layer_rates: {block1: 0.1}` multiplies the rate
-    of layers or blocks; their groups bear their names.
+    `decay_norm_and_bias: false` in the spec turns off weight decay for biases and normalisation layers
+    (every parameter with fewer than two dimensions). `layer_rates: {block1: 0.1}` multiplies the
+    learning rate of layers or blocks; each of them is a parameter group of that name.
 
     Raises:
-        ConfigError: the optimiser does not take an argument or refuses its value, or `net` has no such
-            layer.
+        ConfigError: the optimiser does not accept an argument or its value, or `net` does not have a
+            named layer.
     """
     arguments = dict(spec)
     decay_all = arguments.pop("decay_norm_and_bias", True)
@@ -79,14 +81,14 @@ def build_optimizer(spec: Mapping[str, Any], net: nn.Module, fused: bool = True)
 
 
 def parameter_groups(net: nn.Module, layer_rates: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The trainable parameters in groups: first the rest, then those of each name in `layer_rates`.
+    """Groups the trainable parameters: one group per name in `layer_rates`, after the group of the rest.
 
     Args:
-        net: with frozen layers where there are any.
-        layer_rates: layers or blocks, and the factors on their rates.
+        net: the network; frozen parameters are left out.
+        layer_rates: factors on the learning rate, by layer or block.
 
     Raises:
-        ConfigError: no such layer, one that is frozen or named twice, or a factor that is not above 0.
+        ConfigError: a layer does not exist, is frozen or is named twice, or a factor is not above 0.
     """
     check_type(layer_rates, dict[str, float], key="optimizer.layer_rates")
     named: list[dict[str, Any]] = []
@@ -99,9 +101,11 @@ def parameter_groups(net: nn.Module, layer_rates: Mapping[str, float]) -> list[d
             raise ConfigError(f"optimizer.layer_rates.{name}: {error}") from error
         parameters = [p for m in modules for p in m.parameters(recurse=False) if p.requires_grad]
         if not parameters:
-            raise ConfigError(f"optimizer.layer_rates.{name}: is frozen and has no rate")
+            raise ConfigError(
+                f"optimizer.layer_rates.{name}: is frozen, so it has no learning rate"
+            )
         for other in {taken[p] for p in parameters if p in taken}:
-            raise ConfigError(f"optimizer.layer_rates.{name}: {other} has a part of it already")
+            raise ConfigError(f"optimizer.layer_rates.{name}: overlaps with {other}")
         taken |= dict.fromkeys(parameters, name)
         named.append({"params": parameters, "name": name})
     rest = [p for p in net.parameters() if p.requires_grad and p not in taken]
@@ -109,7 +113,7 @@ def parameter_groups(net: nn.Module, layer_rates: Mapping[str, float]) -> list[d
 
 
 def _split_by_decay(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """Matrices and kernels, which decay, and the rest, which does not."""
+    """Splits a group into matrices and kernels, with weight decay, and the rest, without."""
     return [
         {**group, "params": [p for p in group["params"] if p.ndim >= 2]},
         {**group, "params": [p for p in group["params"] if p.ndim < 2], "weight_decay": 0.0},
@@ -117,7 +121,7 @@ def _split_by_decay(group: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _has_fused_step(target: Any, parameters: Sequence[nn.Parameter]) -> bool:
-    """Whether torch updates such parameters in one pass; other devices would refuse to."""
+    """Returns True if torch has a fused step for these parameters; other devices raise an error."""
     in_torch = FUSED.get(str(target).removeprefix("torch.optim."))
     return in_torch is not None and all(p.device.type in in_torch for p in parameters)
 
@@ -125,12 +129,12 @@ def _has_fused_step(target: Any, parameters: Sequence[nn.Parameter]) -> bool:
 def build_scheduler(
     spec: Mapping[str, Any], optimizer: Optimizer, steps: Steps
 ) -> dict[str, Any] | None:
-    """Lightning's `lr_scheduler_config` for the scheduler that `spec` describes; None for `constant`."""
+    """Builds Lightning's `lr_scheduler_config` for the scheduler of a spec; None for `constant`."""
     return instantiate(spec, key="scheduler", optimizer=optimizer, steps=steps)
 
 
 def constant(optimizer: Optimizer, steps: Steps) -> None:
-    """The rate stays what the optimiser was given."""
+    """A constant learning rate."""
 
 
 def one_cycle(
@@ -140,22 +144,22 @@ def one_cycle(
     start_factor: float = 0.04,
     end_factor: float = 4e-6,
 ) -> dict[str, Any]:
-    """Up to the optimiser's rate over a first part of the run, then down in a half cosine, by step.
+    """A half cosine up to the optimiser's rate, then a half cosine down, by step.
 
     Args:
-        optimizer: its rate is the peak.
+        optimizer: optimiser; its learning rate is the peak.
         steps: length of the run.
         warmup_fraction: share of the run before the peak, in (0, 1).
         start_factor: first rate as a fraction of the peak, in (0, 1].
         end_factor: last rate as a fraction of the peak, in (0, 1].
 
-    Source: Smith & Topin 2018, Super-Convergence; momentum is left alone.
+    Source: Smith & Topin 2018, Super-Convergence; momentum is not changed.
     """
     _check_range("warmup_fraction", warmup_fraction, above=0, below=1)
     _check_range("start_factor", start_factor, above=0, at_most=1)
     _check_range("end_factor", end_factor, above=0, at_most=1)
-    # Not torch's OneCycleLR, which divides by zero where the peak falls on the first step, and ends a
-    # resumed run with an error at the old length when more epochs are asked for.
+    # Not torch's OneCycleLR: it divides by zero if the peak is the first step, and raises an error at
+    # the old length if a run is resumed with more epochs.
     peak = max(0.0, warmup_fraction * steps.total - 1)
     last = steps.total - 1
 
@@ -192,7 +196,7 @@ def cosine(
 def step(
     optimizer: Optimizer, steps: Steps, every_epochs: int = 30, factor: float = 0.1
 ) -> dict[str, Any]:
-    """The rate times `factor` every so many epochs."""
+    """Multiplies the rate by `factor` every `every_epochs` epochs."""
     _check_range("every_epochs", every_epochs, at_least=1)
     _check_range("factor", factor, above=0, at_most=1)
     return _every_epoch(StepLR(optimizer, step_size=every_epochs, gamma=factor))
@@ -201,9 +205,9 @@ def step(
 def multistep(
     optimizer: Optimizer, steps: Steps, milestones: Sequence[int], factor: float = 0.1
 ) -> dict[str, Any]:
-    """The rate times `factor` after each of the epochs in `milestones`."""
+    """Multiplies the rate by `factor` after each of the epochs in `milestones`."""
     if list(milestones) != sorted(set(milestones)) or any(epoch < 1 for epoch in milestones):
-        raise ValueError(f"milestones={list(milestones)}: should be rising epochs from 1 on")
+        raise ValueError(f"milestones={list(milestones)}: should be epochs in rising order, from 1")
     _check_range("factor", factor, above=0, at_most=1)
     return _every_epoch(MultiStepLR(optimizer, milestones=list(milestones), gamma=factor))
 
@@ -216,17 +220,17 @@ def plateau(
     threshold: float = 1e-4,
     min_lr: float = 0.0,
 ) -> dict[str, Any]:
-    """The rate times `factor` when validation accuracy has not risen for `patience` epochs.
+    """Multiplies the rate by `factor` when validation accuracy has not risen for `patience` epochs.
 
-    Without a validation split the training accuracy is watched: the test set decides nothing.
+    Without a validation split it monitors the training accuracy; the test set is never used.
 
     Args:
-        optimizer: its rate is the first.
+        optimizer: optimiser; its learning rate is the first.
         steps: length of the run.
-        factor: what the rate is multiplied with, in (0, 1).
-        patience: epochs without a rise before that.
-        threshold: accuracy, as a fraction, that counts as a rise.
-        min_lr: the rate falls no lower; for a layer with a factor on its rate, times that factor.
+        factor: factor on the learning rate, in (0, 1).
+        patience: epochs without a rise before the rate is lowered.
+        threshold: smallest difference in accuracy, as a fraction, that counts as a rise.
+        min_lr: lower bound on the rate; multiplied by the factor of a layer that has one.
 
     Source: Simonyan & Zisserman 2015, section 3.1 (divided by 10 when validation accuracy stops
     improving).
@@ -242,19 +246,19 @@ def plateau(
         patience=patience,
         threshold=threshold,
         threshold_mode="abs",
-        # of a group with a rate of its own, the same fraction
+        # the same fraction of the rate in every group
         min_lr=[
             min_lr * group["lr"] / optimizer.defaults["lr"] for group in optimizer.param_groups
         ],
         eps=0.0,
     )
     monitor = "val/acc" if steps.has_validation else "train/acc"
-    # not strict: where not every epoch is validated, the first ones have nothing to show
+    # not strict: if not every epoch is validated, the first epochs have no metric
     return {"scheduler": schedule, "interval": "epoch", "monitor": monitor, "strict": False}
 
 
 def _half_cosine(first: float, last: float, progress: float) -> float:
-    """From `first` at progress 0 to `last` at 1."""
+    """Interpolates from `first` at progress 0 to `last` at progress 1."""
     return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
 
 
@@ -283,15 +287,15 @@ def _check_range(
 
 
 def check_optimizer(optimizer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> None:
-    """Builds both for a one-weight net, so that a wrong value shows before anything starts.
+    """Builds both for a one-layer net, so that invalid values are found before training starts.
 
     Raises:
         ConfigError: as `build_optimizer` and `build_scheduler`.
     """
-    # which has no layers of a network's names
+    # nn.Linear has no named layers
     built = build_optimizer({**optimizer, "layer_rates": None}, nn.Linear(1, 1))
     for group in built.param_groups:
-        try:  # what torch lets pass and no run survives
+        try:  # values that torch accepts but that cannot train
             _check_range("lr", float(group["lr"]), above=0)
             _check_range("momentum", group.get("momentum", 0), at_least=0, below=1)
         except ValueError as error:

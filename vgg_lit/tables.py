@@ -1,4 +1,4 @@
-"""What the verbs print: facts, one a line, and tables of metrics."""
+"""Output of the commands: facts, one per line, and tables of metrics."""
 
 import csv
 import io
@@ -13,12 +13,12 @@ from rich.table import Table
 
 
 def _console() -> Console:
-    """Shows text as it is: file and class names may have brackets and colons that rich would read."""
+    """A console without markup: rich would interpret brackets and colons in file and class names."""
     return Console(markup=False, emoji=False)
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
-    """Prints names and values in two columns; values stay whole, so that they can be copied."""
+    """Prints names and values in two columns; values are not wrapped, so that they can be copied."""
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:<{width}}  {value}", flush=True)
@@ -26,7 +26,7 @@ def print_facts(facts: Mapping[str, str]) -> None:
 
 STAGES = ("train", "val", "test")
 NUMBER = re.compile(r"\s*([-+]?[\d.,]+(e[-+]?\d+)?( %)?)?\s*")
-"""How a table shows one; an empty cell may stand among them."""
+"""The number format in tables; also matches an empty cell."""
 
 
 def print_metrics(metrics: Mapping[str, float], title: str) -> None:
@@ -35,7 +35,7 @@ def print_metrics(metrics: Mapping[str, float], title: str) -> None:
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name in sorted(metrics, key=_place):
-        if not name.endswith("/top1"):  # which acc is
+        if not name.endswith("/top1"):  # the same as acc
             table.add_row(name, format_metric(name, metrics[name]))
     _console().print(table)
 
@@ -48,7 +48,7 @@ def _place(name: str) -> tuple[int, str]:
 def print_predictions(
     paths: Sequence[str], rows: Sequence[Sequence[tuple[str, float]]], most: int = 20
 ) -> None:
-    """Prints the likeliest classes of each image; beyond `most` images only how many there are."""
+    """Prints the most likely classes of each image, and the number of images beyond `most`."""
     table = Table()
     table.add_column("image", overflow="fold")
     for rank in range(1, len(rows[0]) + 1):
@@ -63,12 +63,12 @@ def print_predictions(
 def print_rows(
     rows: Sequence[Mapping[str, str]], title: str, ends_section: Collection[int] = ()
 ) -> None:
-    """Prints rows that have the same columns as a table; numbers stand on the right.
+    """Prints rows with the same columns as a table; numbers are aligned right.
 
     Args:
-        rows: texts by column.
-        title: of the table.
-        ends_section: numbers of the rows below which a line is drawn.
+        rows: cell texts by column.
+        title: title of the table.
+        ends_section: indices of the rows with a line below.
     """
     table = Table(title=title, title_justify="left")
     for name in rows[0]:
@@ -77,14 +77,14 @@ def print_rows(
     for number, row in enumerate(rows):
         table.add_row(*row.values(), end_section=number in ends_section)
     console = _console()
-    if not console.is_terminal:  # a file or a pipe is as wide as it needs to be
+    if not console.is_terminal:  # no width limit in a file or a pipe
         options = console.options.update(max_width=sys.maxsize)
         console.width = max(console.width, console.measure(table, options=options).maximum)
     console.print(table)
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows that have the same columns, as a table in Markdown."""
+    """Formats rows with the same columns as a table in Markdown."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -128,16 +128,16 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 HIGHER_IS_BETTER = ("acc", "top", "images_per_second")
-"""Beginnings of the names of such metrics, behind their stage."""
+"""Prefixes of the names of these metrics, after the stage."""
 
 
 def is_higher_better(metric: str) -> bool:
-    """Whether more of a metric is better."""
+    """Returns True if a higher value of the metric is better."""
     return metric.rpartition("/")[2].startswith(HIGHER_IS_BETTER)
 
 
 def format_metric(name: str, value: float) -> str:
-    """A metric as a person reads it: accuracies in per cent, counts whole, losses to four digits."""
+    """Formats a metric: accuracies in per cent, counts as whole numbers, losses with four digits."""
     quantity = name.rpartition("/")[2]
     if quantity == "acc" or quantity.startswith("top"):
         return f"{100 * value:.2f} %"

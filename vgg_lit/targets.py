@@ -1,10 +1,10 @@
-"""The one place where a dotted name from a config or a checkpoint becomes an object.
+"""Builds objects from dotted names in a config or a checkpoint.
 
     instantiate({"_target_": "torch.optim.SGD", "lr": 0.1}, key="optimizer", params=net.parameters())
 
-Only names under `ALLOWED` are imported, and those a user trusts on the command line with
-`trusted_targets`; a checkpoint cannot widen the list. Arguments are checked against the target's
-signature and annotations first, so that a mistake is one line that names the key.
+No other module imports objects by name. Only names under `ALLOWED` are imported, and those that the user
+trusts on the command line with `trusted_targets`; a checkpoint cannot extend the list. Arguments are
+first checked against the target's signature and annotations, so that an error is one line with the key.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from pydantic.errors import PydanticUserError
 
 from vgg_lit.errors import ConfigError, one_line, unknown_key
 
-# Kept to what a config swaps: `torch.hub.load` or our own `trust` would run anything they are given.
+# Only objects that a config needs: `torch.hub.load`, or `trust` below, would allow any code to run.
 ALLOWED = (
     "vgg_lit.models.",
     "vgg_lit.data.",
@@ -39,7 +39,7 @@ ALLOWED = (
 )
 
 NETWORKS = ("vgg_lit.models.", "torch.nn.", "torchvision.models.")
-"""What a checkpoint may name: its network, and nothing that would write a file or ask a server."""
+"""Prefixes that a checkpoint may name: networks, but nothing that writes files or uses the network."""
 
 _trusted: set[str] = set()
 
@@ -49,7 +49,7 @@ def trust(prefixes: Sequence[str]) -> None:
     for prefix in prefixes:
         if not prefix.replace(".", "").replace("_", "").isalnum():
             raise ConfigError(
-                f"trusted_targets: {prefix!r} is no module prefix such as 'my_package.'"
+                f"trusted_targets: {prefix!r} is not a module prefix such as 'my_package.'"
             )
     _trusted.update(prefix if prefix.endswith(".") else prefix + "." for prefix in prefixes)
 
@@ -57,21 +57,21 @@ def trust(prefixes: Sequence[str]) -> None:
 def locate(
     name: str, *, key: str = "_target_", prefixes: Sequence[str] = ALLOWED
 ) -> Callable[..., Any]:
-    """The class or function behind a dotted name.
+    """Imports the class or function of a dotted name.
 
     Args:
-        name: such as `torch.optim.SGD`.
-        key: where the name stands, for messages.
-        prefixes: of names that are allowed, beside those a user trusts.
+        name: dotted name, e.g. `torch.optim.SGD`.
+        key: config key of the name, for messages.
+        prefixes: allowed prefixes, in addition to those that the user trusts.
 
     Raises:
-        ConfigError: the name is outside the allowlist, or there is no such thing.
+        ConfigError: the name is not allowed, or there is no such class or function.
     """
     allowed = (*prefixes, *sorted(_trusted))
     if not isinstance(name, str) or not name.startswith(allowed):
         raise ConfigError(
-            f"{key}._target_={name}: only names under {', '.join(allowed)} are run; "
-            f"add your own package with trusted_targets=[package]"
+            f"{key}._target_={name}: only names under {', '.join(allowed)} are allowed; "
+            f"to add a package: trusted_targets=[package]"
         )
     parts = name.split(".")
     for cut in range(len(parts) - 1, 0, -1):
@@ -84,7 +84,7 @@ def locate(
             raise
         found: Any = module
         for part in parts[cut:]:
-            # A module that the found one merely imported (torch.os) is not part of its interface.
+            # A module that the found one only imports (torch.os) is not part of its interface.
             found = None if part.startswith("_") else getattr(found, part, None)
             if found is None or isinstance(found, types.ModuleType):
                 break
@@ -95,10 +95,11 @@ def locate(
 
 
 def _is_offered(found: Any, name: str, prefixes: Sequence[str]) -> bool:
-    """Whether an object is what a package offers under this name, not something it works with.
+    """Returns True if an object is part of a package's public interface under this name.
 
-    A module's imports do not count, even from its own package: those of `lightning.pytorch.loggers` write
-    files. Nor does what our modules share among themselves, one level below what they offer.
+    Objects that a module imports are not part of it, even from the same package: some in
+    `lightning.pytorch.loggers` write files. Objects inside the modules of vgg_lit, one level below the
+    public names, are not part of it either.
     """
     home, package = getattr(found, "__module__", None) or "", name.split(".")[0]
     if home.split(".")[0] != package:
@@ -112,21 +113,21 @@ def _is_offered(found: Any, name: str, prefixes: Sequence[str]) -> bool:
 def instantiate(
     spec: Mapping[str, Any], *, key: str, prefixes: Sequence[str] = ALLOWED, **runtime: Any
 ) -> Any:
-    """Builds what `spec` describes: its `_target_`, called with the other keys as arguments.
+    """Builds the object of `spec`: calls its `_target_` with the other keys as arguments.
 
-    Mappings inside that have a `_target_` themselves are built first, also within lists.
+    Nested mappings with a `_target_` are built first, also in lists.
 
     Args:
-        spec: plain values, as a YAML file gives them.
-        key: where the spec stands in the config, for messages, e.g. `optimizer`.
-        prefixes: of names that are allowed, beside those a user trusts.
-        runtime: arguments that are no part of the config, e.g. `params`.
+        spec: plain values, e.g. from a YAML file.
+        key: config key of the spec, for messages, e.g. `optimizer`.
+        prefixes: allowed prefixes, in addition to those that the user trusts.
+        runtime: arguments that are not in the config, e.g. `params`.
 
     Raises:
-        ConfigError: unknown or missing argument, wrong type, or the target itself refused a value.
+        ConfigError: an argument is unknown, missing or of the wrong type, or the target refuses a value.
     """
     if "_target_" not in spec:
-        raise ConfigError(f"{key}: has no _target_, the dotted name of what to build")
+        raise ConfigError(f"{key}: has no _target_, the dotted name of a class or function")
     target = locate(spec["_target_"], key=key, prefixes=prefixes)
     values = {name: value for name, value in spec.items() if name != "_target_"}
     check_arguments(target, {**values, **runtime}, key=key, given=values)
@@ -139,12 +140,12 @@ def instantiate(
         message = one_line(error)
         where = _culprit(key, values, message)
         for name, value in values.items():
-            message = message.removeprefix(f"{name}={value}: ")  # which `where` says already
+            message = message.removeprefix(f"{name}={value}: ")  # included in `where`
         raise ConfigError(f"{where}: {message}") from error
 
 
 def _culprit(key: str, values: Mapping[str, Any], message: str) -> str:
-    """The one argument whose name or value the target's message speaks of, else the section."""
+    """Returns the only argument whose name or value is in the target's message, otherwise the section."""
     named = [name for name in values if re.search(rf"\b{re.escape(name)}\b", message)]
     shown = [name for name, value in values.items() if f" {value} " in f" {message} "]
     for found in (named, shown):
@@ -166,7 +167,7 @@ def _build(value: Any, key: str, prefixes: Sequence[str]) -> Any:
 def check_arguments(
     target: Callable[..., Any], arguments: Mapping[str, Any], *, key: str, given: Mapping[str, Any]
 ) -> None:
-    """Checks names of all `arguments`, and types of the `given` ones, against a signature.
+    """Checks the names of all `arguments`, and the types of the `given` ones, against a signature.
 
     Raises:
         ConfigError: as in `instantiate`.
@@ -188,7 +189,7 @@ def check_arguments(
 
 
 def check_type(value: Any, annotation: Any, *, key: str) -> None:
-    """Checks one plain value against a type annotation, strictly: no string is taken for a number.
+    """Checks a plain value against a type annotation, strictly: a string is never accepted as a number.
 
     Raises:
         ConfigError: the value is not of the type.
@@ -204,7 +205,7 @@ def check_type(value: Any, annotation: Any, *, key: str) -> None:
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
-    """What checks values against an annotation; None for one that only a type checker understands."""
+    """Returns a validator for an annotation, or None if pydantic does not support the annotation."""
     for options in (ConfigDict(arbitrary_types_allowed=True), None):
         try:
             return TypeAdapter(annotation, config=options)
@@ -214,7 +215,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
 
 
 def _is_listed_tuple(value: Any, adapter: TypeAdapter[Any]) -> bool:
-    """YAML has lists where Python has tuples."""
+    """Returns True if a list is valid as a tuple, which YAML does not have."""
     if not isinstance(value, list):
         return False
     try:
@@ -225,7 +226,7 @@ def _is_listed_tuple(value: Any, adapter: TypeAdapter[Any]) -> bool:
 
 
 def explain(items: Sequence[Mapping[str, Any]]) -> str:
-    """The ways a value was refused, from `ValidationError.errors()`, in one line without repeats."""
+    """Joins the messages of `ValidationError.errors()` in one line, without duplicates."""
     return " or ".join(dict.fromkeys(item["msg"].removeprefix("Input ") for item in items))
 
 

@@ -189,7 +189,7 @@ def test_a_non_finite_checkpoint_does_not_replace_a_finite_one(part, value, run)
     save(run, 1)
     bad = {"vgg_lit": {"schema": SCHEMA}, part: [{"w": torch.tensor([1.0, value])}]}
     last = run.checkpoints / "last.ckpt"
-    with pytest.raises(TrainingError, match=r"last\.ckpt: not written, .* not finite"):
+    with pytest.raises(TrainingError, match=r"last\.ckpt: not written: .* not finite"):
         write_checkpoint(bad, last)
     assert number(last) == 1
 

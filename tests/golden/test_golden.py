@@ -1,6 +1,6 @@
-"""A checkpoint that a released version wrote loads for ever, and its network answers as it did then.
+"""Checkpoints of released versions continue to load, and their networks give the same logits.
 
-The release of a new schema adds a file of its own, trained with `SETTINGS`, and what it answers:
+A release with a new schema adds a checkpoint, trained with `SETTINGS`, and its logits:
 
     PYTHONPATH=. python tests/golden/test_golden.py tests/golden/schema<N>.ckpt
 """
@@ -43,14 +43,14 @@ def answer(classifier: Classifier) -> list[list[float]]:
         return classifier(pixels.view(2, 1, 32, 32)).tolist()
 
 
-def test_every_schema_has_one():
+def test_every_schema_has_a_checkpoint():
     assert {file.stem for file in FOLDER.glob("*.ckpt")} == {
         f"schema{n}" for n in range(1, SCHEMA + 1)
     }
 
 
 @files
-def test_the_network_answers_as_it_did(file):
+def test_the_network_gives_the_stored_logits(file):
     assert read_checkpoint(file)["vgg_lit"]["schema"] == int(file.stem.removeprefix("schema"))
     classifier = Classifier.load_from_checkpoint(file)
     expected = json.loads(file.with_suffix(".json").read_text())
@@ -60,8 +60,8 @@ def test_the_network_answers_as_it_did(file):
 
 
 @files
-def test_its_training_goes_on(file, train, tmp_path):
-    """With its optimiser, its schedule and its place in the data's order."""
+def test_training_resumes(file, train, tmp_path):
+    """Includes the optimiser, the schedule and the position in the data order."""
     run = train(tmp_path / "run", *SETTINGS, f"ckpt_path={file}", "trainer.max_epochs=2")
     checkpoint = torch.load(run.checkpoint("last"), weights_only=True)
     assert (checkpoint["epoch"], checkpoint["global_step"]) == (1, 4)
@@ -70,9 +70,9 @@ def test_its_training_goes_on(file, train, tmp_path):
 if __name__ == "__main__":
     path = Path(sys.argv[1])
     golden = Classifier.load_from_checkpoint(path)
-    said = {
+    expected = {
         "classes": list(golden.classes),
         "preprocessing": golden.preprocessing,
         "logits": answer(golden),
     }
-    path.with_suffix(".json").write_text(json.dumps(said, indent=2) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(expected, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Exported programs give the network's own logits, for every configuration and head, at any batch size."""
+"""Exported programs give the network's logits, for every configuration and head, at any batch size."""
 
 from importlib.util import find_spec
 
@@ -24,7 +24,7 @@ FAST = [
 
 
 def product():
-    """Every configuration under every head, with and without its batch norm folded."""
+    """Yields every configuration with every head, with and without folded batch norm."""
     for variant, network in VARIANTS.items():
         for head in HEADS:
             for fold in (False, True) if network.batch_norm or head == "cifar" else (False,):
@@ -33,7 +33,7 @@ def product():
 
 
 def drawn(variant, head, width=1 / 16, side=32):
-    """A network whose batch norm has seen data, with logits of about 1."""
+    """A network with batch norm statistics as after training, and logits of about 1."""
     torch.manual_seed(0)
     net = build(variant, num_classes=10, in_channels=1, image_size=side, head=head, width=width)
     for module in net.modules():
@@ -48,7 +48,7 @@ def noise(count, side):
 
 
 def check(net, prepare, fold, folder):
-    """Whether both programs agree with the network at two batch sizes."""
+    """Checks that both programs agree with the network at two batch sizes."""
     hyperparameters = {"classes": [f"class {k}" for k in range(10)], "model": {}}
     description = describe_network(hyperparameters, prepare, softmax=False)
     module = PixelClassifier(fold_batch_norm(net) if fold else net, prepare)
@@ -87,7 +87,7 @@ def test_programs_of_full_width_agree(variant, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("source", "side"), [(28, 64), (96, 64), (224, 224)])
-def test_programs_resize_as_training_does(source, side, tmp_path):
+def test_programs_resize_like_training(source, side, tmp_path):
     prepare = Preprocessing(1, source, side, (0.3,), (0.35,))
     check(drawn("vgg11_bn", "imagenet", side=side), prepare, True, tmp_path)
 
@@ -96,7 +96,7 @@ def test_programs_resize_as_training_does(source, side, tmp_path):
 @pytest.mark.parametrize(
     ("variant", "head"), [("vgg11_lrn", "linear"), *(("vgg11_bn", head) for head in HEADS)]
 )
-def test_eight_bits_come_near(variant, head, tmp_path):
+def test_int8_logits_are_close(variant, head, tmp_path):
     prepare = Preprocessing(1, 28, 32, (0.3,), (0.35,))
     module = PixelClassifier(fold_batch_norm(drawn(variant, head)), prepare)
     description = describe_network({"classes": ["a"] * 10, "model": {}}, prepare, softmax=False)
@@ -111,7 +111,7 @@ def test_eight_bits_come_near(variant, head, tmp_path):
 
 
 @pytest.mark.slow
-def test_another_network_than_a_vgg_is_exported_too(tmp_path):
+def test_a_resnet_is_exported_too(tmp_path):
     torch.manual_seed(0)
     net = resnet18(num_classes=10, in_channels=1, image_size=32).eval()
     check(net, Preprocessing(1, 28, 32, (0.3,), (0.35,)), True, tmp_path)

@@ -1,4 +1,4 @@
-"""Convolutions as matrix products train as the library's do."""
+"""Convolutions as matrix products train like the library's convolutions."""
 
 import pytest
 import torch
@@ -33,9 +33,9 @@ def losses(variant, mode, dtype, lr, steps=50, seed=1):
 
 @pytest.mark.parametrize("mode", ["auto", True])
 @pytest.mark.parametrize("variant", ["vgg11_bn", "vgg11"])
-def test_in_float64_the_loss_curves_are_one(variant, mode):
-    # Rounding grows from step to step, with batch norm above all: in float32 the library's own two
-    # memory layouts drift apart as far as its convolutions and the products do.
+def test_the_loss_curves_are_equal_in_float64(variant, mode):
+    # Rounding errors grow with every step, most of all with batch norm: in float32 the library's two
+    # memory layouts differ from each other as much as its convolutions differ from the products.
     library = losses(variant, False, torch.float64, lr=0.01)
     assert library[-5:].mean() < library[:5].mean()  # it does train
     torch.testing.assert_close(
@@ -44,8 +44,8 @@ def test_in_float64_the_loss_curves_are_one(variant, mode):
 
 
 @pytest.mark.parametrize("mode", ["auto", True])
-def test_in_float32_the_curves_part_by_rounding_alone(mode):
-    # ten steps: soon after, a pixel on the other side of a ReLU or a pool sets the curves apart
+def test_the_loss_curves_differ_only_by_rounding_in_float32(mode):
+    # ten steps only: later, a pixel on the other side of a ReLU or a pool separates the curves
     library = losses("vgg11_bn", False, torch.float32, lr=1e-3, steps=10)
     ours = losses("vgg11_bn", mode, torch.float32, lr=1e-3, steps=10)
     torch.testing.assert_close(ours, library, rtol=0, atol=1e-4)

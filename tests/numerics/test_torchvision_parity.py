@@ -1,4 +1,4 @@
-"""With the paper's head, our eight common networks are torchvision's: keys, shapes and bits."""
+"""With the paper's head, the eight common networks equal torchvision's: keys, shapes and logits."""
 
 import pytest
 import torch
@@ -16,8 +16,8 @@ def on_meta(name: str) -> tuple[nn.Module, nn.Module]:
 
 
 def fill(shapes: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state_dict of these shapes, with no number at its default."""
-    # One draw, tiled: a prime length never falls in step with a layer, and 144 million draws are slow.
+    """Fills a state_dict of these shapes with random values, none at its default."""
+    # One draw, repeated: 144 million draws are slow, and a prime length is never aligned with a layer.
     noise = torch.randn(1_000_003, generator=torch.Generator().manual_seed(0))
 
     def values(name: str, shape: Tensor) -> Tensor:

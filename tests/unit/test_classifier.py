@@ -1,4 +1,4 @@
-"""Loss, metrics, dropout and weights of the one LightningModule, against hand computation."""
+"""Loss, metrics, dropout and weights of the LightningModule, compared with direct computation."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def classifier(**options):
 
 
 def quiet(module):
-    """A module that stands outside of a Trainer, so that it cannot log."""
+    """Disables logging, which a module outside a Trainer does not support."""
     module.log = lambda *args, **kwargs: None
     return module
 
@@ -53,7 +53,7 @@ def test_the_loss_is_cross_entropy_with_smoothing(smoothing):
     assert loss.requires_grad
 
 
-def test_smoothing_is_for_training_alone():
+def test_smoothing_is_used_in_training_only():
     module = quiet(classifier(label_smoothing=0.4)).eval()
     module.validation_step(batch(), 0)
     x, labels, _ = batch()
@@ -62,7 +62,7 @@ def test_smoothing_is_for_training_alone():
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_class_probabilities_take_the_labels_place_in_training(smoothing):
+def test_class_probabilities_may_replace_labels_in_training(smoothing):
     module = quiet(classifier(label_smoothing=smoothing)).eval()
     x, labels, ids = batch()
     others = labels.roll(1)
@@ -77,7 +77,7 @@ def test_class_probabilities_take_the_labels_place_in_training(smoothing):
 
 
 @pytest.mark.parametrize("stage", ["val", "test"])
-def test_padded_positions_count_for_nothing(stage):
+def test_padded_positions_are_not_counted(stage):
     module = quiet(classifier()).eval()
     step = module.validation_step if stage == "val" else module.test_step
     x, labels, ids = batch(count=9, padded=3)
@@ -93,7 +93,7 @@ def test_padded_positions_count_for_nothing(stage):
     )
 
 
-def test_a_batch_of_padding_alone_is_no_division_by_zero():
+def test_a_batch_of_only_padding_does_not_divide_by_zero():
     module = quiet(classifier()).eval()
     module.test_step(batch(count=4, padded=0), 0)
     before = {
@@ -112,7 +112,7 @@ def test_a_batch_of_padding_alone_is_no_division_by_zero():
 
 @pytest.fixture(scope="module")
 def evaluated():
-    """A net, the test images it was evaluated on in uneven batches, and its metrics."""
+    """Metrics, logits and labels of an evaluation in batches of different size, by stage."""
     module = classifier(
         model={**MODEL, "num_classes": 10, "image_size": 28, "head": "linear"}, seed=3
     )
@@ -133,7 +133,7 @@ def evaluated():
         verb(module, datamodule=data, verbose=False)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         batches = list(getattr(data, f"{loader}_dataloader")())
-        assert len({len(labels) for _, labels, _ in batches}) == 2  # the tail is shorter
+        assert len({len(labels) for _, labels, _ in batches}) == 2  # the last batch is smaller
         images = torch.cat([data.preprocessing(images) for images, _, _ in batches])
         labels = torch.cat([labels for _, labels, _ in batches])
         with torch.no_grad():
@@ -142,7 +142,7 @@ def evaluated():
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
-def test_top_k_on_the_test_images_equals_hand_counting(evaluated, k):
+def test_top_k_on_the_test_images_equals_direct_counting(evaluated, k):
     metrics, logits, labels = evaluated["test"]
     assert len(labels) == 110
     best = logits.argsort(dim=1, descending=True)[:, :k]
@@ -159,7 +159,7 @@ def test_loss_and_accuracy_are_means_over_images_not_batches(evaluated):
     assert set(evaluated["val"][0]) == {"val/loss", "val/acc", "val/top5"}
 
 
-def test_with_fewer_classes_than_five_top5_is_all_of_them():
+def test_top5_counts_all_classes_if_there_are_fewer_than_five():
     module = quiet(classifier(model={**MODEL, "num_classes": 3})).eval()
     x, _, ids = batch()
     module.test_step((x, torch.arange(9) % 3, ids), 0)
@@ -188,13 +188,13 @@ def test_dropout_is_a_function_of_seed_epoch_step_and_rank(monkeypatch):
     assert len({first, *others}) == 5
 
 
-def test_weights_are_a_function_of_the_seed_alone():
+def test_weights_depend_only_on_the_seed():
     torch.manual_seed(1)
     first = classifier(seed=5).state_dict()
     torch.rand(100)
     before = torch.random.get_rng_state()
     second = classifier(seed=5).state_dict()
-    assert torch.equal(torch.random.get_rng_state(), before)  # nor does it touch anybody's draws
+    assert torch.equal(torch.random.get_rng_state(), before)  # the global random state is unchanged
     assert all(torch.equal(first[name], second[name]) for name in first)
     other = classifier(seed=6).state_dict()
     assert not torch.equal(first["net.features.0.weight"], other["net.features.0.weight"])
@@ -211,12 +211,12 @@ def test_hyperparameters_are_plain_values(tiny_run):
 
 @pytest.mark.parametrize("value", [torch.zeros(1), {1, 2}, object()])
 def test_a_hyperparameter_that_is_not_plain_is_refused(value):
-    with pytest.raises(ConfigError, match="preprocessing: give plain Python values only"):
+    with pytest.raises(ConfigError, match="preprocessing: only plain Python values are allowed"):
         classifier(preprocessing={"mean": value})
 
 
-def test_a_checkpoint_needs_nothing_but_its_path(tiny_run, tmp_path, monkeypatch):
-    """No config, no run directory, no data: the file may be anywhere."""
+def test_a_checkpoint_loads_from_its_path_alone(tiny_run, tmp_path, monkeypatch):
+    """The file can be loaded without config, run directory and data."""
     shutil.copy(tiny_run.checkpoint(), tmp_path / "moved.ckpt")
     monkeypatch.chdir(tmp_path)
     calls = []
@@ -247,7 +247,7 @@ def test_a_bad_network_is_a_config_error():
         classifier(model={**MODEL, "variant": "vgg12"})
 
 
-def test_half_precision_images_meet_full_precision_logits():
+def test_probabilities_are_float32():
     module = quiet(classifier()).eval()
     probabilities = module.predict_step(batch(), 0)
     assert probabilities.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""Optimisers with their groups, and every schedule's learning rates against its formula."""
+"""Optimisers and their parameter groups; the learning rates of every schedule."""
 
 import math
 
@@ -33,7 +33,7 @@ def schedule(name, optimizer, steps, **options):
 
 
 def rates(name, total, per_epoch=1, scores=None, **options):
-    """The rate of each step (or epoch) of a run."""
+    """The learning rate of each step (or epoch) of a run."""
     optimizer = sgd()
     config = schedule(name, optimizer, Steps(total, per_epoch), **options)
     found = []
@@ -46,9 +46,9 @@ def rates(name, total, per_epoch=1, scores=None, **options):
 
 @pytest.mark.parametrize("total", [4, 10, 47, 1000])
 @pytest.mark.parametrize("warmup", [0.05, 0.3, 0.9])
-def test_one_cycle_is_torchs_own(total, warmup):
+def test_one_cycle_equals_torchs(total, warmup):
     if warmup * total <= 1:
-        pytest.skip("torch's own has no such peak")
+        pytest.skip("torch's OneCycleLR does not support this peak")
     optimizer = sgd()
     theirs = OneCycleLR(
         optimizer,
@@ -67,7 +67,7 @@ def test_one_cycle_is_torchs_own(total, warmup):
     assert rates("one_cycle", total, warmup_fraction=warmup) == pytest.approx(expected, abs=1e-12)
 
 
-def test_one_cycle_starts_peaks_and_ends_where_it_says():
+def test_one_cycle_has_the_configured_start_peak_and_end():
     found = rates("one_cycle", 101, warmup_fraction=0.5, start_factor=0.2, end_factor=0.01)
     assert found[0] == pytest.approx(0.2 * PEAK)
     assert max(found) == pytest.approx(PEAK, rel=1e-3)
@@ -75,7 +75,7 @@ def test_one_cycle_starts_peaks_and_ends_where_it_says():
     assert found[-1] == pytest.approx(0.01 * PEAK)
 
 
-def test_cosine_warms_up_in_a_line_and_then_falls():
+def test_cosine_has_a_linear_warm_up_and_then_falls():
     found = rates("cosine", 20, warmup_fraction=0.2, end_factor=0.1)
     assert found[:4] == pytest.approx([PEAK * (i + 1) / 5 for i in range(4)])
     for step in range(4, 20):
@@ -87,7 +87,7 @@ def test_cosine_without_warm_up_starts_at_the_rate():
     assert rates("cosine", 10)[0] == PEAK
 
 
-def test_step_multiplies_every_so_many_epochs():
+def test_step_multiplies_every_n_epochs():
     found = rates("step", 12, per_epoch=2, every_epochs=2, factor=0.5)
     assert found == pytest.approx([PEAK * 0.5 ** (epoch // 2) for epoch in range(6)])
 
@@ -97,14 +97,14 @@ def test_multistep_multiplies_after_each_milestone():
     assert found == pytest.approx([0.1, 0.01, 0.01, 0.01, 0.001, 0.001])
 
 
-def test_plateau_multiplies_when_accuracy_has_not_risen_for_so_long():
+def test_plateau_multiplies_when_accuracy_has_not_risen_for_patience_epochs():
     scores = [0.1, 0.5, 0.5, 0.50001, 0.6, 0.6, 0.6, 0.6]
     found = rates("plateau", 8, scores=scores, patience=1, factor=0.1, min_lr=0.005)
-    # it is lowered by the second epoch without a rise, and rises below the threshold are none
+    # the second epoch without a rise lowers it; rises below the threshold do not count
     assert found == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.005])
 
 
-def test_plateau_watches_the_highest_accuracy_of_validation_or_else_of_training():
+def test_plateau_monitors_validation_or_else_training_accuracy():
     for has_validation, monitor in ((True, "val/acc"), (False, "train/acc")):
         config = schedule("plateau", sgd(), Steps(10, 2, has_validation))
         assert config["monitor"] == monitor
@@ -122,25 +122,25 @@ def test_plateau_watches_the_highest_accuracy_of_validation_or_else_of_training(
         ("plateau", "epoch"),
     ],
 )
-def test_the_interval_is_the_schedules_own(name, interval):
+def test_the_interval_is_set_by_the_schedule(name, interval):
     assert schedule(name, sgd(), Steps(10, 2), **SCHEDULES[name])["interval"] == interval
 
 
-def test_constant_is_no_schedule():
+def test_constant_has_no_schedule():
     assert schedule("constant", sgd(), Steps(10, 2)) is None
 
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("name", [name for name in SCHEDULES if name != "constant"])
 @pytest.mark.parametrize("warmup", [0.05, 0.25, 0.5, 0.9])
-def test_the_shortest_runs_have_a_rate(name, total, warmup):
+def test_the_shortest_runs_have_a_positive_rate(name, total, warmup):
     options = dict(SCHEDULES[name])
     if "_cycle" in name or name == "cosine":
         options["warmup_fraction"] = warmup
     found = rates(name, total, scores=[0.1] * total if name == "plateau" else None, **options)
     assert len(found) == total
     assert all(0 < rate <= PEAK for rate in found)
-    # even one step learns something
+    # even a single step has a useful rate
     assert max(found) >= PEAK / 50
 
 
@@ -154,7 +154,7 @@ def test_steps_beyond_the_planned_end_keep_the_last_rate(name):
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01 * PEAK)
 
 
-def test_every_group_keeps_its_own_peak():
+def test_every_group_keeps_its_peak():
     weights = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
     groups = [{"params": weights[:1], "lr": 0.1}, {"params": weights[1:], "lr": 0.5}]
     optimizer = torch.optim.SGD(groups)
@@ -167,7 +167,7 @@ def test_every_group_keeps_its_own_peak():
 
 
 def named_decay(net, optimizer):
-    """Weight decay by parameter name."""
+    """The weight decay of each parameter by name."""
     names = {id(parameter): name for name, parameter in net.named_parameters()}
     return {
         names[id(parameter)]: group["weight_decay"]
@@ -177,7 +177,7 @@ def named_decay(net, optimizer):
 
 
 @pytest.mark.parametrize("decay_all", [True, False])
-def test_weight_decay_reaches_norms_and_biases_only_where_it_should(decay_all):
+def test_weight_decay_of_norms_and_biases_is_configurable(decay_all):
     net = build("vgg11_bn", num_classes=3, width=0.02, head="linear")
     spec = {
         "_target_": "torch.optim.SGD",
@@ -212,7 +212,7 @@ def test_frozen_parameters_are_left_out():
         ({"lr": 0.1, "nesterov": True}, "Nesterov"),
     ],
 )
-def test_a_rate_that_no_run_survives_is_refused(spec, key):
+def test_unusable_optimizer_settings_are_refused(spec, key):
     with pytest.raises(ConfigError) as refused:
         optim.check_optimizer(
             {"_target_": "torch.optim.SGD", **spec}, {"_target_": "vgg_lit.optim.constant"}
@@ -229,7 +229,7 @@ def test_a_rate_that_no_run_survives_is_refused(spec, key):
         ("cosine", {"warmup_fraction": 1.0}, "warmup_fraction=1.0"),
         ("step", {"every_epochs": 0}, "every_epochs=0: should be at least 1"),
         ("step", {"factor": 0.0}, "factor=0.0"),
-        ("multistep", {"milestones": [0]}, "rising epochs from 1 on"),
+        ("multistep", {"milestones": [0]}, "epochs in rising order, from 1"),
         ("multistep", {"milestones": [2, 2]}, "rising"),
         ("multistep", {}, "milestones: is needed"),
         ("plateau", {"factor": 1.0}, "factor=1.0"),
@@ -238,7 +238,7 @@ def test_a_rate_that_no_run_survives_is_refused(spec, key):
         ("linear", {}, "no such class or function"),
     ],
 )
-def test_a_schedule_says_what_it_does_not_take(name, options, key):
+def test_a_schedule_names_invalid_options(name, options, key):
     with pytest.raises(ConfigError) as refused:
         schedule(name, sgd(), Steps(10, 1), **options)
     assert key in str(refused.value)
@@ -253,7 +253,7 @@ def test_a_run_of_one_step_trains_and_tests(name, train, tmp_path):
 
 
 @pytest.mark.parametrize("target", ["SGD", "Adam", "AdamW", "Adagrad"])
-def test_torchs_optimisers_update_all_weights_in_one_pass(target):
+def test_torchs_optimisers_are_fused_by_default(target):
     spec = {"_target_": f"torch.optim.{target}", "lr": 0.1}
     net = nn.Linear(2, 2)
     assert build_optimizer(spec, net).param_groups[0]["fused"] is True
@@ -261,7 +261,7 @@ def test_torchs_optimisers_update_all_weights_in_one_pass(target):
     assert not build_optimizer(spec, net, fused=False).param_groups[0].get("fused")
 
 
-def test_optimisers_and_devices_without_such_a_pass_take_their_own():
+def test_optimisers_and_devices_without_a_fused_step_are_not_fused():
     assert (
         "fused"
         not in build_optimizer(

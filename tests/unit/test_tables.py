@@ -1,4 +1,4 @@
-"""What is printed can be read and copied."""
+"""Printed facts and tables."""
 
 import pytest
 
@@ -24,11 +24,11 @@ from vgg_lit.tables import (
         ("val/loss", float("nan"), "nan"),
     ],
 )
-def test_a_metric_is_shown_as_a_person_reads_it(name, value, text):
+def test_metrics_are_formatted_for_readers(name, value, text):
     assert format_metric(name, value) == text
 
 
-def test_facts_stay_whole_however_long(capsys):
+def test_long_facts_are_not_wrapped(capsys):
     path = "/a" * 200
     print_facts({"run": path, "network": "vgg11"})
     assert capsys.readouterr().out == f"run      {path}\nnetwork  vgg11\n"
@@ -42,7 +42,7 @@ def test_metrics_are_in_the_order_of_their_stages(capsys):
     assert "50.00 %" in out
 
 
-def test_of_many_images_the_first_are_shown_and_the_rest_counted(capsys):
+def test_the_first_images_are_shown_and_the_rest_counted(capsys):
     paths = [f"{index}.png" for index in range(25)]
     print_predictions(paths, [[("Bag", 0.75), ("Coat", 0.2)]] * 25, most=20)
     out = capsys.readouterr().out
@@ -55,7 +55,7 @@ def test_of_many_images_the_first_are_shown_and_the_rest_counted(capsys):
 ROWS = [{"views": "single view", "top1": "87.00"}, {"views": "flip", "top1": "87.50"}]
 
 
-def test_rows_are_a_table(capsys):
+def test_rows_are_printed_as_a_table(capsys):
     print_rows(ROWS, title="evaluation")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].strip() == "evaluation"
@@ -63,14 +63,14 @@ def test_rows_are_a_table(capsys):
     assert any("flip" in line and "87.50" in line for line in lines)
 
 
-def test_rows_are_a_table_in_markdown():
+def test_rows_are_formatted_as_a_markdown_table():
     assert markdown_table(ROWS) == (
         "| views | top1 |\n| --- | --- |\n| single view | 87.00 |\n| flip | 87.50 |\n"
     )
 
 
 @pytest.mark.parametrize("text", ["trusted_targets=[mine]", "a[/b].png", "a:smile:b"])
-def test_names_are_shown_as_they_are(text, capsys):
+def test_names_with_markup_characters_are_not_changed(text, capsys):
     print_rows([{"job": text}], title=f"of {text}")
     print_predictions([text], [[(text, 1.0)]])
     print_metrics({text: 1.0}, title="x")

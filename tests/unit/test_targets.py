@@ -1,4 +1,4 @@
-"""A dotted name from a config becomes an object only if it is allowed, with arguments that fit."""
+"""Dotted names from a config: the allowlist and the checks of arguments."""
 
 import sys
 from typing import Literal
@@ -14,13 +14,13 @@ from vgg_lit.targets import check_type, explain, instantiate, locate, trust
 
 @pytest.fixture(autouse=True)
 def untouched_trust(monkeypatch):
-    """What one test trusts the next does not."""
+    """Resets the trusted prefixes for each test."""
     monkeypatch.setattr(targets, "_trusted", set())
 
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """A package of the user's own."""
+    """A custom package of the user."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "__init__.py").write_text("")
     (tmp_path / "mine" / "things.py").write_text(
@@ -66,7 +66,7 @@ def mine(tmp_path, monkeypatch):
         "torchvision.modelsx.vgg11",
     ],
 )
-def test_names_outside_of_the_list_are_not_even_imported(name):
+def test_names_outside_the_allowlist_are_not_imported(name):
     with pytest.raises(ConfigError, match="only names under") as refused:
         locate(name, key="model")
     assert str(refused.value).startswith(f"model._target_={name}: ")
@@ -89,7 +89,7 @@ def test_names_outside_of_the_list_are_not_even_imported(name):
         "torch.nn.Linea",
         "torch.nn.nothing.at.all",
         "vgg_lit.models._builder",
-        # from elsewhere in the same package, and what our own modules share: they write files
+        # objects from other modules of the same package, and internal functions: they write files
         "lightning.pytorch.loggers.tensorboard.save_hparams_to_yaml",
         "vgg_lit.optim.instantiate",
         "vgg_lit.data.image_cache.write_record",
@@ -97,18 +97,18 @@ def test_names_outside_of_the_list_are_not_even_imported(name):
         "vgg_lit.callbacks.metrics_table.write_text",
     ],
 )
-def test_what_an_allowed_module_imported_from_elsewhere_is_not_its_own(name):
+def test_objects_that_an_allowed_module_imports_are_refused(name):
     with pytest.raises(ConfigError, match="there is no such class or function"):
         locate(name)
 
 
 @pytest.mark.parametrize("name", [None, 3, ["torch.nn.Linear"], True])
-def test_a_target_is_a_string(name):
+def test_a_target_has_to_be_a_string(name):
     with pytest.raises(ConfigError, match="_target_"):
         locate(name)
 
 
-def test_a_checkpoint_may_name_networks_alone():
+def test_network_prefixes_allow_networks_only():
     assert locate("torch.nn.Linear", prefixes=targets.NETWORKS) is nn.Linear
     for name in ("torch.optim.SGD", "vgg_lit.data.FashionMNIST", "lightning.pytorch.Trainer"):
         assert callable(locate(name))
@@ -122,7 +122,7 @@ def test_a_checkpoint_may_name_networks_alone():
         )
 
 
-def test_what_configs_swap_is_found():
+def test_targets_of_configs_are_found():
     assert locate("torch.nn.Linear") is nn.Linear
     assert locate("torch.optim.SGD") is torch.optim.SGD
     assert locate("vgg_lit.models.vgg16_bn")(num_classes=3, width=0.01, head="gap")
@@ -130,7 +130,7 @@ def test_what_configs_swap_is_found():
     assert callable(locate("vgg_lit.ImageDataModule"))
 
 
-def test_a_package_of_ones_own_is_run_when_it_is_trusted(mine):
+def test_a_custom_package_is_allowed_when_it_is_trusted(mine):
     with pytest.raises(ConfigError, match="only names under"):
         locate("mine.things.Thing")
     trust(["mine"])
@@ -144,7 +144,7 @@ def test_a_package_of_ones_own_is_run_when_it_is_trusted(mine):
         locate("mine.things.number")
 
 
-def test_a_trusted_module_that_does_not_import_shows_why(mine):
+def test_a_failing_import_in_a_trusted_module_is_raised(mine):
     trust([mine])
     with pytest.raises(ModuleNotFoundError, match="there_is_no_such_package"):
         locate("mine.broken.Thing")
@@ -157,7 +157,7 @@ def test_only_module_names_are_trusted(prefix):
     assert not targets._trusted
 
 
-def test_specs_inside_are_built_first_also_in_lists_and_mappings(mine):
+def test_nested_specs_are_built_first_also_in_lists_and_mappings(mine):
     trust([mine])
     inner = {"_target_": "torch.nn.ReLU"}
     built = instantiate(
@@ -175,7 +175,7 @@ def test_specs_inside_are_built_first_also_in_lists_and_mappings(mine):
     assert built["named"]["b"] == {"c": 1}
 
 
-def test_a_spec_inside_is_held_to_the_same_list(mine):
+def test_a_nested_spec_is_checked_against_the_same_allowlist(mine):
     trust([mine])
     spec = {"_target_": "mine.things.collect", "deep": [{"_target_": "os.system", "command": "x"}]}
     with pytest.raises(ConfigError, match=r"thing\.deep\[0\]\._target_=os\.system"):
@@ -187,7 +187,7 @@ def test_a_spec_needs_a_target():
         instantiate({"lr": 1}, key="model")
 
 
-def test_an_unknown_argument_names_the_nearest_and_all():
+def test_an_unknown_argument_is_reported_with_the_nearest_and_all_names():
     with pytest.raises(ConfigError) as refused:
         instantiate({"_target_": "torch.nn.Linear", "in_feature": 1}, key="layer")
     assert str(refused.value).startswith(
@@ -258,7 +258,7 @@ def test_the_types_of_a_target_are_checked(mine):
     assert list(instantiate(names, key="thing").names) == ["a"]
 
 
-def test_what_the_target_refuses_is_one_line_that_names_the_key(mine):
+def test_a_targets_error_is_reported_in_one_line_with_the_key(mine):
     trust([mine])
     with pytest.raises(ConfigError) as refused:
         instantiate({"_target_": "mine.things.Thing", "size": 10}, key="thing")
@@ -266,7 +266,7 @@ def test_what_the_target_refuses_is_one_line_that_names_the_key(mine):
     assert isinstance(refused.value.__cause__, ValueError)
 
 
-def test_torchs_own_complaint_names_the_key():
+def test_an_error_of_torch_is_reported_with_the_key():
     weight = nn.Parameter(torch.zeros(1))
     spec = {"_target_": "torch.optim.SGD", "lr": -1.0}
     with pytest.raises(
@@ -280,7 +280,7 @@ def test_a_config_error_is_an_input_error():
     assert issubclass(InputError, ValueError)
 
 
-def test_messages_are_put_together_without_repeats():
+def test_messages_are_joined_without_duplicates():
     items = [
         {"msg": "Input should be a"},
         {"msg": "Input should be a"},

@@ -1,1 +1,1 @@
-"""Checkpoint files: written whole, checked, read, and the networks in them."""
+"""Writing, checking and reading of checkpoint files, and the networks in them."""

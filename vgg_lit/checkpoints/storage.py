@@ -1,9 +1,8 @@
-"""How a checkpoint file is written, checked and read.
+"""Writes, checks and reads checkpoint files.
 
-A checkpoint holds tensors and plain Python values only, so it loads with `weights_only=True`: nothing
-in a file from a stranger is run, and nothing in it takes more memory than the file has bytes. It names
-its schema version. `<file>.sha256` beside it, in the format of `sha256sum`, tells a damaged file from a
-whole one.
+A checkpoint holds tensors, plain Python values and its schema version, so it loads with
+`weights_only=True`: an untrusted file cannot run code, and needs no more memory than the file has bytes.
+`<file>.sha256` beside it, in the format of `sha256sum`, is used to detect a damaged file.
 """
 
 import copy
@@ -22,34 +21,34 @@ from vgg_lit.errors import InputError, TrainingError, one_line
 from vgg_lit.system.files import replacing, sha256, write_text
 
 SCHEMA = 1
-"""Version of the layout of our part of a checkpoint; raised when an older reader would misread it."""
+"""Version of the checkpoint layout of vgg_lit; increased when an older reader would misread it."""
 
 LEARNT = ("state_dict", "current_model_state", "optimizer_states")
-"""The parts of a checkpoint in which every number is finite."""
+"""The parts of a checkpoint in which all numbers have to be finite."""
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path, keep_as: Path | None = None) -> None:
-    """Replaces a checkpoint so that a crash at any moment leaves a whole one that its digest matches.
+    """Replaces a checkpoint atomically; a crash at any moment leaves a complete file and its digest.
 
     Args:
         checkpoint: tensors and plain Python values.
         path: the file.
-        keep_as: the name under which the file that is replaced is kept.
+        keep_as: new name of the file that is replaced.
 
     Raises:
-        TrainingError: weights or optimiser state are not finite, or the disk does not take the file;
-            what was there before is as it was.
+        TrainingError: weights or optimiser state are not finite, or the file cannot be written; the
+            previous file is unchanged.
     """
     if not all_finite([checkpoint.get(part) for part in LEARNT]):
         raise TrainingError(
-            f"{path}: not written, since the weights or the optimiser's state are not finite; "
-            "the checkpoints there are hold finite ones"
+            f"{path}: not written: the weights or the optimiser's state are not finite; "
+            "the existing checkpoints are finite"
         )
     try:
         with replacing(path) as temporary:
             digest = _save(checkpoint, temporary)
             replaced = (digests(path) or [sha256(path)]) if path.is_file() else []
-            # Until the new file is in its place, the old one is still right.
+            # Both digests are valid until the new file has replaced the old one.
             _note_digests(path, [digest, *replaced])
             if keep_as and replaced:
                 _note_digests(keep_as, [*replaced, *digests(keep_as)])
@@ -59,15 +58,16 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path, keep_as: Path | Non
             _note_digests(keep_as, replaced)
     except OSError as error:
         raise TrainingError(
-            f"{path}: cannot be written: {error.strerror or error}; the checkpoints before it are whole"
+            f"{path}: cannot be written: {error.strerror or error}; the earlier checkpoints are intact"
         ) from error
 
 
 def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> dict[str, Any]:
-    """The content of a checkpoint of ours.
+    """Reads a checkpoint of vgg_lit.
 
     Raises:
-        InputError: no such file, a damaged one, or one that is not ours or of a newer schema.
+        InputError: the file does not exist, is damaged, is not a checkpoint of vgg_lit, or has a newer
+            schema.
     """
     path = Path(path)
     if not path.is_file():
@@ -77,12 +77,12 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
     try:
         _check_archive(path)
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or hostile file
+    except Exception as error:  # torch raises many types for a damaged or hostile file
         reason = one_line(error)[:200]
-        raise InputError(f"{path}: is damaged or no checkpoint of vgg_lit ({reason})") from error
+        raise InputError(f"{path}: is damaged or not a checkpoint of vgg_lit ({reason})") from error
     ours = checkpoint.get("vgg_lit") if isinstance(checkpoint, dict) else None
     if not isinstance(ours, dict) or "schema" not in ours:
-        raise InputError(f"{path}: is no checkpoint of vgg_lit")
+        raise InputError(f"{path}: is not a checkpoint of vgg_lit")
     if not isinstance(ours["schema"], int) or not 1 <= ours["schema"] <= SCHEMA:
         raise InputError(
             f"{path}: has schema {ours['schema']}, this version of vgg_lit reads up to {SCHEMA}"
@@ -91,7 +91,7 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
 
 
 def set_aside(path: Path) -> Path:
-    """Renames a damaged checkpoint, so that nothing takes it for a good one; returns its new name."""
+    """Renames a damaged checkpoint, so that it is not used; returns the new path."""
     damaged = path.with_name(f"{path.name}.damaged")
     path.replace(damaged)
     _digest_file(path).unlink(missing_ok=True)
@@ -99,7 +99,7 @@ def set_aside(path: Path) -> Path:
 
 
 def digests(path: Path) -> list[str]:
-    """The SHA-256 noted beside a checkpoint: two while it is being replaced, none of a stranger's."""
+    """The SHA-256 digests in the `.sha256` file: two while the checkpoint is being replaced, or none."""
     try:
         lines = _digest_file(path).read_text(encoding="ascii", errors="replace").splitlines()
     except FileNotFoundError:
@@ -108,15 +108,15 @@ def digests(path: Path) -> list[str]:
 
 
 def all_finite(content: Any) -> bool:
-    """Whether no number in any tensor of a nested structure is infinite or not a number."""
+    """Returns True if the tensors of a nested structure have no infinite and no NaN values."""
     checks = [tensor.isfinite().all() for tensor in _tensors(content) if tensor.is_floating_point()]
     return not checks or bool(torch.stack([check.cpu() for check in checks]).all())
 
 
 def on_host(content: dict[str, Any]) -> dict[str, Any]:
-    """A copy that training on does not change, in main memory."""
+    """Returns a deep copy with all tensors in main memory, which further training does not change."""
     copies = {id(tensor): tensor.detach().to("cpu", copy=True) for tensor in _tensors(content)}
-    return copy.deepcopy(content, copies)  # as deepcopy notes what it has copied already
+    return copy.deepcopy(content, copies)  # the memo of deepcopy: id -> existing copy
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:
@@ -131,7 +131,7 @@ def _tensors(content: Any) -> Iterator[Tensor]:
 
 
 class _Digesting:
-    """A file to write that counts its SHA-256, and keeps the error that torch replaces by its own."""
+    """A file wrapper that computes the SHA-256, and stores the OSError that torch replaces."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -155,13 +155,13 @@ def _save(checkpoint: dict[str, Any], path: Path) -> str:
     with path.open("wb") as file:
         digesting = _Digesting(file)
         try:
-            torch.save(checkpoint, digesting)  # type: ignore[arg-type]  # it needs no more than these
+            torch.save(checkpoint, digesting)  # type: ignore[arg-type]  # write and flush are enough
         except RuntimeError:
             if digesting.error:
                 raise digesting.error from None
             raise
         file.flush()
-        os.fsync(file.fileno())  # a disk may find only now that it is full
+        os.fsync(file.fileno())  # a full disk may raise only here
     return digesting.digest.hexdigest()
 
 
@@ -174,10 +174,11 @@ def _note_digests(path: Path, noted: Sequence[str]) -> None:
 
 
 def _check_archive(path: Path) -> None:
-    """Whether a file unpacks to no more than it has bytes; torch would make room for all it promises.
+    """Checks that a file does not unpack to more bytes than its size; torch would allocate them all.
 
     Raises:
-        ValueError: it is no archive, its parts are compressed or share bytes, or it asks for empty memory.
+        ValueError: it is not an archive, its parts are compressed or share bytes, or it allocates empty
+            memory.
     """
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()

@@ -1,4 +1,4 @@
-"""How the Trainer writes and reads checkpoints: whole files or none, at once or while it trains on."""
+"""The Trainer's checkpoint IO: atomic files, written synchronously or during training."""
 
 from collections import deque
 from concurrent import futures
@@ -10,18 +10,18 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from vgg_lit.checkpoints.storage import on_host, read_checkpoint, write_checkpoint
 
 MOST_WAITING = 2
-"""Copies of a training's state in memory at a time: `best.ckpt` and `last.ckpt` of one epoch."""
+"""Limit on copies of the training state in memory: `best.ckpt` and `last.ckpt` of one epoch."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's checkpoint files, written so that a crash leaves the last good one.
 
-    Lightning 2.6 writes through a temporary folder that may lie on another file system, and does not
+    Lightning 2.6 writes through a temporary folder that may be on another file system, and does not
     flush: a full disk then destroys the previous file. Its `AsyncCheckpointIO` keeps any number of copies
-    on the device, and an error is known only to the next save or the end.
+    on the device, and raises an error only at the next save or at the end.
 
-    Checkpoints that are written while the training goes on are the same files, one after another in the
-    order they were saved. The interpreter does not end before they are written.
+    Asynchronous checkpoints are the same files. They are written one after another, in the order of the
+    saves, and the interpreter does not exit before they are written.
     """
 
     def __init__(self) -> None:
@@ -31,15 +31,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        """Writes and renames, or copies the state and has that done meanwhile.
+        """Writes a checkpoint, or copies the state and writes it in a thread.
 
         Args:
             checkpoint: tensors and plain Python values.
             path: the file.
-            storage_options: may hold `keep_as`, see `write_checkpoint`, and `asynchronous`.
+            storage_options: optional keys `keep_as`, see `write_checkpoint`, and `asynchronous`.
 
         Raises:
-            TrainingError: as `write_checkpoint` does, also for an earlier one.
+            TrainingError: as `write_checkpoint`; also for an earlier checkpoint.
         """
         options = dict(storage_options or {})
         if options.pop("asynchronous", False):
@@ -55,27 +55,27 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Reads with `weights_only=True`, whatever is asked for."""
+        """Reads a checkpoint; always with `weights_only=True`."""
         return read_checkpoint(path, map_location or "cpu")
 
     def check(self) -> None:
-        """Raises the error of a write that has failed meanwhile; waits for none."""
+        """Raises the error of a write that has failed; does not wait."""
         while self._writes and self._writes[0].done():
             self._writes.popleft().result()
 
     def finish(self) -> None:
-        """Waits until all is written.
+        """Waits until all checkpoints are written.
 
         Raises:
-            TrainingError: something could not be.
+            TrainingError: a checkpoint could not be written.
         """
         self._finish(leave=0)
 
     def wait(self, seconds: float) -> None:
-        """Waits until all is written, or so long; from another thread than the one that saves."""
+        """Waits until all checkpoints are written, or for `seconds`; called from another thread."""
         futures.wait(list(self._writes), seconds)
 
     def _finish(self, leave: int) -> None:
         while len(self._writes) > leave:
-            futures.wait([self._writes[0]])  # which a signal may interrupt
+            futures.wait([self._writes[0]])  # a signal may interrupt this wait
             self._writes.popleft().result()

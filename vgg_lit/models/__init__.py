@@ -1,6 +1,6 @@
-"""VGG networks as plain PyTorch modules; knows nothing of Lightning, Hydra or data sets.
+"""VGG networks as plain PyTorch modules; does not import Lightning, Hydra or data sets.
 
-The variants are pure data. The rest loads torch on first use, so that a config is checked at once.
+The variants are pure data. Everything else imports torch on first use, so that checking a config is fast.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
-"""Activation checkpointing: the maps inside a block are not kept for the backward pass, but made anew.
+"""Activation checkpointing: the backward pass recomputes the maps inside a block.
 
-Of all maps a step keeps one a block, and those of the block it is in; it computes one forward pass
-more. The gradient is the same to the bit.
+A step keeps one map per block and the maps of the current block, at the cost of one more forward
+pass. The gradient is the same to the bit.
 
 Source: Chen et al. 2016, https://arxiv.org/abs/1604.06174.
 """
@@ -18,15 +18,15 @@ from torch.utils.checkpoint import checkpoint
 
 
 def run_blocks(features: nn.Sequential, x_BCHW: Tensor) -> Tensor:
-    """`features(x_BCHW)`, of which autograd keeps only what goes from block to block.
+    """Returns `features(x_BCHW)`; autograd keeps only the maps between blocks.
 
     Args:
         features: blocks that each end in a max pool.
-        x_BCHW: what the first of them takes.
+        x_BCHW: input of the first block.
     """
     for block in _blocks(features):
         contexts: dict[str, Any] = {}
-        if not torch.compiler.is_compiling():  # compiled code counts once as it is
+        if not torch.compiler.is_compiling():  # compiled code updates the statistics only once
             contexts["context_fn"] = partial(_contexts, block)
         x_BCHW = checkpoint(block, x_BCHW, use_reentrant=False, **contexts)
     return x_BCHW
@@ -43,13 +43,13 @@ def _blocks(features: nn.Sequential) -> Iterator[nn.Sequential]:
 def _contexts(
     block: nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """What the first forward pass runs in, and the second."""
+    """The context managers of the first and the second forward pass."""
     return nullcontext(), _statistics_kept(block)
 
 
 @contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Lets batch norm count the same batch a second time into copies of its running statistics."""
+    """Replaces the running statistics of batch norm by copies while the batch is computed again."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
     kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers()]
     for norm, name, buffer in kept:

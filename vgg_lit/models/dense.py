@@ -3,8 +3,8 @@
     dense = DenseVGG(net.eval())  # shares the weights of `net`
     logits_BK = dense(x_BCHW)     # images at least as large as those of training
 
-Shape suffixes: B images, C channels, H and W sides of a map, K classes, O and I channels out and in,
-P side of the head's pooled map, S side of the window.
+Shape suffixes: B images, C channels, H and W sides of a map, K classes, O output channels, I input
+channels, P side of the head's pooled map, S side of the window.
 """
 
 from collections.abc import Iterator
@@ -19,21 +19,22 @@ from vgg_lit.models.vgg import VGG
 
 
 class DenseVGG(nn.Module):
-    """The mean of a VGG's class scores over every place of its head on the last map.
+    """The mean of a VGG's class scores over all positions of its head on the last map.
 
-    The window of the head is the last map of a training image: 7x7 for the paper's networks at 224
-    pixels. The first fully connected layer becomes a convolution of the window's side, with the
-    head's average pool folded into its kernel, and the others 1x1 convolutions. On an image of the
-    training size there is one place, and the scores are those of the plain network.
+    The head's window is the last map of a training image: 7x7 for the paper's networks at 224
+    pixels. The first fully connected layer becomes a convolution with a kernel of that size, into
+    which the head's average pool is folded; the others become 1x1 convolutions. An image of the
+    training size has one position, so its scores equal those of the plain network.
 
     Args:
-        net: the network; convolutions, and the weights behind them where no pool is folded, are shared.
+        net: the network. Its convolutions are shared, and so are the weights of its head unless a
+            pool is folded into them.
 
     Attributes:
         smallest_image_size: side in pixels of the smallest image whose map holds the window.
 
     Raises:
-        InputError: the network is no VGG of this package.
+        InputError: the network is not a VGG of this package.
 
     Source: Simonyan & Zisserman 2015, section 3.2.
     """
@@ -41,8 +42,8 @@ class DenseVGG(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         if not isinstance(net, VGG):
             raise InputError(
-                f"dense: a {type(net).__name__} has no fully connected layers that are known to slide"
-                " over a map; only the networks of vgg_lit.models.build do"
+                f"dense: a {type(net).__name__} has no fully connected layers that can be applied to"
+                " maps; allowed: the networks of vgg_lit.models.build"
             )
         super().__init__()
         stride = smallest_image_size(net.plan)
@@ -57,10 +58,10 @@ class DenseVGG(nn.Module):
         return self.score_map(x_BCHW).mean((2, 3))
 
     def score_map(self, x_BCHW: Tensor) -> Tensor:
-        """The scores (B, K, H, W) at every place of the window.
+        """The scores (B, K, H, W) at every position of the window.
 
         Raises:
-            InputError: the images are too small for one place.
+            InputError: the images are smaller than the window needs.
         """
         height, width = x_BCHW.shape[-2:]
         if min(height, width) < self.smallest_image_size:
@@ -72,7 +73,7 @@ class DenseVGG(nn.Module):
 
 
 def _convolutions(net: VGG, window: int) -> Iterator[nn.Module]:
-    """The layers of the head, each for maps in place of vectors."""
+    """Yields the head's layers, converted to layers that take maps instead of vectors."""
     pooled = net.head.pool or window
     for layer in net.classifier:
         if isinstance(layer, nn.Linear):
@@ -87,15 +88,21 @@ def _convolutions(net: VGG, window: int) -> Iterator[nn.Module]:
 
 
 def _convolution(linear: nn.Linear, pooled: int, window: int) -> nn.Conv2d:
-    """What `linear` computes of a window that is average-pooled to `pooled` a side and flattened."""
+    """Converts `linear`, which takes the flattened average pool of a window, to a convolution.
+
+    Args:
+        linear: fully connected layer.
+        pooled: side of the pooled map.
+        window: side of the window before pooling.
+    """
     kernel_OIPP = linear.weight.detach().unflatten(1, (-1, pooled, pooled))
     if pooled != window:
-        # pooling is linear: pooled place p takes the share share_SP[s, p] of place s, along each axis
+        # pooling is linear: along each axis, pooled position p takes share_SP[s, p] of position s
         share_SP = F.adaptive_avg_pool1d(torch.eye(window).to(kernel_OIPP), pooled)
         kernel_OISS = torch.einsum("oipq,sp,tq->oist", kernel_OIPP, share_SP, share_SP)
     else:
         kernel_OISS = kernel_OIPP
-    # on the meta device nothing is allocated, and no random number drawn
+    # on the meta device nothing is allocated and no random number is drawn
     conv = nn.Conv2d(kernel_OISS.shape[1], linear.out_features, window, device="meta")
     conv.weight, conv.bias = nn.Parameter(kernel_OISS), linear.bias
     return conv

@@ -1,4 +1,4 @@
-"""A VGG that finds objects: torchvision's Faster R-CNN on its convolutions.
+"""Object detection: torchvision's Faster R-CNN on the convolutions of a VGG.
 
 detector = faster_rcnn(net, num_classes=20, image_mean=mean, image_std=std)
 losses = detector(images, targets)   # in training: lists of (C, H, W) and of {"boxes", "labels"}
@@ -19,7 +19,7 @@ from vgg_lit.models.variants import positive_int
 from vgg_lit.models.vgg import VGG
 
 ANCHOR_SIZES = (32, 64, 128, 256, 512)
-"""Sides of anchors, pixels. The paper's are the last three; the smaller ones are torchvision's."""
+"""Sides of the anchor boxes in pixels: the last three are the paper's, the smaller ones torchvision's."""
 
 
 def faster_rcnn(
@@ -29,23 +29,24 @@ def faster_rcnn(
     anchor_sizes: Sequence[int] = ANCHOR_SIZES,
     **options: Any,
 ) -> FasterRCNN:
-    """A detector on the map behind a VGG's last convolution, before its last pool.
+    """A detector on the output of a VGG's last convolution, before its last pool.
 
     Args:
         net: a VGG, trained or not; its convolutions are copied.
-        num_classes: kinds of objects, labelled from 1; 0 is the background.
-        anchor_sizes: sides of the anchor boxes, pixels of the image as the network sees it.
-        options: of torchvision's `FasterRCNN`. `image_mean` and `image_std` are those of the network's
-            training, for pixels in 0..1, by default ImageNet's; `min_size` and `max_size` are what the
-            sides of an image are brought to, by default 800 and at most 1333.
+        num_classes: number of object classes, labelled from 1; 0 is the background.
+        anchor_sizes: sides of the anchor boxes in pixels of the resized image.
+        options: keyword arguments of torchvision's `FasterRCNN`. `image_mean` and `image_std` should be
+            those of the network's training, for pixels in 0..1; default: ImageNet's. Images are resized
+            so that the shorter side is `min_size` (default 800) and the longer at most `max_size`
+            (default 1333).
 
     Raises:
-        InputError: the network is no VGG.
+        InputError: the network is not a VGG.
 
     Source: Ren et al. 2015, https://arxiv.org/abs/1506.01497.
     """
     if not isinstance(net, VGG):
-        raise InputError(f"a detector needs a VGG's convolutions; this is a {type(net).__name__}")
+        raise InputError(f"a detector needs a VGG, not a {type(net).__name__}")
     backbone = copy.deepcopy(net.features[:-1])
     backbone.out_channels = net.plan[-1][-1].channels  # type: ignore[assignment]
     return FasterRCNN(

@@ -1,9 +1,9 @@
-"""Batch norm multiplied into the layer before it: the same function with less to compute.
+"""Folds batch norm into the layer before it: the same function with fewer operations.
 
     folded = fold_batch_norm(vgg16_bn(num_classes=10, head="cifar"))
 
-In evaluation mode batch norm is one factor and one offset a channel, and so is part of a convolution's
-or a fully connected layer's weights.
+In evaluation mode batch norm is one factor and one offset per channel, which can be multiplied into the
+weights of a convolution or a fully connected layer.
 """
 
 import copy
@@ -20,16 +20,16 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def count_batch_norms(net: nn.Module) -> int:
-    """How many layers of batch norm a network has."""
+    """The number of batch norm layers in a network."""
     return sum(isinstance(module, NORMS) for module in net.modules())
 
 
 def fold_batch_norm(net: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose batch norm is in the weights of the layers before it.
+    """Returns a copy in evaluation mode with batch norm folded into the layers before it.
 
-    Names of layers stay: an `nn.Identity` takes the place of each batch norm that is folded. One that
-    follows no convolution or fully connected layer, or whose input is used elsewhere too, stays, and so
-    do all of a network, other than a VGG, whose forward pass cannot be traced.
+    Layer names do not change: an `nn.Identity` replaces each batch norm that is folded. A batch norm is
+    kept if it does not follow a convolution or fully connected layer, or if its input is used elsewhere
+    too. A network that is not a VGG and whose forward pass cannot be traced keeps all of them.
     """
     folded = copy.deepcopy(net).eval()
     for layer_path, norm_path in list(_pairs(folded)):
@@ -46,13 +46,13 @@ def fold_batch_norm(net: nn.Module) -> nn.Module:
 
 
 def _pairs(net: nn.Module) -> Iterator[tuple[str, str]]:
-    """The paths of each layer and of the batch norm that takes its output and is alone in that."""
+    """Yields the paths of each layer and of the batch norm that is the only user of its output."""
     if isinstance(net, VGG):
         yield from (paths for paths in weighted_layers(net).values() if len(paths) == 2)
         return
     try:
         nodes = list(fx.Tracer().trace(net).nodes)
-    except Exception:  # a forward pass that depends on its input fails in any way it likes
+    except Exception:  # tracing a forward pass that depends on its input can raise anything
         return
     modules = dict(net.named_modules())
     calls = Counter(node.target for node in nodes if node.op == "call_module")

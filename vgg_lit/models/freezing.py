@@ -1,7 +1,7 @@
-"""Layers that training leaves as they are.
+"""Frozen layers, which training does not change.
 
 freeze(net, ["block1", "block2"])
-net.features[: frozen_depth(net)]  # what makes the same maps of an image in every epoch
+net.features[: frozen_depth(net)]  # the modules with the same output in every epoch
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from vgg_lit.models.vgg import VGG
 
 
 def freeze(net: nn.Module, names: Sequence[str]) -> None:
-    """Takes the gradient from layers or blocks, and puts their batch norm into evaluation mode.
+    """Freezes layers or blocks: no gradient, and batch norm in evaluation mode.
 
     Raises:
         InputError: there is no such layer or block.
@@ -25,9 +25,9 @@ def freeze(net: nn.Module, names: Sequence[str]) -> None:
 
 
 def rest_frozen_norms(net: nn.Module) -> None:
-    """Puts batch norm whose weights are frozen into evaluation mode, which `train()` takes it out of.
+    """Puts frozen batch norm layers into evaluation mode, which `train()` ends.
 
-    Running statistics would else go on to move, and with them what the layer computes.
+    Otherwise their running statistics, and so their outputs, would continue to change.
     """
     for module in net.modules():
         if isinstance(module, _BatchNorm) and module.affine and not module.weight.requires_grad:
@@ -35,7 +35,7 @@ def rest_frozen_norms(net: nn.Module) -> None:
 
 
 def frozen_depth(net: VGG) -> int:
-    """How many modules of `net.features` come before the first with a trainable weight."""
+    """The number of modules of `net.features` before the first with a trainable weight."""
     for depth, module in enumerate(net.features):
         if any(parameter.requires_grad for parameter in module.parameters()):
             return depth

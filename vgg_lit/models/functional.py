@@ -1,8 +1,8 @@
-"""The same networks from functions alone: a state_dict goes in, logits come out.
+"""The same networks as pure functions: from a state_dict and images to logits.
 
     logits_BK = forward(net.state_dict(), x_BCHW, "vgg16_bn", head="cifar")
 
-Read it to see all that a VGG network is; the tests hold it against the modules.
+This is the complete definition of a VGG network in one function; the tests compare it with the modules.
 
 Tensor names end in their axes: B batch, C channels, H and W pixels, F features, K classes.
 """
@@ -28,22 +28,22 @@ def forward(
 ) -> Tensor:
     """The logits_BK of a batch of images.
 
-    Every size comes from the tensors, so one call serves any width, image size or class count.
+    All sizes are taken from the tensors, so any width, image size or number of classes works.
 
     Args:
-        params: the network's state_dict, by its keys.
+        params: the network's state_dict.
         x_BCHW: images.
         variant: a name or a plan, as for `build`.
         head: a name or a mapping, as for `build`.
         batch_norm: for plans only, as for `build`.
-        training: whether batch norm takes the batch's statistics in place of the running ones,
-            which stay as they are. Nothing is dropped in either mode.
+        training: use the batch's statistics in batch norm instead of the running ones, which are not
+            updated. There is no dropout in either mode.
 
     Source: Simonyan & Zisserman 2015, section 2.
     """
     network, top = resolve_variant(variant, batch_norm), resolve_head(head)
 
-    x, i = x_BCHW, 0  # i: place in `features`, where layers without parameters count too
+    x, i = x_BCHW, 0  # i: index in `features`, where layers without parameters count too
     for block in network.plan:
         for conv in block:
             weight_OIHW, bias_O = params[f"features.{i}.weight"], params[f"features.{i}.bias"]
@@ -62,7 +62,7 @@ def forward(
 
     if top.pool:
         x = F.adaptive_avg_pool2d(x, top.pool)
-    x_BF, i = torch.flatten(x, 1), 0  # i: now the place in `classifier`
+    x_BF, i = torch.flatten(x, 1), 0  # i: now the index in `classifier`
 
     for _ in top.hidden:
         x_BF = F.linear(x_BF, params[f"classifier.{i}.weight"], params[f"classifier.{i}.bias"])
@@ -71,7 +71,7 @@ def forward(
             x_BF = _batch_norm(params, f"classifier.{i}", x_BF, training)
             i += 1
         x_BF = F.relu(x_BF)
-        i += 2  # the ReLU, and the dropout that the modules have here
+        i += 2  # the ReLU and the dropout of the modules
     return F.linear(x_BF, params[f"classifier.{i}.weight"], params[f"classifier.{i}.bias"])
 
 

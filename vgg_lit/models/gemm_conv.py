@@ -1,22 +1,23 @@
 """3x3 convolution as one matrix product, for the small maps at the end of a VGG on a CPU.
 
     net = vgg16_bn(num_classes=10, head="linear").to(memory_format=torch.channels_last)
-    lower_small_maps(net)         # every 3x3 layer now takes the faster form at each call
+    lower_small_maps(net)         # every 3x3 layer now selects the faster form at each call
     lower_small_maps(net, False)  # plain nn.Conv2d again: same parameters, same state_dict
 
-On a 2x2 map five of the nine taps of every output lie on the zero padding, and the library's
-weight gradient falls far below the speed of a matrix product. Two forms avoid it, each built from
-the one 3x3 weight at every call:
+On a 2x2 map five of the nine taps of every output fall on the zero padding, and the library's
+weight gradient is much slower than a matrix product. Two forms avoid this; both are built from the
+3x3 weight at every call:
 
 - *unfold the weight* (maps of at most 2x2): the layer is a dense linear map from all inputs to all
-  outputs of an image. No tap is spent on padding, no activation is copied, and autograd's own
+  outputs of an image. No tap is spent on padding, no activation is copied, and autograd's
   backward is two more matrix products.
 - *unfold the input* (any map; im2col): nine shifted copies of the input, side by side.
 
-`auto` takes a form only where it was measured to win; `benchmarks/layers.py` repeats the measurement.
+`auto` selects a form only where it was measured to be faster; `benchmarks/layers.py` repeats the
+measurement.
 
-Shape suffixes: B images, I and O channels in and out, H and W sides of the map, K the kernel's
-side (3), P the positions of a batch (B * H * W).
+Shape suffixes: B images, I input channels, O output channels, H and W sides of the map, K side of the
+kernel (3), P positions of a batch (B * H * W).
 """
 
 from typing import Any, Literal, TypeAlias
@@ -32,22 +33,24 @@ Form: TypeAlias = Literal["library", "unfold_weight", "unfold_input"]
 Mode: TypeAlias = Literal["auto"] | bool
 
 MIN_BATCH = 32
-"""Images a batch below which writing the unfolded weight costs more than the product saves."""
+"""Smallest batch for which the product saves more time than writing the unfolded weight costs."""
 
 HAS_AMX = "amx_bf16" in cpu_features()
-"""Whether this CPU multiplies bf16 tiles (Intel AMX), asked once: compiled code cannot ask."""
+"""True if this CPU multiplies bf16 tiles (Intel AMX); read at import, as compiled code cannot read it."""
 
 
 def auto_form(x_BIHW: Tensor, weight_OIKK: Tensor, dtype: torch.dtype) -> Form:
-    """The form `auto` takes for one call that computes in `dtype`.
+    """Returns the form that `auto` selects for a call that computes in `dtype`.
 
-    The library, unless a batch of at least `MIN_BATCH` images meets a channels-last weight on a
-    CPU; then
+    A product is selected only on a CPU, for a batch of at least `MIN_BATCH` images and a channels-last
+    weight:
 
     - maps of at most 2x2: the unfolded weight (VGG-16's last three layers, batch 128, on an AMD
       Zen 4, forward and backward: x1.9 to x2.5 in bf16, x1.5 in fp32);
     - maps of 3x3 and 4x4, in bf16 on a CPU with AMX: the unfolded input (a prototype's backward
-      was x2.9 on an Intel CPU; on the Zen 4, which has no AMX, the library wins here).
+      was x2.9 on an Intel CPU; on the Zen 4, which has no AMX, the library is faster here).
+
+    In all other cases it is the library.
     """
     batch, _, height, width = x_BIHW.shape
     if (
@@ -66,9 +69,10 @@ def auto_form(x_BIHW: Tensor, weight_OIKK: Tensor, dtype: torch.dtype) -> Form:
 def conv_by_unfolded_weight(x_BIHW: Tensor, weight_OIKK: Tensor, bias_O: Tensor | None) -> Tensor:
     """3x3 convolution, stride 1, padding 1, of maps of at most 2x2, as one dense product.
 
-    Output (y, x) sees input (v, u) through tap (v - y + 1, u - x + 1), so the taps one output sees
-    are a window of the kernel, and the windows of all outputs stacked are the (H*W*O, H*W*I)
-    matrix of the layer. Its rows of I channels are copied whole from a channels-last weight.
+    Output (y, x) uses input (v, u) through tap (v - y + 1, u - x + 1). The taps of one output are
+    therefore a window of the kernel, and the stacked windows of all outputs are the (H*W*O, H*W*I)
+    matrix of the layer. A channels-last weight has the I channels of a tap side by side, so they are
+    copied as one piece.
 
     Returns:
         (B, O, H, W), channels-last.
@@ -94,18 +98,18 @@ def conv_by_unfolded_input(x_BIHW: Tensor, weight_OIKK: Tensor, bias_O: Tensor |
     Returns:
         (B, O, H, W), channels-last.
     """
-    # Maps are made of the rows out here: a view made inside the function could not be changed in
-    # place, as the ReLU behind a convolution without batch norm does.
+    # The rows become maps outside the autograd function: a view made inside it could not be changed
+    # in place, which the ReLU after a convolution without batch norm does.
     return _to_maps(_UnfoldedInput.apply(x_BIHW, weight_OIKK, bias_O), like=x_BIHW)
 
 
 class _UnfoldedInput(torch.autograd.Function):
-    """Im2col with both gradients as one product each.
+    """Im2col whose two gradients are one matrix product each.
 
-    Autograd would derive the input gradient as a sum over overlapping windows; it is itself a
-    convolution, of the output gradient with the turned kernel, and so one more im2col product. The
-    unfolded input is nine times the input: the backward makes it anew instead of keeping it.
-    Everything here is differentiable, so second derivatives need no further formula.
+    Autograd would compute the input gradient as a sum over overlapping windows. It is also a
+    convolution of the output gradient with the rotated kernel, and so one more im2col product. The
+    unfolded input is nine times as large as the input, so the backward recomputes it. All operations
+    are differentiable, so second derivatives need no separate formula.
     """
 
     @staticmethod
@@ -137,37 +141,38 @@ class _UnfoldedInput(torch.autograd.Function):
 
 
 def _unfold_input(x_BIHW: Tensor) -> Tensor:
-    """The 3x3 neighbourhood of every position, zero-padded: (P, K*K*I), taps slowest."""
+    """The zero-padded 3x3 neighbourhood of every position: (P, K*K*I), with the taps as slowest axis."""
     padded_BHWI = F.pad(x_BIHW.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
     windows_BHWIKK = padded_BHWI.unfold(1, 3, 1).unfold(2, 3, 1)
     return windows_BHWIKK.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(0, 2)
 
 
 def _to_maps(rows_PO: Tensor, like: Tensor) -> Tensor:
-    """(P, O) as a channels-last (B, O, H, W) with B, H and W of `like`; no copy."""
+    """Views (P, O) as a channels-last (B, O, H, W) with B, H and W of `like`; no copy."""
     batch, _, height, width = like.shape
     return rows_PO.view(batch, height, width, rows_PO.shape[1]).permute(0, 3, 1, 2)
 
 
 class GemmConv2d(nn.Conv2d):
-    """`nn.Conv2d` that computes a 3x3 layer as a matrix product where that is faster.
+    """An `nn.Conv2d` that computes a 3x3 layer as a matrix product where that is faster.
 
-    Parameters, state_dict keys and arguments are those of `nn.Conv2d`. A layer that is not 3x3 with
-    stride 1 and padding 1, an input that is no batch, and a net being exported or on the meta device take the library.
+    Parameters, state_dict keys and arguments are those of `nn.Conv2d`. The library is used for a layer
+    that is not 3x3 with stride 1 and padding 1, for an input without a batch axis, in an export, and on
+    the meta device.
 
     Attributes:
-        always: take a product for maps of every size, on every device, in place of `auto_form`.
+        always: use a product for maps of every size, on every device, instead of `auto_form`.
     """
 
     always: bool = False
 
     def forward(self, input: Tensor) -> Tensor:
-        """`F.conv2d` of (B, I, H, W), equal up to rounding; under autocast in its dtype."""
+        """`F.conv2d` of (B, I, H, W), equal up to rounding; in the autocast dtype under autocast."""
         is_traced = input.is_meta or torch.compiler.is_exporting()
         if input.dim() != 4 or not is_lowerable(self) or is_traced:
             return super().forward(input)
         device, dtype = input.device.type, input.dtype
-        # autocast leaves float64 as it is
+        # autocast does not convert float64
         autocast = torch.is_autocast_enabled(device) and dtype != torch.float64
         if autocast:
             dtype = torch.get_autocast_dtype(device)
@@ -179,7 +184,7 @@ class GemmConv2d(nn.Conv2d):
             return super().forward(input)
         weight, bias = self.weight, self.bias
         if autocast:
-            # here, not left to F.linear: half the bytes to unfold
+            # cast here, before F.linear does: half the bytes to unfold
             input, weight = input.to(dtype), weight.to(dtype)
             bias = None if bias is None else bias.to(dtype)
         if form == "unfold_weight":
@@ -188,7 +193,7 @@ class GemmConv2d(nn.Conv2d):
 
 
 def is_lowerable(conv: nn.Conv2d) -> bool:
-    """Whether a layer is VGG's one kind of convolution: 3x3, stride 1, padding 1, nothing else."""
+    """Returns True for a plain 3x3 convolution with stride 1 and padding 1, as in a VGG."""
     return (
         conv.kernel_size == (3, 3)
         and conv.stride == conv.padding == conv.dilation == (1, 1)
@@ -198,25 +203,25 @@ def is_lowerable(conv: nn.Conv2d) -> bool:
 
 
 def lower_small_maps(net: nn.Module, mode: Mode = "auto") -> int:
-    """Let the 3x3 layers of a net compute as matrix products; in place, and reversible.
+    """Lets the 3x3 layers of a net compute as matrix products; in place and reversible.
 
-    Changes the class of each layer, nothing else: parameters, hooks and whoever holds the layer keep
-    it. Layers of any class but `nn.Conv2d` itself stay. Call it before `torch.compile`, with the net
-    in `torch.channels_last` for `auto` to find anything to gain.
+    Only the class of each layer changes: parameters, hooks and references to the layer stay valid.
+    Subclasses of `nn.Conv2d` are not changed. Call it before `torch.compile`. With "auto" the net has to
+    be in `torch.channels_last` to be faster.
 
     Args:
-        net: any module; itself, if it is such a layer, or its layers.
-        mode: "auto" decides at every call (see `auto_form`), True takes a product always, False
-            makes every layer a plain `nn.Conv2d` again.
+        net: any module: a convolution or a network of them.
+        mode: "auto" selects the form at every call (see `auto_form`), True always uses a product,
+            False makes every layer a plain `nn.Conv2d` again.
 
     Returns:
         The number of layers that are now `GemmConv2d`.
 
     Raises:
-        InputError: `mode` is none of the three.
+        InputError: `mode` is not one of the three.
     """
     if mode not in ("auto", True, False):
-        raise InputError(f"mode is {mode!r}; allowed: 'auto', True, False")
+        raise InputError(f"mode={mode!r}: unknown; allowed: 'auto', True, False")
     lowered = 0
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d) and type(layer) in (nn.Conv2d, GemmConv2d):

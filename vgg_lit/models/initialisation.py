@@ -1,4 +1,4 @@
-"""Initialisation schemes: how the weights of a new network are drawn.
+"""Initialisation schemes for the weights of a new network.
 
 initialise(net, "xavier")
 """
@@ -14,12 +14,12 @@ Weighted: TypeAlias = nn.Conv2d | nn.Linear
 
 
 def initialise(net: nn.Module, init: str) -> None:
-    """Draw the weights of every convolution and FC layer anew, in place.
+    """Draws new weights for every convolution and FC layer, in place.
 
-    Biases become 0 (but under "pytorch"); batch norm starts as the identity: scale 1, shift 0.
+    Biases become 0, except with "pytorch". Batch norm starts as the identity: scale 1, shift 0.
 
     Raises:
-        InputError: no scheme has that name; see `INITS`.
+        InputError: there is no scheme of that name; see `INITS`.
     """
     if init not in INITS:
         raise unknown("init", str(init), INITS)
@@ -27,17 +27,17 @@ def initialise(net: nn.Module, init: str) -> None:
         if isinstance(module, Weighted):
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-            INITS[init](module)  # after the zeros, since PyTorch's own scheme draws biases too
+            INITS[init](module)  # after the zeros, since PyTorch's scheme draws biases too
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             module.reset_parameters()
 
 
 def kaiming(layer: Weighted) -> None:
-    """N(0, 2 / fan in): a ReLU network of any depth passes its signal on at the same strength.
+    """N(0, 2 / fan in), which keeps the scale of the signal in a ReLU network of any depth.
 
-    torchvision takes fan out for convolutions and N(0, 0.01^2) for FC layers, which shrinks what
-    little signal a deep network without batch norm has left: the logits of VGG-19 (linear head, 32
-    pixels, noise) vary from image to image by 9e-4 that way, by 7e-2 this way.
+    torchvision uses fan out for convolutions and N(0, 0.01^2) for FC layers, which shrinks the weak
+    signal at the end of a deep network without batch norm: the logits of VGG-19 (linear head, 32
+    pixels, noise) vary from image to image by 9e-4 with torchvision's scheme and by 7e-2 with this one.
 
     Source: He et al. 2015, https://arxiv.org/abs/1502.01852, section 2.2.
     """
@@ -45,7 +45,7 @@ def kaiming(layer: Weighted) -> None:
 
 
 def xavier(layer: Weighted) -> None:
-    """U(-a, a), a^2 = 6 / (fan in + fan out): the paper's way to do without a shallower net's weights.
+    """U(-a, a), a^2 = 6 / (fan in + fan out): the paper's alternative to weights of a shallower net.
 
     Source: Glorot & Bengio 2010, equation 16; Simonyan & Zisserman 2015, section 3.1.
     """
@@ -53,7 +53,7 @@ def xavier(layer: Weighted) -> None:
 
 
 def paper(layer: Weighted) -> None:
-    """N(0, 0.01), a standard deviation of 0.1: how the paper starts A, its shallowest network.
+    """N(0, 0.01), a standard deviation of 0.1: the paper's initialisation of A, its shallowest network.
 
     Source: Simonyan & Zisserman 2015, section 3.1.
     """
@@ -61,7 +61,7 @@ def paper(layer: Weighted) -> None:
 
 
 def pytorch(layer: Weighted) -> None:
-    """PyTorch's own default, U(-b, b) with b^2 = 1 / fan in, for weights and biases."""
+    """PyTorch's default, U(-b, b) with b^2 = 1 / fan in, for weights and biases."""
     layer.reset_parameters()
 
 

@@ -4,8 +4,8 @@
     weighted_layers(vgg16_bn())["block1_conv1"]  # ("features.0", "features.1")
     layers_of(vgg16_bn(), "block1")              # ["block1_conv1", "block1_conv2"]
 
-In a VGG they have the paper's names, and batch norm goes with the layer it follows. In any other
-network they are the paths of its modules.
+In a VGG layers have the paper's names, and batch norm belongs to the layer before it. In any other
+network a name is the path of a module.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from vgg_lit.models.vgg import VGG
 
 
 def named_layers(net: nn.Module) -> dict[str, nn.Module]:
-    """The layers of a VGG by the paper's names; of another network the modules without children."""
+    """The layers of a VGG by the paper's names; in other networks the modules without children."""
     if isinstance(net, VGG):
         return {name: net.get_submodule(path) for name, path in net.layer_paths.items()}
     modules = net.named_modules()
@@ -25,10 +25,10 @@ def named_layers(net: nn.Module) -> dict[str, nn.Module]:
 
 
 def check_layers(net: nn.Module, names: Sequence[str]) -> None:
-    """Whether the network has these layers.
+    """Checks that the network has these layers.
 
     Raises:
-        InputError: it has not; near matches first, then all there are.
+        InputError: a layer is missing; the message lists near matches, then all layers.
     """
     known = named_layers(net)
     for name in names:
@@ -59,16 +59,16 @@ def weighted_layers(net: nn.Module) -> dict[str, tuple[str, ...]]:
 
 
 def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """A module's own parameters and buffers by name, without its children's."""
+    """Yields a module's parameters and buffers by name, without those of its children."""
     yield from module.named_parameters(recurse=False)
     yield from module.named_buffers(recurse=False)
 
 
 def layers_of(net: nn.Module, name: str) -> list[str]:
-    """The layers that a name stands for: itself, or those of a block (`block1`, in a ResNet `layer1`).
+    """Returns the layers of a block (`block1`, in a ResNet `layer1`), or the layer itself, by name.
 
     Raises:
-        InputError: there is no such layer or block; near matches first, then all there are.
+        InputError: there is no such layer or block; the message lists near matches, then all names.
     """
     layers = list(weighted_layers(net))
     groups = _blocks(net, layers) | {layer: [layer] for layer in layers}
@@ -79,7 +79,7 @@ def layers_of(net: nn.Module, name: str) -> list[str]:
 
 
 def modules_of(net: nn.Module, name: str) -> list[nn.Module]:
-    """The modules with weights that a layer's or a block's name stands for.
+    """The modules with weights in the layer or block of that name.
 
     Raises:
         InputError: as `layers_of`.
@@ -89,7 +89,7 @@ def modules_of(net: nn.Module, name: str) -> list[nn.Module]:
 
 
 def _blocks(net: nn.Module, layers: list[str]) -> dict[str, list[str]]:
-    """The name of each block -> its layers: a VGG's between two pools, else what a module holds."""
+    """The layers of each block by its name; outside a VGG a block is a module at depth 1 or 2."""
     if isinstance(net, VGG):
         names = [f"block{number}" for number in range(1, len(net.plan) + 1)]
         return {name: [layer for layer in layers if layer.startswith(f"{name}_")] for name in names}

@@ -1,11 +1,11 @@
-"""The paper's Table 1 as data: which convolutions, in which blocks, under which head.
+"""The paper's Table 1 as data: convolutions, blocks and heads.
 
     >>> resolve_variant("vgg16").plan[0]
     (Conv(channels=64, kernel=3, lrn=False), Conv(channels=64, kernel=3, lrn=False))
     >>> smallest_image_size(parse_plan([[128], [256], [512]]))
     8
 
-Nothing here imports torch, so that checking a config costs no second of import time.
+This module does not import torch, so that checking a config is fast.
 
 Source: Simonyan & Zisserman 2015, "Very deep convolutional networks for large-scale image
 recognition", https://arxiv.org/abs/1409.1556.
@@ -31,7 +31,7 @@ Plan: TypeAlias = tuple[tuple[Conv, ...], ...]
 """Blocks of convolutions; a 2x2 max pool with stride 2 ends each block."""
 
 PlanLike: TypeAlias = Sequence[Sequence[Any]]
-"""A plan as YAML gives it: see `parse_plan`."""
+"""A plan as nested lists, e.g. from YAML: see `parse_plan`."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Variant:
 
     Attributes:
         plan: blocks of convolutions.
-        batch_norm: whether BatchNorm2d stands between each convolution and its ReLU.
-        letter: its column in Table 1; None for a plan of the user's own.
+        batch_norm: use BatchNorm2d between each convolution and its ReLU.
+        letter: column in Table 1; None for a custom plan.
     """
 
     plan: Plan
@@ -51,14 +51,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class Head:
-    """What follows the last pool: [average pool], flatten, hidden FC layers, FC to the classes.
+    """The layers after the last pool: [average pool], flatten, hidden FC layers, FC to the classes.
 
     Attributes:
         hidden: features of each hidden FC layer; (BatchNorm1d,) ReLU and dropout follow each.
-        pool: side of the map after adaptive average pooling; None flattens the map as it is.
-        batch_norm: whether BatchNorm1d stands between each hidden layer and its ReLU.
+        pool: side of the map after adaptive average pooling; None means no pooling.
+        batch_norm: use BatchNorm1d between each hidden layer and its ReLU.
         dropout: probability of zeroing a hidden feature, in [0, 1).
-        image_size: side in pixels of the images it is meant for, where the user gives none.
+        image_size: default side of the images in pixels.
     """
 
     hidden: tuple[int, ...] = ()
@@ -71,23 +71,25 @@ class Head:
         if isinstance(self.hidden, str) or not isinstance(self.hidden, Sequence):
             raise InputError(f"head: hidden={self.hidden!r} is not a list of feature counts")
         hidden = tuple(positive_int("head: hidden features", size) for size in self.hidden)
-        object.__setattr__(self, "hidden", hidden)  # a list, as YAML gives it, becomes a tuple
+        object.__setattr__(self, "hidden", hidden)  # a list, as in YAML, becomes a tuple
         positive_int("head: image_size", self.image_size)
         if self.pool is not None:
             positive_int("head: pool", self.pool)
         if not isinstance(self.batch_norm, bool):
-            raise InputError(f"head: batch_norm={self.batch_norm!r} is neither true nor false")
+            raise InputError(
+                f"head: batch_norm={self.batch_norm!r} is not a bool; allowed: true, false"
+            )
         if not (_is_number(self.dropout) and 0 <= self.dropout < 1):
             raise InputError(f"dropout={self.dropout!r} is not in [0, 1)")
         if not hidden and (self.dropout or self.batch_norm):
-            raise InputError("a head without hidden layers takes neither dropout nor batch_norm")
+            raise InputError("head: without hidden layers, dropout and batch_norm cannot be set")
 
 
 def parse_plan(blocks: PlanLike) -> Plan:
-    """The typed plan of nested lists: a list of blocks, each a list of items.
+    """Converts nested lists to a typed plan: a list of blocks, each a list of items.
 
     An item is `channels` (a 3x3 convolution), `[channels, kernel]` (odd kernel), or `"LRN"`, which
-    adds local response normalisation behind the convolution before it.
+    adds local response normalisation after the preceding convolution.
 
     Raises:
         InputError: a block is empty, or an item is none of these.
@@ -111,8 +113,8 @@ def _parse_block(number: int, items: Any) -> tuple[Conv, ...]:
             pair = item if _is_list(item) else (item, 3)
             if len(pair) != 2 or isinstance(item, str):
                 raise InputError(
-                    f"{where}: {item!r} is none of channels, [channels, kernel], "
-                    "or 'LRN' once behind a convolution"
+                    f"{where}: {item!r} is not a layer; allowed: channels, [channels, kernel], "
+                    "and 'LRN' once after a convolution"
                 )
             kernel = positive_int(f"{where}: kernel", pair[1])
             if kernel % 2 == 0:
@@ -144,26 +146,26 @@ def scale(size: int, width: float) -> int:
 
 
 def resolve_variant(variant: str | PlanLike, batch_norm: bool | None = None) -> Variant:
-    """The variant of that name, or the one that a plan describes.
+    """Returns the variant of that name, or the one that a plan describes.
 
     Raises:
-        InputError: unknown name, bad plan, or `batch_norm` with a name, which already says it.
+        InputError: unknown name, bad plan, or `batch_norm` together with a name, which includes it.
     """
     if not isinstance(variant, str):
         if batch_norm not in (None, True, False):
-            raise InputError(f"batch_norm={batch_norm!r} is neither true nor false")
+            raise InputError(f"batch_norm={batch_norm!r} is not a bool; allowed: true, false")
         return Variant(parse_plan(variant), bool(batch_norm))
     if variant not in VARIANTS:
         raise unknown("variant", variant, VARIANTS)
     if batch_norm is not None:
         raise InputError(
-            f"batch_norm={batch_norm} goes with a plan only; the name {variant!r} already says it"
+            f"batch_norm={batch_norm} is allowed with a plan only; the name {variant!r} determines it"
         )
     return VARIANTS[variant]
 
 
 def resolve_head(head: str | Mapping[str, Any] | Head) -> Head:
-    """The head of that name, or the one that a mapping of `Head`'s fields describes.
+    """Returns the head of that name, or the one that a mapping of `Head`'s fields describes.
 
     Raises:
         InputError: unknown name or field, or a bad value.
@@ -187,10 +189,10 @@ def network_name(spec: Mapping[str, Any]) -> str:
 
 
 def positive_int(what: str, value: Any) -> int:
-    """The value itself, if it is a whole number of at least 1.
+    """Returns the value if it is a whole number of at least 1.
 
     Raises:
-        InputError: it is anything else; True is no number here.
+        InputError: it is anything else; True does not count as a number.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"{what}={value!r} is not a whole number of at least 1")
@@ -230,12 +232,12 @@ VARIANTS: dict[str, Variant] = {
     name + suffix: Variant(TABLE_1[letter], bool(suffix), letter)
     for name, letter in _LETTERS.items()
     for suffix in ("", "_bn")
-    if name + suffix != "vgg11_lrn_bn"  # two normalisations of the same map: nobody's network
+    if name + suffix != "vgg11_lrn_bn"  # would normalise the same map twice
 }
-"""The networks by name; batch norm came after the paper (Ioffe & Szegedy 2015)."""
+"""The networks by name; batch norm is newer than the paper (Ioffe & Szegedy 2015)."""
 
 HEADS: dict[str, Head] = {
-    # The paper's FC layers; its 224-pixel images end in 7x7 maps, which the pool leaves as they are.
+    # The paper's FC layers; its 224-pixel images end in 7x7 maps, which the pool does not change.
     "imagenet": Head(hidden=(4096, 4096), pool=7, dropout=0.5, image_size=224),
     "cifar": Head(hidden=(512, 512), batch_norm=True, dropout=0.5),
     "linear": Head(),
@@ -244,10 +246,10 @@ HEADS: dict[str, Head] = {
 """The heads by name."""
 
 LRN = (5, 5 * 1e-4, 0.75, 2.0)
-"""Size n, alpha, beta and k of local response normalisation, as PyTorch takes them.
+"""Arguments size n, alpha, beta and k of PyTorch's local response normalisation.
 
-The paper takes AlexNet's constants, where alpha = 1e-4 multiplies the *sum* of n squares; PyTorch
-multiplies their *mean*, so its alpha is n times as large.
+The paper uses AlexNet's constants, where alpha = 1e-4 multiplies the *sum* of n squares. PyTorch
+multiplies their *mean*, so alpha is n times as large here.
 
 Source: Krizhevsky et al. 2012, section 3.3; Simonyan & Zisserman 2015, section 2.1.
 """

@@ -1,10 +1,10 @@
 """VGG networks as plain modules.
 
     net = vgg16_bn(num_classes=10, head="cifar")                    # a row of the paper's Table 1
-    net = build([[128], [256], [512]], head={"hidden": [1024]})     # a plan of one's own
+    net = build([[128], [256], [512]], head={"hidden": [1024]})     # a custom plan
     net.layer("block3_conv1")                                       # layers by the paper's names
 
-With head "imagenet" modules and state_dict keys are torchvision's, so that weights go both ways.
+With head "imagenet" modules and state_dict keys are torchvision's, so weights are interchangeable.
 
 Tensor names end in their axes: B batch, C channels, H and W pixels, F features, K classes.
 """
@@ -38,15 +38,15 @@ from vgg_lit.models.variants import (
 class VGG(nn.Module):
     """Blocks of convolutions, each ended by a max pool, then fully connected layers.
 
-    Takes x_BCHW and gives logits_BK. `build` makes one from names and options.
+    Maps x_BCHW to logits_BK. `build` creates one from names and options.
 
     Attributes:
         layer_paths: the paper's name of each layer -> its module path, in forward order, such as
             "block1_conv1" -> "features.0" or "fc6" -> "classifier.0".
-        checkpoint_blocks: whether training keeps only what goes from block to block for its backward
-            pass, and computes the maps inside a block a second time.
-        first_module: the module of `features` that takes the input; above 0 the input are the maps
-            that the modules before it make of an image.
+        checkpoint_blocks: keep only the maps between blocks for the backward pass in training, and
+            recompute the maps inside a block.
+        first_module: index of the module of `features` that takes the input; above 0 the input is the
+            output of the modules before it.
 
     Source: Simonyan & Zisserman 2015, section 2.
     """
@@ -115,9 +115,9 @@ class VGG(nn.Module):
         stride = smallest_image_size(self.plan)
         if not height // stride == width // stride == self.image_size // stride:
             raise InputError(
-                f"a {height}x{width} image does not fit this network, whose head flattens the "
-                f"maps of {self.image_size}x{self.image_size} images; a head with a pool, such as "
-                "'gap', takes any size"
+                f"a {height}x{width} image does not fit this network: its head takes the maps of "
+                f"{self.image_size}x{self.image_size} images; use a head with a pool, such as 'gap', "
+                "for other sizes"
             )
 
 
@@ -131,7 +131,7 @@ def _conv_layers(plan: Plan, in_channels: int, batch_norm: bool) -> Iterator[tup
             if batch_norm:
                 yield f"block{b}_bn{c}", nn.BatchNorm2d(conv.channels)
             yield f"block{b}_relu{c}", nn.ReLU(inplace=True)
-            if conv.lrn:  # behind the ReLU, as in AlexNet (Krizhevsky et al. 2012, section 3.3)
+            if conv.lrn:  # after the ReLU, as in AlexNet (Krizhevsky et al. 2012, section 3.3)
                 yield f"block{b}_lrn{c}", nn.LocalResponseNorm(*LRN)
             in_channels = conv.channels
         yield f"block{b}_pool", nn.MaxPool2d(kernel_size=2, stride=2)
@@ -145,7 +145,7 @@ def _fc_layers(
         if head.batch_norm:
             yield f"fc{n}_bn", nn.BatchNorm1d(size)
         yield f"fc{n}_relu", nn.ReLU(inplace=True)
-        # Also where nothing is dropped, so that the state_dict keys do not depend on it.
+        # Also at probability 0, so that the state_dict keys do not depend on it.
         yield f"fc{n}_dropout", nn.Dropout(head.dropout)
         in_features = size
     yield f"fc{first + len(head.hidden)}", nn.Linear(in_features, num_classes)
@@ -164,22 +164,22 @@ def build(
     batch_norm: bool | None = None,
     checkpoint_blocks: bool = False,
 ) -> VGG:
-    """The network of that variant, freshly initialised.
+    """Builds and initialises the network of a variant.
 
     Args:
         variant: a name such as "vgg16_bn", or a plan such as [[64], [128], [256, 256]].
         num_classes: number of logits.
         in_channels: channels of an image.
-        image_size: side of an image in pixels; None takes the head's own (224 or 32).
+        image_size: side of an image in pixels; default: the head's (224 or 32).
         head: a name of `HEADS`, or a mapping of `Head`'s fields such as {"hidden": [1024]}.
         width: factor on every channel count and hidden layer; each is rounded, at least 1.
-        dropout: probability in [0, 1); None takes the head's own.
+        dropout: probability in [0, 1); default: the head's.
         init: a name of `initialisation.INITS`.
-        batch_norm: for plans only, since a name says it; None means no.
-        checkpoint_blocks: less memory for a second forward pass in training; see `VGG`.
+        batch_norm: use batch norm; for plans only, since a name includes it. None means no.
+        checkpoint_blocks: save memory in training by a second forward pass; see `VGG`.
 
     Raises:
-        InputError: a value is not allowed; the message names it and those that are.
+        InputError: a value is not allowed; the message names the value and the allowed ones.
     """
     network, top = resolve_variant(variant, batch_norm), resolve_head(head)
     if dropout is not None:
@@ -198,7 +198,7 @@ def build(
 
 
 class Builder(Protocol):
-    """`build` with the variant chosen."""
+    """The signature of `build` with a fixed variant."""
 
     def __call__(
         self,
@@ -212,14 +212,14 @@ class Builder(Protocol):
         init: str = ...,
         checkpoint_blocks: bool = ...,
     ) -> VGG:
-        """The network, freshly initialised."""
+        """Builds and initialises the network."""
 
 
 def _builder(name: str) -> Builder:
     def builder(**options: Any) -> VGG:
         return build(name, **options)
 
-    # A real function of that name: it pickles, and help() and Hydra's errors can say what it is.
+    # A real function of that name: it can be pickled, and help() and Hydra's errors show its name.
     signature = inspect.signature(build)
     options = [p for p in signature.parameters.values() if p.name not in ("variant", "batch_norm")]
     builder.__name__ = builder.__qualname__ = name

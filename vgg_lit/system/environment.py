@@ -1,4 +1,4 @@
-"""What a run depends on beside its config: versions, git commit, hardware."""
+"""The environment of a run: versions, git commit, hardware."""
 
 import platform
 import re
@@ -14,7 +14,7 @@ PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, git commit, hardware and command, for `environment.json`."""
+    """Collects versions, git commit, hardware and command for `environment.json`."""
     import torch
 
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
@@ -35,7 +35,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The CPU's name; Python's own answer is empty on many a Linux."""
+    """The CPU's name; `platform.processor()` is empty on many Linux systems."""
     names = re.findall(r"model name\s*: (.+)", _read_text(Path("/proc/cpuinfo")))
     return names[0] if names else platform.processor()
 
@@ -52,7 +52,7 @@ def _version(package: str) -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of the checkout this package stands in; None outside of one."""
+    """Returns git's output for the checkout of this package; None outside a checkout."""
     folder = Path(__file__).parent
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Packages that only some commands need: `require("export", "onnxruntime", asked="formats=[onnx]")`."""
+"""Checks for optional packages: `require("export", "onnxruntime", asked="formats=[onnx]")`."""
 
 from importlib.util import find_spec
 
@@ -6,15 +6,15 @@ from vgg_lit.errors import InputError
 
 
 def require(extra: str, *modules: str, asked: str) -> None:
-    """Says what to install, if it is not there.
+    """Checks that optional modules are installed.
 
     Args:
-        extra: the extra of ours that brings the modules.
-        modules: names as they are imported.
+        extra: the extra of vgg_lit that installs the modules.
+        modules: import names.
         asked: the setting that needs them.
 
     Raises:
-        InputError: one is not installed.
+        InputError: a module is not installed; the message has the install command.
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:

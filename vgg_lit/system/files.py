@@ -1,4 +1,4 @@
-"""Writing a file so that a crash at any moment leaves the last good one."""
+"""Atomic file writes, JSON and digests."""
 
 import hashlib
 import json
@@ -14,13 +14,13 @@ from vgg_lit.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file to fill, which then takes `path`'s place; on an error `path` stays as it was.
+    """Yields the path of a temporary file, which replaces `path` at the end.
 
-    It lies in the same folder, so that the rename cannot become a copy, and both the file and the
-    folder are flushed to disk.
+    After an error `path` is unchanged; a crash at any moment leaves the last complete file. The temporary
+    file is in the same folder, so that the rename is never a copy. File and folder are flushed to disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not mkstemp: its files are for one user alone, and a cache or a run may be shared.
+    # Not mkstemp: its files are private to one user, and a cache or a run may be shared.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
@@ -29,19 +29,19 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # which a full disk does not say
+            error.filename = str(path)  # a full disk does not set it
         raise
     _flush(path.parent)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what a process that was killed had begun to write; nobody else may be writing there."""
+    """Removes the temporary files of killed processes; no other process may be writing to the folder."""
     for temporary in folder.glob(".*.tmp"):
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces the text of a file, in UTF-8, as `replacing` does."""
+    """Writes text to a file in UTF-8, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

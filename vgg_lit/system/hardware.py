@@ -1,4 +1,4 @@
-"""What this machine has: devices, the precision they compute in, and how fast they are."""
+"""The hardware of this machine: devices, precision and speed."""
 
 import ctypes
 import os
@@ -22,13 +22,13 @@ def cpu_features() -> frozenset[str]:
 
 
 def count_devices(accelerator: str) -> tuple[str, int]:
-    """The kind of device behind `trainer.accelerator` and how many of it there are.
+    """The type and number of devices for `trainer.accelerator`.
 
-    On the CPU a device is a process: one a core, and two on any machine, so that distributed runs
-    can be tried everywhere.
+    On the CPU a device is a process: one per core and at least two, so that distributed runs can be
+    tried on any machine.
 
     Raises:
-        InputError: there is no such device on this machine.
+        InputError: this machine has no device of that type.
     """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     mps = int(torch.backends.mps.is_available())
@@ -39,7 +39,7 @@ def count_devices(accelerator: str) -> tuple[str, int]:
     available = mps if accelerator == "mps" else gpus
     if not available:
         raise InputError(
-            f"trainer.accelerator={accelerator}: this machine has none that torch can use; "
+            f"trainer.accelerator={accelerator}: torch finds no such device on this machine; "
             f"allowed here: {', '.join(['cpu', *['gpu'] * bool(gpus), *['mps'] * bool(mps)])}, auto"
         )
     return accelerator, available
@@ -56,7 +56,7 @@ def device_type(accelerator: str) -> str:
 
 
 def count_processes(devices: int | str | list[int], accelerator: str) -> int:
-    """Processes on this machine that `trainer.devices` asks for, one a device; `auto` on a CPU is one."""
+    """The number of processes on this machine for `trainer.devices`; on a CPU `auto` is 1."""
     if devices == "auto":
         kind, available = count_devices(accelerator)
         return 1 if kind == "cpu" else available
@@ -64,14 +64,14 @@ def count_processes(devices: int | str | list[int], accelerator: str) -> int:
 
 
 def count_cores() -> int:
-    """Cores this process may run on: a container often has fewer than its machine."""
+    """The number of cores that this process may use; in a container often fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def memory_bytes() -> float:
-    """The memory of this machine; without limit where the system does not say."""
+    """The memory of this machine in bytes; infinite if the system does not report it."""
     names = getattr(os, "sysconf_names", {})
     if "SC_PHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
         return float("inf")
@@ -79,10 +79,10 @@ def memory_bytes() -> float:
 
 
 def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:
-    """`auto` as a precision of Lightning, and the reason.
+    """Resolves `auto` to a precision of Lightning; returns the precision and the reason.
 
-    bf16-mixed where the hardware computes in it (CUDA capability >= 8.0, CPU with AMX-bf16 or
-    AVX512-bf16), else 32-true.
+    It is bf16-mixed if the hardware supports it (CUDA capability >= 8.0, CPU with AMX-bf16 or
+    AVX512-bf16), otherwise 32-true.
     """
     if precision != "auto":
         return precision, "as configured"
@@ -97,14 +97,14 @@ def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:
         if found:
             return "bf16-mixed", f"this CPU computes in bf16 ({found[0]})"
         return "32-true", "this CPU has no bf16 units"
-    return "32-true", f"{kind} is fastest so"
+    return "32-true", f"float32 is fastest on {kind}"
 
 
 def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """Operations a second of a large matrix product: what a network's step can come near to.
+    """Measures the operations per second of a large matrix product, the reference for a network's step.
 
-    The best of at most ten products after one to warm up, begun within 0.3 seconds. Draws from no
-    global random state. A convolution may do better than this on a CPU whose matrix product does not.
+    It is the best of at most ten products that start within 0.3 seconds, after one to warm up. The global
+    random state is not used. On a CPU with a slow matrix product a convolution may be faster than this.
     """
     side = {"cpu": 1024, "cuda": 8192}.get(device.type, 4096)
     generator = torch.Generator(device).manual_seed(0)
@@ -129,16 +129,16 @@ def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
 
 
 def synchronise(device: torch.device) -> None:
-    """Waits for the work a device still has to do; a CPU has done it by the time it is asked."""
+    """Waits until a device has finished its work; does nothing on a CPU, which runs synchronously."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 
 
 def seed_device(seed: int, device: torch.device) -> None:
-    """Seeds the random numbers that torch draws on one device, dropout's among them.
+    """Seeds torch's random numbers on one device, including those of dropout.
 
-    For every kind of GPU that the process does not use, `torch.manual_seed` would also keep the seed and
-    a traceback for later, in every step of a run on a CPU.
+    `torch.manual_seed` would also store the seed and a traceback for every type of GPU that the process
+    does not use, in every step of a run on a CPU.
     """
     if device.type == "cpu":
         torch.default_generator.manual_seed(seed)
@@ -150,28 +150,28 @@ def seed_device(seed: int, device: torch.device) -> None:
 
 
 def tune_process(kind: str) -> None:
-    """Sets what makes training fast on a kind of device of `count_devices`, for the whole process.
+    """Applies process-wide settings for fast training on a device type of `count_devices`.
 
     On a CPU freed memory is kept. On CUDA float32 matrix products are computed in TF32 (10 bits of
-    mantissa, float32's range), as torch lets cuDNN's convolutions be by default.
+    mantissa, float32's range), which is torch's default for cuDNN's convolutions.
     """
     if kind == "cpu":
         keep_freed_memory()
     elif kind in ("gpu", "cuda"):
-        # Not the newer `torch.backends.*.fp32_precision`: reading the older setting afterwards, as
-        # Lightning does, is an error.
+        # Not the newer `torch.backends.*.fp32_precision`: Lightning reads the older setting, which
+        # then raises an error.
         torch.set_float32_matmul_precision("high")
 
 
 def keep_freed_memory() -> None:
-    """Lets glibc keep large freed blocks for the next step rather than give each back to the system.
+    """Makes glibc keep large freed blocks for the next step instead of returning them to the system.
 
-    A training step frees and allocates the same activations again; by default those above 32 MB are
-    mapped each time and their pages filled with zeros anew (VGG-16-bn at a quarter of its width, batch
-    512, fp32: 71,000 page faults a step, then 2,700). The process holds on to the most it ever needed:
-    10 % more resident memory there. Elsewhere than on glibc this does nothing.
+    Every training step frees and allocates the same activations. By default, blocks above 32 MB are
+    mapped each time and their pages are filled with zeros again. With VGG-16-bn at a quarter of its
+    width, batch 512, fp32, page faults fall from 71,000 to 2,700 per step. The process keeps its peak
+    memory: 10 % more resident memory in that example. Without glibc this does nothing.
 
-    Not by a higher threshold for mapping: the manual allows no more than 32 MB.
+    A higher mapping threshold is not an alternative: the manual allows at most 32 MB.
 
     Source: mallopt(3).
     """
@@ -180,5 +180,5 @@ def keep_freed_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
         trim_threshold, mmap_max = -1, -4
-        mallopt(trim_threshold, -1)  # never
+        mallopt(trim_threshold, -1)  # never trim
         mallopt(mmap_max, 0)

@@ -1,4 +1,4 @@
-"""Networks without weights: what a config builds, and what it makes of an image, before room is made for it."""
+"""Networks without weights: builds and runs the network of a config without allocating memory."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,21 +10,21 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 MOST_OPERATIONS = 20_000
-"""Of torch's, in building a network or running it once; torchvision's EfficientNetV2-L is built by 11,215."""
+"""Limit on torch operations to build or run a network; torchvision's EfficientNetV2-L needs 11,215 to build."""
 
 
 @contextmanager
 def weightless(largest_bytes: float = math.inf) -> Iterator[None]:
-    """Within it tensors have shapes alone, and a config cannot ask for more than a network needs.
+    """A context in which tensors have no data, and their size and the number of operations are limited.
 
-    Not `torch.device("meta")` by itself: `device: cpu` among the arguments of a layer overrules that, and a
-    billion layers take memory without weights too.
+    `torch.device("meta")` alone is not enough: the argument `device: cpu` of a layer overrides it, and a
+    billion layers need memory even without weights.
 
     Args:
-        largest_bytes: of a tensor.
+        largest_bytes: limit on the size of a tensor.
 
     Raises:
-        RuntimeError: one would be larger, or the operations are too many.
+        RuntimeError: a tensor is larger, or there are too many operations.
     """
     with torch.device("meta"), _Bounds(largest_bytes):
         yield
@@ -45,11 +45,11 @@ class _Bounds(TorchFunctionMode):
     ) -> Any:
         self.operations += 1
         if self.operations > MOST_OPERATIONS:
-            raise RuntimeError(f"takes more than {MOST_OPERATIONS:,} operations")
+            raise RuntimeError(f"needs more than {MOST_OPERATIONS:,} operations")
         options = dict(kwargs or {})
         if options.get("device") is not None:
             options["device"] = "meta"
         made = function(*args, **options)
         if isinstance(made, Tensor) and made.nbytes > self.largest_bytes:
-            raise RuntimeError(f"makes {made.nbytes / 2**30:,.1f} GiB of one image")
+            raise RuntimeError(f"needs a tensor of {made.nbytes / 2**30:,.1f} GiB for one image")
         return made

@@ -1,8 +1,8 @@
-"""Weights from another network.
+"""Copies weights from another network.
 
 copy_layers(vgg16(), trained_vgg11)                           # the layers the paper copies
-copy_layers(vgg16(), trained_vgg11, ["block1_conv1", "fc6"])  # from those of the same names
-copy_layers(deeper, trained, {"block1": "block1", "fc6": "fc5"})  # here: there
+copy_layers(vgg16(), trained_vgg11, ["block1_conv1", "fc6"])  # layers with the same names
+copy_layers(deeper, trained, {"block1": "block1", "fc6": "fc5"})  # target: source
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,11 +22,11 @@ Tensors: TypeAlias = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a network took from another.
+    """The result of copying layers.
 
     Attributes:
-        copied: layer here -> layer there; batch norm went with its layer.
-        fresh: the layers here that stay as they were drawn.
+        copied: target layer -> source layer; batch norm is copied with its layer.
+        fresh: target layers that keep their initial weights.
     """
 
     copied: dict[str, str]
@@ -37,7 +37,7 @@ class Transfer:
             here if here == there else f"{here} of {there}" for here, there in self.copied.items()
         ]
         copied = ", ".join(pairs) if self.fresh else f"all {len(pairs)} layers"
-        return f"{copied}; as drawn: {', '.join(self.fresh) or 'none'}"
+        return f"{copied}; not copied: {', '.join(self.fresh) or 'none'}"
 
 
 def copy_layers(
@@ -45,27 +45,30 @@ def copy_layers(
     source: nn.Module,
     layers: Sequence[str] | Mapping[str, str] | None = None,
 ) -> Transfer:
-    """Copies layers of `source` into `net`, in place: all that were chosen, or none.
+    """Copies layers of `source` into `net`, in place. If a layer does not fit, nothing is copied.
 
-    A first layer for grey images takes one for colour summed over its three channels: it answers a
-    grey image as the other would the same image in three equal channels.
+    If the first layer of `net` takes grey images and that of `source` takes colour, the source's
+    weights are summed over the three channels. The output for a grey image is then that of the source
+    for the same image in three equal channels.
 
     Args:
-        net: takes the weights.
-        source: gives them.
-        layers: names of layers or blocks in both networks, or a mapping of those of `net` to those
-            of `source`. None takes what the two have in common:
+        net: target of the weights.
+        source: source of the weights.
+        layers: names of layers or blocks in both networks, or a mapping from those of `net` to those
+            of `source`. None copies the layers that the two have in common:
 
-            - Of networks with the same convolutions all of them, and the head if its hidden layers
-              are the same; its last layer stays as drawn if it does not fit, as with other classes.
-            - Of VGGs of different depth what the paper copies: "the first four convolutional layers
-              and the last three fully-connected layers" of the source. One by one A's first four
-              (64, 128, 256, 256 channels) fit no deeper configuration's (64, 64, 128, 128), but they
-              fit the layers of the same block and place, in B as in E: those of the same name take
-              them. With other classes the last layer stays as drawn.
+            - Networks with the same convolutions: all convolutions, and the head if its hidden layers
+              are the same. The last layer keeps its initial weights if it does not fit, for example
+              with another number of classes.
+            - VGGs of different depth: the layers that the paper copies, "the first four convolutional
+              layers and the last three fully-connected layers" of the source. By position A's first
+              four (64, 128, 256, 256 channels) do not fit those of a deeper configuration (64, 64, 128,
+              128). By name (block and index) they fit in B to E, so they are copied by name. With
+              another number of classes the last layer keeps its initial weights.
 
     Raises:
-        InputError: no such layer, or one that does not fit; says which and how.
+        InputError: there is no such layer, or a layer does not fit; the message names the layer and
+            the difference.
 
     Source: Simonyan & Zisserman 2015, section 3.1.
     """
@@ -104,7 +107,7 @@ def _named(
 def _in_common(
     net: nn.Module, source: nn.Module, mine: dict[str, Tensors], given: dict[str, Tensors]
 ) -> list[str]:
-    """The layers that `copy_layers` takes where none are named."""
+    """The layers that `copy_layers` copies by default."""
     body, head = _body_and_head(net, list(mine))
     source_body, source_head = _body_and_head(source, list(given))
     if body == source_body:
@@ -116,18 +119,22 @@ def _in_common(
         return body + (head if fits[-1] else head[:-1])
     if not (isinstance(net, VGG) and isinstance(source, VGG)):
         both = [type(module).__name__ for module in (net, source)]
-        raise InputError(f"this {both[0]} and that {both[1]} have other layers; name those to copy")
+        raise InputError(
+            f"a {both[0]} and a {both[1]} have different layers; name the ones to copy"
+        )
     last_three = source_head[-3:]
     if net.num_classes != source.num_classes:
         last_three.pop()
     names = source_body[:4] + last_three
     if missing := [name for name in names if name not in mine]:
-        raise InputError(f"there is no {' and no '.join(missing)} here to take the source's")
+        raise InputError(
+            f"the network has no {' and no '.join(missing)} to copy the source's weights to"
+        )
     return names
 
 
 def _body_and_head(net: nn.Module, layers: list[str]) -> tuple[list[str], list[str]]:
-    """A VGG's convolutions and fully connected layers; of another network all layers and the last."""
+    """A VGG's convolutions and its fully connected layers; other networks have a head of one layer."""
     size = len(net.head.hidden) + 1 if isinstance(net, VGG) else 1
     return layers[:-size], layers[-size:]
 
@@ -144,7 +151,7 @@ def _tensors_by_layer(net: nn.Module) -> dict[str, Tensors]:
 
 
 def _fold_colour(mine: dict[str, Tensors], given: dict[str, Tensors]) -> None:
-    """Sums the given first layer over its three channels where this network's has one."""
+    """Sums the first layer of the source over its three channels if that of the target has one."""
     own, first = next(iter(mine.values())), next(iter(given.values()))
     channels = [layer["0.weight"].shape[1:2] for layer in (own, first) if "0.weight" in layer]
     if channels == [(1,), (3,)]:
@@ -152,10 +159,10 @@ def _fold_colour(mine: dict[str, Tensors], given: dict[str, Tensors]) -> None:
 
 
 def _misfit(here: str, mine: Tensors, there: str, given: Tensors) -> str | None:
-    """Why a layer cannot be copied; None if it can."""
+    """The reason why a layer cannot be copied; None if it can."""
     if list(mine) != list(given):
-        # the weights were trained for what their batch norm makes of them
-        return f"{here} and the source's {there} are not alike in batch norm or bias"
+        # the weights were trained together with their batch norm
+        return f"{here} and the source's {there} differ in batch norm or bias"
     for name in mine:
         if mine[name].shape != given[name].shape:
             shapes = ["x".join(map(str, tensor[name].shape)) for tensor in (mine, given)]

@@ -1,4 +1,4 @@
-"""A checkpoint from a stranger runs nothing; a damaged one is one line."""
+"""An untrusted checkpoint cannot run code; a damaged one is reported in one line."""
 
 import os
 import pickle
@@ -58,14 +58,14 @@ def test_a_hostile_pickle_does_not_run(place, file, content, tmp_path):
     else:
         content[place]["payload"] = payload
         torch.save(content, file)
-    assert str(file) in refused(file, "damaged or no checkpoint")
+    assert str(file) in refused(file, "damaged or not a checkpoint")
     assert not mark.exists()
 
 
 @pytest.mark.parametrize(
     "name", ["os.system", "builtins.eval", "torch.hub.load", "vgg_lit.targets.trust"]
 )
-def test_a_checkpoint_cannot_name_what_is_run(name, file, content):
+def test_a_checkpoint_cannot_name_code_to_run(name, file, content):
     content["hyper_parameters"]["model"]["_target_"] = name
     torch.save(content, file)
     refused(file, "only names under")
@@ -79,10 +79,10 @@ def test_another_schema_is_refused(schema, file, content):
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.01, 0.5, 0.99])
-def test_a_truncated_file_is_damaged(fraction, file, tiny_run):
+def test_a_truncated_file_is_reported_as_damaged(fraction, file, tiny_run):
     whole = tiny_run.checkpoint().read_bytes()
     file.write_bytes(whole[: int(fraction * len(whole))])
-    refused(file, "damaged or no checkpoint")
+    refused(file, "damaged or not a checkpoint")
 
 
 @pytest.mark.parametrize(
@@ -96,23 +96,23 @@ def test_a_truncated_file_is_damaged(fraction, file, tiny_run):
     ],
     ids=str,
 )
-def test_what_another_program_wrote_is_no_checkpoint_of_ours(other, file):
+def test_a_file_of_another_program_is_refused(other, file):
     torch.save(other, file)
-    refused(file, "is no checkpoint of vgg_lit")
+    refused(file, "is not a checkpoint of vgg_lit")
 
 
-def test_a_picture_is_no_checkpoint(file):
+def test_a_picture_is_refused(file):
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
-    refused(file, "damaged or no checkpoint")
+    refused(file, "damaged or not a checkpoint")
 
 
-def test_an_archive_of_something_else_is_no_checkpoint(file):
+def test_an_archive_of_other_files_is_refused(file):
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("hello.txt", "hello")
-    refused(file, "damaged or no checkpoint")
+    refused(file, "damaged or not a checkpoint")
 
 
-def test_a_missing_file_says_so(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     refused(tmp_path / "nothing.ckpt", "there is no such checkpoint")
 
 
@@ -133,7 +133,7 @@ def test_weights_that_do_not_fit_the_network_are_named(change, file, content):
 
 @pytest.mark.parametrize("part", ["state_dict", "hyper_parameters"])
 @pytest.mark.parametrize("value", [None, 3, [], {1: 2}], ids=str)
-def test_a_checkpoint_without_its_parts_is_no_trained_network(part, value, file, content):
+def test_a_checkpoint_without_a_required_part_is_refused(part, value, file, content):
     content[part] = value
     torch.save(content, file)
     refused(file, f"holds no {part}")
@@ -142,15 +142,15 @@ def test_a_checkpoint_without_its_parts_is_no_trained_network(part, value, file,
     refused(file, f"holds no {part}")
 
 
-def test_a_network_that_the_file_does_not_hold_takes_no_memory(file, content):
+def test_a_network_larger_than_the_file_is_refused_without_allocation(file, content):
     content["hyper_parameters"]["model"]["width"] = 1000.0  # terabytes
     torch.save(content, file)
     refused(file, "do not fit the network")
-    for name, weight in content["state_dict"].items():  # as if it held them
+    for name, weight in content["state_dict"].items():  # as if the file held them
         if weight.ndim == 4:
             content["state_dict"][name] = torch.zeros(1).expand(64_000, 64_000, 3, 3)
     torch.save(content, file)
-    refused(file, "smaller than the weights it claims")
+    refused(file, "is smaller than its weights")
 
 
 @pytest.mark.parametrize("change", ["compressed", "repeated"])
@@ -170,10 +170,10 @@ def test_an_archive_that_unpacks_to_more_than_its_size_is_refused(change, file, 
                     f"{folder}/data/0"
                 ].header_offset
                 directory[f"{folder}/data/{number}"].file_size = 10**8
-    refused(file, "damaged or no checkpoint")
+    refused(file, "damaged or not a checkpoint")
 
 
-def test_memory_is_not_taken_by_asking_for_it(file):
+def test_an_allocation_in_the_pickle_is_refused(file):
     class Empty:
         def __reduce__(self):
             return bytearray, (2**40,)
@@ -191,13 +191,13 @@ def test_memory_is_not_taken_by_asking_for_it(file):
         "vgg_lit.callbacks.MetricsTable",
     ],
 )
-def test_a_checkpoint_names_a_network_and_nothing_else(target, file, content):
+def test_a_checkpoint_may_name_only_a_network(target, file, content):
     content["hyper_parameters"]["model"] = {"_target_": target, "save_dir": "/nowhere"}
     torch.save(content, file)
     refused(file, r"only names under vgg_lit\.models")
 
 
-def test_a_network_of_torchvisions_does_not_ask_for_its_published_weights(file, monkeypatch):
+def test_a_torchvision_network_does_not_download_weights(file, monkeypatch):
     monkeypatch.setattr(
         torch.hub, "load_state_dict_from_url", lambda *_, **__: pytest.fail("asked a server")
     )
@@ -227,14 +227,14 @@ def test_a_network_of_torchvisions_does_not_ask_for_its_published_weights(file, 
         ("another", 1),
     ],
 )
-def test_preprocessing_that_cannot_be_is_named(name, value, file, content):
+def test_invalid_preprocessing_is_named(name, value, file, content):
     content["hyper_parameters"]["preprocessing"][name] = value
     torch.save(content, file)
     refused(file, "preprocessing=.*: invalid; allowed")
 
 
 @pytest.mark.parametrize("change", ["classes", "channels", "side"])
-def test_a_network_that_does_not_suit_its_images_or_classes_is_named(change, file, content):
+def test_a_network_that_does_not_fit_its_images_or_classes_is_named(change, file, content):
     hyperparameters = content["hyper_parameters"]
     if change == "classes":
         hyperparameters["classes"].pop()
@@ -243,13 +243,13 @@ def test_a_network_that_does_not_suit_its_images_or_classes_is_named(change, fil
     else:
         hyperparameters["preprocessing"]["image_size"] = 224
     torch.save(content, file)
-    refused(file, "does not make .* classes of images of")
+    refused(file, "does not map images of .* classes")
     hyperparameters["classes"] = 10
     torch.save(content, file)
-    refused(file, "classes are no list of names")
+    refused(file, "classes are not a list of names")
 
 
-def test_an_unknown_hyperparameter_is_one_line(file, content):
+def test_an_unknown_hyperparameter_is_reported_in_one_line(file, content):
     content["hyper_parameters"]["future"] = 1
     torch.save(content, file)
     refused(file, "future")
@@ -264,7 +264,7 @@ def test_a_failed_save_leaves_the_last_good_checkpoint(file):
     assert sorted(path.name for path in file.parent.iterdir()) == ["file.ckpt", "file.ckpt.sha256"]
 
 
-def test_lightning_reads_through_us_whatever_it_asks_for(file, tmp_path):
+def test_lightning_cannot_turn_off_weights_only(file, tmp_path):
     torch.save(Payload(tmp_path / "mark"), file)
     with pytest.raises(InputError):
         AtomicCheckpointIO().load_checkpoint(file, weights_only=False)

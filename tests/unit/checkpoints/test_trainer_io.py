@@ -1,4 +1,4 @@
-"""Checkpoints that are written while the training goes on: the same files, the same errors."""
+"""Checkpoints that are written during training: the same files and the same errors."""
 
 import threading
 
@@ -20,7 +20,7 @@ def io():
 
 @pytest.fixture
 def slow(monkeypatch):
-    """Holds every write back until it is set."""
+    """An event; writes wait until it is set."""
     may_write = threading.Event()
 
     def write(*args, **kwargs):
@@ -44,7 +44,7 @@ def number(path):
     return found
 
 
-def test_it_is_the_file_that_would_have_been_written_at_once(io, tmp_path):
+def test_an_asynchronous_file_equals_a_synchronous_one(io, tmp_path):
     io.save_checkpoint(state(1), tmp_path / "at_once.ckpt")
     io.save_checkpoint(state(1), tmp_path / "later.ckpt", LATER)
     io.finish()
@@ -53,7 +53,7 @@ def test_it_is_the_file_that_would_have_been_written_at_once(io, tmp_path):
     assert digests(tmp_path / "later.ckpt") == [sha256(tmp_path / "later.ckpt")]
 
 
-def test_what_training_changes_meanwhile_is_not_written(io, slow, tmp_path):
+def test_changes_after_the_save_are_not_written(io, slow, tmp_path):
     content = state(1)
     io.save_checkpoint(content, tmp_path / "last.ckpt", LATER)
     content["state_dict"]["weight"].add_(1)
@@ -64,7 +64,7 @@ def test_what_training_changes_meanwhile_is_not_written(io, slow, tmp_path):
     assert number(tmp_path / "last.ckpt") == 1
 
 
-def test_the_order_is_kept_and_so_is_the_file_before(io, tmp_path):
+def test_files_are_written_in_order_and_the_previous_is_kept(io, tmp_path):
     options = {**LATER, "keep_as": tmp_path / "previous.ckpt"}
     for count in range(1, 8):
         io.save_checkpoint(state(count), tmp_path / "last.ckpt", options)
@@ -92,7 +92,7 @@ def test_no_more_than_two_copies_wait(io, slow, tmp_path):
 
 
 @pytest.mark.parametrize("then", ["check", "finish", "save"])
-def test_an_error_is_raised_by_what_comes_next(then, io, tmp_path):
+def test_an_error_is_raised_by_the_next_call(then, io, tmp_path):
     last = tmp_path / "last.ckpt"
     io.save_checkpoint(state(1), last)
     bad = {**state(1), "state_dict": {"weight": torch.tensor([float("nan")])}}

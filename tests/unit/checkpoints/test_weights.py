@@ -1,4 +1,4 @@
-"""The network of a checkpoint is known to fit its weights before room is made for either."""
+"""The network and the weights of a checkpoint are checked before memory is allocated."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ SMALL = {"num_classes": 10, "in_channels": 1, "width": 1 / 32, "head": "linear"}
 
 @pytest.fixture
 def refused(tiny_run, tmp_path):
-    """`refused(change)`: the line for the checkpoint of a run in which `change` has changed something."""
+    """`refused(change)`: the error message for a run's checkpoint after `change`."""
 
     def refused(change):
         content = torch.load(tiny_run.checkpoint(), weights_only=True)
@@ -31,14 +31,14 @@ def refused(tiny_run, tmp_path):
     return refused
 
 
-def test_what_training_wrote_is_read(tiny_run):
+def test_a_checkpoint_of_a_run_is_read_with_its_network(tiny_run):
     checkpoint = read_trained(tiny_run.checkpoint())
     net = build("vgg13_bn", **SMALL)
     net.load_state_dict(net_weights(checkpoint["state_dict"]))
     assert checkpoint["hyper_parameters"]["model"]["variant"] == "vgg13_bn"
 
 
-def test_only_the_networks_own_are_its_weights():
+def test_net_weights_selects_the_networks_tensors():
     state = {"net.fc6.weight": 1, "metrics.total": 2, "network": 3}
     assert net_weights(state) == {"fc6.weight": 1}
 
@@ -60,30 +60,30 @@ def test_a_weight_of_another_shape_is_named(refused):
     assert "weights do not fit the network: " in refused(change)
 
 
-def test_one_value_spread_out_is_no_tensor_of_weights(refused):
-    """Copied into a network it would take the room of its shape, not that of its file."""
+def test_an_expanded_value_is_refused(refused):
+    """In a network it would need the memory of its shape, not the bytes of the file."""
 
     def change(content):
         content["state_dict"]["net.more"] = torch.zeros(1).expand(10**7)
 
-    assert "is smaller than the weights it claims to hold" in refused(change)
+    assert "is smaller than its weights" in refused(change)
 
 
-def test_classes_that_are_no_names_are_refused(refused):
+def test_classes_that_are_not_names_are_refused(refused):
     def change(content):
         content["hyper_parameters"]["classes"] = [1, 2]
 
-    assert "its classes are no list of names" in refused(change)
+    assert "its classes are not a list of names" in refused(change)
 
 
 def test_classes_that_the_network_does_not_have_are_refused(refused):
     def change(content):
         content["hyper_parameters"]["classes"] = ["a", "b"]
 
-    assert "does not make 2 classes of images of 1 x 32 x 32" in refused(change)
+    assert "does not map images of 1 x 32 x 32 to 2 classes" in refused(change)
 
 
-def test_weights_fit_a_network_without_room_and_give_it_their_dtypes():
+def test_check_fit_gives_a_meta_network_the_dtypes_of_the_weights():
     weights = build("vgg11", **SMALL).half().state_dict()
     with weightless():
         net = build("vgg11", **SMALL)

@@ -1,4 +1,4 @@
-"""Activation checkpointing: the same numbers from fewer kept maps."""
+"""Activation checkpointing: the same results with fewer maps in memory."""
 
 import copy
 import shutil
@@ -21,7 +21,7 @@ def pair(variant, **options):
 
 
 def step(net, x_BCHW, autocast=False):
-    """Logits, gradients, statistics and the next random number after a step."""
+    """Returns logits, gradients, statistics and the next random number after a step."""
     torch.manual_seed(1)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         logits_BK = net(x_BCHW)
@@ -43,7 +43,7 @@ def test_gradients_statistics_and_dropout_are_the_same_to_the_bit(variant, autoc
     assert_same(step(twin, x_BCHW, autocast), step(net, x_BCHW, autocast))
 
 
-def test_a_batch_counts_once_into_the_statistics():
+def test_statistics_are_updated_once_per_batch():
     _, twin = pair("vgg11_bn")
     step(twin, torch.randn(4, 3, 32, 32))
     assert twin.layer("block1_bn1").num_batches_tracked == 1
@@ -51,7 +51,7 @@ def test_a_batch_counts_once_into_the_statistics():
     assert twin.layer("block1_bn1").num_batches_tracked == 2
 
 
-def test_small_maps_as_matrix_products_are_made_anew_as_such():
+def test_lowered_layers_give_the_same_step():
     net, twin = pair("vgg16_bn")
     for each in (net, twin):
         lower_small_maps(each, True)
@@ -59,7 +59,7 @@ def test_small_maps_as_matrix_products_are_made_anew_as_such():
     assert_same(step(twin, x_BCHW), step(net, x_BCHW))
 
 
-def test_frozen_blocks_stay():
+def test_frozen_blocks_give_the_same_step():
     net, twin = pair("vgg13_bn")
     for each in (net, twin):
         freeze(each, ["block1", "block2_conv1"])
@@ -67,7 +67,7 @@ def test_frozen_blocks_stay():
     assert_same(step(twin, x_BCHW), step(net, x_BCHW))
 
 
-def test_it_may_start_inside_a_block():
+def test_the_input_may_be_maps_inside_a_block():
     net, twin = pair("vgg16_bn")
     maps = torch.randn(4, 8, 32, 32)
     for each in (net, twin):
@@ -76,7 +76,7 @@ def test_it_may_start_inside_a_block():
 
 
 def kept_bytes(net, x_BCHW):
-    """What autograd keeps of a forward pass, weights apart."""
+    """The bytes that autograd keeps of a forward pass, without weights."""
     weights = {p.data_ptr() for p in net.parameters()}
     kept = {}
 
@@ -97,7 +97,7 @@ def test_a_step_keeps_a_fraction_of_the_maps():
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_nothing_is_made_twice_where_nothing_is_kept(training):
+def test_maps_are_not_recomputed_without_a_training_backward(training):
     _, twin = pair("vgg11")
     calls = []
     twin.layer("block1_conv1").register_forward_hook(lambda *_: calls.append(1))
@@ -110,7 +110,7 @@ def test_nothing_is_made_twice_where_nothing_is_kept(training):
     assert len(calls) == 1
 
 
-def test_weights_and_names_do_not_depend_on_it():
+def test_the_state_dict_does_not_depend_on_checkpointing():
     plain, checkpointing = (
         build("vgg11_bn", width=1 / 16, checkpoint_blocks=c) for c in (False, True)
     )
@@ -121,7 +121,7 @@ def test_weights_and_names_do_not_depend_on_it():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
-def test_compiled_it_computes_what_the_compiled_net_does():
+def test_compiled_checkpointing_gives_the_same_step():
     net, twin = pair([[8], [8, 8]], batch_norm=True)
     x_BCHW = torch.randn(4, 3, 32, 32)
     for each in (net, twin):

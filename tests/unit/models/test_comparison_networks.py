@@ -12,7 +12,7 @@ BUILDERS = {"resnet18": resnet18, "resnet50": resnet50, "efficientnet_b0": effic
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_at_224_pixels_it_is_torchvisions(name):
+def test_at_224_pixels_the_network_is_torchvisions(name):
     with torch.device("meta"):
         ours, theirs = BUILDERS[name](), getattr(torchvision_models, name)()
     assert {k: v.shape for k, v in ours.state_dict().items()} == {
@@ -23,7 +23,7 @@ def test_at_224_pixels_it_is_torchvisions(name):
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_b0"])
-def test_with_torchvisions_weights_it_computes_torchvisions_logits(name):
+def test_torchvisions_weights_give_torchvisions_logits(name):
     torch.manual_seed(0)
     theirs = getattr(torchvision_models, name)(num_classes=7).eval()
     ours = BUILDERS[name](num_classes=7).eval()
@@ -33,7 +33,7 @@ def test_with_torchvisions_weights_it_computes_torchvisions_logits(name):
 
 
 def maps(net, side, channels=3):
-    """Side of the maps before the average pool."""
+    """The side of the maps before the average pool."""
     sides = []
     net.avgpool.register_forward_hook(lambda module, args, output: sides.append(args[0].shape[-1]))
     net.eval()(torch.empty(1, channels, side, side, device="meta"))
@@ -79,7 +79,7 @@ def test_parameter_count_at_32_pixels(name, count):
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_the_stem_is_drawn_like_the_rest(name):
+def test_the_stem_is_initialised_like_the_rest(name):
     torch.manual_seed(0)
     net = BUILDERS[name](in_channels=1, image_size=32)
     stem = next(module for module in net.modules() if isinstance(module, torch.nn.Conv2d))

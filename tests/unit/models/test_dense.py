@@ -1,4 +1,4 @@
-"""The dense form of a VGG, against the plain network and against an explicit sliding window."""
+"""The dense form of a VGG, compared with the plain network and with an explicit sliding window."""
 
 import pytest
 import torch
@@ -9,10 +9,10 @@ from vgg_lit.models import build
 from vgg_lit.models.dense import DenseVGG
 
 THREE_BLOCKS = [[4], [6], [8, [8, 1]]]  # the last map is an eighth of the image
-PAPERS = {"hidden": [20, 20], "pool": 7, "dropout": 0.5}  # its head, with fewer features
+PAPERS = {"hidden": [20, 20], "pool": 7, "dropout": 0.5}  # the paper's head with fewer features
 # head, and side of the training images in pixels
 HEADS = [
-    pytest.param(PAPERS, 56, id="7x7 map as it is"),
+    pytest.param(PAPERS, 56, id="7x7 map not pooled"),
     pytest.param(PAPERS, 8, id="1x1 map spread to 7x7"),
     pytest.param(PAPERS, 24, id="3x3 map spread to 7x7"),
     pytest.param({"hidden": [12], "pool": 2}, 40, id="5x5 map pooled to 2x2"),
@@ -24,7 +24,7 @@ HEADS = [
 
 
 def network(head, image_size, variant=THREE_BLOCKS, **options):
-    """A network in which batch norm does something."""
+    """Builds a network whose batch norm is not the identity."""
     torch.manual_seed(0)
     net = build(variant, num_classes=5, in_channels=2, image_size=image_size, head=head, **options)
     for module in net.modules():
@@ -41,7 +41,7 @@ def images(side, count=3):
 
 
 def sliding_window_mean(net, x_BCHW, stride=8):
-    """The head on every window of the last map, one after the other, and the mean of its scores."""
+    """Returns the head's mean score over all windows of the last map, and the number of windows."""
     window = net.image_size // stride
     map_BCHW = net.features(x_BCHW)
     places = [
@@ -58,12 +58,12 @@ def sliding_window_mean(net, x_BCHW, stride=8):
 
 def assert_equal(found, expected):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    assert expected.std() > 1e-3  # there is something to tell apart
+    assert expected.std() > 1e-3  # the scores differ
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize(("head", "image_size"), HEADS)
-def test_at_the_training_size_it_is_the_plain_network(head, image_size, batch_norm):
+def test_at_the_training_size_it_equals_the_plain_network(head, image_size, batch_norm):
     net = network(head, image_size, batch_norm=batch_norm)
     dense = DenseVGG(net)
     x = images(image_size)
@@ -81,7 +81,7 @@ def test_at_the_training_size_it_is_the_plain_network(head, image_size, batch_no
         ("vgg13_bn", "cifar", 32),
     ],
 )
-def test_so_it_is_with_the_named_networks(variant, head, image_size):
+def test_named_networks_equal_their_dense_form_at_the_training_size(variant, head, image_size):
     net = network(head, image_size, variant, width=1 / 32)
     x = images(image_size, count=2)
     assert_equal(DenseVGG(net)(x), net(x))
@@ -121,14 +121,14 @@ def test_weights_are_shared_with_the_network():
     assert_equal(dense(x), net(x))
 
 
-def test_it_is_made_without_a_random_number():
+def test_conversion_draws_no_random_number():
     net = network(PAPERS, 24)
     before = torch.get_rng_state()
     DenseVGG(net)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_too_small_an_image_is_refused_with_the_smallest_side():
+def test_an_image_that_is_too_small_is_refused_with_the_smallest_side():
     dense = DenseVGG(network("linear", 30))
     assert dense.smallest_image_size == 24
     assert dense(images(24)).shape == (3, 5)
@@ -141,6 +141,6 @@ def test_another_network_has_no_dense_form():
         DenseVGG(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
 
 
-def test_its_shapes_are_known_without_weights():
+def test_conversion_works_on_the_meta_device():
     with torch.device("meta"):
         assert DenseVGG(build("vgg16", head="imagenet")).smallest_image_size == 224

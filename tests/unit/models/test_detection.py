@@ -1,4 +1,4 @@
-"""A VGG learns to find boxes."""
+"""A VGG detector learns to find boxes."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ PLAIN = {"min_size": SIDE, "max_size": SIDE, "image_mean": [0.3] * 3, "image_std
 
 
 def scenes(count, seed):
-    """Noise with a bright box each, red (1) or blue (2), and where it is."""
+    """Returns noise images with one bright box each, red (1) or blue (2), and the targets."""
     draws = torch.Generator().manual_seed(seed)
     images, targets = [], []
     for number in range(count):
@@ -71,7 +71,7 @@ def test_the_network_is_copied_without_its_last_pool():
     assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in before.items())
 
 
-def test_it_may_see_in_grey():
+def test_grey_images_are_supported():
     net = build("vgg11", width=1 / 16, in_channels=1, num_classes=2, head="linear")
     detector = faster_rcnn(net, 1, **{**PLAIN, "image_mean": [0.5], "image_std": [0.5]}).eval()
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_it_may_see_in_grey():
 
 
 def test_another_network_or_no_class_is_refused():
-    with pytest.raises(InputError, match="this is a ResNet"):
+    with pytest.raises(InputError, match="needs a VGG, not a ResNet"):
         faster_rcnn(resnet18(), 2)
     with pytest.raises(InputError, match="num_classes=0"):
         faster_rcnn(build("vgg11", width=1 / 16, head="linear"), 0)

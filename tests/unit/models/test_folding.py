@@ -1,4 +1,4 @@
-"""Batch norm in the weights before it: the same function, no batch norm, the same names."""
+"""Folded batch norm: the same function and layer names, without batch norm layers."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from vgg_lit.models.folding import count_batch_norms, fold_batch_norm
 
 
 def trained(net):
-    """The network in evaluation mode, its batch norm as if it had seen data."""
+    """The network in evaluation mode, with batch norm statistics as after training."""
     draws = torch.Generator().manual_seed(0)
     for module in net.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
@@ -36,7 +36,7 @@ def test_a_vgg_is_the_same_function_without_batch_norm(variant, head):
     assert agree(net, folded, torch.randn(3, 3, 32, 32))
 
 
-def test_the_network_itself_stays_as_it_is_and_names_of_layers_too():
+def test_folding_changes_neither_the_network_nor_layer_names():
     net = trained(build("vgg11_bn", num_classes=7, width=1 / 16, head="cifar"))
     before = {name: value.clone() for name, value in net.state_dict().items()}
     folded = fold_batch_norm(net.train())
@@ -48,7 +48,7 @@ def test_the_network_itself_stays_as_it_is_and_names_of_layers_too():
     assert all(value.dtype == torch.float32 for value in folded.state_dict().values())
 
 
-def test_a_network_without_batch_norm_stays_as_it_is():
+def test_a_network_without_batch_norm_is_unchanged():
     net = build("vgg11_lrn", num_classes=7, width=1 / 16, head="linear").eval()
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(fold_batch_norm(net)(x), net(x))
@@ -64,7 +64,7 @@ def test_other_networks_are_traced(make):
 
 
 class Branching(nn.Module):
-    """What cannot be folded: batch norm that comes first, and maps that are used without it too."""
+    """Batch norm that cannot be folded: as the first layer, and on maps that are also used without it."""
 
     def __init__(self):
         super().__init__()
@@ -85,14 +85,14 @@ class Untraceable(nn.Sequential):
         return super().forward(x if float(x.sum()) > 0 else -x)
 
 
-def test_what_is_used_elsewhere_too_stays():
+def test_batch_norm_that_cannot_be_folded_is_kept():
     net = trained(Branching())
     folded = fold_batch_norm(net)
     assert count_batch_norms(folded) == 3
     assert agree(net, folded, torch.randn(2, 3, 8, 8))
 
 
-def test_a_forward_pass_that_cannot_be_traced_stays():
+def test_an_untraceable_network_keeps_its_batch_norm():
     net = trained(Untraceable(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
     folded = fold_batch_norm(net)
     assert count_batch_norms(folded) == 1

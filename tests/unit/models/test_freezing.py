@@ -1,4 +1,4 @@
-"""Layers that training leaves as they are."""
+"""Frozen layers, which training does not change."""
 
 import pytest
 import torch
@@ -13,18 +13,18 @@ def tiny(variant="vgg16_bn"):
     return build(variant, width=1 / 16, head="cifar", num_classes=5)
 
 
-def test_frozen_layers_have_no_gradient_and_the_others_have():
+def test_only_frozen_layers_have_no_gradient():
     net = tiny().train()
     freeze(net, ["block1", "block3_conv2", "fc6"])
     net(torch.randn(4, 3, 32, 32)).sum().backward()
-    frozen = [*range(6), 17, 18]  # places in `features`: block1's pairs and ReLUs, block3_conv2
+    frozen = [*range(6), 17, 18]  # indices in `features`: block1's pairs and ReLUs, block3_conv2
     for path, parameter in net.named_parameters():
         part, place, _ = path.split(".")
         is_frozen = int(place) in (frozen if part == "features" else [0, 1])
         assert (parameter.grad is None) == is_frozen, path
 
 
-def test_frozen_batch_norm_rests_and_the_other_does_not():
+def test_frozen_batch_norm_does_not_update_its_statistics():
     net = tiny().train()
     freeze(net, ["block1"])
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
@@ -36,7 +36,7 @@ def test_frozen_batch_norm_rests_and_the_other_does_not():
     assert net.training
 
 
-def test_train_wakes_them_and_rest_puts_them_back():
+def test_rest_frozen_norms_restores_evaluation_mode_after_train():
     net = tiny()
     freeze(net, ["block1"])
     net.train()
@@ -46,7 +46,7 @@ def test_train_wakes_them_and_rest_puts_them_back():
     assert net.layer("block2_bn1").training
 
 
-def test_dropout_of_a_frozen_layer_goes_on():
+def test_dropout_of_a_frozen_layer_stays_active():
     net = tiny().train()
     freeze(net, ["fc6"])
     assert net.layer("fc6_dropout").training
@@ -84,6 +84,6 @@ def test_other_networks_freeze_by_module():
     assert resting == ["bn1", "layer1.0.bn1", "layer1.0.bn2", "layer1.1.bn1", "layer1.1.bn2"]
 
 
-def test_an_unknown_layer_is_one_line():
+def test_an_unknown_layer_is_reported_in_one_line():
     with pytest.raises(InputError, match=r"unknown layer 'blok1'\. Did you mean 'block1'"):
         freeze(tiny(), ["block1", "blok1"])

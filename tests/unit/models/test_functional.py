@@ -1,4 +1,4 @@
-"""The functional network says the same as the modules, for every variant and head."""
+"""The functional network gives the same logits as the modules, for every variant and head."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ HEAD_OPTIONS = [*HEADS, {"hidden": [256], "pool": 2}]
 
 
 def trained(net: nn.Module) -> nn.Module:
-    """The net with no number at its default, so that a missed bias or statistic shows."""
+    """The net without default values, so that the test detects a missed bias or statistic."""
     for name, tensor in net.state_dict().items():
         if "num_batches" not in name and tensor.dim() == 1:
             tensor.uniform_(0.5, 1.5)
@@ -34,7 +34,7 @@ def test_functional_network_equals_the_modules(variant, head):
     x_BCHW = torch.randn(3, 3, 64, 64)
     for training in (False, True):
         logits_BK = forward(params, x_BCHW, variant, head=head, training=training)
-        assert logits_BK.std(dim=0).mean() > 1e-6  # else a layer that says nothing would pass
+        assert logits_BK.std(dim=0).mean() > 1e-6  # otherwise constant logits would pass
         assert torch.equal(logits_BK, net.train(training)(x_BCHW))
 
 
@@ -48,7 +48,7 @@ def test_functional_network_of_a_plan(batch_norm):
     torch.testing.assert_close(logits_BK, net(x_BCHW), rtol=0, atol=0)
 
 
-def test_training_mode_leaves_the_running_statistics_alone():
+def test_training_mode_does_not_change_the_running_statistics():
     net = build([[4]], head="linear", num_classes=3, batch_norm=True)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     forward(
@@ -75,7 +75,7 @@ def test_gradients_reach_every_parameter():
 
 def test_lrn_is_alexnets_formula():
     """b_i = a_i / (k + alpha * sum over 5 neighbouring channels of a_j^2)^beta."""
-    a_BCHW = 30 * torch.randn(2, 9, 3, 4, dtype=torch.float64)  # large: the sum must matter
+    a_BCHW = 30 * torch.randn(2, 9, 3, 4, dtype=torch.float64)  # large, so that the sum matters
     b_BCHW = torch.empty_like(a_BCHW)
     for i in range(9):
         neighbours = a_BCHW[:, max(0, i - 2) : min(8, i + 2) + 1]

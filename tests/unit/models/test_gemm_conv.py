@@ -1,4 +1,4 @@
-"""The product forms are the convolution: values, gradients, autocast, compile, and the rule."""
+"""The product forms equal the convolution: values, gradients, autocast, compile and `auto_form`."""
 
 import copy
 import pickle
@@ -29,7 +29,7 @@ CASES = [("weight", side) for side in TINY_MAPS] + [("input", s) for s in TINY_M
 def operands(
     batch: int, channels: tuple[int, int], side: tuple[int, int], bias: bool = True
 ) -> list[Tensor | None]:
-    """Input, weight and bias in float64 that ask for gradients."""
+    """Input, weight and bias in float64 with `requires_grad`."""
     generator = torch.Generator().manual_seed(batch + 100 * channels[0] + 7 * side[0] + side[1])
 
     def draw(*shape: int) -> Tensor:
@@ -44,7 +44,7 @@ def channels_last(module: nn.Module) -> nn.Module:
 
 
 def tiny_net() -> nn.Sequential:
-    """Three layers on maps of 8, 4 and 2; the 1x1 layer is none that can be lowered."""
+    """Three layers on maps of 8, 4 and 2, and a 1x1 layer that cannot be lowered."""
     torch.manual_seed(0)
     stages = [
         [nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)] for a, b in [(3, 8), (8, 8)]
@@ -101,7 +101,7 @@ def test_an_empty_batch_gives_no_images_and_zero_gradients(form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_frozen_gets_no_gradient(form):
+def test_frozen_operands_get_no_gradient(form):
     for frozen in range(3):
         leaves = operands(2, (3, 4), (2, 2))
         leaves[frozen].requires_grad_(False)
@@ -148,7 +148,7 @@ def test_autocast_gives_the_librarys_dtype_and_no_more_error(side):
         assert error < 2**-7
 
 
-def test_autocast_leaves_float64_alone():
+def test_autocast_does_not_change_float64():
     layer = nn.Conv2d(2, 2, 3, padding=1).double()
     lower_small_maps(layer, True)
     with torch.autocast("cpu", torch.bfloat16):
@@ -165,8 +165,8 @@ def test_a_lowered_net_computes_the_plain_nets_loss_and_gradients(mode):
     torch.testing.assert_close(gradients(ours, x_BCHW), gradients(plain, x_BCHW))
 
 
-def test_what_follows_a_product_may_work_in_place():
-    """A ReLU behind a convolution does, where no batch norm is between them."""
+def test_an_in_place_relu_may_follow_a_product():
+    """Without batch norm, an in-place ReLU follows a convolution directly."""
     plain = build([[4], [8]], num_classes=3, in_channels=3, image_size=8, head="linear").double()
     ours = copy.deepcopy(plain)
     lower_small_maps(ours, True)
@@ -174,7 +174,7 @@ def test_what_follows_a_product_may_work_in_place():
     torch.testing.assert_close(gradients(ours, x_BCHW), gradients(plain, x_BCHW))
 
 
-def test_lowering_changes_the_class_alone_and_turns_back():
+def test_lowering_changes_only_the_class_and_is_reversible():
     net = tiny_net()
     before = dict(net.named_parameters())
     keys, modules = list(net.state_dict()), list(net.modules())
@@ -203,20 +203,20 @@ def test_lowering_changes_the_class_alone_and_turns_back():
         type("MyConv2d", (nn.Conv2d,), {})(4, 4, 3, padding=1),
     ],
 )
-def test_other_layers_stay(layer):
+def test_other_layers_are_not_changed(layer):
     kind = type(layer)
     assert lower_small_maps(layer, True) == 0
     assert type(layer) is kind
 
 
-def test_a_layer_built_lowered_with_other_arguments_takes_the_library():
+def test_a_gemm_layer_with_other_arguments_uses_the_library():
     layer = GemmConv2d(4, 4, 3, stride=2)
     layer.always = True
     assert layer(torch.ones(1, 4, 5, 5)).shape == (1, 4, 2, 2)
 
 
 def test_an_unknown_mode_is_refused():
-    with pytest.raises(InputError, match="mode is 'always'; allowed: 'auto', True, False"):
+    with pytest.raises(InputError, match="mode='always': unknown; allowed: 'auto', True, False"):
         lower_small_maps(nn.Conv2d(4, 4, 3, padding=1), "always")
 
 
@@ -230,13 +230,13 @@ def test_copies_and_pickles_keep_form_and_values():
         torch.testing.assert_close(twin(x_BCHW), layer(x_BCHW))
 
 
-def test_one_image_without_a_batch_is_taken():
+def test_one_image_without_a_batch_is_accepted():
     layer = nn.Conv2d(4, 5, 3, padding=1)
     lower_small_maps(layer, True)
     assert layer(torch.ones(4, 2, 2)).shape == (5, 2, 2)
 
 
-def test_a_wrong_dtype_is_refused_as_by_the_library():
+def test_a_wrong_dtype_raises_the_librarys_error():
     layer = nn.Conv2d(4, 5, 3, padding=1)
     lower_small_maps(layer, True)
     with pytest.raises(RuntimeError, match="dtype"):
@@ -259,7 +259,7 @@ def test_compiles_without_a_graph_break(precision):
     net = tiny_net()
     lower_small_maps(net, True)
     x_BCHW = torch.randn(4, 3, 8, 8)
-    # aot_eager traces forward and backward as inductor would, and needs no C++ compiler
+    # aot_eager traces forward and backward like inductor, but needs no C++ compiler
     compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         ours, expected = gradients(compiled, x_BCHW), gradients(net, x_BCHW)
@@ -291,7 +291,7 @@ def test_rule_by_map_dtype_and_hardware(monkeypatch, amx, dtype):
     assert rule((5, 4), dtype=dtype) == rule((8, 8), dtype=dtype) == "library"
 
 
-def test_rule_leaves_other_devices_layouts_and_little_batches_to_the_library(monkeypatch):
+def test_rule_selects_the_library_for_other_devices_layouts_and_small_batches(monkeypatch):
     monkeypatch.setattr(gemm_conv, "HAS_AMX", True)
     for side in ((2, 2), (4, 4)):
         assert rule(side) != "library"
@@ -300,7 +300,7 @@ def test_rule_leaves_other_devices_layouts_and_little_batches_to_the_library(mon
         assert rule(side, batch=31) == "library"
 
 
-def test_the_layer_asks_the_rule_with_autocasts_dtype(monkeypatch):
+def test_auto_form_receives_the_autocast_dtype(monkeypatch):
     asked = []
     monkeypatch.setattr(
         gemm_conv, "auto_form", lambda x, w, dtype: asked.append(dtype) or "library"

@@ -1,4 +1,4 @@
-"""The statistics that each initialisation scheme promises."""
+"""The statistics of each initialisation scheme."""
 
 import math
 
@@ -36,7 +36,7 @@ def promised_std(init: str, layer: nn.Conv2d | nn.Linear) -> float:
 
 
 @pytest.mark.parametrize("init", INITS)
-def test_every_layer_starts_with_the_promised_standard_deviation(init):
+def test_every_layer_starts_with_the_expected_standard_deviation(init):
     layers = [m for m in net_with(init).modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     assert len(layers) == 5
     for layer in layers:
@@ -52,7 +52,7 @@ def test_every_layer_starts_with_the_promised_standard_deviation(init):
 )
 def test_normal_schemes_have_tails_and_xavier_has_bounds(init, normal):
     weight = net_with(init).layer("block1_conv2").weight.detach()
-    # A uniform draw ends at sqrt(3) = 1.73 standard deviations; 70,000 normal ones pass 3.
+    # A uniform draw is limited to sqrt(3) = 1.73 standard deviations; 70,000 normal ones exceed 3.
     assert (weight.abs().max() / weight.std() > 3).item() == normal
 
 
@@ -70,13 +70,13 @@ def test_initialise_resets_batch_norm_to_the_identity():
         assert (bn.running_var == 1).all()
 
 
-def test_unknown_scheme_is_one_line_with_near_matches():
+def test_unknown_scheme_is_reported_in_one_line_with_near_matches():
     with pytest.raises(InputError, match=r"'kaimin'\. Did you mean 'kaiming'.*paper, pytorch"):
         initialise(nn.Linear(2, 2), "kaimin")
 
 
-def test_deep_network_without_batch_norm_tells_inputs_apart_under_kaiming():
-    """VGG-19 at 32 pixels: PyTorch's default leaves 1.7e-8 between inputs, Kaiming 7e-2."""
+def test_kaiming_keeps_inputs_apart_in_a_deep_network_without_batch_norm():
+    """VGG-19 at 32 pixels: the logits differ by 1.7e-8 with PyTorch's default, by 7e-2 with Kaiming."""
     x_BCHW = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     spread = {}
     for init in ("kaiming", "pytorch"):

@@ -1,4 +1,4 @@
-"""Layers by name: the paper's in a VGG, module paths elsewhere."""
+"""Layers by name: the paper's names in a VGG, module paths in other networks."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_layers_have_the_paper_s_names_or_their_paths():
     assert len(convolutions(net)) == 13
 
 
-def test_layers_that_are_not_there_are_one_line_with_near_ones():
+def test_missing_layers_are_reported_in_one_line_with_near_matches():
     net = meta(build, "vgg16")
     check_layers(net, ["block1_relu1", "fc7_dropout"])
     with pytest.raises(InputError, match=r"'block1_con1'\. Did you mean 'block1_conv1'") as refused:
@@ -39,7 +39,7 @@ def test_layers_that_are_not_there_are_one_line_with_near_ones():
     assert "\n" not in str(refused.value)
 
 
-def test_batch_norm_goes_with_the_layer_it_follows():
+def test_batch_norm_belongs_to_the_layer_before_it():
     layers = weighted_layers(meta(build, "vgg11_bn", head="cifar"))
     assert layers["block1_conv1"] == ("features.0", "features.1")
     assert layers["block3_conv2"] == ("features.11", "features.12")
@@ -66,7 +66,7 @@ def test_every_weight_of_another_network_belongs_to_one_layer(builder):
     assert len(inside) == len(list(net.parameters()))
 
 
-def test_a_block_stands_for_its_layers():
+def test_a_block_resolves_to_its_layers():
     net = meta(build, "vgg16_bn")
     assert layers_of(net, "block3") == ["block3_conv1", "block3_conv2", "block3_conv3"]
     assert layers_of(net, "fc6") == ["fc6"]
@@ -74,13 +74,13 @@ def test_a_block_stands_for_its_layers():
     assert kinds == [nn.Conv2d, nn.BatchNorm2d] * 2
 
 
-def test_block_1_does_not_stand_for_block_10():
+def test_block_1_does_not_include_block_10():
     net = meta(build, [[4]] * 10, head="gap", image_size=1024)
     assert layers_of(net, "block1") == ["block1_conv1"]
     assert layers_of(net, "block10") == ["block10_conv1"]
 
 
-def test_a_module_of_another_network_stands_for_all_it_holds():
+def test_a_module_of_another_network_resolves_to_all_its_layers():
     net = meta(resnet18)
     assert layers_of(net, "conv1") == ["conv1"]
     assert layers_of(net, "fc") == ["fc"]
@@ -97,7 +97,7 @@ def test_a_module_of_another_network_stands_for_all_it_holds():
         (meta(resnet18), "layer5", "Did you mean 'layer"),
     ],
 )
-def test_an_unknown_name_is_one_line_with_near_ones(net, name, near):
+def test_an_unknown_name_is_reported_in_one_line_with_near_matches(net, name, near):
     with pytest.raises(InputError, match=near) as refused:
         layers_of(net, name)
     assert "\n" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""The table, the parser of plans and heads, and what they refuse."""
+"""The table of variants, the parser of plans and heads, and their errors."""
 
 import doctest
 import subprocess
@@ -40,7 +40,7 @@ def test_c_differs_from_d_only_in_three_1x1_convolutions():
     assert kernels["C"] == [[3, 3], [3, 3], [3, 3, 1], [3, 3, 1], [3, 3, 1]]
 
 
-def test_only_a_lrn_normalises_responses_and_only_once():
+def test_only_a_lrn_has_lrn_and_only_once():
     with_lrn = {letter: [c for b in plan for c in b if c.lrn] for letter, plan in TABLE_1.items()}
     assert with_lrn.pop("A-LRN") == [TABLE_1["A-LRN"][0][0]]
     assert not any(with_lrn.values())
@@ -57,7 +57,7 @@ def test_the_variants_load_without_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_parse_plan_takes_every_kind_of_item_and_its_own_result():
+def test_parse_plan_accepts_all_items_and_parsed_plans():
     plan = parse_plan([[64, "LRN"], [[128, 5], (256, 1)]])
     assert plan == ((Conv(64, 3, lrn=True),), (Conv(128, 5), Conv(256, 1)))
     assert parse_plan(plan) == plan
@@ -78,13 +78,13 @@ def test_parse_plan_takes_every_kind_of_item_and_its_own_result():
         ([[(64, 2)]], "kernel=2 is even"),
         ([[(64, 0)]], "kernel=0"),
         ([[(64, True)]], "kernel=True"),
-        ([[(64, 3, 1)]], r"\(64, 3, 1\) is none of"),
-        ([["64"]], "'64' is none of"),
-        ([["LRN", 64]], "'LRN' is none of"),
-        ([[64, "LRN", "LRN"]], "'LRN' is none of"),
+        ([[(64, 3, 1)]], r"\(64, 3, 1\) is not a layer"),
+        ([["64"]], "'64' is not a layer"),
+        ([["LRN", 64]], "'LRN' is not a layer"),
+        ([[64, "LRN", "LRN"]], "'LRN' is not a layer"),
     ],
 )
-def test_parse_plan_says_what_is_wrong_in_one_line(plan, complaint):
+def test_parse_plan_reports_errors_in_one_line(plan, complaint):
     with pytest.raises(InputError, match=complaint) as error:
         parse_plan(plan)
     assert "\n" not in str(error.value)
@@ -110,12 +110,12 @@ def test_parse_plan_says_what_is_wrong_in_one_line(plan, complaint):
         ({"batch_norm": True}, "without hidden layers"),
     ],
 )
-def test_resolve_head_says_what_is_wrong(head, complaint):
+def test_resolve_head_reports_errors(head, complaint):
     with pytest.raises(InputError, match=complaint):
         resolve_head(head)
 
 
-def test_resolve_head_takes_names_mappings_and_heads():
+def test_resolve_head_accepts_names_mappings_and_heads():
     assert resolve_head("gap") is HEADS["gap"]
     head = resolve_head({"hidden": [1024], "dropout": 0.5})
     assert head == Head(hidden=(1024,), pool=None, batch_norm=False, dropout=0.5)
@@ -126,12 +126,12 @@ def test_resolve_head_takes_names_mappings_and_heads():
     ("variant", "batch_norm", "complaint"),
     [
         ("vgg17", None, "Did you mean 'vgg1.*Allowed: vgg11, vgg11_bn"),
-        ("vgg16", True, "batch_norm=True goes with a plan only"),
-        ("vgg16_bn", False, "batch_norm=False goes with a plan only"),
-        ([[64]], "no", "batch_norm='no' is neither true nor false"),
+        ("vgg16", True, "batch_norm=True is allowed with a plan only"),
+        ("vgg16_bn", False, "batch_norm=False is allowed with a plan only"),
+        ([[64]], "no", "batch_norm='no' is not a bool"),
     ],
 )
-def test_resolve_variant_says_what_is_wrong(variant, batch_norm, complaint):
+def test_resolve_variant_reports_errors(variant, batch_norm, complaint):
     with pytest.raises(InputError, match=complaint):
         resolve_variant(variant, batch_norm)
 

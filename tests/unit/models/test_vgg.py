@@ -1,4 +1,4 @@
-"""The modules: names, sizes, options, and what they refuse."""
+"""The modules: names, sizes, options and errors."""
 
 import copy
 import inspect
@@ -12,7 +12,7 @@ import vgg_lit.models
 from vgg_lit.errors import InputError
 from vgg_lit.models import HEADS, TABLE_1, VARIANTS, build
 
-# Blocks of the paper's columns as words, typed from Table 1 by hand.
+# Blocks of the paper's columns as words, copied from Table 1 by hand.
 PAPERS_BLOCKS = {
     "A": ["conv", "conv", "conv conv", "conv conv", "conv conv"],
     "A-LRN": ["conv lrn", "conv", "conv conv", "conv conv", "conv conv"],
@@ -39,7 +39,7 @@ PLANS = {  # VGG-like networks for CIFAR-10 of github.com/JianZhongDev/VGGPyTorc
 
 
 def papers_layer_names(variant: str) -> list[str]:
-    """The names of a network with the paper's head, from PAPERS_BLOCKS."""
+    """The layer names of a network with the paper's head, from PAPERS_BLOCKS."""
     names = []
     for b, block in enumerate(PAPERS_BLOCKS[VARIANTS[variant].letter], 1):
         c = 0
@@ -64,7 +64,7 @@ def tiny(variant="vgg11_bn", **options) -> nn.Module:
 
 
 def meta(variant, **options) -> nn.Module:
-    """A full-size network without its memory."""
+    """A full-size network on the meta device."""
     with torch.device("meta"):
         return build(variant, **options)
 
@@ -87,7 +87,7 @@ def test_layers_have_the_papers_names_in_forward_order(variant):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("head", HEADS)
-def test_a_layers_name_says_what_it_is(variant, head):
+def test_layer_names_match_their_types(variant, head):
     net = tiny(variant, head=head, image_size=32)
     for name, path in net.layer_paths.items():
         layer = net.layer(name)
@@ -101,14 +101,14 @@ def test_a_layers_name_says_what_it_is(variant, head):
     assert len(leaves) == len(net.layer_paths)
 
 
-def test_fc_layers_count_on_from_the_last_block():
+def test_fc_layers_continue_the_numbers_of_the_blocks():
     net = tiny([[4], [4], [4]], head={"hidden": [8]}, image_size=8)
     assert [name for name in net.layer_paths if "block" not in name] == [
         *["fc4", "fc4_relu", "fc4_dropout", "fc5"],
     ]
 
 
-def test_unknown_layer_is_one_line_with_near_matches():
+def test_unknown_layer_is_reported_in_one_line_with_near_matches():
     with pytest.raises(InputError, match=r"'block5_conv3'\. Did you mean 'block5_conv"):
         tiny("vgg11").layer("block5_conv3")
 
@@ -152,7 +152,7 @@ def test_every_variant_has_a_builder_of_its_name(name):
     assert dict(inspect.signature(builder).parameters) == options
 
 
-def test_the_package_lists_what_it_loads_late():
+def test_the_package_lists_its_lazily_loaded_names():
     assert set(vgg_lit.models.__all__) <= set(dir(vgg_lit.models))
     assert set(VARIANTS) <= set(vgg_lit.models.__all__)
     for name in vgg_lit.models.__all__:
@@ -161,26 +161,26 @@ def test_the_package_lists_what_it_loads_late():
         _ = vgg_lit.models.vgg17
 
 
-def test_the_net_keeps_what_it_was_built_with():
+def test_the_net_stores_its_options():
     net = tiny("vgg16_1x1", in_channels=1, image_size=64, width=1)
     assert (net.num_classes, net.in_channels, net.image_size) == (5, 1, 64)
     assert net.plan == TABLE_1["C"]
     assert net.head == HEADS["cifar"]
 
 
-def test_image_size_defaults_to_the_heads_own():
+def test_image_size_defaults_to_the_heads():
     assert [meta("vgg11", head=head).image_size for head in HEADS] == [224, 32, 32, 32]
 
 
 @pytest.mark.parametrize("size", [32, 33, 63, 64, 96])
 @pytest.mark.parametrize("head", HEADS)
-def test_any_size_that_the_pools_allow(head, size):
+def test_any_size_that_the_pools_allow_works(head, size):
     net = tiny("vgg11", head=head, image_size=size).eval()
     assert net(torch.randn(2, 3, size, size)).shape == (2, 5)
 
 
 @pytest.mark.parametrize(("blocks", "size"), [(5, 31), (5, 1), (3, 7)])
-def test_too_small_an_image_is_refused_with_the_smallest(blocks, size):
+def test_an_image_size_that_is_too_small_is_refused_with_the_smallest(blocks, size):
     with pytest.raises(InputError, match=f"image_size={size} .* smallest is {2**blocks}"):
         build([[4]] * blocks, head="gap", image_size=size)
 
@@ -211,7 +211,7 @@ def test_a_head_with_a_pool_takes_any_size(head):
         ({"head": "linear", "dropout": 0.5}, "without hidden layers"),
         ({"head": "cifer"}, "Did you mean 'cifar'"),
         ({"init": "xavir"}, "Did you mean 'xavier'"),
-        ({"batch_norm": True}, "goes with a plan only"),
+        ({"batch_norm": True}, "is allowed with a plan only"),
     ],
 )
 def test_a_wrong_option_is_named_in_one_line(options, complaint):
@@ -251,7 +251,7 @@ def test_published_plans_are_pure_configuration(blocks, hidden, side):
 
 
 @pytest.mark.parametrize("variant", ["vgg11_lrn", "vgg16_1x1_bn", [[(4, 5), "LRN"], [8]]], ids=str)
-def test_copies_and_pickles_say_the_same(variant):
+def test_copies_and_pickles_give_the_same_logits(variant):
     net = tiny(variant, image_size=32, width=1 / 16).eval()
     x_BCHW = torch.randn(2, 3, 32, 32)
     stranger = tiny(variant, image_size=32, width=1 / 16, init="xavier").eval()

@@ -21,7 +21,7 @@ def test_outside_of_training_a_signal_ends_the_program_where_it_stands(signum):
     with EndingSignals(), pytest.raises(Preempted) as ended:
         send(signum)
     assert ended.value.exit_code == (130 if signum == signal.SIGINT else 143)
-    assert str(ended.value) == f"{signum.name}: ended where it stood"
+    assert str(ended.value) == f"{signum.name}: stopped"
 
 
 def test_deferred_signals_are_noted_and_the_first_counts():

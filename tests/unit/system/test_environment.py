@@ -1,4 +1,4 @@
-"""What a run depends on beside its config."""
+"""The environment of a run."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from vgg_lit.system import environment
 from vgg_lit.system.environment import describe_environment
 
 
-def test_environment_says_what_ran_where_without_secrets():
+def test_the_environment_has_versions_and_is_json():
     found = describe_environment()
     assert set(found["packages"]) >= {"torch", "lightning", "hydra-core"}
     assert all(found["packages"].values())

@@ -1,4 +1,4 @@
-"""A package that is not installed is one line that says how to install it."""
+"""A missing optional package is reported in one line with the install command."""
 
 import pytest
 
@@ -6,11 +6,11 @@ from vgg_lit.errors import InputError
 from vgg_lit.system.extras import require
 
 
-def test_what_is_installed_is_not_spoken_of():
+def test_installed_modules_pass():
     require("export", "json", "torch", asked="formats=[onnx]")
 
 
-def test_what_is_missing_is_named_with_the_extra_that_brings_it():
+def test_missing_modules_are_named_with_their_extra():
     with pytest.raises(InputError) as refused:
         require("export", "json", "no_such_package", "nor_this", asked="formats=[onnx]")
     assert str(refused.value) == (

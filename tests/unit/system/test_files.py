@@ -1,4 +1,4 @@
-"""A file is replaced whole or not at all."""
+"""Files are replaced atomically."""
 
 import os
 import stat
@@ -8,14 +8,14 @@ import pytest
 from vgg_lit.system.files import remove_unfinished, replacing, write_text
 
 
-def test_text_is_written_in_utf_8_and_folders_are_made(tmp_path):
+def test_text_is_written_in_utf_8_and_folders_are_created(tmp_path):
     path = tmp_path / "a" / "b" / "file.txt"
     write_text(path, "Größe\n")
     assert path.read_bytes() == "Größe\n".encode()
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_writer_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+def test_a_failed_write_leaves_only_the_old_file(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
 
@@ -40,7 +40,7 @@ def test_the_old_file_is_there_until_the_new_one_is_complete(tmp_path):
     assert path.read_text() == "new"
 
 
-def test_others_may_read_what_the_umask_lets_them(tmp_path):
+def test_file_permissions_follow_the_umask(tmp_path):
     before = os.umask(0o022)
     try:
         write_text(tmp_path / "file", "x")
@@ -58,7 +58,7 @@ def test_two_writers_do_not_share_a_temporary_file(tmp_path):
     assert path.read_text() == "1"
 
 
-def test_what_a_killed_process_had_begun_is_removed_and_nothing_else(tmp_path):
+def test_only_temporary_files_of_killed_processes_are_removed(tmp_path):
     pid = os.fork()
     if pid == 0:
         with replacing(tmp_path / "file.txt") as temporary:

@@ -1,4 +1,4 @@
-"""Devices are counted and the precision is chosen by what the machine can do."""
+"""Counting devices and choosing the precision for the machine."""
 
 import pytest
 import torch
@@ -41,19 +41,19 @@ def machine(monkeypatch):
         ({"mps": True, "cpu": ["amx_bf16"]}, "32-true", "mps"),
     ],
 )
-def test_auto_precision_is_what_the_hardware_computes_in(machine, options, precision, reason):
+def test_auto_precision_follows_the_hardware(machine, options, precision, reason):
     machine(**options)
     chosen, why = resolve_precision("auto", "auto")
     assert chosen == precision
     assert reason in why
 
 
-def test_a_precision_that_is_set_is_taken(machine):
+def test_a_configured_precision_is_kept(machine):
     machine(gpus=1, capability=(7, 0))
     assert resolve_precision("bf16-mixed", "gpu") == ("bf16-mixed", "as configured")
 
 
-def test_the_cpu_is_taken_where_it_is_asked_for(machine):
+def test_auto_precision_on_a_configured_cpu(machine):
     machine(gpus=1, capability=(9, 0), cpu=[])
     assert resolve_precision("auto", "cpu")[0] == "32-true"
 
@@ -67,7 +67,7 @@ def test_auto_prefers_the_gpu_then_mps_then_the_cpu(machine):
     assert count_devices("auto") == ("cpu", 6)
 
 
-def test_two_processes_can_be_tried_on_one_core(machine):
+def test_one_core_counts_as_two_devices(machine):
     machine(cores=1)
     assert count_devices("cpu") == ("cpu", 2)
 
@@ -80,7 +80,9 @@ def test_two_processes_can_be_tried_on_one_core(machine):
         ("mps", {"gpus": 1}, "cpu, gpu, auto"),
     ],
 )
-def test_a_device_that_is_not_there_names_those_that_are(machine, accelerator, options, allowed):
+def test_a_missing_device_is_refused_with_the_available_ones(
+    machine, accelerator, options, allowed
+):
     machine(**options)
     with pytest.raises(InputError, match=f"accelerator={accelerator}: .*allowed here: {allowed}$"):
         count_devices(accelerator)
@@ -90,22 +92,22 @@ def test_features_of_this_cpu_are_names():
     assert all(isinstance(name, str) and name for name in hardware.cpu_features())
 
 
-def test_the_rate_of_products_is_plausible_and_draws_no_random_number():
+def test_matmul_rate_is_plausible_and_draws_no_random_number():
     state = torch.get_rng_state()
     rate = matmul_rate(torch.float32, torch.device("cpu"))
     assert 1e8 < rate < 1e15
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_keeping_freed_memory_may_be_asked_for_anywhere_and_again(monkeypatch):
+def test_keep_freed_memory_works_on_any_platform_and_repeatedly(monkeypatch):
     keep_freed_memory()
     keep_freed_memory()
     monkeypatch.setattr(hardware.sys, "platform", "win32")
-    monkeypatch.setattr(hardware.ctypes, "CDLL", None)  # not looked for there
+    monkeypatch.setattr(hardware.ctypes, "CDLL", None)  # not used on this platform
     keep_freed_memory()
 
 
-def test_a_seeded_device_draws_as_torch_seeds_it():
+def test_seed_device_equals_manual_seed():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         wanted = torch.rand(3)
@@ -113,7 +115,7 @@ def test_a_seeded_device_draws_as_torch_seeds_it():
         assert torch.equal(torch.rand(3), wanted)
 
 
-def test_seeding_a_cpu_keeps_nothing_for_gpus_that_are_not_in_use(monkeypatch):
+def test_seeding_a_cpu_stores_nothing_for_unused_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "_lazy_call", lambda *_, **__: pytest.fail("kept for later"))
     with torch.random.fork_rng(devices=[]):
         seed_device(7, torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""What goes from one network to another, and what is refused."""
+"""Weights copied from one network to another, and refused copies."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ PAPERS = ["block1_conv1", "block2_conv1", "block3_conv1", "block3_conv2", "fc6",
 
 
 def tiny(variant, seed=0, **options):
-    """A narrow network whose every tensor depends on the seed, statistics too."""
+    """A narrow network whose tensors all depend on the seed, including statistics."""
     torch.manual_seed(seed)
     head = {"hidden": [64, 64], "dropout": 0.5}
     options = {"width": 1 / 16, "head": head, "image_size": 32, "num_classes": 5, **options}
@@ -38,7 +38,7 @@ def same(net, other, here, there=None):
 
 
 def assert_copied(net, before, source, pairs):
-    """The layers in `pairs` are the source's, all others as they were."""
+    """Asserts that the layers in `pairs` equal the source's and all others are unchanged."""
     for layer in weighted_layers(net):
         if layer in pairs:
             assert same(net, source, layer, pairs[layer]), layer
@@ -49,7 +49,7 @@ def assert_copied(net, before, source, pairs):
 
 @pytest.mark.parametrize("bn", ["", "_bn"])
 @pytest.mark.parametrize("deeper", ["vgg13", "vgg16", "vgg16_1x1", "vgg19"])
-def test_the_papers_layers_go_from_a_to_every_deeper_network(deeper, bn):
+def test_the_papers_layers_are_copied_from_a_to_every_deeper_network(deeper, bn):
     source, net, before = tiny(f"vgg11{bn}", 1), tiny(deeper + bn), tiny(deeper + bn)
     transfer = copy_layers(net, source)
     assert list(transfer.copied) == PAPERS
@@ -57,14 +57,14 @@ def test_the_papers_layers_go_from_a_to_every_deeper_network(deeper, bn):
     assert set(transfer.copied) | set(transfer.fresh) == set(weighted_layers(net))
 
 
-def test_a_reduced_depth_takes_the_first_four_convolutions_there_are():
+def test_a_shallow_source_gives_up_to_four_convolutions():
     source = tiny([[64], [128], [256]], 1, image_size=32)
     net = tiny([[64], [128, 128], [256, 256]])
     copied = list(copy_layers(net, source).copied)
     assert copied == ["block1_conv1", "block2_conv1", "block3_conv1", "fc4", "fc5", "fc6"]
 
 
-def test_the_same_network_takes_all():
+def test_the_same_network_copies_all_layers():
     source, net = tiny("vgg13_bn", 1), tiny("vgg13_bn")
     transfer = copy_layers(net, source)
     assert transfer.fresh == ()
@@ -72,10 +72,10 @@ def test_the_same_network_takes_all():
         torch.equal(a, b)
         for a, b in zip(net.state_dict().values(), source.state_dict().values(), strict=True)
     )
-    assert str(transfer) == "all 13 layers; as drawn: none"
+    assert str(transfer) == "all 13 layers; not copied: none"
 
 
-def test_other_classes_leave_the_last_layer_as_drawn():
+def test_the_last_layer_is_not_copied_for_other_classes():
     source, net, before = tiny("vgg11_bn", 1, num_classes=9), tiny("vgg11_bn"), tiny("vgg11_bn")
     transfer = copy_layers(net, source)
     assert transfer.fresh == ("fc8",)
@@ -84,7 +84,7 @@ def test_other_classes_leave_the_last_layer_as_drawn():
 
 
 @pytest.mark.parametrize("head", ["linear", "gap", {"hidden": [32, 64]}, "cifar"])
-def test_another_head_stays_as_drawn(head):
+def test_another_head_is_not_copied(head):
     source, net, before = tiny("vgg11", 1), tiny("vgg11", head=head), tiny("vgg11", head=head)
     transfer = copy_layers(net, source)
     assert len(transfer.copied) == 8
@@ -92,17 +92,17 @@ def test_another_head_stays_as_drawn(head):
     assert_copied(net, before, source, transfer.copied)
 
 
-def test_named_layers_and_blocks_go_alone():
+def test_only_named_layers_and_blocks_are_copied():
     source, net, before = tiny("vgg16_bn", 1), tiny("vgg19_bn"), tiny("vgg19_bn")
     transfer = copy_layers(net, source, ["block1", "block4_conv2", "fc7"])
     assert list(transfer.copied) == ["block1_conv1", "block1_conv2", "block4_conv2", "fc7"]
     assert_copied(net, before, source, transfer.copied)
     assert str(transfer).startswith(
-        "block1_conv1, block1_conv2, block4_conv2, fc7; as drawn: block2"
+        "block1_conv1, block1_conv2, block4_conv2, fc7; not copied: block2"
     )
 
 
-def test_a_mapping_renames():
+def test_a_mapping_copies_between_different_names():
     source, net, before = tiny("vgg16", 1), tiny("vgg16"), tiny("vgg16")
     transfer = copy_layers(net, source, {"block4_conv3": "block4_conv2", "block5": "block5"})
     assert transfer.copied["block4_conv3"] == "block4_conv2"
@@ -118,17 +118,17 @@ def test_a_mapping_renames():
         ({}, {}, {"fc6": "fc9"}, "unknown layer 'fc9'"),
         ({}, {}, {"block1_conv1": "block2_conv1"}, "block1_conv1 is 4x3x3x3 here, block2_conv1 of the source 8x4x3x3"),
         ({"variant": "vgg16"}, {}, ["block1"], "block1 has 2 layers here, block1 of the source 1"),
-        ({}, {"variant": "vgg11_bn"}, ["block1"], "not alike in batch norm"),
-        ({}, {"variant": "vgg11_bn"}, None, "not alike in batch norm"),
+        ({}, {"variant": "vgg11_bn"}, ["block1"], "differ in batch norm"),
+        ({}, {"variant": "vgg11_bn"}, None, "differ in batch norm"),
         ({}, {"num_classes": 9}, ["fc8"], "fc8 is 5x4 here, fc8 of the source 9x4"),
         ({"variant": "vgg16"}, {"width": 1 / 8}, None, "block1_conv1 is 4x3x3x3 here, .* 8x3x3x3.* more"),
         ({"variant": "vgg16"}, {"head": "linear"}, None, "fc6 is 4x32 here, fc6 of the source 5x32"),
-        ({"variant": "vgg16", "head": "linear"}, {}, None, "there is no fc7 and no fc8 here"),
+        ({"variant": "vgg16", "head": "linear"}, {}, None, "the network has no fc7 and no fc8"),
         ({"variant": "vgg16_1x1"}, {"variant": "vgg16"}, None, "block3_conv3 is 16x16x1x1 here"),
-        ({"variant": [[4], [4]], "head": "gap"}, {"variant": "vgg16"}, None, "there is no block1_conv2"),
+        ({"variant": [[4], [4]], "head": "gap"}, {"variant": "vgg16"}, None, "the network has no block1_conv2"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_named_and_nothing_is_copied(net, source, layers, complaint):
+def test_a_misfit_is_named_and_nothing_is_copied(net, source, layers, complaint):
     net = {"variant": "vgg11", **net}
     source = tiny(**{"variant": "vgg11", "seed": 1, **source})
     taker, before = tiny(**net), tiny(**net)
@@ -140,7 +140,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_copied(net, source, layers, c
 
 @torch.no_grad()
 @pytest.mark.parametrize("variant", ["vgg11", "vgg13_bn"])
-def test_a_grey_image_means_what_it_meant_in_colour(variant):
+def test_a_grey_image_gives_the_same_logits_as_in_colour(variant):
     colour, grey = tiny(variant, 1).eval(), tiny(variant, in_channels=1).eval()
     assert copy_layers(grey, colour).fresh == ()
     x_B1HW = torch.rand(4, 1, 32, 32)
@@ -149,7 +149,7 @@ def test_a_grey_image_means_what_it_meant_in_colour(variant):
     )
 
 
-def test_colour_is_not_made_of_grey():
+def test_grey_weights_are_not_copied_to_colour():
     with pytest.raises(InputError, match="4x3x3x3 here, block1_conv1 of the source 4x1x3x3"):
         copy_layers(tiny("vgg11"), tiny("vgg11", in_channels=1))
 
@@ -172,14 +172,14 @@ def test_other_networks_copy_by_their_modules():
 
 
 @pytest.mark.parametrize("source", ["resnet50", "vgg11"])
-def test_networks_of_other_kinds_have_nothing_in_common(source):
+def test_networks_of_different_types_have_no_common_layers(source):
     with torch.device("meta"):
         other = resnet50() if source == "resnet50" else build("vgg11")
-        with pytest.raises(InputError, match=r"this ResNet and that .* other layers; name those"):
+        with pytest.raises(InputError, match=r"a ResNet and a .* different layers; name the ones"):
             copy_layers(resnet18(), other)
 
 
-def test_a_small_stem_leaves_imagenets_out_by_name():
+def test_a_small_stem_is_left_out_by_naming_the_other_layers():
     with torch.device("meta"):
         net, source = resnet18(image_size=32), resnet18(image_size=224)
         with pytest.raises(
