@@ -84,19 +84,23 @@ def test_epochs_differ_and_validation_counts_once(tmp_path):
     assert not {i for _, ids, _ in module.seen for i in ids} & set(module.validated)
 
 
-@pytest.mark.parametrize("val_fraction", [0.2, 0])
+AT_STEPS = {"every_n_train_steps": 1}  # the last step of an epoch included
+BEFORE_VALIDATION = {"every_n_epochs": 1, "save_on_train_epoch_end": True}
+AFTER_VALIDATION = {"every_n_epochs": 1, "save_on_train_epoch_end": False}
+
+
 @pytest.mark.parametrize("limit", [None, 4])
 @pytest.mark.parametrize(
-    "when",
+    ("when", "val_fraction"),
     [
-        {"every_n_train_steps": 1},  # at the end of a step, the last of an epoch included
-        {"every_n_epochs": 1, "save_on_train_epoch_end": True},
-        {"every_n_epochs": 1, "save_on_train_epoch_end": False},  # after validation
+        (AT_STEPS, 0.2),
+        (AT_STEPS, 0),
+        (BEFORE_VALIDATION, 0.2),
+        (BEFORE_VALIDATION, 0),
+        (AFTER_VALIDATION, 0.2),
     ],
 )
 def test_resumed_from_any_checkpoint(tmp_path, when, val_fraction, limit):
-    if not val_fraction and when.get("save_on_train_epoch_end") is False:
-        pytest.skip("nothing is saved after validation where there is none")
     options = {"val_fraction": val_fraction, "limit_train_batches": limit}
     checkpoint = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, **when)
     whole = fit(tmp_path, checkpoint, **options).seen

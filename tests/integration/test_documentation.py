@@ -428,6 +428,8 @@ def test_tables_of_settings():
 
 def test_the_layout_names_what_is_there():
     block = README.partition("## How it is laid out")[2].split("```")[1].strip()
-    for name in re.findall(r"[\w/]+\.py|^ *\w+/", block, re.MULTILINE):
+    shown = re.findall(r"[\w/]+\.py|^ *\w+/", block, re.MULTILINE)
+    assert len(shown) > 10
+    for name in shown:
         inside = "vgg_lit" if name.startswith(" ") or name.endswith(".py") else ""
         assert (ROOT / inside / name.strip()).exists(), name

@@ -144,7 +144,9 @@ def test_both_processes_of_a_trial_have_its_values(start, tiny, tmp_path):
         *("+callbacks.rates._target_=rates.Rates", f"+callbacks.rates.folder={tmp_path}"),
     )
     assert driver.wait(timeout=900) == 0, driver.log.read_text()
-    for trial in trials_in(tmp_path / "logs/tune/first"):
+    trials = trials_in(tmp_path / "logs/tune/first")
+    assert len(trials) == 2
+    for trial in trials:
         rate = repr(trial.params["optimizer.lr"])
         written = [(tmp_path / f"{trial.number}_{rank}").read_text() for rank in range(2)]
         assert written == [rate, rate]

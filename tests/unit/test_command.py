@@ -1,5 +1,6 @@
 """How a verb answers: help, shown config, completion, exit codes."""
 
+import json
 import re
 
 import pytest
@@ -167,17 +168,18 @@ def test_a_machine_that_is_full_is_one_line(error, code, said, verb, tiny_run, m
     assert done.err.count("\n") == 1
 
 
-def test_evaluate_takes_other_data_of_the_same_classes(verb, tiny_run):
-    done = verb(
-        "evaluate",
-        f"run={tiny_run.path}",
-        "data=fashion_mnist_sample",
-        "split=val",
-        "accelerator=cpu",
-    )
-    assert (done.code, done.err) == (0, "")
-    assert "val/acc" in done.out
-    assert "600" not in done.err
+def test_evaluate_accepts_other_data_with_the_same_classes(verb, tiny_run):
+    """The run was tested on 40 images: the same 40 give its loss, all of the sample another."""
+    losses = []
+    for size in ("data.test_size=40", "data.test_size=null"):
+        arguments = (f"run={tiny_run.path}", "data=fashion_mnist_sample", size, "accelerator=cpu")
+        done = verb("evaluate", *arguments)
+        assert (done.code, done.err) == (0, "")
+        assert "test/acc" in done.out
+        record = tiny_run.path / "evaluations/fashion_mnist_sample_test.json"
+        losses.append(json.loads(record.read_text())["metrics"]["test/loss"])
+    assert losses[0] == pytest.approx(tiny_run.metrics["test/loss"])
+    assert losses[1] != pytest.approx(tiny_run.metrics["test/loss"])
 
 
 def test_one_image_or_a_glob_is_predicted(verb, tiny_run, tmp_path):

@@ -173,11 +173,16 @@ def test_the_examples_of_the_card_run_where_we_are_not_installed(
     assert done.stdout.splitlines() == expected
 
 
-def test_the_example_with_the_weights_builds_the_network(exported, monkeypatch):
+def test_the_example_with_the_weights_builds_the_network(exported, tiny_run, monkeypatch):
     card = (exported / "README.md").read_text()
     script = re.findall(r"^```python\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)[2]
     monkeypatch.chdir(exported)
-    exec(compile(script, "README.md", "exec"), {})
+    names = {}
+    exec(compile(script, "README.md", "exec"), names)
+    found, expected = (net.state_dict() for net in (names["net"], tiny_run.load_classifier().net))
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert not names["net"].training
 
 
 def test_one_format_needs_no_other_and_replaces_the_export_before(verb, tiny_run, tmp_path):

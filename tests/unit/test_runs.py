@@ -49,7 +49,7 @@ def test_a_failed_run_says_why(train, tmp_path, monkeypatch):
         raise RuntimeError("out of luck")
 
     monkeypatch.setattr(experiment, "_tested_metrics", fail)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="out of luck"):
         train(tmp_path / "run")
     assert Run(tmp_path / "run").status["reason"] == "RuntimeError: out of luck"
     assert Run(tmp_path / "run").status["status"] == "failed"

@@ -102,4 +102,5 @@ def test_a_sweep_and_the_jobs_it_leaves_behind_keep_others_out(sweep):
         job.kill()
         job.wait()
     with sweep.lock() as held:
+        assert held
         assert all(os.fstat(descriptor) for descriptor in held)

@@ -107,6 +107,7 @@ def test_captions_name_class_prediction_and_confidence(inspection):
     (_, wrong, _) = galleries(inspection, CHOICE)
     found, classes = inspection.predictions, inspection.classes
     captions = [text.get_text() for text in wrong.figure.axes[0].texts[1:]]
+    assert captions
     for caption, position in zip(captions, found.wrong(CHOICE.images), strict=True):
         true, predicted = found.labels_N[position], found.predicted_N[position]
         sure = f"{100 * found.confidence_N[position]:.0f} %"

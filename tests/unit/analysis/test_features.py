@@ -106,7 +106,7 @@ def test_another_network_s_layers_are_the_paths_of_its_modules():
 def test_what_fails_leaves_the_network_as_it_was():
     net = resnet18(num_classes=5).train()
     before = state(net)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="to have 3 channels"):
         extract(net, torch.zeros(1, 4, 32, 32), ["fc"])
     assert state(net)[1] == before[1]
 

@@ -144,7 +144,9 @@ def test_a_read_only_root_and_cached_statistics(divided, cache, monkeypatch):
     statistics = source.load("train").statistics()
     assert not calls
     assert statistics == make(divided).load("train").statistics()
-    assert all(json.loads(path.read_text()) for path in cache.glob("*.json"))
+    records = [json.loads(path.read_text()) for path in cache.glob("*.json")]
+    assert records
+    assert all(records)
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 2])

@@ -68,13 +68,13 @@ def test_out_of_memory_is_advice_with_an_exit_code_of_its_own(error, run):
 
 
 def test_bad_input_found_late_keeps_its_exit_code(run):
-    with pytest.raises(InputError), shared_fate(trainer(), run.path):
+    with pytest.raises(InputError, match="truncated"), shared_fate(trainer(), run.path):
         raise InputError("x.png: truncated")
     assert run.status["exit_code"] == 2
 
 
 def test_a_signal_is_no_failure(run):
-    with pytest.raises(Preempted), shared_fate(trainer(), run.path):
+    with pytest.raises(Preempted, match="saved at step 3"), shared_fate(trainer(), run.path):
         raise Preempted(signal.SIGTERM, "saved at step 3")
     assert run.status["status"] == "preempted"
     assert run.status["reason"] == "SIGTERM: saved at step 3"

@@ -10,6 +10,7 @@ def test_a_picture_has_a_title_a_text_and_a_name_for_its_file(name, inspection, 
     (picture,) = catalogue.DRAWN[name](inspection, choice)
     assert picture.name == name
     assert picture.title
+    assert picture.text
     assert all(picture.text)
     assert picture.figure.axes
 
