@@ -55,7 +55,7 @@ def test_new_jobs_are_numbered_after_the_highest(sweep):
     assert Sweep(sweep.path).next_number() == 0  # nothing has been written yet
 
 
-def test_a_job_is_labelled_by_its_distinct_overrides(sweep):
+def test_a_job_is_labelled_by_its_distinguishing_overrides(sweep):
     assert [sweep.label(job) for job in sweep.jobs] == ["seed=0", "seed=1"]
     del sweep.jobs[1]
     assert sweep.label(sweep.jobs[0]) == "model=vgg11 seed=0"

@@ -66,7 +66,7 @@ def test_a_path_without_a_program_is_named(tmp_path):
 
 @pytest.fixture
 def write(tmp_path):
-    """`write(description)`: an ONNX file that sums the rows of a two-row image, with that description."""
+    """`write(description)`: an ONNX file whose logits are the first two row sums of an image."""
     pytest.importorskip("onnxruntime", reason="needs the extra export")
     onnx = pytest.importorskip("onnx", reason="needs the extra export")
     from onnx import TensorProto, helper

@@ -74,7 +74,7 @@ def test_one_process_per_terminal_prints_before_the_rendezvous(started):
     started(SRUN, SLURM_PROCID="4", SLURM_LOCALID="0")
     assert not launch.speaks()
     started(SRUN, SLURM_PROCID="4", SLURM_LOCALID="0", VGG_LIT_MAIN_PROCESS="99")
-    assert launch.speaks()  # started on its machine by another process
+    assert launch.speaks()  # after the rendezvous: the first process of each machine
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_the_reported_command_names_both_config_directories(directory, capsys):
     assert command in capsys.readouterr().out
 
 
-def test_the_best_trial_has_the_lowest_loss_and_number(directory):
+def test_the_best_trial_has_the_best_value_and_the_lowest_number(directory):
     trials = directory.open(NONE).trials
     assert best_trial(trials, "val/acc").number == 3
     assert best_trial(trials, "val/loss").number == 0
