@@ -1,4 +1,4 @@
-"""Every benchmark as its one command, on a setting so tiny that its figures mean nothing."""
+"""Runs every benchmark from its command line, at sizes too small for meaningful figures."""
 
 import importlib
 import re
@@ -40,7 +40,7 @@ SHOWS = {
 
 @pytest.fixture
 def benchmark(monkeypatch, capsys, tmp_path):
-    """`benchmark("layers", "--batch", "1")`: what it printed."""
+    """`benchmark("layers", "--batch", "1")`: the standard output of a benchmark."""
     monkeypatch.syspath_prepend(FOLDER)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -63,15 +63,15 @@ def benchmark(monkeypatch, capsys, tmp_path):
         for name in sorted(TINY)
     ],
 )
-def test_a_benchmark_runs_and_ends_with_its_line(benchmark, name, tmp_path):
+def test_benchmark_runs_and_prints_its_closing_line(benchmark, name, tmp_path):
     printed = benchmark(name, *TINY[name].split())
     assert re.fullmatch(rf"{name}: \d+\.\d{{3}}", printed.splitlines()[-1])
     for part in ("threads", "torch 2", *SHOWS[name]):
         assert part in printed
-    assert not list(tmp_path.iterdir())  # it leaves nothing where the user stands
+    assert not list(tmp_path.iterdir())  # it leaves no files in the working directory
 
 
-def test_every_benchmark_is_tried_and_described():
+def test_every_benchmark_is_tested_and_documented():
     files = {path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text()}
     assert files == set(TINY)
     described = (FOLDER / "README.md").read_text()

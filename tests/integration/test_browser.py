@@ -1,4 +1,4 @@
-"""Pages as a browser shows them: the report of a run, and TensorBoard's tabs. Skipped without Chromium."""
+"""Renders the report of a run and TensorBoard's tabs in Chromium; skipped without it."""
 
 import json
 import shutil
@@ -16,12 +16,12 @@ from PIL import Image
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium to look at pages")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium to render pages")
 
 
 @pytest.fixture
 def look(tmp_path):
-    """`look(address)`: the pixels of a page and what its console says, after it has settled."""
+    """`look(address)`: the pixels and console messages of a loaded page."""
 
     def look(address):
         picture = tmp_path / "page.png"
@@ -51,24 +51,24 @@ def look(tmp_path):
 
 
 def colours(pixels):
-    """How many different colours there are."""
+    """The number of distinct colours."""
     return len(np.unique(pixels.reshape(-1, 3), axis=0))
 
 
-def test_the_report_shows_its_pictures_and_complains_of_nothing(verb, tiny_run, tmp_path, look):
+def test_the_report_shows_its_figures_without_console_errors(verb, tiny_run, tmp_path, look):
     copy = tmp_path / "run"
     shutil.copytree(tiny_run.path, copy)
     done = verb("visualize", f"run={copy}", "figures=[confusion,galleries]", "accelerator=cpu")
     assert done.code == 0, done.err
     pixels, said = look((copy / "report.html").as_uri())
     assert said == []
-    assert colours(pixels) > 100  # those of the pictures: text alone has shades of grey
+    assert colours(pixels) > 100  # from the figures: text has only shades of grey
     margins = np.concatenate([pixels[:, :100], pixels[:, -160:-40]], axis=1)  # not the scroll bar
-    assert margins.min() > 250  # nothing runs out of the page
+    assert margins.min() > 250  # no content overflows the page
 
 
 def has_read_the_graph(address):
-    """Whether the server is up and through its files; before, its own pages stumble."""
+    """Returns True once the server has read its event files; its pages report errors before that."""
     try:
         return json.load(urlopen(f"{address}data/plugin/graphs/info")) != {}
     except URLError:
@@ -77,7 +77,7 @@ def has_read_the_graph(address):
 
 @pytest.fixture(scope="module")
 def tensorboard(train, tmp_path_factory):
-    """The address of a server that shows a run with everything in it."""
+    """The address of a TensorBoard server for a run with every kind of summary."""
     path = tmp_path_factory.mktemp("tensorboard")
     each_epoch = ("callbacks.tensorboard.histograms=1", "callbacks.tensorboard.max_share=1")
     train(path / "run", "callbacks=[default,tensorboard]", "trainer.max_epochs=2", *each_epoch)
@@ -115,8 +115,8 @@ TABS = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tab", TABS)
-def test_every_tab_of_tensorboard_has_something_to_show(tab, tensorboard, look):
-    # TensorBoard 2.21 shows the graph of any network with an error of its own, about every third time
+def test_every_tensorboard_tab_shows_content(tab, tensorboard, look):
+    # TensorBoard 2.21 logs an error for about one in three loads of any network graph
     for _ in range(4 if tab == "graphs" else 1):
         pixels, said = look(f"{tensorboard}#{tab}")
         errors = [line for line in said if "rror:" in line]

@@ -1,4 +1,4 @@
-"""Sweeps whose jobs another launcher than ours runs: it is given the verb itself, and goes on as ours does."""
+"""Sweeps on the submitit and Ray launchers, which receive the verb as a pickled task."""
 
 import json
 import pickle
@@ -25,7 +25,7 @@ def is_ended(config):
     raise Preempted(15, "saved at step 3")
 
 
-def test_sent_elsewhere_a_verb_raises_what_is_wrong():
+def test_a_pickled_task_raises_its_errors():
     for task, kind, message in (
         (refuses, InputError, "seed=x: no"),
         (is_ended, TrainingError, "step 3"),
@@ -40,12 +40,12 @@ def test_sent_elsewhere_a_verb_raises_what_is_wrong():
 
 @pytest.fixture
 def begun(tiny_run, tmp_path):
-    """The directory of a job that has been begun."""
+    """The directory and the overrides of a job that has started."""
     overrides = (tiny_run.path / "overrides.txt").read_text().splitlines()
     return tiny_run.path, overrides
 
 
-def test_a_job_that_is_started_again_goes_on(begun, tmp_path):
+def test_a_restarted_job_is_resumed(begun, tmp_path):
     path, overrides = begun
     assert begun_job(path, overrides).path == path
     assert begun_job(tmp_path, overrides) is None
@@ -53,7 +53,7 @@ def test_a_job_that_is_started_again_goes_on(begun, tmp_path):
         begun_job(path, ["seed=7"])
 
 
-def test_one_that_has_saved_nothing_makes_way(tmp_path):
+def test_a_job_without_checkpoint_is_set_aside(tmp_path):
     run = Run.start(tmp_path / "sweep" / "0", {"seed": 0}, ["seed=0"])
     assert begun_job(run.path, ["seed=0"]) is None
     assert not run.path.exists()
@@ -61,7 +61,7 @@ def test_one_that_has_saved_nothing_makes_way(tmp_path):
 
 
 @pytest.mark.parametrize(("launcher", "extra"), [("submitit_local", "slurm"), ("ray", "ray")])
-def test_one_that_is_not_installed_is_one_line_with_the_remedy(launcher, extra, verb, tiny):
+def test_a_missing_launcher_is_one_line_with_the_remedy(launcher, extra, verb, tiny):
     if installed(launcher.partition("_")[0]):
         pytest.skip(f"{launcher} is installed here")
     done = verb("train", "-m", *tiny, "seed=0,1", f"hydra/launcher={launcher}")
@@ -72,10 +72,10 @@ def test_one_that_is_not_installed_is_one_line_with_the_remedy(launcher, extra, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
-def test_four_jobs_finish_and_are_not_done_twice(launcher, command, tiny, tmp_path, monkeypatch):
+def test_four_jobs_finish_and_do_not_run_twice(launcher, command, tiny, tmp_path, monkeypatch):
     if not installed(launcher.partition("_")[0]):
         pytest.skip(f"needs the package of hydra/launcher={launcher}")
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")  # of a busy machine
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")  # allows for a busy machine
     words = ["-m", *tiny, "logger=none", "seed=0,1,2,3", f"hydra/launcher={launcher}"]
     done = command("train", *words, "hydra.sweep.dir=sweep", cwd=tmp_path, timeout=900)
     assert done.code == 0, done.err

@@ -1,4 +1,4 @@
-"""The verbs as a user starts them, each in a process of its own; from an empty folder."""
+"""The commands as a user starts them: in a new process, from an empty folder."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from PIL import Image
 from vgg_lit.data import FashionMNISTSample
 from vgg_lit.runs import Run
 
-# Writes down which samples each rank trains on.
+# Records the sample ids that each rank trains on.
 RECORDER = """
 from pathlib import Path
 import lightning.pytorch as L
@@ -28,13 +28,13 @@ class Recorder(L.Callback):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Where the user stands: an empty folder."""
+    """An empty working directory."""
     return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")
 def trained(command, tiny, home):
-    """What the first training run said, and the run."""
+    """The output of the first training run, and the run."""
     done = command("train", *tiny, "trainer.max_epochs=2", cwd=home)
     assert done.code == 0, done.err
     (path,) = (home / "logs" / "runs" / "vgg13_bn_slim").iterdir()
@@ -96,7 +96,7 @@ def test_metrics_have_one_row_an_epoch_and_the_promised_names(trained):
 
 
 def test_the_same_config_trains_the_same_weights_in_another_process(trained, train, tmp_path):
-    torch.rand(7)  # the global random state is nothing to a run
+    torch.rand(7)  # a run does not depend on the global random state
     again = train(tmp_path / "again", "trainer.max_epochs=2")
     assert_same_weights(again, trained[1])
     same = [name for name in again.metrics if name.startswith(("test/", "val/", "train/"))]
@@ -113,12 +113,12 @@ def test_evaluate_gives_the_metrics_of_the_run(trained, command, tmp_path):
     expected = {k: v for k, v in run.metrics.items() if k.startswith("test/")}
     assert len(expected) == 7
     assert found == expected
-    assert not list(tmp_path.iterdir())  # nothing is left where the user stands
+    assert not list(tmp_path.iterdir())  # no files are left in the working directory
 
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Grey, colour, transparent and palette PNGs of several sizes, and one that is damaged."""
+    """Grey, colour, transparent and palette PNGs of several sizes, and one damaged PNG."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     image = FashionMNISTSample().load("test").images_NCHW[0, 0].numpy()
@@ -134,7 +134,7 @@ def pictures(tmp_path):
     return folder
 
 
-def test_predict_classifies_what_can_be_read_and_names_the_rest(
+def test_predict_classifies_readable_images_and_names_the_others(
     trained, command, pictures, tmp_path
 ):
     output = tmp_path / "out.csv"
@@ -166,12 +166,12 @@ def test_predict_classifies_what_can_be_read_and_names_the_rest(
         assert 0 < sum(probabilities) <= 1 + 1e-5
         assert {row[f"class{k}"] for k in (1, 2, 3)} <= set(classifier.classes)
     by_name = {row["image"].rpartition("/")[2]: row for row in rows}
-    # the palette holds the very pixels of the grey file
+    # the palette image has the same pixels as the grey one
     for column in ("class1", "probability1", "class2"):
         assert by_name["palette.png"][column] == by_name["grey.png"][column]
 
 
-@pytest.mark.slow  # two processes; test_sweep.py has one that runs always
+@pytest.mark.slow  # two processes; test_sweep.py has a fast sweep test
 def test_a_sweep_gives_each_job_a_directory(command, tiny, tmp_path):
     done = command("train", "-m", "model=vgg11_bn,vgg13_bn", *tiny, cwd=tmp_path)
     assert done.code == 0, done.err
@@ -182,17 +182,17 @@ def test_a_sweep_gives_each_job_a_directory(command, tiny, tmp_path):
     assert not (tmp_path / "logs" / "runs").exists()
 
 
-def test_two_processes_train_one_run_on_the_samples_of_one_process(command, tiny, train, tmp_path):
+def test_two_processes_train_on_the_same_samples_as_one(command, tiny, train, tmp_path):
     (tmp_path / "recorder.py").write_text(RECORDER)
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    # No batch norm: its statistics are those of a rank, so that weights could not agree.
+    # No batch norm: its statistics differ between ranks, and so would the weights.
     common = (
         *tiny,
         "model=vgg11",
         "model.init=xavier",
-        "data.test_size=41",  # does not divide: one process evaluates a padded position
+        "data.test_size=41",  # odd: one process evaluates a padded position
         "trusted_targets=[recorder]",
         "+callbacks.recorder._target_=recorder.Recorder",
     )
@@ -206,7 +206,7 @@ def test_two_processes_train_one_run_on_the_samples_of_one_process(command, tiny
         PYTHONPATH=str(tmp_path),
     )
     assert done.code == 0, done.err
-    (path,) = tmp_path.glob("logs/runs/vgg11/*")  # one run, not one a process
+    (path,) = tmp_path.glob("logs/runs/vgg11/*")  # one run, not one per process
     run = Run(path)
     assert run.status["status"] == "done"
     assert done.out.count("epoch 1/1") == 1

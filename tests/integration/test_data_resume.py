@@ -1,4 +1,4 @@
-"""Lightning's own loop over our loaders: a resumed run meets the batches that the whole run met."""
+"""A run resumed in Lightning's loop reads the same batches as the uninterrupted run."""
 
 import lightning as L
 import pytest
@@ -29,7 +29,7 @@ class Noise:
 
 
 class Recorder(L.LightningModule):
-    """Writes down the (epoch, ids, input) of every training step."""
+    """Records the (epoch, ids, input) of every training step."""
 
     def __init__(self):
         super().__init__()
@@ -84,19 +84,23 @@ def test_epochs_differ_and_validation_counts_once(tmp_path):
     assert not {i for _, ids, _ in module.seen for i in ids} & set(module.validated)
 
 
-@pytest.mark.parametrize("val_fraction", [0.2, 0])
+AT_STEPS = {"every_n_train_steps": 1}  # the last step of an epoch included
+BEFORE_VALIDATION = {"every_n_epochs": 1, "save_on_train_epoch_end": True}
+AFTER_VALIDATION = {"every_n_epochs": 1, "save_on_train_epoch_end": False}
+
+
 @pytest.mark.parametrize("limit", [None, 4])
 @pytest.mark.parametrize(
-    "when",
+    ("when", "val_fraction"),
     [
-        {"every_n_train_steps": 1},  # at the end of a step, the last of an epoch included
-        {"every_n_epochs": 1, "save_on_train_epoch_end": True},
-        {"every_n_epochs": 1, "save_on_train_epoch_end": False},  # after validation
+        (AT_STEPS, 0.2),
+        (AT_STEPS, 0),
+        (BEFORE_VALIDATION, 0.2),
+        (BEFORE_VALIDATION, 0),
+        (AFTER_VALIDATION, 0.2),
     ],
 )
 def test_resumed_from_any_checkpoint(tmp_path, when, val_fraction, limit):
-    if not val_fraction and when.get("save_on_train_epoch_end") is False:
-        pytest.skip("nothing is saved after validation where there is none")
     options = {"val_fraction": val_fraction, "limit_train_batches": limit}
     checkpoint = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, **when)
     whole = fit(tmp_path, checkpoint, **options).seen
@@ -128,7 +132,7 @@ def test_every_kind_of_augmentation_resumes_within_an_epoch(tmp_path, make_augme
     assert resumed.seen
 
 
-def test_a_checkpoint_of_before_the_statistics_were_kept_resumes(tmp_path):
+def test_a_checkpoint_without_statistics_resumes(tmp_path):
     checkpoint = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, every_n_train_steps=7)
     whole = fit(tmp_path, checkpoint).seen
     content = torch.load(tmp_path / "step=7.ckpt", weights_only=True)
@@ -137,7 +141,7 @@ def test_a_checkpoint_of_before_the_statistics_were_kept_resumes(tmp_path):
     assert fit(tmp_path, resume=tmp_path / "old.ckpt").seen == whole[7:]
 
 
-def test_overfitting_meets_the_same_images_in_every_epoch(tmp_path):
+def test_overfitting_uses_the_same_images_in_every_epoch(tmp_path):
     seen = fit(tmp_path, overfit_batches=2).seen
     epochs = [[ids for _, ids, _ in seen[i : i + 2]] for i in range(0, 2 * EPOCHS, 2)]
     assert len(seen) == 2 * EPOCHS

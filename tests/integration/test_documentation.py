@@ -1,4 +1,4 @@
-"""README.md and docs/ say what is: their commands and examples run, their tables agree with the code."""
+"""README.md and docs/ match the code: their commands and examples run, their tables are correct."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ from vgg_lit.models import HEADS, VARIANTS, build
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-# These have tests of their own: test_extending.py and test_all_reduce_model.py.
+# Covered by test_extending.py and test_all_reduce_model.py.
 TESTED_ELSEWHERE = {"extending.md", "scaling.md"}
 PAGES = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name not in TESTED_ELSEWHERE]
 TEXT = "\n".join([README, *(page.read_text() for page in PAGES)])
@@ -31,19 +31,19 @@ PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
 
 
 def fenced(language):
-    """The blocks of a language, in order."""
+    """The code blocks in a language, in order."""
     return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def rows(heading):
-    """The cells of the only table whose first heading is this one, without its two head rows."""
+    """The cells of the only table with this first heading, without its header rows."""
     table = rf"^\| {re.escape(heading)} \|.*\n\|[-:|]+\n((?:\|.*\n)+)"
     (body,) = re.findall(table, TEXT, re.MULTILINE)
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in body.splitlines()]
 
 
 def names(cell):
-    """What a cell has in backticks."""
+    """The words of a cell that are in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
@@ -57,7 +57,7 @@ COMMANDS = list(dict.fromkeys(line for line in SHOWN if line and not line.starts
 OWN_NETWORK = "python -m vgg_lit.train model=my_net 'trusted_targets=[my_package]'"
 EXPORTED = "python -m vgg_lit.predict model=<run>/export images=shoe.png"
 TENSORBOARD = "tensorboard --logdir logs"
-# Data sets that are not there: composed and checked, not run.
+# Data sets that are not downloaded: composed and checked, not run.
 ABSENT = ("data=fashion_mnist", "data=cifar10")
 
 
@@ -67,7 +67,7 @@ def is_absent(line):
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory, train):
-    """A folder with what the commands name, and a run in it."""
+    """A folder with the images and the run that the commands name."""
     folder = tmp_path_factory.mktemp("readme")
     pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)
     for index, image in enumerate(pixels):
@@ -82,7 +82,7 @@ def workplace(tmp_path_factory, train):
 
 @pytest.fixture
 def run(workplace, monkeypatch, tmp_path):
-    """The name of a run, in the folder that holds it; a copy, because commands write into it."""
+    """The path of a run in the working directory; a copy, because commands write into it."""
     folder = tmp_path / "workplace"
     shutil.copytree(workplace, folder)
     monkeypatch.chdir(folder)
@@ -91,7 +91,7 @@ def run(workplace, monkeypatch, tmp_path):
 
 
 def split(command, run):
-    """Verb and arguments of a command of the documents."""
+    """The verb and the arguments of a documented command."""
     words = shlex.split(command.replace("<run>", run))
     assert words[:2] == ["python", "-m"]
     package, _, verb = words[2].partition(".")
@@ -100,7 +100,7 @@ def split(command, run):
 
 
 def shrink(arguments, tiny):
-    """A training command's arguments and those that make it short; a resumed run is short already."""
+    """The arguments of a training command, plus those that shorten it; a resumed run is already short."""
     if any(argument.startswith("resume=") for argument in arguments):
         return [*arguments, "trainer.max_epochs=2"]
     if "data=image_folder" in arguments:  # 19 images to train on
@@ -109,7 +109,7 @@ def shrink(arguments, tiny):
     return [*arguments, *tiny]
 
 
-def test_the_quick_start_installs_as_pip_and_trains(tmp_path, tiny, command):
+def test_the_quick_start_installs_and_trains(tmp_path, tiny, command):
     extras = []
     for create, install, use in QUICK_START:
         assert create == "python3 -m venv .venv"
@@ -131,7 +131,7 @@ def test_the_quick_start_installs_as_pip_and_trains(tmp_path, tiny, command):
     assert train == ["vgg_lit.train"]
     finished = command("train", *tiny, cwd=tmp_path)
     assert finished.code == 0, finished.err
-    # What the README calls <run> is the first line's.
+    # The first output line prints the path that the README calls <run>.
     name, path = finished.out.splitlines()[0].split()
     assert name == "run"
     assert (tmp_path / path / "checkpoints/best.ckpt").is_file()
@@ -161,7 +161,7 @@ def test_ci_runs_the_quick_starts_tests():
 
 
 def jobs(arguments):
-    """The overrides of each job of a sweep; of a single run, its own."""
+    """The overrides of each job of a sweep, or of the single run."""
     if "-m" not in arguments:
         return [arguments]
     choices = [[]]
@@ -181,7 +181,7 @@ def present(verbs):
     "line",
     [
         pytest.param(line, marks=pytest.mark.slow) if "-m model=" in line else line
-        for line in present(["vgg_lit.train"])  # a sweep takes a process a job
+        for line in present(["vgg_lit.train"])  # a sweep starts a process per job
     ],
 )
 def test_training_commands_run(line, run, verb, tiny):
@@ -206,9 +206,9 @@ def test_commands_that_write(line, run, verb):
 
 
 @pytest.mark.parametrize("line", present(["vgg_lit.export"]))
-def test_exports_are_written_and_predict(line, run, verb, monkeypatch):
+def test_exported_models_predict(line, run, verb, monkeypatch):
     for package in ("onnxruntime", "onnxscript", "safetensors"):
-        pytest.importorskip(package, reason="of the extra 'export'")
+        pytest.importorskip(package, reason="needs the extra 'export'")
     monkeypatch.setattr("vgg_lit.exporting.parity.SECONDS", 0)
     name, arguments = split(line, run)
     for words in (arguments, split(EXPORTED, run)[1]):
@@ -219,7 +219,7 @@ def test_exports_are_written_and_predict(line, run, verb, monkeypatch):
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "vgg_lit.summarize" in line])
-def test_summaries_need_no_data(line, run, verb):
+def test_summarize_commands_run(line, run, verb):
     name, arguments = split(line, run)
     finished = verb(name, *arguments)
     assert finished.code == 0, finished.err
@@ -227,7 +227,7 @@ def test_summaries_need_no_data(line, run, verb):
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "vgg_lit.compare" in line])
-def test_comparisons_find_the_runs(line, run, verb):
+def test_compare_commands_run(line, run, verb):
     shutil.copytree(run, Path(run).with_name("another"))
     name, arguments = split(line, run)
     finished = verb(name, *arguments)
@@ -236,9 +236,9 @@ def test_comparisons_find_the_runs(line, run, verb):
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "vgg_lit.stylize" in line])
-def test_pictures_are_painted(line, run, verb, compose):
+def test_stylize_commands_run(line, run, verb, compose):
     name, arguments = split(line, run)
-    if "weights=torchvision" in arguments:  # half a gigabyte to download
+    if "weights=torchvision" in arguments:  # would download half a gigabyte
         assert compose(*arguments, verb=name).weights == "torchvision"
         return
     finished = verb(name, *arguments, "size=32", "steps=1", "accelerator=cpu")
@@ -247,21 +247,21 @@ def test_pictures_are_painted(line, run, verb, compose):
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "vgg_lit.tune" in line])
-def test_searches_begin(line, run, verb, tiny, monkeypatch):
-    """Every range is read and checked, and the study is made; its trials are tested by test_searches.py."""
+def test_search_commands_create_a_study(line, run, verb, tiny, monkeypatch):
+    """Every range is parsed and checked, and the study is created; test_searches.py runs trials."""
     pytest.importorskip("optuna", reason="needs the extra tune")
     monkeypatch.setattr("vgg_lit.tuning.search.Search.run", lambda self: None)
     monkeypatch.setattr("vgg_lit.tuning.search.Search.has_result", lambda self: True)
     monkeypatch.setattr("vgg_lit.tuning.study_report.report", lambda *arguments: None)
     name, arguments = split(line, run)
-    # without the widths that a space may search
+    # without model.width, which a space may search
     finished = verb(name, *arguments, *(word for word in tiny if "width" not in word))
     assert finished.code == 0, finished.err
     assert len(list(Path("logs/tune").rglob("study.yaml"))) == 1
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if is_absent(line)])
-def test_commands_on_absent_data(line, run, compose):
+def test_commands_on_undownloaded_data_compose(line, run, compose):
     name, arguments = split(line, run)
     config = compose(*arguments, verb=name)
     assert config.data.source["_target_"].startswith("vgg_lit.data.")
@@ -269,22 +269,22 @@ def test_commands_on_absent_data(line, run, compose):
         check_train(to_plain(config))
 
 
-def test_every_command_is_one_that_is_tested():
+def test_every_command_is_tested():
     others = [line for line in COMMANDS if not line.startswith("python -m vgg_lit.")]
     assert others == [TENSORBOARD]
     assert {OWN_NETWORK, EXPORTED} <= set(COMMANDS)
     assert len(COMMANDS) > 10
 
 
-def test_a_shell_leaves_the_words_as_they_are():
-    """Outside quotes bash would make several words of {a:1,b:2}, and syntax of parentheses."""
+def test_a_shell_does_not_split_the_commands():
+    """Unquoted, bash would expand {a:1,b:2} into several words and parse parentheses."""
     for line in COMMANDS:
         special = "{}()" if line == OWN_NETWORK else "{}()[]*?"  # zsh expands the last four
         assert not set(special) & set(re.sub(r"'[^']*'", "", line)), line
 
 
 def test_settings_in_the_text_compose(compose):
-    """Every setting named outside the blocks, but for those with a <place to fill in>."""
+    """Every setting named outside code blocks, except those with a <placeholder>."""
     words = {name.strip("'") for name in names(PROSE)}
     settings = {word for word in words if re.fullmatch(r"[a-z_.]+=[^\s<]+", word)}
     assert len(settings) > 10
@@ -293,12 +293,12 @@ def test_settings_in_the_text_compose(compose):
         of_key[setting.partition("=")[0]].append(setting)
     for together in zip_longest(
         *of_key.values()
-    ):  # one of each key, since composing takes its time
-        compose(*filter(None, together), verb="tune")  # which has those of train too
+    ):  # one setting of each key at once, since composing is slow
+        compose(*filter(None, together), verb="tune")  # tune includes the settings of train
 
 
-def test_commands_beside_results_compose(compose):
-    """They take minutes or hours: composed, every job of a sweep, not run."""
+def test_commands_of_results_compose(compose):
+    """Composes every job of these commands without running them: they take minutes or hours."""
     lines = {name for name in names(PROSE) if name.startswith("python -m vgg_lit.train ")}
     assert len(lines) > 8
     for line in sorted(lines - {"python -m vgg_lit.train experiment=<name>"}):
@@ -313,7 +313,7 @@ def test_tensorboard_reads_the_runs(run):
     assert "val/acc" in done.stdout
 
 
-def test_a_network_and_settings_of_ones_own(run, verb, tiny, monkeypatch, tmp_path):
+def test_a_custom_network_and_local_settings(run, verb, tiny, monkeypatch, tmp_path):
     network, settings = fenced("yaml")
     conf = tmp_path / "conf"
     shutil.copytree(ROOT / "conf", conf, ignore=shutil.ignore_patterns("local"))
@@ -397,7 +397,7 @@ def test_table_of_experiments():
 
 
 def test_table_of_groups():
-    """Every option of every group, the default first."""
+    """Lists every option of every group, with the default first."""
     train = OmegaConf.load(ROOT / "conf/train.yaml")
     tune = OmegaConf.load(ROOT / "conf/tune.yaml")
     entries = [entry for entry in [*tune.defaults, *train.defaults] if OmegaConf.is_dict(entry)]
@@ -414,7 +414,7 @@ def test_table_of_groups():
 
 
 def test_tables_of_settings():
-    """Every setting outside the groups, with its default."""
+    """Lists every setting outside the groups, with its default."""
     tables_of = {
         "train": ["`train`"],
         "evaluate": ["`evaluate`, `predict`"],
@@ -432,7 +432,7 @@ def test_tables_of_settings():
         config = OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/{verb_name}.yaml"))
         shown = {name: row[1] for table in tables for row in rows(table) for name in names(row[0])}
         missing = set(config) - {"defaults", "hydra"} - set(shown)
-        assert not missing, f"{verb_name}: {missing} in no table"
+        assert not missing, f"{verb_name}: {missing} not in any table"
         if verb_name == "train":
             for name, default in shown.items():
                 value = config[name]

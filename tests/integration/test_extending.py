@@ -14,13 +14,13 @@ from vgg_lit.runs import Run
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/extending.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
 COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in text.splitlines()]
-# The last one takes all four examples at once.
+# The last section uses all four examples at once.
 *SINGLE, TOGETHER = COMMANDS
 LENGTHS = {"my_network.py": 20, "my_data.py": 30, "my_augmentation.py": 20, "my_callback.py": 20}
 
 
 def files():
-    """The files that the document shows, by the name in their comment."""
+    """Yields the name, from its first comment, and the text of every file in the document."""
     for language, text in BLOCKS:
         if language in ("python", "yaml"):
             yield re.search(r"^# ([\w/]+\.(?:py|yaml))$", text, re.MULTILINE)[1], text
@@ -28,7 +28,7 @@ def files():
 
 @pytest.fixture
 def project(tmp_path):
-    """A folder with the document's files, but for the settings of its last section."""
+    """A folder with the document's files, except the settings of its last section."""
     for name, text in files():
         if name != "conf/local/default.yaml":
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -38,9 +38,9 @@ def project(tmp_path):
 
 @pytest.fixture
 def run(project, installed, tiny):
-    """Runs a line of the document in the project; what it printed."""
+    """Runs a command of the document in the project and returns its output."""
     env = {**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
-    # of the embedded sample and of VGG: others have sizes of their own
+    # for the embedded sample and VGG only: other data and networks have other sizes
     for_data = {"data.train_size=64", "data.test_size=40", "data.batch_size=16"}
     for_model = {"model.width=0.03125"}
 
@@ -68,7 +68,7 @@ def test_the_examples_are_short():
         assert len(code) < most, name
 
 
-def test_all_of_them_together_train(project, run):
+def test_all_examples_together_train(project, run):
     settings = project / "conf/local/default.yaml"
     settings.parent.mkdir()
     settings.write_text(dict(files())["conf/local/default.yaml"])
@@ -95,7 +95,7 @@ def test_each_command_of_the_document_runs(project, run):
 
 
 @pytest.mark.slow
-def test_stripes_are_learnt(run):
+def test_the_stripes_example_learns(run):
     run(COMMANDS[2])
     out = run(COMMANDS[3], "trainer.max_epochs=5", "model.width=0.125", "data.val_fraction=0.1")
     accuracy = re.search(r"test/acc\W+([\d.]+) %", out)

@@ -1,4 +1,4 @@
-"""Links between the documents of the repository lead somewhere."""
+"""Relative links between the documents of the repository resolve."""
 
 import re
 from collections import Counter
@@ -14,17 +14,17 @@ PAGES = [
 
 
 def prose(page):
-    """The text of a page without its blocks of code."""
+    """The text of a page without its code blocks."""
     return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def targets(page):
-    """Where the links of a page lead, but for those that leave the repository."""
+    """The targets of the relative links on a page."""
     return re.findall(r"\]\((?!\w+:)([^)\s]+)\)", prose(page))
 
 
 def anchors(page):
-    """What GitHub calls the headings of a page; the second of the same name ends in -1."""
+    """Yields GitHub's anchors of the headings on a page; the second of a name ends in -1."""
     seen = Counter()
     for heading in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE):
         name = re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
@@ -33,7 +33,7 @@ def anchors(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_every_link_leads_somewhere(page):
+def test_every_link_resolves(page):
     for target in targets(page):
         path, _, anchor = target.partition("#")
         file = (page.parent / path).resolve() if path else page
@@ -42,6 +42,6 @@ def test_every_link_leads_somewhere(page):
         assert not anchor or anchor in anchors(file), target
 
 
-def test_the_readme_leads_to_every_page():
+def test_the_readme_links_to_every_page():
     linked = {ROOT / target.partition("#")[0] for target in targets(ROOT / "README.md")}
     assert set(PAGES) - {ROOT / "README.md"} <= linked

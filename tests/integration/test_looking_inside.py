@@ -1,4 +1,4 @@
-"""The verbs that look at networks and runs, as a user starts them: each in a process of its own."""
+"""The commands `summarize`, `compare` and `stylize`, each started in a new process."""
 
 import csv
 import json
@@ -11,14 +11,14 @@ from vgg_lit.data import FashionMNISTSample
 
 @pytest.fixture
 def home(tmp_path):
-    """Where the user stands: an empty folder."""
+    """An empty working directory."""
     folder = tmp_path / "home"
     folder.mkdir()
     return folder
 
 
-def test_summarize_counts_a_network_that_would_not_fit(command, home):
-    """VGG-19 at 224 pixels, 4,096 images at a time: 100 GB and more if it were allocated."""
+def test_summarize_does_not_allocate_the_network(command, home):
+    """VGG-19 at 224 pixels in batches of 4,096 would need more than 100 GB."""
     network = ("model=vgg19", "model.head=imagenet")
     images = ("data.in_channels=3", "data.image_size=224", "data.num_classes=1000")
     settings = ("batch_size=4096", "precision=32-true", "output=cost.json")
@@ -30,7 +30,7 @@ def test_summarize_counts_a_network_that_would_not_fit(command, home):
     assert sum(layer["macs"] for layer in record["layers"]) == 19_632_062_464
     assert sum(layer["parameters"] for layer in record["layers"]) == 143_667_240
     assert record["memory"]["training"] > 100e9
-    # whole in a pipe, however narrow a terminal may be
+    # a pipe gets whole lines, even if the terminal is narrow
     assert any("block5_conv4" in line and "462,422,016" in line for line in done.out.splitlines())
 
 
@@ -49,7 +49,7 @@ def test_compare_shows_the_jobs_of_a_sweep(command, tiny, home):
     assert {path.name for path in home.iterdir()} == {"logs", "comparison"}
 
 
-def test_stylize_paints(command, tiny_run, home):
+def test_stylize_writes_a_picture(command, tiny_run, home):
     images = FashionMNISTSample().load("test").images_NCHW[:2, 0].numpy()
     for name, image in zip(("content", "style"), images, strict=True):
         Image.fromarray(image).resize((64, 64)).save(home / f"{name}.png")

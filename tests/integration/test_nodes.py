@@ -1,4 +1,4 @@
-"""Two nodes, each a network namespace with an address of its own, train one network. All are slow and need root."""
+"""Training on two nodes, simulated by network namespaces. All tests are slow and need root."""
 
 import csv
 import os
@@ -23,14 +23,14 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("ip"),
-        reason="makes network namespaces: needs root and iproute2",
+        reason="network namespaces need root and iproute2",
     ),
 ]
 
 ADDRESSES = {"a": "10.77.0.1", "b": "10.77.0.2"}
 PORT = 29400
 
-# Leaves time for something to happen in the second epoch.
+# Slows down the second epoch so that a fault can hit it.
 SLOW = """
 import time
 import lightning.pytorch as L
@@ -70,14 +70,14 @@ def torchrun(restarts=0, endpoint=f"{ADDRESSES['a']}:{PORT}", conf="join_timeout
 
 
 def plain_torchrun(node):
-    """Torch's own, with its oldest kind of rendezvous."""
+    """The arguments of torchrun itself, with a static rendezvous."""
     place = [f"--master-addr={ADDRESSES['a']}", f"--master-port={PORT}"]
     number = f"--node-rank={sorted(ADDRESSES).index(node)}"
     return ["torch.distributed.run", "--nnodes=2", number, "--nproc-per-node=1", *place]
 
 
 class Nodes:
-    """Two namespaces, joined by a cable."""
+    """Two network namespaces joined by a veth pair."""
 
     def __init__(self, folder, tiny):
         self.folder, self.tiny = folder, tiny
@@ -112,7 +112,7 @@ class Nodes:
         return [int(pid) for pid in ip("netns", "pids", self.space(node)).split()]
 
     def kill(self, node):
-        """As when its power is cut."""
+        """Kills every process of a node, as a power failure would."""
         while pids := self.pids(node):
             for pid in pids:
                 with suppress(ProcessLookupError):
@@ -120,7 +120,7 @@ class Nodes:
             time.sleep(0.2)
 
     def start(self, node, *overrides, launcher=(), **options):
-        """A node's launcher, ours unless another is named, with the train command."""
+        """Starts `train` on a node, with our torchrun wrapper unless another launcher is given."""
         log = self.folder / f"{node}.log"
         launcher = launcher or torchrun(**options)
         settings = (*self.tiny, *SETTINGS, *overrides)
@@ -147,7 +147,7 @@ class Nodes:
         ]
 
     def rows(self, name="runs"):
-        """How many epochs the last run of a name has behind it."""
+        """The number of finished epochs of the last run of a name."""
         return len(rows(self.runs(name)[-1])) if self.runs(name) else 0
 
 
@@ -165,7 +165,7 @@ def wait_until(condition, seconds=240):
 
 
 def rows(run):
-    """metrics.csv without the columns that are times."""
+    """The rows of metrics.csv without the columns of times."""
     if not run.metrics_file.is_file():
         return []
     with run.metrics_file.open() as lines:
@@ -182,7 +182,7 @@ def nodes(tmp_path, tiny):
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory, tiny):
-    """What two processes of one node come to."""
+    """The run that two processes on one node train."""
     folder = tmp_path_factory.mktemp("one_node")
     (folder / "slow.py").write_text(SLOW)
     command = [sys.executable, "-m", "vgg_lit.train", *tiny, *SETTINGS, "trainer.devices=2"]
@@ -209,7 +209,7 @@ def assert_same_run(found, expected):
     assert tested == untested
 
 
-def test_two_nodes_come_to_what_two_processes_of_one_come_to(nodes, whole):
+def test_two_nodes_match_two_processes_on_one_node(nodes, whole):
     processes = [nodes.start(node, "name=runs") for node in "ab"]
     assert [process.wait(300) for process in processes] == [0, 0], nodes.log("a") + nodes.log("b")
     (run,) = nodes.runs()
@@ -218,14 +218,14 @@ def test_two_nodes_come_to_what_two_processes_of_one_come_to(nodes, whole):
     assert nodes.log("a").count("epoch 1/3") + nodes.log("b").count("epoch 1/3") == 1
 
 
-def test_so_they_do_by_torchrun_itself(nodes, whole):
+def test_two_nodes_match_with_plain_torchrun(nodes, whole):
     processes = [nodes.start(node, "name=runs", launcher=plain_torchrun(node)) for node in "ab"]
     assert [process.wait(300) for process in processes] == [0, 0], nodes.log("a") + nodes.log("b")
     (run,) = nodes.runs()
     assert_same_run(run, whole)
 
 
-def test_where_a_node_is_killed_the_other_ends_and_the_same_command_goes_on(nodes, whole):
+def test_a_killed_node_ends_the_other_and_the_run_resumes(nodes, whole):
     arguments = ("name=runs", "resume=auto", "trainer.process_timeout=0.1")
     survivor, _ = [nodes.start(node, *arguments) for node in "ab"]
     wait_until(lambda: nodes.rows() == 1)
@@ -243,21 +243,21 @@ def test_where_a_node_is_killed_the_other_ends_and_the_same_command_goes_on(node
 
 
 @pytest.mark.parametrize("what", ["process", "node"])
-def test_with_restarts_the_run_goes_on_by_itself(what, nodes, whole):
+def test_torchrun_restarts_resume_the_run(what, nodes, whole):
     arguments = ("name=runs", "trainer.process_timeout=0.1")
     processes = [nodes.start(node, *arguments, restarts=3) for node in "ab"]
     wait_until(lambda: nodes.rows() == 1)
     if what == "process":
-        os.kill(max(nodes.pids("b")), signal.SIGKILL)  # the last that was started
+        os.kill(max(nodes.pids("b")), signal.SIGKILL)  # the process started last
     else:
         nodes.kill("b")
-        processes[1] = nodes.start("b", *arguments, restarts=3)  # as its cluster would
+        processes[1] = nodes.start("b", *arguments, restarts=3)  # as a cluster scheduler would
     assert [process.wait(400) for process in processes] == [0, 0], nodes.log("a") + nodes.log("b")
     (run,) = nodes.runs()
     assert_same_run(run, whole)
 
 
-def test_a_signal_to_one_node_ends_both_with_their_work_saved(nodes, whole):
+def test_a_signal_to_one_node_saves_and_ends_both(nodes, whole):
     arguments = ("name=runs", "resume=auto")
     processes = [nodes.start(node, *arguments, restarts=3) for node in "ab"]
     wait_until(lambda: nodes.rows() == 1)
@@ -270,7 +270,7 @@ def test_a_signal_to_one_node_ends_both_with_their_work_saved(nodes, whole):
     assert_same_run(run, whole)
 
 
-def test_a_link_that_is_cut_for_half_a_minute_hangs_nobody(nodes, whole):
+def test_a_link_down_for_half_a_minute_ends_both_nodes(nodes, whole):
     arguments = ("name=runs", "resume=auto", "trainer.process_timeout=0.1")
     conf = "join_timeout=200,read_timeout=10"
     processes = [nodes.start(node, *arguments, conf=conf) for node in "ab"]
@@ -286,7 +286,7 @@ def test_a_link_that_is_cut_for_half_a_minute_hangs_nobody(nodes, whole):
     assert_same_run(run, whole)
 
 
-def test_a_link_that_is_cut_for_less_than_the_timeout_disturbs_nothing(nodes, whole):
+def test_a_link_down_for_less_than_the_timeout_is_harmless(nodes, whole):
     processes = [nodes.start(node, "name=runs", "trainer.process_timeout=3") for node in "ab"]
     wait_until(lambda: nodes.rows() == 1)
     nodes.connect("down")
@@ -297,7 +297,7 @@ def test_a_link_that_is_cut_for_less_than_the_timeout_disturbs_nothing(nodes, wh
     assert_same_run(run, whole)
 
 
-def test_clashing_counts_are_one_line(nodes):
+def test_conflicting_node_counts_are_one_line(nodes):
     processes = [nodes.start(node, "trainer.num_nodes=3", restarts=2) for node in "ab"]
     assert [process.wait(200) for process in processes] == [2, 2]
     for node in "ab":
@@ -322,6 +322,6 @@ def test_an_unreachable_rendezvous_is_one_line_in_time(nodes):
     assert process.wait(100) == 2
     assert time.monotonic() - start < 60
     assert re.fullmatch(r"error: rendezvous at 10\.77\.0\.9:29400: .*\n", nodes.log("b"))
-    process = nodes.start("a", conf="read_timeout=5,join_timeout=5")  # and nobody else comes
+    process = nodes.start("a", conf="read_timeout=5,join_timeout=5")  # no other node joins
     assert process.wait(100) == 2
     assert re.fullmatch(r"error: rendezvous at 10\.77\.0\.1:29400: .*\n", nodes.log("a"))

@@ -1,4 +1,4 @@
-"""What a run normalised by is in its checkpoint: evaluation and prediction take it from there."""
+"""Evaluation and prediction read the normalisation of a run from its checkpoint."""
 
 import csv
 import json
@@ -16,7 +16,9 @@ def preprocessing_of(run):
 
 
 @pytest.mark.parametrize("normalize", ["mean", "none"])
-def test_evaluation_and_prediction_normalise_as_training_did(normalize, train, verb, tmp_path):
+def test_evaluation_and_prediction_use_the_normalisation_of_training(
+    normalize, train, verb, tmp_path
+):
     run = train(tmp_path / "run", f"data.normalize={normalize}")
     preprocessing = preprocessing_of(run)
     assert preprocessing["std"] == [1.0]
@@ -43,7 +45,7 @@ def test_evaluation_and_prediction_normalise_as_training_did(normalize, train, v
         assert float(row[f"probability{k}"]) == pytest.approx(expected, abs=2e-6)
 
 
-def test_a_run_of_before_there_was_a_choice_resumes_and_is_evaluated(train, resume, verb, tmp_path):
+def test_a_run_without_a_normalize_setting_resumes_and_is_evaluated(train, resume, verb, tmp_path):
     run = train(tmp_path / "run", "trainer.max_epochs=2", "trainer.max_steps=4")
     config = OmegaConf.load(run.config_file)
     del config.data.normalize

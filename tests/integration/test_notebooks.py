@@ -1,6 +1,6 @@
-"""The notebooks run from their first cell to their last, and are shipped with what they print.
+"""The notebooks run from the first cell to the last, and are stored with their outputs.
 
-What takes time in them is set in a cell with the tag `parameters`; here it is set once more behind it.
+The cell tagged `parameters` holds the settings that take time; the tests override them at its end.
 """
 
 import os
@@ -27,7 +27,7 @@ TINY = {
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs(path, tmp_path, monkeypatch):
+def test_a_notebook_runs_without_errors(path, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = nbformat.read(path, as_version=4)
@@ -40,7 +40,7 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_can_be_read_without_running(path):
+def test_a_notebook_is_stored_with_its_outputs(path):
     cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
     assert all(cell.execution_count for cell in cells)
     kinds = {kind for cell in cells for output in cell.outputs for kind in output.get("data", {})}
@@ -48,7 +48,7 @@ def test_a_notebook_can_be_read_without_running(path):
     assert path.stat().st_size < 1_000_000
 
 
-def test_every_notebook_that_trains_is_made_tiny():
+def test_every_notebook_that_trains_has_tiny_settings():
     trains = {path.stem for path in NOTEBOOKS if "-m vgg_lit.train" in path.read_text()}
     assert trains == set(TINY)
     for path in NOTEBOOKS:

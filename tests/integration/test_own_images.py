@@ -1,4 +1,4 @@
-"""Training on a folder of one's own images, held in memory or decoded as it trains."""
+"""Training on an image folder, held in memory or decoded on the fly."""
 
 import shutil
 
@@ -13,7 +13,7 @@ CLASSES = ("bee", "cow")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Forty pictures in two class folders, cows the lighter ones."""
+    """Forty pictures in two class folders, the cows lighter."""
     folder = tmp_path_factory.mktemp("images")
     draws = torch.Generator().manual_seed(0)
     for label, name in enumerate(CLASSES):
@@ -47,7 +47,7 @@ def weights(run):
     return torch.load(run.checkpoint("last"), weights_only=True)["state_dict"]
 
 
-def test_the_folder_says_how_many_classes_there_are(train, folder, tmp_path):
+def test_the_folder_determines_the_number_of_classes(train, folder, tmp_path):
     run = train(tmp_path / "run", *options(folder))
     assert run.config["data"]["num_classes"] == 2
     assert run.config["model"]["num_classes"] == 2
@@ -56,7 +56,7 @@ def test_the_folder_says_how_many_classes_there_are(train, folder, tmp_path):
     assert classifier(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
 
 
-def test_workers_and_memory_do_not_change_what_is_learnt(train, folder, tmp_path):
+def test_workers_and_caching_do_not_change_the_weights(train, folder, tmp_path):
     in_memory = weights(train(tmp_path / "memory", *options(folder)))
     streamed = "data.source.in_memory=false"
     for number in (0, 2):
@@ -67,7 +67,7 @@ def test_workers_and_memory_do_not_change_what_is_learnt(train, folder, tmp_path
             assert torch.equal(found[name], in_memory[name]), (number, name)
 
 
-def test_a_damaged_picture_stops_a_streamed_run_with_its_name(train, folder, tmp_path):
+def test_a_damaged_image_stops_a_streamed_run_by_name(train, folder, tmp_path):
     copy = tmp_path / "images"
     shutil.copytree(folder, copy)
     (copy / "bee" / "0.png").write_bytes(b"\x89PNG\r\n")
@@ -75,7 +75,7 @@ def test_a_damaged_picture_stops_a_streamed_run_with_its_name(train, folder, tmp
         train(tmp_path / "run", *options(copy, "data.source.in_memory=false"))
 
 
-def test_without_validation_all_images_train_and_the_last_epoch_is_tested(train, tmp_path):
+def test_without_validation_the_last_epoch_is_tested(train, tmp_path):
     run = train(
         tmp_path / "run",
         "data.val_fraction=0",

@@ -1,4 +1,4 @@
-"""What is installed: the wheel, its version, its dependencies and their pinned versions."""
+"""The wheel, its version, its dependencies and their pinned versions."""
 
 import ast
 import configparser
@@ -28,26 +28,26 @@ from vgg_lit.sweeps import Sweep
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-# Ray's launcher needs other versions than the rest.
+# Ray's launcher conflicts with the other pinned versions.
 PINNED = set(PROJECT["optional-dependencies"]) - {"ray"}
 IMPORTED_AS = {"hydra-core": "hydra", "pillow": "PIL", "scikit-learn": "sklearn"}
 # Lightning's TensorBoardLogger, torch.onnx and Optuna's CmaEsSampler import them.
 IMPORTED_BY_OTHERS = {"tensorboard", "onnxscript", "cmaes"}
-# Hydra finds these by their names in conf/hydra/launcher.
+# Hydra imports these by the names in conf/hydra/launcher.
 OF_LAUNCHERS = ("slurm", "ray")
 # torch pins these itself, on Linux.
 PINNED_BY_TORCH = ("nvidia-", "cuda-", "triton")
 
 
 def declared(*extras):
-    """The declared dependencies, with those of extras, by normalised name."""
+    """The declared dependencies and those of the extras, by normalised name."""
     lines = PROJECT["dependencies"] + [
         line for extra in extras for line in PROJECT["optional-dependencies"][extra]
     ]
     return {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
 
 
-def test_the_wheel_holds_what_git_tracks(installed):
+def test_the_wheel_holds_the_tracked_files(installed):
     for folder, inside, at_least in (
         ("conf", "vgg_lit/conf", 20),
         ("vgg_lit", "vgg_lit", 20),
@@ -73,7 +73,7 @@ def test_the_wheel_holds_what_git_tracks(installed):
         assert there == tracked
 
 
-def test_the_source_archive_holds_what_the_readme_links_to(wheel):
+def test_the_source_archive_holds_the_targets_of_readme_links(wheel):
     (archive,) = wheel.parent.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
         held = {
@@ -84,7 +84,7 @@ def test_the_source_archive_holds_what_the_readme_links_to(wheel):
     assert set(linked) <= held
 
 
-def test_the_wheel_holds_sample_and_licences(installed):
+def test_the_wheel_holds_the_sample_and_the_licences(installed):
     ours = installed / f"vgg_lit-{vgg_lit.__version__}.dist-info" / "licenses"
     assert (ours / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
     sample = installed / "vgg_lit/data/sample"
@@ -93,7 +93,7 @@ def test_the_wheel_holds_sample_and_licences(installed):
     assert (ours / "vgg_lit/data/sample/LICENSE").is_file()
 
 
-def test_one_console_script_a_verb(installed):
+def test_one_console_script_per_verb(installed):
     entry_points = configparser.ConfigParser()
     entry_points.read(next(installed.glob("*.dist-info")) / "entry_points.txt")
     verbs = {path.stem for path in (ROOT / "conf").glob("*.yaml")}
@@ -139,7 +139,7 @@ def test_versions_agree(wheel):
 
 
 def imported_packages():
-    """Top-level names of what the package imports, anywhere in its files, but the standard library."""
+    """The top-level modules outside the standard library that the package imports."""
     names = set()
     for file in (ROOT / "vgg_lit").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -150,17 +150,17 @@ def imported_packages():
     return names - set(sys.stdlib_module_names) - {"vgg_lit", "hydra_plugins"}
 
 
-def test_dependencies_are_what_is_imported():
+def test_declared_dependencies_match_the_imports():
     extras = set(PROJECT["optional-dependencies"]) - {"dev", *OF_LAUNCHERS}
     runtime = {IMPORTED_AS.get(name, name) for name in declared()}
     optional = {IMPORTED_AS.get(name, name) for name in declared(*extras)} - runtime
     imported = imported_packages()
-    assert imported - runtime - optional == set(), "imported and not declared"
-    assert (runtime | optional) - imported == IMPORTED_BY_OTHERS, "declared and not imported"
+    assert imported - runtime - optional == set(), "imported but not declared"
+    assert (runtime | optional) - imported == IMPORTED_BY_OTHERS, "declared but not imported"
 
 
 def pinned():
-    """The versions in constraints.txt for this Python, and all names, by normalised name."""
+    """The pins of constraints.txt for this Python by normalised name, and the names of all pins."""
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
     here = {canonicalize_name(pin.name): pin for pin in pins if not pin.marker or evaluate(pin)}
@@ -172,10 +172,10 @@ def evaluate(requirement, *extras):
     return any(requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
-def test_constraints_hold_exact_versions_within_the_declared_ranges():
+def test_constraints_are_exact_versions_within_the_declared_ranges():
     here, names = pinned()
     for pin in here.values():
-        assert re.fullmatch(r"==[\w.]+", str(pin.specifier)), f"{pin} is no exact version"
+        assert re.fullmatch(r"==[\w.]+", str(pin.specifier)), f"{pin} is not an exact version"
         assert not pin.url
     for name, requirement in declared(*PINNED).items():
         assert name in names, f"{name} is not in constraints.txt"
@@ -184,8 +184,8 @@ def test_constraints_hold_exact_versions_within_the_declared_ranges():
             assert requirement.specifier.contains(version), f"{requirement}: pinned to {version}"
 
 
-def test_constraints_name_indirect_dependencies_too():
-    """Of what is installed here; what only some platforms need may be left out."""
+def test_constraints_include_indirect_dependencies():
+    """Checks the packages installed here; those for some platforms only may be missing."""
     _, names = pinned()
     waiting = [(name, r.extras) for name, r in declared(*PINNED).items()]
     seen = set()

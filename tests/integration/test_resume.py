@@ -1,4 +1,4 @@
-"""A run that was interrupted and resumed ends as the one that was not, to the bit."""
+"""An interrupted and resumed run is bit-identical to an uninterrupted run."""
 
 import csv
 
@@ -27,7 +27,7 @@ class Interrupted(Exception):
 
 
 class Interrupt(L.Callback):
-    """Ends the run at a step of an epoch, as a crash would."""
+    """Aborts the run at a given step, as a crash would."""
 
     def __init__(self, epoch, step):
         self.when = (epoch, step)
@@ -39,7 +39,7 @@ class Interrupt(L.Callback):
 
 @pytest.fixture
 def crash(monkeypatch, train):
-    """`crash(path, epoch, step, *overrides)`: a run that ends there."""
+    """`crash(path, epoch, step, *overrides)`: a run that is aborted there."""
 
     def crash(path, epoch, step, *overrides):
         build = experiment.build_trainer
@@ -63,7 +63,7 @@ def content(run, name="last"):
 
 
 def rows(run):
-    """metrics.csv without the one column that is a time."""
+    """The rows of metrics.csv without the column of times."""
     with run.metrics_file.open() as lines:
         table = list(csv.DictReader(lines))
     return [without_times(row) for row in table]
@@ -76,7 +76,7 @@ def without_times(metrics):
 @pytest.mark.parametrize(
     ("schedule", "step"), [*((name, 2) for name in SCHEDULES), ("one_cycle", 0), ("plateau", 0)]
 )
-def test_resumed_run_equals_the_uninterrupted_one(schedule, step, tmp_path, train, crash, resume):
+def test_resumed_run_equals_the_uninterrupted_run(schedule, step, tmp_path, train, crash, resume):
     options = [
         f"scheduler={schedule}",
         *SCHEDULES[schedule],
@@ -103,7 +103,7 @@ def test_resumed_run_equals_the_uninterrupted_one(schedule, step, tmp_path, trai
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_finished_run_goes_on_for_more_epochs(schedule, tmp_path, train, resume):
+def test_finished_run_resumes_for_more_epochs(schedule, tmp_path, train, resume):
     run = train(tmp_path / "run", f"scheduler={schedule}", *SCHEDULES[schedule])
     resume(run, "trainer.max_epochs=3")
     assert [row["epoch"] for row in rows(run)] == ["1", "2", "3"]
@@ -133,7 +133,7 @@ def test_finished_run_goes_on_for_more_epochs(schedule, tmp_path, train, resume)
     ],
     ids=",".join,
 )
-def test_options_that_carry_state_survive_a_resume(options, tmp_path, train, crash, resume):
+def test_stateful_options_survive_a_resume(options, tmp_path, train, crash, resume):
     options = (f"trainer.max_epochs={EPOCHS}", "optimizer.lr=0.01", *options)
     whole = train(tmp_path / "whole", *options)
     broken = resume(crash(tmp_path / "broken", 2, 1, *options))
@@ -161,7 +161,7 @@ def test_options_that_carry_state_survive_a_resume(options, tmp_path, train, cra
     ],
     ids=lambda options: ",".join(options) or "default",
 )
-def test_resumed_within_an_epoch_a_run_ends_the_same(
+def test_resuming_within_an_epoch_gives_the_same_run(
     options, every, tmp_path, train, crash, resume
 ):
     options = ("trainer.max_epochs=3", "optimizer.lr=0.01", *options)
@@ -182,7 +182,7 @@ def test_resumed_within_an_epoch_a_run_ends_the_same(
         )
 
 
-def test_a_damaged_last_checkpoint_is_said_and_the_one_before_taken(
+def test_a_damaged_last_checkpoint_is_reported_and_the_previous_used(
     tmp_path, train, crash, resume, capsys
 ):
     options = ("trainer.max_epochs=2", "optimizer.lr=0.01", "logger=none")
@@ -203,7 +203,7 @@ def test_a_damaged_last_checkpoint_is_said_and_the_one_before_taken(
     assert_same(content(broken)["state_dict"], content(whole)["state_dict"])
 
 
-def test_interrupted_before_its_first_checkpoint_a_run_says_so(tmp_path, crash, resume):
+def test_a_run_without_a_checkpoint_cannot_be_resumed(tmp_path, crash, resume):
     broken = crash(tmp_path / "broken", 0, 1)
     with pytest.raises(InputError, match="has written none yet"):
         resume(broken)

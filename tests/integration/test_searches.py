@@ -1,4 +1,4 @@
-"""Searches of real trainings: killed drivers, pruning, several drivers, two processes a trial. All are slow."""
+"""Searches with real training: killed and parallel drivers, pruning, two processes per trial. All are slow."""
 
 import os
 import re
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 NONE = {"_target_": "optuna.pruners.NopPruner"}
 
-# Each process of a trial writes down the rate that it trains with.
+# Each process of a trial records its learning rate.
 RATES = """
 import os
 from pathlib import Path
@@ -38,7 +38,7 @@ class Rates(L.Callback):
 
 @pytest.fixture
 def start(tmp_path):
-    """`start("name=first")`: a driver in a process of its own, in this folder; nothing of it is left."""
+    """`start("name=first")`: a driver process in tmp_path; its processes are killed afterwards."""
     started = []
 
     def start(*arguments):
@@ -63,7 +63,7 @@ def start(tmp_path):
         try:
             if os.readlink(link) == str(tmp_path):
                 os.kill(int(link.parent.name), signal.SIGKILL)
-        except OSError:  # ended just now
+        except OSError:  # the process has just ended
             continue
 
 
@@ -78,7 +78,7 @@ def trials_in(folder):
     return StudyDirectory(folder).open(NONE).trials
 
 
-def test_twenty_trials_whose_driver_is_killed_at_the_tenth(start, tiny, tmp_path):
+def test_twenty_trials_finish_after_the_driver_is_killed_at_the_tenth(start, tiny, tmp_path):
     study = tmp_path / "logs/tune/first"
     words = ["name=first", "n_trials=20", "pruner=none", *tiny, "trainer.max_epochs=2"]
     first = start(*words)
@@ -100,7 +100,7 @@ def test_twenty_trials_whose_driver_is_killed_at_the_tenth(start, tiny, tmp_path
 
 
 def test_pruning_saves_epochs_and_keeps_the_best(start, tiny, tmp_path):
-    """The same trials, as no trial's values depend on another's end."""
+    """Both searches draw the same values, which do not depend on the results of other trials."""
     words = [
         *("n_trials=20", "sampler=random", "optimizer.lr=tag(log, interval(1e-4, 0.3))", *tiny),
         *("model.width=0.0625", "data.train_size=640", "data.val_fraction=0.05"),
@@ -125,7 +125,7 @@ def test_pruning_saves_epochs_and_keeps_the_best(start, tiny, tmp_path):
     assert "after epoch" in run.status["reason"]
 
 
-def test_two_drivers_on_one_study(start, tiny, tmp_path):
+def test_two_drivers_share_one_study(start, tiny, tmp_path):
     words = ["name=first", "n_trials=6", "pruner=none", *tiny]
     drivers = [start(*words) for _ in range(2)]
     assert [driver.wait(timeout=900) for driver in drivers] == [0, 0]
@@ -137,20 +137,22 @@ def test_two_drivers_on_one_study(start, tiny, tmp_path):
     assert min(shares) > 0
 
 
-def test_both_processes_of_a_trial_have_its_values(start, tiny, tmp_path):
+def test_both_processes_of_a_trial_use_its_values(start, tiny, tmp_path):
     (tmp_path / "rates.py").write_text(RATES)
     driver = start(
         *("name=first", "n_trials=2", *tiny, "trainer.devices=2", "trusted_targets=[rates]"),
         *("+callbacks.rates._target_=rates.Rates", f"+callbacks.rates.folder={tmp_path}"),
     )
     assert driver.wait(timeout=900) == 0, driver.log.read_text()
-    for trial in trials_in(tmp_path / "logs/tune/first"):
+    trials = trials_in(tmp_path / "logs/tune/first")
+    assert len(trials) == 2
+    for trial in trials:
         rate = repr(trial.params["optimizer.lr"])
         written = [(tmp_path / f"{trial.number}_{rank}").read_text() for rank in range(2)]
         assert written == [rate, rate]
 
 
-def test_a_command_of_the_report_trains_the_best_trial_again(start, tiny, command, tmp_path):
+def test_the_reported_command_reproduces_the_best_trial(start, tiny, command, tmp_path):
     driver = start("name=first", "n_trials=2", "pruner=none", *tiny)
     assert driver.wait(timeout=600) == 0, driver.log.read_text()
     best = max(trials_in(tmp_path / "logs/tune/first"), key=lambda trial: trial.value)

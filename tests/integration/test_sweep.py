@@ -1,4 +1,4 @@
-"""Sweeps of real trainings, two processes a job: faults, ends, and going on. All but one are slow."""
+"""Sweeps with real training, two processes per job: faults, signals, resuming. All but one are slow."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from vgg_lit.sweeps import Sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Raises, kills its process, or is slow in the second epoch, as long as the folder holds `armed`.
+# In the second epoch raises, kills its process or is slow, while the folder holds `armed`.
 FAULTY = """
 import os, signal, time
 from pathlib import Path
@@ -40,7 +40,7 @@ class Faulty(L.Callback):
 
 @pytest.fixture
 def home(tmp_path):
-    """Where the user stands, with a package of faults."""
+    """A working directory with a module of faults."""
     (tmp_path / "faulty.py").write_text(FAULTY)
     (tmp_path / "armed").touch()
     return tmp_path
@@ -48,7 +48,7 @@ def home(tmp_path):
 
 @pytest.fixture
 def arguments(tiny, home):
-    """`arguments("ok,raises")`: a sweep over faults."""
+    """`arguments("ok,raises")`: the arguments of a sweep over faults."""
 
     def arguments(faults, *more):
         return [
@@ -69,7 +69,7 @@ def arguments(tiny, home):
 
 @pytest.fixture
 def start(home):
-    """Starts a sweep, in a process group of its own, and leaves nothing of it behind."""
+    """Starts a sweep in a new process group and kills the group afterwards."""
     started = []
 
     def start(arguments):
@@ -95,13 +95,13 @@ def start(home):
 
 
 def processes_in(folder):
-    """The processes that work in a folder."""
+    """The processes with this working directory."""
     found = []
     for link in Path("/proc").glob("[0-9]*/cwd"):
         try:
             if os.readlink(link) == str(folder):
                 found.append(int(link.parent.name))
-        except OSError:  # ended just now
+        except OSError:  # the process has just ended
             continue
     return found
 
@@ -119,7 +119,7 @@ def epochs(folder, job):
 
 
 @pytest.mark.slow
-def test_of_five_jobs_one_raises_and_one_is_killed(command, arguments, home):
+def test_failed_jobs_of_a_sweep_are_recorded_and_resumed(command, arguments, home):
     words = arguments("a,raises,b,killed,c", "trainer.devices=2")
     first = command("train", *words, cwd=home)
     assert first.code == 1
@@ -140,7 +140,7 @@ def test_of_five_jobs_one_raises_and_one_is_killed(command, arguments, home):
     assert re.findall(r"^\[(\d)\] .*: goes on in", second.out, re.MULTILINE) == ["1", "3"]
     assert [job.status for job in Sweep(home / "sweep").jobs] == ["done"] * 5
     figures = [Run(home / "sweep" / str(number)).metrics["val/loss"] for number in range(5)]
-    assert figures == [figures[0]] * 5  # what went on came to the same as what was not disturbed
+    assert figures == [figures[0]] * 5  # resumed jobs equal undisturbed ones
     assert [epochs(home, number) for number in range(5)] == [2] * 5
 
     third = command("train", *words, cwd=home)
@@ -151,7 +151,7 @@ def test_of_five_jobs_one_raises_and_one_is_killed(command, arguments, home):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_to_the_sweep_ends_all_and_it_goes_on(sent, code, start, command, arguments, home):
+def test_a_signal_ends_all_jobs_and_the_sweep_resumes(sent, code, start, command, arguments, home):
     words = arguments("slow1,slow2,late", "hydra.launcher.n_jobs=2", "trainer.devices=2")
     sweep = start(words)
     wait_until(lambda: epochs(home, 0) == 1 == epochs(home, 1))
@@ -173,7 +173,7 @@ def test_a_signal_to_the_sweep_ends_all_and_it_goes_on(sent, code, start, comman
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_leaves_no_orphans_and_goes_on(start, command, arguments, home):
+def test_a_killed_sweep_leaves_no_orphans_and_resumes(start, command, arguments, home):
     words = arguments("slow1,late", "trainer.devices=2")
     sweep = start(words)
     wait_until(lambda: epochs(home, 0) == 1)
@@ -188,7 +188,7 @@ def test_a_killed_sweep_leaves_no_orphans_and_goes_on(start, command, arguments,
 
 
 @pytest.mark.slow
-def test_eight_runs_of_one_second_have_eight_directories(tiny, home, start):
+def test_runs_started_in_one_second_have_separate_directories(tiny, home, start):
     runs = [start([*tiny, "trainer.fast_dev_run=true", "logger=none"]) for _ in range(8)]
     for run in runs:
         _, err = run.communicate(timeout=170)
@@ -198,7 +198,7 @@ def test_eight_runs_of_one_second_have_eight_directories(tiny, home, start):
     assert {Run(path).status["status"] for path in paths} == {"done"}
 
 
-def test_jobs_side_by_side_have_directories_and_figures_of_their_own(command, arguments, home):
+def test_parallel_jobs_have_separate_directories_and_metrics(command, arguments, home):
     (home / "armed").unlink()
     words = arguments("a", "seed=0,1", "hydra.launcher.n_jobs=2")
     done = command("train", *words, cwd=home)

@@ -1,4 +1,4 @@
-"""Two processes that train one network, to the bit as Lightning's plain DDP has them."""
+"""Training in two processes, compared bit for bit with Lightning's plain DDP."""
 
 import csv
 
@@ -7,7 +7,7 @@ import torch
 
 from vgg_lit.runs import Run
 
-PLAIN = "trainer.strategy=ddp_find_unused_parameters_false"  # a name of Lightning's, taken as it is
+PLAIN = "trainer.strategy=ddp_find_unused_parameters_false"  # one of Lightning's strategy names, passed through
 TWO = ("trainer.devices=2", "trainer.max_epochs=2", "data.val_fraction=0.02", "optimizer.lr=0.01")
 
 
@@ -58,12 +58,12 @@ def assert_same(found, expected):
     ],
     ids=lambda options: ",".join(options) or "default",
 )
-def test_what_is_sent_less_often_changes_no_bit(options, fit):
+def test_optimised_communication_is_bit_identical(options, fit):
     assert_same(fit("ours", *options), fit("plain", PLAIN, *options))
 
 
 @pytest.mark.slow
-def test_compressed_gradients_are_those_of_bf16(fit):
+def test_compressed_gradients_are_reduced_in_bf16(fit):
     exact, compressed = fit("exact"), fit("compressed", "trainer.gradient_compression=bf16")
     assert content(exact).keys() == content(compressed).keys()
     for name, tensor in content(compressed).items():
@@ -82,7 +82,7 @@ class Crash(L.Callback):
 
 
 @pytest.mark.slow
-def test_two_processes_resume_to_the_bit(command, fit, tiny, tmp_path):
+def test_two_processes_resume_bit_identically(command, fit, tiny, tmp_path):
     (tmp_path / "crash.py").write_text(CRASH)
     whole = fit("whole")
     crash = ("name=broken", "trusted_targets=[crash]", "+callbacks.crash._target_=crash.Crash")

@@ -1,6 +1,6 @@
-"""Nothing in a training step makes the host wait for the device.
+"""No operation of a training step makes the host wait for the device.
 
-A wait shows on the CPU too: it is an operation whose result, or the size of it, the host has to know.
+The CPU can test this: a waiting operation is one whose result, or its size, the host must read.
 """
 
 import lightning.pytorch as L
@@ -26,7 +26,7 @@ WAITING = {
 
 
 class Waits(TorchDispatchMode):
-    """Writes down which operations would wait."""
+    """Records the operations that would wait on a GPU."""
 
     def __init__(self):
         super().__init__()
@@ -44,7 +44,7 @@ class Waits(TorchDispatchMode):
 
 
 class Watch(L.Callback):
-    """Watches an epoch from its first step to its last, with what lies between the steps."""
+    """Records the waiting operations from the first step of an epoch to the last."""
 
     def __init__(self):
         self.waits = Waits()
@@ -62,7 +62,7 @@ class Watch(L.Callback):
 
 @pytest.fixture
 def waits(monkeypatch, train, tmp_path):
-    """`waits("augment=none")`: the operations of a run's steps that would wait."""
+    """`waits("augment=none")`: the waiting operations in the steps of a run."""
 
     def waits(*overrides):
         watch = Watch()
@@ -86,21 +86,21 @@ def options(group):
 
 
 @pytest.mark.parametrize("augment", options("augment"))
-def test_augmentation_and_the_default_callbacks_wait_for_nothing(augment, waits):
+def test_augmentation_and_default_callbacks_do_not_synchronise(augment, waits):
     assert waits(f"augment={augment}") == set()
 
 
 @pytest.mark.parametrize("optimizer", options("optimizer"))
-def test_optimisers_wait_for_nothing(optimizer, waits):
+def test_optimisers_do_not_synchronise(optimizer, waits):
     assert waits(f"optimizer={optimizer}", "trainer.accumulate_grad_batches=2") == set()
 
 
 @pytest.mark.parametrize("callbacks", ["ema", "early_stopping", "layer_times", "tensorboard"])
-def test_callbacks_that_are_chosen_wait_for_nothing(callbacks, waits):
+def test_optional_callbacks_do_not_synchronise(callbacks, waits):
     assert waits(f"callbacks=[default,{callbacks}]") == set()
 
 
-def test_a_wait_would_be_found():
+def test_a_synchronisation_is_detected():
     with Waits() as waits:
         x = torch.ones(3)
         float(x.sum())

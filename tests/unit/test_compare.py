@@ -1,4 +1,4 @@
-"""The table and the page that a comparison leaves."""
+"""The tables and the page that `compare` writes."""
 
 import base64
 import csv
@@ -16,7 +16,7 @@ FILES = ["comparison.csv", "comparison.html", "comparison.md", "curves.png"]
 
 @pytest.fixture
 def runs(tiny_run, tmp_path, monkeypatch):
-    """A trained run, and one that differs in its seed and its name, which would be markup in HTML."""
+    """A trained run, and a copy with another seed and a name that is HTML markup."""
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
         shutil.copytree(tiny_run.path, tmp_path / "runs" / name)
@@ -27,7 +27,7 @@ def runs(tiny_run, tmp_path, monkeypatch):
     return tmp_path / "runs"
 
 
-def test_it_writes_a_table_three_ways_and_the_curves(verb, runs, tiny_run):
+def test_compare_writes_three_tables_and_the_curves(verb, runs, tiny_run):
     done = verb("compare", "runs=runs")
     assert done.code == 0, done.err
     assert sorted(path.name for path in (runs.parent / "comparison").iterdir()) == FILES
@@ -46,7 +46,7 @@ def test_it_writes_a_table_three_ways_and_the_curves(verb, runs, tiny_run):
     assert np.asarray(Image.open("comparison/curves.png").convert("L")).std() > 10
 
 
-def test_the_page_needs_nothing_else_and_shows_names_as_they_are(verb, runs):
+def test_the_page_is_self_contained_and_escapes_names(verb, runs):
     assert verb("compare", "runs=[runs/a,runs/b]", "sort=seed", "output=deep/page").code == 0
     page = (runs.parent / "deep/page/comparison.html").read_text()
     assert not re.search(r"https?:|src=(?!\"data:)|href=", page)
@@ -57,7 +57,7 @@ def test_the_page_needs_nothing_else_and_shows_names_as_they_are(verb, runs):
     Image.open(io.BytesIO(base64.b64decode(data))).verify()
 
 
-def test_runs_without_any_figure_are_in_the_order_of_their_names(verb, runs):
+def test_runs_without_metrics_are_sorted_by_name(verb, runs):
     for name in "ab":
         (runs / name / "metrics.json").unlink()
         (runs / name / "metrics.csv").unlink()
@@ -67,7 +67,7 @@ def test_runs_without_any_figure_are_in_the_order_of_their_names(verb, runs):
     assert not (runs.parent / "comparison/curves.png").exists()
 
 
-def test_a_network_of_ones_own_must_be_trusted(verb, runs, monkeypatch):
+def test_a_custom_network_must_be_trusted(verb, runs, monkeypatch):
     (runs.parent / "own_net.py").write_text(
         "from torch import nn\ndef net(num_classes):\n    return nn.Linear(4, num_classes)\n"
     )

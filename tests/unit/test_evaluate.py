@@ -1,4 +1,4 @@
-"""Evaluation reads the run and nothing else, and refuses data that do not fit it."""
+"""Evaluation of runs, and the refusal of data that do not fit them."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ def error_of(done):
     return done.err
 
 
-def test_it_finds_the_metrics_that_training_found(verb, tiny_run, tmp_path, monkeypatch):
+def test_evaluation_reproduces_the_metrics_of_training(verb, tiny_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = verb("evaluate", f"run={tiny_run.path}", "accelerator=cpu")
     assert done.code == 0
@@ -59,13 +59,13 @@ def test_other_classes_are_refused_by_name(verb, tiny_run, tmp_path, monkeypatch
         ("flip=2", ["flip=2", "boolean"]),
     ],
 )
-def test_a_wrong_setting_is_one_line(argument, parts, verb, tiny_run, tmp_path, monkeypatch):
+def test_a_bad_setting_is_one_line(argument, parts, verb, tiny_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     error = error_of(verb("evaluate", f"run={tiny_run.path}", argument))
     assert all(part in error for part in parts), error
 
 
-def test_no_validation_split_is_none_to_evaluate(verb, train, tmp_path, monkeypatch):
+def test_split_val_needs_a_validation_split(verb, train, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = train(tmp_path / "run", "data.val_fraction=0.0")
     assert isinstance(run, Run)
@@ -76,7 +76,7 @@ def test_no_validation_split_is_none_to_evaluate(verb, train, tmp_path, monkeypa
 
 @pytest.fixture
 def run(tiny_run, tmp_path, monkeypatch):
-    """A copy of the tiny run, to be written into."""
+    """A writable copy of the tiny run."""
     monkeypatch.chdir(tmp_path)
     copy = tmp_path / "run"
     shutil.copytree(tiny_run.path, copy, ignore=shutil.ignore_patterns("evaluations"))
@@ -91,7 +91,7 @@ def read(run, name):
     return json.loads((run.path / "evaluations" / f"{name}.json").read_text())
 
 
-def test_views_that_are_asked_for_stand_in_a_table_below_the_single_view(verb, run):
+def test_requested_views_are_listed_after_the_single_view(verb, run):
     views = ("flip=true", "scales=[36,40]", "dense=true", "crops=8")
     done = verb("evaluate", f"run={run.path}", "accelerator=cpu", *views)
     assert done.code == 0, done.err
@@ -110,19 +110,19 @@ def test_views_that_are_asked_for_stand_in_a_table_below_the_single_view(verb, r
     assert record["rows"][-1]["metrics"] == record["metrics"]
     losses = [row["metrics"]["test/loss"] for row in record["rows"]]
     assert len(set(losses)) == 4
-    assert losses[3] <= (losses[1] + losses[2]) / 2  # of a mean: -log is convex
+    assert losses[3] <= (losses[1] + losses[2]) / 2  # Jensen: -log is convex
     markdown = (run.path / "evaluations" / f"{name}.md").read_text()
     top1 = f"{100 * single['test/top1']:.2f}"
     assert f"| single view | {single['test/loss']:.4f} | {top1} |" in markdown
     assert "8 crops" in done.out
 
 
-def test_the_single_view_alone_is_evaluated_where_nothing_is_asked_for(verb, run):
+def test_the_default_is_the_single_view(verb, run):
     assert verb("evaluate", f"run={run.path}", "accelerator=cpu").code == 0
     assert written(run) == ["fashion_mnist_sample_test.json"]
 
 
-def test_the_batch_size_changes_no_accuracy(verb, run):
+def test_the_batch_size_does_not_change_the_accuracies(verb, run):
     found = []
     for size in (7, 40):
         arguments = (f"run={run.path}", "accelerator=cpu", "flip=true", f"batch_size={size}")
@@ -131,7 +131,7 @@ def test_the_batch_size_changes_no_accuracy(verb, run):
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
-def test_a_fusion_of_a_run_with_itself_is_the_run(verb, run):
+def test_fusing_a_run_with_itself_changes_nothing(verb, run):
     done = verb("evaluate", f"run=[{run.path},{run.path}]", "accelerator=cpu")
     assert done.code == 0, done.err
     record = read(run, "fashion_mnist_sample_test_fusion-of-2-single-view")
@@ -143,12 +143,12 @@ def test_a_fusion_of_a_run_with_itself_is_the_run(verb, run):
 
 @pytest.fixture(scope="module")
 def other(train, tmp_path_factory):
-    """A run with another network and input, on the same images. Read only."""
+    """A run with another network and input size on the same images. Read only."""
     path = tmp_path_factory.mktemp("other") / "other"
     return train(path, "model=plan_1", "model.head=gap", "data.image_size=40")
 
 
-def test_runs_of_other_networks_and_inputs_are_fused(verb, run, other):
+def test_runs_with_different_networks_and_inputs_are_fused(verb, run, other):
     arguments = (f"run=[{run.path},{other.path}]", "accelerator=cpu", "dense=true", "scales=[48]")
     done = verb("evaluate", *arguments)
     assert done.code == 0, done.err
@@ -165,7 +165,7 @@ def test_a_scale_must_suit_every_run_of_a_fusion(verb, run, other):
     assert "32 is too small for the network; at least 40" in error
 
 
-def test_runs_with_other_validation_images_are_not_fused_on_them(verb, run, other):
+def test_runs_with_different_validation_images_are_not_fused_on_them(verb, run, other):
     both = f"run=[{run.path},{other.path}]"
     assert verb("evaluate", both, "split=val", "accelerator=cpu").code == 0
     config = OmegaConf.load(run.config_file)
@@ -177,7 +177,7 @@ def test_runs_with_other_validation_images_are_not_fused_on_them(verb, run, othe
     assert verb("evaluate", both, "accelerator=cpu").code == 0
 
 
-def test_one_checkpoint_file_is_not_that_of_several_runs(verb, run, other):
+def test_a_checkpoint_file_is_refused_for_several_runs(verb, run, other):
     file = run.checkpoint("last")
     error = error_of(verb("evaluate", f"run=[{run.path},{other.path}]", f"checkpoint={file}"))
     assert "one file for 2 runs; allowed: best, last" in error
@@ -189,7 +189,7 @@ def test_a_run_without_checkpoint_is_one_line(verb, run):
     assert "the run has not written any" in error
 
 
-def test_a_network_of_ones_own_has_no_dense_form(verb, train, tiny, tmp_path, monkeypatch):
+def test_a_custom_network_has_no_dense_views(verb, train, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net_without_a_dense_form.py").write_text(
         "from torch import nn\n"

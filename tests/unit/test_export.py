@@ -1,4 +1,4 @@
-"""The files of an export: what they hold, that they run without us, and that they are replaced whole."""
+"""The files of an export: contents, use without vgg_lit, and atomic replacement."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ WITHOUT_US = "import sys; sys.modules['vgg_lit'] = None; exec(open('script.py').
 
 @pytest.fixture(scope="module")
 def exported(tiny_run, compose, tmp_path_factory):
-    """The folder of an export in all formats. Read only."""
+    """The directory of an export in all formats. Read only."""
     folder = tmp_path_factory.mktemp("exported") / "model"
     settings = (f"run={tiny_run.path}", f"output={folder}", ALL, "license=mit", "batch_sizes=[1,3]")
     with pytest.MonkeyPatch.context() as patch:
@@ -47,7 +47,7 @@ def quick(monkeypatch, tmp_path):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Two grey pictures of other sizes than the network's."""
+    """Two grey images with sizes that differ from the network's input."""
     pixels = np.random.default_rng(0).integers(0, 256, (60, 50), dtype=np.uint8)
     for name, picture in {"a.png": pixels, "b.png": pixels[:28, :28]}.items():
         Image.fromarray(picture).save(tmp_path / name)
@@ -58,7 +58,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_folder_holds_what_was_asked_for_and_says_so(exported):
+def test_the_folder_holds_the_requested_formats_and_lists_them(exported):
     names = {"model.onnx", "model_int8.onnx", "model.pt2", "model.safetensors"}
     assert {path.name for path in exported.iterdir()} == names | {
         *("model.json", "report.json", "README.md")
@@ -67,7 +67,7 @@ def test_the_folder_holds_what_was_asked_for_and_says_so(exported):
     assert all(f"`{name}`" in card for name in names)
 
 
-def test_every_file_has_the_description_inside(exported):
+def test_every_file_contains_the_description(exported):
     import onnxruntime
     from safetensors import safe_open
 
@@ -127,7 +127,7 @@ def rows_of(path):
         return list(csv.DictReader(lines))
 
 
-def test_prediction_with_the_exported_model_is_that_with_the_run(
+def test_predictions_of_the_exported_model_and_the_run_are_equal(
     exported, tiny_run, verb, pictures
 ):
     output = ["accelerator=cpu", "images=*.png"]
@@ -149,7 +149,7 @@ def test_prediction_with_the_exported_model_is_that_with_the_run(
     ("example", "name"),
     [(0, "model.onnx"), pytest.param(1, "model.pt2", marks=pytest.mark.slow)],
 )
-def test_the_examples_of_the_card_run_where_we_are_not_installed(
+def test_the_examples_of_the_card_run_without_vgg_lit(
     example, name, exported, tiny_run, verb, pictures, tmp_path
 ):
     done = verb(
@@ -173,14 +173,19 @@ def test_the_examples_of_the_card_run_where_we_are_not_installed(
     assert done.stdout.splitlines() == expected
 
 
-def test_the_example_with_the_weights_builds_the_network(exported, monkeypatch):
+def test_the_example_with_the_weights_builds_the_network(exported, tiny_run, monkeypatch):
     card = (exported / "README.md").read_text()
     script = re.findall(r"^```python\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)[2]
     monkeypatch.chdir(exported)
-    exec(compile(script, "README.md", "exec"), {})
+    names = {}
+    exec(compile(script, "README.md", "exec"), names)
+    found, expected = (net.state_dict() for net in (names["net"], tiny_run.load_classifier().net))
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert not names["net"].training
 
 
-def test_one_format_needs_no_other_and_replaces_the_export_before(verb, tiny_run, tmp_path):
+def test_a_single_format_replaces_the_previous_export(verb, tiny_run, tmp_path):
     first = verb("export", f"run={tiny_run.path}", "output=model", "formats=safetensors")
     assert first.code == 0, first.err
     done = verb(
@@ -206,7 +211,7 @@ class Interrupted(BaseException):
     ("happens", "raised"),
     [(Interrupted(), Interrupted), (OSError(28, "No space left on device"), TrainingError)],
 )
-def test_an_export_that_is_interrupted_leaves_the_last_one(
+def test_an_interrupted_export_keeps_the_previous_one(
     happens, raised, tiny_run, compose, tmp_path, monkeypatch
 ):
     settings = (f"run={tiny_run.path}", "output=model", "batch_sizes=[1]", "formats=[safetensors]")
@@ -222,9 +227,7 @@ def test_an_export_that_is_interrupted_leaves_the_last_one(
     assert contents(tmp_path / "model") == before
 
 
-def test_a_program_that_computes_something_else_is_not_written(
-    verb, tiny_run, tmp_path, monkeypatch
-):
+def test_a_program_with_different_outputs_is_not_written(verb, tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(parity, "TOLERANCE", -1.0)
     done = verb("export", f"run={tiny_run.path}", "output=model", "formats=[torch_export]")
     assert done.code == 1
@@ -270,7 +273,7 @@ def test_a_missing_package_is_named_with_its_extra(verb, tiny_run, monkeypatch):
     assert "pip install 'vgg_lit[export]'" in done.err
 
 
-def test_files_that_are_no_exported_models_are_refused(verb, exported, pictures, tmp_path):
+def test_files_that_are_not_exported_models_are_refused(verb, exported, pictures, tmp_path):
     whole = (exported / "model.onnx").read_bytes()
     (tmp_path / "half.onnx").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.onnx").write_bytes(b"")
@@ -298,7 +301,7 @@ def test_files_that_are_no_exported_models_are_refused(verb, exported, pictures,
 
 
 def relabel(source, path, change):
-    """A program with another description, or none as another exporter would leave it."""
+    """Copies a program with a changed description, or without one."""
     import onnx
 
     model = onnx.load(source)

@@ -1,4 +1,4 @@
-"""Which images are meant, and what is said of them."""
+"""The selection of images and the predictions for them."""
 
 import pytest
 import torch
@@ -15,30 +15,30 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_folder_means_its_images_and_those_of_its_subfolders(folder):
+def test_a_folder_includes_its_subfolders(folder):
     found = [path.removeprefix(f"{folder}/") for path in find_images(str(folder))]
     assert found == ["a.JPG", "b.png", "deep/c.jpeg"]
 
 
-def test_a_file_means_itself_and_a_glob_what_it_matches(folder):
+def test_a_file_or_a_glob_selects_images(folder):
     assert find_images(str(folder / "notes.txt")) == [str(folder / "notes.txt")]
     assert find_images(str(folder / "*.png")) == [str(folder / "b.png")]
     assert find_images(str(folder / "**" / "*.jpeg")) == [str(folder / "deep" / "c.jpeg")]
 
 
-def test_home_is_home(folder, monkeypatch):
+def test_a_tilde_is_expanded(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     assert find_images("~/b.png") == [str(folder / "b.png")]
 
 
 @pytest.mark.parametrize("pattern", ["nowhere", "*.gif", "nowhere/*.png"])
-def test_nothing_found_says_so(pattern, folder, monkeypatch):
+def test_no_matching_image_is_an_error(pattern, folder, monkeypatch):
     monkeypatch.chdir(folder)
     with pytest.raises(InputError, match="no such file or folder"):
         find_images(pattern)
 
 
-def test_the_likeliest_classes_come_first(tiny_run):
+def test_classes_are_sorted_by_probability(tiny_run):
     predictor = load_trained(tiny_run.checkpoint(), "cpu")
     draws = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (3, 1, 28, 28), generator=draws, dtype=torch.uint8)
@@ -62,7 +62,7 @@ def test_the_likeliest_classes_come_first(tiny_run):
         (("model=a.onnx", "accelerator=gpu"), ["accelerator=gpu", "CPU"]),
     ],
 )
-def test_what_is_to_predict_is_named_once_and_is_there(
+def test_exactly_one_existing_source_of_predictions_is_needed(
     arguments, words, verb, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)

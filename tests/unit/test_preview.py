@@ -1,4 +1,4 @@
-"""The command that draws an augmentation, and what it refuses."""
+"""The `preview` command and its checks."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_every_augmentation_is_drawn(augment, verb, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("suffix", ["pdf", "svg"])
-def test_other_formats(suffix, verb, tmp_path):
+def test_other_image_formats(suffix, verb, tmp_path):
     output = tmp_path / f"figures/preview.{suffix}"
     assert verb("preview", "images=1", "epochs=1", f"output={output}").code == 0
     assert {"pdf": b"%PDF", "svg": b"<svg"}[suffix] in output.read_bytes()

@@ -1,4 +1,4 @@
-"""`vgg-reproduce` trains a run again."""
+"""`vgg-reproduce` trains a run again and compares the results."""
 
 import json
 import shutil
@@ -10,13 +10,13 @@ from vgg_lit.runs import Run
 
 @pytest.fixture
 def original(tiny_run, tmp_path, monkeypatch):
-    """A finished run, in a folder of its own."""
+    """A copy of a finished run in an empty working directory."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tiny_run.path, "original")
     return Run("original")
 
 
-def test_a_run_comes_to_the_same_bits(command, original, tmp_path):
+def test_a_run_is_reproduced_bit_identically(command, original, tmp_path):
     done = command("reproduce", "run=original", "output=again", cwd=tmp_path)
     assert done.code == 0, done.err
     assert "weights and metrics equal those of original to the bit" in done.out
@@ -26,8 +26,8 @@ def test_a_run_comes_to_the_same_bits(command, original, tmp_path):
     assert Run("again").config == original.config
 
 
-@pytest.mark.slow  # trains in a process of its own
-def test_another_outcome_is_one_line_that_says_how_far(verb, original):
+@pytest.mark.slow  # trains in a new process
+def test_a_different_result_is_one_line_with_the_differences(verb, original):
     file = original.path / "config.yaml"
     file.write_text(file.read_text().replace("lr: 0.1", "lr: 0.05"))
     done = verb("reproduce", "run=original", "output=again")
@@ -39,7 +39,7 @@ def test_another_outcome_is_one_line_that_says_how_far(verb, original):
     assert not json.loads(Run("again").path.joinpath("reproduction.json").read_text())["is_exact"]
 
 
-def test_what_a_strange_run_trusts_is_not_trusted_here(command, original, tmp_path):
+def test_trusted_targets_of_the_run_are_not_trusted(command, original, tmp_path):
     (tmp_path / "evil.py").write_text("raise SystemExit('imported')\n")
     file = original.path / "config.yaml"
     text = file.read_text().replace("trusted_targets: []", "trusted_targets: [evil]")
@@ -51,15 +51,15 @@ def test_what_a_strange_run_trusts_is_not_trusted_here(command, original, tmp_pa
 
 
 @pytest.mark.parametrize("status", ["running", "failed"])
-def test_a_run_that_is_not_finished_is_refused(status, verb, original):
+def test_an_unfinished_run_is_refused(status, verb, original):
     original.set_status(status)
     done = verb("reproduce", "run=original", "output=again")
     assert done.code == 2
     assert done.err == f"error: run=original: is not finished (status: {status})\n"
 
 
-@pytest.mark.slow  # trains in a process of its own
-def test_what_is_changed_on_purpose_is_named(verb, original):
+@pytest.mark.slow  # trains in a new process
+def test_intended_changes_are_named(verb, original):
     done = verb("reproduce", "run=original", "output=again", "changes={optimizer.lr:0.05}")
     assert done.code == 1
     assert "what differs: optimizer.lr" in done.err.splitlines()[-1]
@@ -68,7 +68,7 @@ def test_what_is_changed_on_purpose_is_named(verb, original):
 
 
 @pytest.mark.parametrize("changes", ["{-m:1}", "{optimizer.rate:1}", "[seed]", "3"])
-def test_what_is_no_setting_is_refused(changes, command, original, tmp_path):
+def test_unknown_changes_are_refused(changes, command, original, tmp_path):
     done = command("reproduce", "run=original", "output=again", f"changes={changes}", cwd=tmp_path)
     assert done.code == 2
     assert "error: " in done.err
@@ -76,7 +76,7 @@ def test_what_is_no_setting_is_refused(changes, command, original, tmp_path):
     assert not (tmp_path / "again").exists()
 
 
-def test_a_directory_that_holds_a_run_is_left_alone(verb, original):
+def test_an_existing_run_is_not_overwritten(verb, original):
     done = verb("reproduce", "run=original", "output=original")
     assert done.code == 2
     assert done.err == "error: output=original: already holds a run; choose another directory\n"

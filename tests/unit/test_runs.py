@@ -1,4 +1,4 @@
-"""A run directory: what is written, and how it is found and read back."""
+"""Writing, finding and reading a run directory."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def run(tmp_path):
     return Run.start(tmp_path / "run", CONFIG, ["seed=3"])
 
 
-def test_a_run_that_begins_writes_what_it_is(run):
+def test_a_new_run_writes_its_config_overrides_and_environment(run):
     assert {path.name for path in run.path.iterdir()} == {
         "config.yaml",
         "overrides.txt",
@@ -35,27 +35,27 @@ def test_two_runs_never_share_a_directory(run):
 @pytest.mark.parametrize(
     ("status", "reason"), [("done", None), ("failed", "ValueError: x"), ("preempted", "SIGTERM")]
 )
-def test_the_status_says_how_a_run_stands_and_since_when(run, status, reason):
+def test_the_status_has_a_reason_and_a_time(run, status, reason):
     run.set_status(status, reason)
     found = Run(run.path).status
     assert (found["status"], found["reason"]) == (status, reason)
     assert found["time"].endswith("+00:00")
 
 
-def test_a_failed_run_says_why(train, tmp_path, monkeypatch):
+def test_a_failed_run_records_the_reason(train, tmp_path, monkeypatch):
     from vgg_lit.training import experiment
 
     def fail(*args, **kwargs):
         raise RuntimeError("out of luck")
 
     monkeypatch.setattr(experiment, "_tested_metrics", fail)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="out of luck"):
         train(tmp_path / "run")
     assert Run(tmp_path / "run").status["reason"] == "RuntimeError: out of luck"
     assert Run(tmp_path / "run").status["status"] == "failed"
 
 
-def test_the_final_figures_are_read_back(run):
+def test_final_metrics_are_read_back(run):
     run.write_metrics({"test/acc": 0.5, "seconds": 1.25})
     assert Run(run.path).metrics == {"test/acc": 0.5, "seconds": 1.25}
 
@@ -68,14 +68,14 @@ def test_the_final_figures_are_read_back(run):
         (lambda path: path.write_text("x"), "there is no such directory"),
     ],
 )
-def test_what_is_no_run_says_so(make, match, tmp_path, monkeypatch):
+def test_a_directory_that_is_not_a_run_is_refused(make, match, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "x")
     with pytest.raises(InputError, match=match):
         Run(tmp_path / "x")
 
 
-def test_a_missing_run_names_the_newest_there_is(tmp_path, monkeypatch):
+def test_a_missing_run_is_refused_with_the_newest_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Run.start("logs/runs/vgg11/2026-01-01_00-00-00_abcd", CONFIG, [])
     with pytest.raises(InputError, match="newest here is logs/runs/vgg11/2026-01-01_00-00-00_abcd"):
@@ -104,14 +104,14 @@ def test_checkpoints_are_found_by_name_or_file(tiny_run, tmp_path):
     assert tiny_run.checkpoint(str(file)) == file
 
 
-def test_an_unknown_checkpoint_names_those_there_are(tiny_run):
+def test_an_unknown_checkpoint_is_refused_with_the_available_ones(tiny_run):
     with pytest.raises(
         InputError, match=r"checkpoint=first: not in .*; available: best, last, previous$"
     ):
         tiny_run.checkpoint("first")
 
 
-def test_a_run_without_checkpoints_says_so(run):
+def test_a_run_without_checkpoints_is_refused(run):
     with pytest.raises(InputError, match="the run has not written any"):
         run.checkpoint()
 
@@ -122,13 +122,13 @@ def test_without_validation_the_best_checkpoint_is_the_last(run):
     assert run.checkpoint("best").name == "last.ckpt"
 
 
-def test_a_run_gives_its_classifier_and_a_stranger_needs_nothing_else(tiny_run):
+def test_a_run_loads_its_classifier(tiny_run):
     classifier = tiny_run.load_classifier()
     assert not classifier.training
     assert tiny_run.load_classifier("last").classes == classifier.classes
 
 
-def test_what_changes_in_a_resumed_run_is_recorded(run):
+def test_changes_in_a_resumed_run_are_recorded(run):
     run.set_status("failed", "x")
     run.go_on({**CONFIG, "trainer": {"max_epochs": 5}}, ["trainer.max_epochs=5"])
     assert run.config["trainer"]["max_epochs"] == 5

@@ -1,4 +1,4 @@
-"""A picture in the style of another: the loss comes down, and nothing else changes."""
+"""Style transfer: the loss falls, the network and its inputs do not change."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ SMALL = ("size=48", "steps=60", "accelerator=cpu")
 
 @pytest.fixture(autouse=True)
 def pictures(tmp_path, monkeypatch):
-    """A disc on a slope, and stripes, in colour."""
+    """Two colour images: a disc on a gradient, and stripes."""
     monkeypatch.chdir(tmp_path)
     y, x = np.mgrid[0:64, 0:80] / 64
     disc = np.where((x - 0.6) ** 2 + (y - 0.5) ** 2 < 0.1, 1.0, 0.4 * y)
@@ -38,14 +38,14 @@ def trained(train, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def state_dict(tmp_path_factory):
-    """A file with weights as torchvision publishes them, of full width: half a gigabyte, so not kept."""
+    """A full-width state_dict in torchvision's format; removed afterwards, as it is half a gigabyte."""
     file = tmp_path_factory.mktemp("weights") / "vgg11.pth"
     torch.save(build("vgg11", num_classes=3).state_dict(), file)
     yield file
     file.unlink()
 
 
-def test_a_trained_run_paints_with_a_tenth_of_the_loss(verb, pictures, trained):
+def test_a_trained_run_reduces_the_loss_to_a_tenth(verb, pictures, trained):
     before = trained.checkpoint().read_bytes()
     done = verb("stylize", *pictures, f"weights={trained.path}", *SMALL)
     assert done.code == 0, done.err
@@ -60,7 +60,7 @@ def test_a_trained_run_paints_with_a_tenth_of_the_loss(verb, pictures, trained):
     assert trained.checkpoint().read_bytes() == before
 
 
-def test_a_file_of_torchvision_s_kind_paints_in_colour(verb, pictures, state_dict):
+def test_a_torchvision_state_dict_paints_in_colour(verb, pictures, state_dict):
     arguments = (f"weights={state_dict}", "variant=vgg11", "output=deep/picture.jpg", "size=32")
     done = verb("stylize", *pictures, *arguments, "steps=2", "accelerator=cpu")
     assert done.code == 0, done.err
@@ -68,7 +68,7 @@ def test_a_file_of_torchvision_s_kind_paints_in_colour(verb, pictures, state_dic
     assert (picture.size, picture.mode, picture.format) == ((32, 32), "RGB", "JPEG")
 
 
-def test_weights_come_with_the_statistics_of_their_training(trained, state_dict):
+def test_weights_are_loaded_with_their_normalisation(trained, state_dict):
     net, mean, std = trained_vgg(str(trained.path), "vgg19")
     preprocessing = trained.load_classifier().preprocessing
     assert (list(mean), list(std)) == (preprocessing["mean"], preprocessing["std"])
@@ -78,7 +78,7 @@ def test_weights_come_with_the_statistics_of_their_training(trained, state_dict)
     assert net.in_channels == 3
 
 
-def test_pixels_stay_in_range_and_the_start_as_it_is():
+def test_pixels_stay_in_range_and_the_input_is_unchanged():
     start = torch.full((1, 1, 4, 4), 0.5)
     picture, first, last = descend(start, lambda x: (x - 2).square().sum(), steps=80, lr=0.1)
     assert (start == 0.5).all()
@@ -129,7 +129,7 @@ def test_a_run_without_a_checkpoint_is_one_line(verb, pictures, trained, tmp_pat
     assert "the run has not written any" in done.err
 
 
-def test_another_network_than_a_vgg_is_refused(verb, pictures, tmp_path):
+def test_a_network_other_than_a_vgg_is_refused(verb, pictures, tmp_path):
     from vgg_lit.models import resnet18
 
     torch.save(resnet18().state_dict(), tmp_path / "resnet18.pth")

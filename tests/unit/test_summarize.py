@@ -1,4 +1,4 @@
-"""What a network costs, as the command shows and writes it."""
+"""The cost tables that `summarize` prints and writes."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ def empty_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_it_shows_every_layer_by_the_paper_s_names(verb, empty_folder):
+def test_every_layer_is_shown_with_the_name_of_the_paper(verb, empty_folder):
     done = verb("summarize", "model=vgg16", *PAPER, "batch_size=2", "precision=32-true")
     assert done.code == 0, done.err
     assert not list(empty_folder.iterdir())
@@ -43,7 +43,7 @@ def cells_of(line):
     return [cell.strip() for cell in re.findall(r"(?<=│)[^│]+(?=│)", line)]
 
 
-def test_by_default_it_is_the_network_that_training_makes(verb, tiny_run):
+def test_the_default_is_the_network_of_train(verb, tiny_run):
     done = verb("summarize", "output=cost.json", "model.width=0.03125")
     assert done.code == 0, done.err
     with open("cost.json") as file:
@@ -55,7 +55,7 @@ def test_by_default_it_is_the_network_that_training_makes(verb, tiny_run):
     assert record["input"] == [1, 32, 32]
 
 
-def test_a_run_is_shown_as_it_was_trained(verb, tiny_run):
+def test_a_run_is_shown_with_its_settings(verb, tiny_run):
     done = verb("summarize", f"run={tiny_run.path}", "output=cost.json")
     assert done.code == 0, done.err
     with open("cost.json") as file:
@@ -68,7 +68,7 @@ def test_a_run_is_shown_as_it_was_trained(verb, tiny_run):
     assert names == list(tiny_run.load_classifier().net.layer_paths)
 
 
-def test_as_csv_it_is_a_row_a_layer(verb):
+def test_csv_has_a_row_per_layer(verb):
     assert verb("summarize", "model=vgg11", "output=deep/cost.csv").code == 0
     with open("deep/cost.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -78,7 +78,7 @@ def test_as_csv_it_is_a_row_a_layer(verb):
     assert sum(int(row["parameters"]) for row in rows) == 9_224_458
 
 
-def test_as_markdown_it_is_what_is_printed(verb):
+def test_markdown_is_the_printed_output(verb):
     assert verb("summarize", "model=vgg11", "output=cost.md").code == 0
     with open("cost.md") as file:
         text = file.read()
@@ -87,7 +87,7 @@ def test_as_markdown_it_is_what_is_printed(verb):
 
 
 def macs(places, fully_connected):
-    """Of 3x3 or 1x1 convolutions, (side, inputs, outputs, kernel) each, and fully connected layers."""
+    """The multiply-adds of convolutions, (side, inputs, outputs, kernel) each, and linear layers."""
     return sum(s * s * i * o * k * k for s, i, o, k in places) + fully_connected
 
 
@@ -95,7 +95,7 @@ HEAD = 7 * 7 * 512 * 4096 + 4096 * 4096 + 4096 * 1000
 A = [(224, 3, 64, 3), (112, 64, 128, 3), (56, 128, 256, 3), (56, 256, 256, 3), (28, 256, 512, 3)]
 A += [(28, 512, 512, 3), (14, 512, 512, 3), (14, 512, 512, 3)]
 B = [*A, (224, 64, 64, 3), (112, 128, 128, 3)]
-ENDS = [(56, 256, 256), (28, 512, 512), (14, 512, 512)]  # of the third to fifth block
+ENDS = [(56, 256, 256), (28, 512, 512), (14, 512, 512)]  # blocks 3 to 5
 C, D = ([*B, *((*end, kernel) for end in ENDS)] for kernel in (1, 3))
 E = [*D, *((*end, 3) for end in ENDS)]
 MACS = {
@@ -107,7 +107,7 @@ MACS = {
 }
 
 
-def test_all_is_the_paper_s_networks_beside_two_others(verb):
+def test_all_lists_the_networks_of_the_paper_and_two_others(verb):
     done = verb("summarize", "model=all", "batch_size=2", "precision=32-true", "output=all.json")
     assert done.code == 0, done.err
     with open("all.json") as file:

@@ -1,4 +1,4 @@
-"""A sweep directory: its jobs by their overrides, what is recorded of them, and its lock."""
+"""A sweep directory: its jobs, the record of them, and its lock."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def sweep(tmp_path):
     return sweep
 
 
-def test_jobs_are_read_back_as_they_were_written(sweep):
+def test_jobs_are_read_back_unchanged(sweep):
     sweep.jobs[1].status, sweep.jobs[1].signal = "failed", "SIGKILL"
     sweep.jobs[0].metrics = {"val/acc": 0.5}
     sweep.write()
@@ -30,7 +30,7 @@ def test_jobs_are_read_back_as_they_were_written(sweep):
     ]
 
 
-def test_a_directory_that_is_not_there_has_no_jobs(tmp_path):
+def test_a_missing_directory_has_no_jobs(tmp_path):
     assert Sweep(tmp_path / "none").jobs == []
     assert not (tmp_path / "none").exists()
 
@@ -49,26 +49,26 @@ def test_a_job_is_found_by_its_overrides_in_any_order(sweep):
     assert sweep.find(["seed=2", "model=vgg11"]) is None
 
 
-def test_numbers_go_on_after_the_highest(sweep):
+def test_new_jobs_are_numbered_after_the_highest(sweep):
     assert sweep.next_number() == 2
     assert sweep.add(["seed=7"], "2").number == 2
-    assert Sweep(sweep.path).next_number() == 0  # nothing was written yet
+    assert Sweep(sweep.path).next_number() == 0  # nothing has been written yet
 
 
-def test_a_job_is_labelled_by_what_the_others_have_not(sweep):
+def test_a_job_is_labelled_by_its_distinguishing_overrides(sweep):
     assert [sweep.label(job) for job in sweep.jobs] == ["seed=0", "seed=1"]
     del sweep.jobs[1]
     assert sweep.label(sweep.jobs[0]) == "model=vgg11 seed=0"
 
 
-def test_a_job_has_a_run_once_it_has_begun(sweep):
+def test_a_started_job_has_a_run(sweep):
     job = sweep.jobs[0]
     assert sweep.run(job) is None
     Run.start(sweep.directory(job), {"seed": 0}, [])
     assert sweep.run(job).path == sweep.path / "0"
 
 
-def test_what_a_run_says_of_itself(sweep):
+def test_the_outcome_of_a_run_is_read(sweep):
     job = sweep.jobs[0]
     assert sweep.status(job) == {}
     Run.start(sweep.directory(job), {"seed": 0}, [])
@@ -77,7 +77,7 @@ def test_what_a_run_says_of_itself(sweep):
     assert sweep.status(job) == {}
 
 
-def test_an_attempt_is_set_aside_and_nothing_else_is(sweep):
+def test_only_an_attempt_is_set_aside(sweep):
     job = sweep.jobs[0]
     for attempt in (1, 2):
         Run.start(sweep.directory(job), {"seed": attempt}, [])
@@ -89,7 +89,7 @@ def test_an_attempt_is_set_aside_and_nothing_else_is(sweep):
     assert sweep.directory(job).is_dir()
 
 
-def test_a_sweep_and_the_jobs_it_leaves_behind_keep_others_out(sweep):
+def test_the_lock_is_held_by_a_sweep_and_its_remaining_jobs(sweep):
     pytest.importorskip("fcntl")
     with sweep.lock() as held:
         with pytest.raises(InputError, match=r"hydra\.sweep\.dir=.*: a sweep, or a job"):
@@ -102,4 +102,5 @@ def test_a_sweep_and_the_jobs_it_leaves_behind_keep_others_out(sweep):
         job.kill()
         job.wait()
     with sweep.lock() as held:
+        assert held
         assert all(os.fstat(descriptor) for descriptor in held)

@@ -1,4 +1,4 @@
-"""torchrun with one line for what goes wrong; what it does over a network is in tests/integration/test_nodes.py."""
+"""The torchrun wrapper reports errors in one line; tests/integration/test_nodes.py tests real nodes."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ from vgg_lit import torchrun
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch):
-    """Leaves the process as it was."""
+    """Restores the environment, the agent and logging."""
     for name in ("VGG_LIT_JOB_STORE", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "TORCH_CPP_LOG_LEVEL"):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(api, "LocalElasticAgent", api.LocalElasticAgent)
@@ -28,7 +28,7 @@ def arguments(endpoint, **others):
     return Namespace(rdzv_endpoint=endpoint, **{**known, **others})
 
 
-def test_the_network_says_who_keeps_the_store_and_who_this_is():
+def test_the_endpoint_determines_host_and_local_address():
     here, there = arguments("127.0.0.1:29400"), arguments("192.0.2.1:1", rdzv_conf="join_timeout=9")
     torchrun.complete(here)
     torchrun.complete(there)
@@ -45,7 +45,7 @@ def test_the_network_says_who_keeps_the_store_and_who_this_is():
     ],
     ids=str,
 )
-def test_what_is_given_or_needs_nothing_stays(given):
+def test_explicit_and_local_settings_are_kept(given):
     before = vars(given).copy()
     torchrun.complete(given)
     assert vars(given) == before
@@ -59,7 +59,7 @@ def failed(tmp_path, code):
     ("code", "exit_code", "said"),
     [(2, 2, ""), (143, 143, ""), (-9, 137, "error: process 1 was killed by SIGKILL\n")],
 )
-def test_its_exit_code_is_that_of_the_first_that_failed(
+def test_the_exit_code_is_that_of_the_first_failed_process(
     code, exit_code, said, monkeypatch, capsys, tmp_path
 ):
     error = failed(tmp_path, code)
@@ -68,7 +68,7 @@ def test_its_exit_code_is_that_of_the_first_that_failed(
 
 
 def come_to(error, monkeypatch):
-    """The exit code, where torchrun raises an error."""
+    """Returns the exit code if torchrun raises an error."""
 
     def run(arguments):
         raise error
@@ -80,14 +80,14 @@ def come_to(error, monkeypatch):
     return stop.value.code
 
 
-def test_a_rendezvous_that_fails_is_one_line(monkeypatch, capsys):
+def test_a_failed_rendezvous_is_one_line(monkeypatch, capsys):
     error = RendezvousConnectionError("See inner exception for details.")
     error.__cause__ = TimeoutError("timed out\nafter a while")
     assert come_to(error, monkeypatch) == 2
     assert capsys.readouterr().err == "error: rendezvous at 10.9.9.9:1: timed out after a while\n"
 
 
-def test_bad_options_and_signals(monkeypatch, capsys):
+def test_bad_options_and_signals_set_the_exit_code(monkeypatch, capsys):
     assert come_to(ValueError("no such thing"), monkeypatch) == 2
     assert capsys.readouterr().err == "error: no such thing\n"
     assert come_to(SignalException("x", sigval=15), monkeypatch) == 143

@@ -1,7 +1,7 @@
-"""What the train verb refuses itself; what it does is tested where it is done."""
+"""The checks of the `train` verb itself; tests of training are elsewhere."""
 
 
-def test_with_another_launcher_a_job_takes_one_device(verb, tiny, tmp_path, monkeypatch):
+def test_jobs_of_other_launchers_are_limited_to_one_device(verb, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = verb("train", "-m", "hydra/launcher=basic", "seed=0,1", "trainer.devices=2", *tiny)
     assert done.code == 2
@@ -11,13 +11,13 @@ def test_with_another_launcher_a_job_takes_one_device(verb, tiny, tmp_path, monk
     assert not list(tmp_path.glob("logs/sweeps/*/*/*/config.yaml"))
 
 
-def test_a_config_that_is_refused_leaves_no_directory(verb, tmp_path, monkeypatch):
+def test_a_refused_config_leaves_no_directory(verb, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert verb("train", "optimizer.lr=-1").code == 2
     assert not list(tmp_path.glob("logs/runs/*/*"))
 
 
-def test_an_objective_that_no_metric_is_called_is_said(verb, tiny, tmp_path, monkeypatch):
+def test_an_unknown_objective_is_reported(verb, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = verb("train", *tiny, "objective=val/accuracy")
     assert done.code == 0

@@ -1,4 +1,4 @@
-"""What `tune` refuses before anything trains, what it records of a study, and how it reads its line."""
+"""The checks of `tune` before training, the record of a study, and its command line."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -44,7 +44,7 @@ MORE_BAD = [
     ("arguments", "message"),
     [*BAD, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE_BAD)],
 )
-def test_a_bad_line_is_one_line_and_leaves_nothing(arguments, message, verb, tmp_path):
+def test_bad_input_is_one_line_and_leaves_no_study(arguments, message, verb, tmp_path):
     done = verb("tune", "name=first", *arguments)
     assert done.code == 2, done.err
     assert message in done.err
@@ -53,7 +53,7 @@ def test_a_bad_line_is_one_line_and_leaves_nothing(arguments, message, verb, tmp
     assert not list(tmp_path.glob("logs/tune/first"))
 
 
-def test_a_space_of_ones_own_is_refused_alike(verb, tmp_path):
+def test_a_bad_custom_space_is_one_line(verb, tmp_path):
     (tmp_path / "mine/space").mkdir(parents=True)
     (tmp_path / "mine/space/bad.yaml").write_text("optimizer.lr: tag(log, interval(0, 1))\n")
     done = verb("tune", "--config-dir", "mine", "space=bad")
@@ -67,7 +67,7 @@ def test_a_sweep_of_searches_is_refused(verb):
     assert done.err == "error: -m: a search starts its trials itself; type ranges without it\n"
 
 
-def test_ranges_are_taken_from_the_command_line():
+def test_ranges_are_read_from_the_command_line():
     assert split_arguments(["name=a", "model=vgg11,vgg13", "--config-dir", "mine"]) == (
         {"model": "vgg11,vgg13"},
         ["name=a", "space=none", "--config-dir", "mine"],
@@ -85,14 +85,14 @@ def test_ranges_are_taken_from_the_command_line():
 
 @pytest.fixture
 def unstarted(monkeypatch):
-    """Studies are made, and no trial runs."""
+    """Creates studies but runs no trials."""
     monkeypatch.setattr("vgg_lit.tuning.search.Search.run", lambda self: None)
     monkeypatch.setattr("vgg_lit.tuning.search.Search.has_result", lambda self: True)
     monkeypatch.setattr("vgg_lit.tuning.study_report.report", lambda *arguments: None)
 
 
 @pytest.mark.slow
-def test_a_study_knows_what_it_searches_and_refuses_another_search(unstarted, verb, tmp_path):
+def test_an_existing_study_refuses_other_settings(unstarted, verb, tmp_path):
     assert verb("tune", "name=first").code == 0
     folder = tmp_path / "logs/tune/first"
     record = OmegaConf.to_container(OmegaConf.load(folder / "study.yaml"))
@@ -114,7 +114,7 @@ def test_a_study_knows_what_it_searches_and_refuses_another_search(unstarted, ve
 
 
 @pytest.mark.slow
-def test_without_a_name_two_studies_share_nothing(unstarted, verb, tmp_path):
+def test_studies_without_a_name_are_separate(unstarted, verb, tmp_path):
     for _ in range(2):
         assert verb("tune").code == 0
     assert len(list(tmp_path.glob("logs/tune/vgg13_bn_slim/*/study.db"))) == 2

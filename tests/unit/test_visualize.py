@@ -1,4 +1,4 @@
-"""The pictures and the report of a run, against the run itself."""
+"""The figures and the report of a run, compared with the run."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ CHOICE = Choice(images=6, image=None, layers=None, embeddings=20)
 
 @pytest.fixture
 def run(tiny_run, tmp_path, monkeypatch):
-    """A copy of the tiny run, to be written into."""
+    """A writable copy of the tiny run."""
     monkeypatch.chdir(tmp_path)
     copy = tmp_path / "run"
     shutil.copytree(tiny_run.path, copy, ignore=shutil.ignore_patterns("figures", "report.html"))
@@ -76,11 +76,11 @@ def test_every_figure_is_drawn_and_in_the_report(verb, run):
     assert f"{run.metrics['test/loss']:.4f}" in page
 
 
-def test_the_schema_knows_every_figure():
+def test_the_schema_lists_every_figure():
     assert list(Figure.__args__) == list(catalogue.DRAWN)
 
 
-def test_predictions_are_those_of_the_test(inspection, tiny_run):
+def test_predictions_match_the_test_metrics(inspection, tiny_run):
     found = inspection.predictions
     accuracy = metrics.accuracy_score(found.labels_N, found.predicted_N)
     assert accuracy == pytest.approx(tiny_run.metrics["test/acc"])
@@ -103,10 +103,11 @@ def test_galleries_show_the_source_images(inspection):
     assert np.abs(np.array(drawn) - expected[positions]).max() < 1 / 255
 
 
-def test_captions_name_class_prediction_and_confidence(inspection):
+def test_captions_have_class_prediction_and_confidence(inspection):
     (_, wrong, _) = galleries(inspection, CHOICE)
     found, classes = inspection.predictions, inspection.classes
     captions = [text.get_text() for text in wrong.figure.axes[0].texts[1:]]
+    assert captions
     for caption, position in zip(captions, found.wrong(CHOICE.images), strict=True):
         true, predicted = found.labels_N[position], found.predicted_N[position]
         sure = f"{100 * found.confidence_N[position]:.0f} %"
@@ -137,7 +138,7 @@ def test_the_report_has_scikit_learns_scores(verb, run, inspection):
         assert cells == [str(scores[3][k]), recall, precision, f1]
 
 
-def test_an_image_and_layers_of_ones_own(verb, run, tmp_path):
+def test_a_custom_image_and_chosen_layers(verb, run, tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40), np.uint8)).save("own.png")
     names = "figures=[activations,receptive_field]"
     layers = "layers=[block1_relu1,block3_pool]"
@@ -147,7 +148,7 @@ def test_an_image_and_layers_of_ones_own(verb, run, tmp_path):
     assert files == ["activations.png", "receptive_field.png"]
 
 
-def test_activation_maps_are_a_hooks(inspection):
+def test_activation_maps_match_a_forward_hook(inspection):
     choice = Choice(6, None, ["block2_conv1"], 20)
     (picture,) = maps(inspection, choice)
     kept = []
@@ -163,7 +164,7 @@ def test_activation_maps_are_a_hooks(inspection):
     np.testing.assert_array_equal(np.array(drawn), expected[order])
 
 
-def test_what_an_extra_lacks_is_left_out_unless_it_was_asked_for(verb, run, monkeypatch):
+def test_figures_of_a_missing_extra_are_omitted_unless_requested(verb, run, monkeypatch):
     find = catalogue.find_spec
     monkeypatch.setattr(
         catalogue, "find_spec", lambda name: None if name == "captum" else find(name)
@@ -179,7 +180,7 @@ def test_what_an_extra_lacks_is_left_out_unless_it_was_asked_for(verb, run, monk
     assert "attributions: needs captum" in (run.path / "report.html").read_text()
 
 
-def test_a_run_without_its_table_has_no_history(verb, run):
+def test_a_run_without_metrics_csv_has_no_history(verb, run):
     run.metrics_file.unlink()
     error = error_of(verb("visualize", f"run={run.path}", "figures=[history]", "accelerator=cpu"))
     assert "history: the run has no metrics.csv" in error
@@ -215,5 +216,5 @@ def test_a_run_without_a_checkpoint_and_a_damaged_image_are_one_line(verb, run):
     assert not (run.path / "report.html").exists()
 
 
-def test_no_such_run_is_one_line(verb, tmp_path):
+def test_a_missing_run_is_one_line(verb, tmp_path):
     assert "there is no such directory" in error_of(verb("visualize", f"run={tmp_path / 'none'}"))

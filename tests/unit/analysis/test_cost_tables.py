@@ -74,7 +74,9 @@ def test_parameter_counts_match_the_paper():
     for name in VARIANTS:
         with torch.device("meta"):
             costs[name] = measure(build(name), (3, 224, 224), batch_size=2)
-    for row in comparison_rows(costs):
+    rows = comparison_rows(costs)
+    assert len(rows) == len(VARIANTS)
+    for row in rows:
         assert round(number(row["parameters"]) / 1e6) == int(row["paper, M"]), row
         assert int(row["conv and FC layers"]) == int(row["network"][3:5])
     assert list(MILLIONS.values()) == [133, 133, 133, 134, 138, 144]

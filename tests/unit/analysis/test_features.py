@@ -106,7 +106,7 @@ def test_layers_of_other_networks_are_named_by_module_path():
 def test_a_failed_extract_does_not_change_the_network():
     net = resnet18(num_classes=5).train()
     before = state(net)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="to have 3 channels"):
         extract(net, torch.zeros(1, 4, 32, 32), ["fc"])
     assert state(net)[1] == before[1]
 

@@ -182,8 +182,9 @@ def test_an_exception_waits_for_pending_writes(error, scripted, tmp_path, monkey
                 raise error
 
     Slow(monkeypatch)
-    with ending_signals, pytest.raises(type(error)):
+    with ending_signals, pytest.raises(type(error)) as ended:
         scripted([0.1, 0.2], Break(), Checkpointing(every_n_steps=1, asynchronous=True))
+    assert ended.value is error
     assert weight(tmp_path / "checkpoints" / "last.ckpt") == 3
 
 
@@ -206,7 +207,7 @@ def test_an_epoch_is_logged_once_and_before_it_is_saved(scripted, tmp_path):
                 os.kill(os.getpid(), signal.SIGTERM)
 
     logger = TensorBoardLogger(tmp_path, name="", version="")
-    with ending_signals, pytest.raises(Preempted):
+    with ending_signals, pytest.raises(Preempted, match="SIGTERM"):
         scripted([0.1, 0.2, 0.3], Kill(), Checkpointing(), logger=logger)
     assert [logged(tmp_path, tag) for tag in ("train/loss", "val/loss")] == [[1, 3], [1, 3]]
     logger = TensorBoardLogger(tmp_path, name="", version="", purge_step=4)

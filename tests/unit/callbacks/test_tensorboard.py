@@ -54,7 +54,9 @@ def test_norms_match_the_weights(run, events):
 
     hyperparameters = run.load_classifier("last").hparams
     start = Classifier(**hyperparameters)
-    for name, weight in event_files.named_weights(start.net):
+    weights = list(event_files.named_weights(start.net))
+    assert weights
+    for name, weight in weights:
         first = events.Scalars(f"weight_norm/{name}")[0]
         assert first.step == 0
         assert first.value == pytest.approx(float(weight.detach().norm()), rel=1e-5)

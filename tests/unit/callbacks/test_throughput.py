@@ -1,5 +1,8 @@
 """Images per second, and the learning rate."""
 
+from types import SimpleNamespace
+
+import lightning.pytorch as L
 import pytest
 import torch
 from lightning.pytorch.loggers import Logger
@@ -23,24 +26,56 @@ class Memory(Logger):
         pass
 
 
-def test_images_per_second_and_data_wait(scripted, monkeypatch):
-    clock = iter(range(100))  # each reading advances by one second
-    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
-    callback = Throughput()
-    trainer = scripted([0.1], callback)
-    # two batches of 3 images; the clock is read at the start, before and after each batch
-    assert float(trainer.callback_metrics["throughput/images_per_second"]) == pytest.approx(1.5)
-    assert float(trainer.callback_metrics["throughput/data_wait"]) == pytest.approx(0.5)
+class SimulatedClock(L.Callback):
+    """A clock that only training moves: 2 s for each batch, 6 s for each step, 1000 s to validate.
+
+    Args:
+        seconds_before: time between the end of a step and the request for the next batch. The loader
+            reports that request (`asked_at`) if this is not 0.
+    """
+
+    def __init__(self, monkeypatch, seconds_before=0.0):
+        self.now = 50.0
+        self.seconds_before = seconds_before
+        monkeypatch.setattr(throughput, "time", SimpleNamespace(perf_counter=lambda: self.now))
+
+    def on_train_batch_start(self, trainer, *args):
+        self.now += self.seconds_before
+        if self.seconds_before:
+            trainer.train_dataloader.asked_at = self.now
+        self.now += 2
+
+    def on_train_batch_end(self, *args):
+        self.now += 6
+
+    def on_validation_start(self, *args):
+        self.now += 1000
 
 
-def test_the_ceiling_is_the_product_rate_over_operations_per_image(scripted, monkeypatch):
-    clock = iter(range(100))
-    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
+def logged(trainer, name):
+    return float(trainer.callback_metrics[f"throughput/{name}"])
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_images_per_second_and_data_wait_of_an_epoch(epochs, scripted, monkeypatch):
+    trainer = scripted([0.1] * epochs, SimulatedClock(monkeypatch), Throughput())
+    # two batches of 3 images in 16 s, 4 s of them for the batches
+    assert logged(trainer, "images_per_second") == pytest.approx(6 / 16)
+    assert logged(trainer, "data_wait") == pytest.approx(4 / 16)
+
+
+def test_data_wait_starts_when_the_loader_is_asked(scripted, monkeypatch):
+    trainer = scripted([0.1], SimulatedClock(monkeypatch, seconds_before=2), Throughput())
+    assert logged(trainer, "images_per_second") == pytest.approx(6 / 20)
+    assert logged(trainer, "data_wait") == pytest.approx(4 / 20)
+
+
+def test_ceiling_fraction_is_the_share_of_the_matmul_rate(scripted, monkeypatch):
     monkeypatch.setattr(throughput, "matmul_rate", lambda dtype, device: 60.0)
     monkeypatch.setattr(throughput, "training_operations", lambda net, shape: 8.0)
-    trainer = scripted([0.1], Throughput())
-    # at most 60 / 8 images per second; measured: 1.5
-    assert float(trainer.callback_metrics["throughput/ceiling_fraction"]) == pytest.approx(0.2)
+    trainer = scripted([0.1], SimulatedClock(monkeypatch), Throughput())
+    # at most 60 / 8 images a second
+    assert logged(trainer, "ceiling_fraction") == pytest.approx((6 / 16) / (60 / 8))
 
 
 def test_images_per_second_of_a_real_run_is_positive(tiny_run):
@@ -55,9 +90,10 @@ def test_the_learning_rate_is_logged(scripted):
 
 
 def test_an_epoch_without_batches_logs_nothing():
-    callback = Throughput()
-    callback.on_train_epoch_end(None, None)
-    assert callback._images == 0
+    names = []
+    module = SimpleNamespace(log=lambda name, *args, **kwargs: names.append(name))
+    Throughput().on_train_epoch_end(SimpleNamespace(world_size=1), module)  # must not raise
+    assert names == []
 
 
 def test_rates_are_plain_floats(scripted):

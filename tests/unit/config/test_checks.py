@@ -1,4 +1,4 @@
-"""What a user may get wrong in a config is one line that names the key and what is allowed."""
+"""Invalid settings are reported in one line with the key and the allowed values."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.runs import Run
 from vgg_lit.system import hardware
 
-# what is typed, and what the one line must hold: the key, and the value or what is allowed
+# overrides, and the parts of the error line: the key, and the value or the allowed ones
 BAD = [
     # names
     ("sead=1", ["sead", "did you mean seed", "allowed"]),
@@ -130,34 +130,34 @@ BAD = [
     ("~optimizer.lr", ["optimizer.lr"]),
     ("~seed", ["data.seed", "seed' not found"]),
     ("resume=nowhere", ["resume=nowhere", "no run"]),
-    # what is no override at all
+    # not an override
     ("seed", ["seed"]),
     ("=3", ["=3"]),
     ("logger=null", ["logger=null", "none"]),
     ("model.head={a", ["model.head={a"]),
-    # what must not run
+    # must not be executed
     ("model._target_=os.system", ["model._target_=os.system", "trusted_targets"]),
     ("optimizer._target_=builtins.eval", ["optimizer._target_=builtins.eval"]),
     ("+callbacks.mine._target_=my.Callback", ["callbacks.mine._target_=my.Callback"]),
     ("data._target_=subprocess.run", ["data._target_=subprocess.run"]),
     ("trainer._target_=torch.hub.load", ["trainer._target_=torch.hub.load"]),
 ]
-# Hydra takes `~optimizer.lr` as it is: torch's SGD has a rate of its own.
+# Hydra accepts `~optimizer.lr`, since torch.optim.SGD has a default learning rate.
 ALLOWED = {"~optimizer.lr"}
 
 
 def split(overrides):
-    """As a shell would: a mapping or list stays one word."""
+    """Splits a command line as a shell would; a mapping or list stays one word."""
     return [overrides] if "{" in overrides or "'" in overrides else overrides.split()
 
 
 class LetThroughError(Exception):
-    """A run was about to begin."""
+    """Raised in place of starting a run."""
 
 
 @pytest.fixture
 def let_through(monkeypatch):
-    """What would begin a run is noted, not trained."""
+    """The configs of the runs that would have started; nothing is trained."""
     passed = []
 
     def start(path, config, overrides):
@@ -171,12 +171,12 @@ def let_through(monkeypatch):
 @pytest.mark.parametrize(
     ("overrides", "words"), [case for case in BAD if case[0] not in ALLOWED], ids=lambda x: str(x)
 )
-def test_bad_override_is_one_line_that_says_what_is_allowed(
+def test_bad_override_is_one_line_with_the_allowed_values(
     overrides, words, verb, let_through, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     done = verb("train", "trainer.accelerator=cpu", *split(overrides))
-    assert not let_through, "was not refused"
+    assert not let_through, "was accepted"
     assert done.code == 2, done
     lines = done.err.splitlines()
     assert len(lines) == 1, done.err
@@ -185,7 +185,7 @@ def test_bad_override_is_one_line_that_says_what_is_allowed(
         assert word in lines[0], lines[0]
     assert len(lines[0]) < 600
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert not list(tmp_path.glob("logs/runs/*/*")), "an empty run directory is left behind"
+    assert not list(tmp_path.glob("logs/runs/*/*")), "an empty run directory was left behind"
 
 
 GOOD = [
@@ -229,7 +229,7 @@ def test_good_override_reaches_training(overrides, verb, let_through, tmp_path, 
     assert len(let_through) == 1
 
 
-def test_seed_0_is_a_seed_like_any_other(verb, let_through, tmp_path, monkeypatch):
+def test_seed_0_is_not_treated_as_unset(verb, let_through, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for seed in (0, 3):
         with pytest.raises(LetThroughError):
@@ -238,7 +238,7 @@ def test_seed_0_is_a_seed_like_any_other(verb, let_through, tmp_path, monkeypatc
     assert [config["data"]["seed"] for config in let_through] == [0, 3]
 
 
-def test_a_config_is_plain_values_with_every_reference_followed(compose):
+def test_to_plain_resolves_references_to_plain_values(compose):
     plain = to_plain(compose("model.width=0.5"))
     assert plain["model"]["in_channels"] == plain["data"]["in_channels"] == 1
     assert plain["data"]["augment"] == plain["augment"]
@@ -247,20 +247,20 @@ def test_a_config_is_plain_values_with_every_reference_followed(compose):
     assert check_train(plain).seed == 0
 
 
-def test_a_reference_that_leads_nowhere_is_one_line(compose):
+def test_an_unresolvable_reference_is_one_line(compose):
     with pytest.raises(ConfigError, match="nowhere") as refused:
         to_plain(compose("model.num_classes=${nowhere.at_all}"))
     assert "\n" not in str(refused.value)
 
 
-def test_checks_change_nothing(compose):
+def test_checks_do_not_modify_the_config(compose):
     plain = to_plain(compose())
     before = str(plain)
     check_train(plain)
     assert str(plain) == before
 
 
-def test_a_section_is_checked_by_itself(compose):
+def test_a_single_section_can_be_checked(compose):
     plain = to_plain(compose("trainer.devices=1", "data.batch_size=24"))
     assert check_section(plain["trainer"], Trainer, "trainer").devices == 1
     assert check_section(plain["data"], Data, "data").batch_size == 24
@@ -269,7 +269,7 @@ def test_a_section_is_checked_by_itself(compose):
         check_section(plain["data"], Data, "data")
 
 
-def test_the_batch_divides_over_all_nodes(compose, monkeypatch):
+def test_the_batch_size_must_divide_over_all_nodes(compose, monkeypatch):
     plain = to_plain(compose("trainer.accelerator=cpu", "trainer.devices=2", "trainer.num_nodes=3"))
     plain["data"]["batch_size"] = 126
     check_train(plain)

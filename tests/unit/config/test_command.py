@@ -1,5 +1,6 @@
-"""How a verb answers: help, shown config, completion, exit codes."""
+"""The command line of every verb: help, `--cfg`, completion, exit codes."""
 
+import json
 import re
 
 import pytest
@@ -27,7 +28,7 @@ def test_help_shows_examples_and_settings(name, verb):
     assert done.err == ""
 
 
-def test_help_of_train_lists_every_group_with_its_options(verb):
+def test_help_of_train_lists_every_group_and_option(verb):
     out = verb("train", "--help").out
     for folder in config_folder().iterdir():
         if folder.is_dir() and folder.name not in ("hydra", "local"):
@@ -36,8 +37,8 @@ def test_help_of_train_lists_every_group_with_its_options(verb):
                 assert file.stem in out
 
 
-def test_every_override_in_the_help_of_train_is_one(verb, compose):
-    """The settings of the help text, typed, compose."""
+def test_every_override_in_the_help_of_train_composes(verb, compose):
+    """Includes every setting of the list of common overrides."""
     settings = verb("train", "--help").out.partition("Most used overrides")[2]
     typed = re.findall(r"^ +'?([\w.]+=[^\s']+)", settings, re.MULTILINE)
     assert len(typed) >= 12
@@ -52,7 +53,7 @@ def test_cfg_job_shows_the_composed_config(name, verb):
     assert isinstance(yaml.safe_load(done.out), dict)
 
 
-def test_cfg_job_shows_what_was_typed(verb):
+def test_cfg_job_shows_overridden_values(verb):
     shown = yaml.safe_load(verb("train", "model=vgg19", "seed=7", "--cfg", "job").out)
     assert shown["model"]["variant"] == "vgg19"
     assert shown["seed"] == 7
@@ -108,7 +109,7 @@ def test_shell_completion_is_a_script(verb):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )
-def test_bad_input_of_any_verb_is_one_line(name, arguments, words, verb, tiny_run, tmp_path):
+def test_bad_input_is_one_line_for_every_verb(name, arguments, words, verb, tiny_run, tmp_path):
     status = tiny_run.status
     done = verb(name, *(argument.format(run=tiny_run.path) for argument in arguments))
     assert done.code == 2
@@ -120,7 +121,7 @@ def test_bad_input_of_any_verb_is_one_line(name, arguments, words, verb, tiny_ru
     assert tiny_run.status == status
 
 
-def test_every_bad_job_of_a_sweep_is_named_and_the_good_ones_run(verb, tiny, tmp_path):
+def test_bad_jobs_of_a_sweep_are_named_and_the_others_run(verb, tiny, tmp_path):
     done = verb("train", "-m", *tiny, "logger=none", "seed=-1,0,x")
     assert done.code == 2
     lines = [line.split(": ") for line in done.err.splitlines()]
@@ -133,7 +134,7 @@ def test_every_bad_job_of_a_sweep_is_named_and_the_good_ones_run(verb, tiny, tmp
     assert Run(good.parent).status["status"] == "done"
 
 
-def test_a_failure_is_no_bad_input(verb, monkeypatch):
+def test_an_unexpected_error_is_not_reported_as_bad_input(verb, monkeypatch):
     from vgg_lit.training import experiment
 
     def fail(*args, **kwargs):
@@ -156,7 +157,7 @@ def test_a_failure_is_no_bad_input(verb, monkeypatch):
         ),
     ],
 )
-def test_a_machine_that_is_full_is_one_line(error, code, said, verb, tiny_run, monkeypatch):
+def test_lack_of_memory_or_disk_space_is_one_line(error, code, said, verb, tiny_run, monkeypatch):
     def fail(settings):
         raise error
 
@@ -167,20 +168,21 @@ def test_a_machine_that_is_full_is_one_line(error, code, said, verb, tiny_run, m
     assert done.err.count("\n") == 1
 
 
-def test_evaluate_takes_other_data_of_the_same_classes(verb, tiny_run):
-    done = verb(
-        "evaluate",
-        f"run={tiny_run.path}",
-        "data=fashion_mnist_sample",
-        "split=val",
-        "accelerator=cpu",
-    )
-    assert (done.code, done.err) == (0, "")
-    assert "val/acc" in done.out
-    assert "600" not in done.err
+def test_evaluate_accepts_other_data_with_the_same_classes(verb, tiny_run):
+    """The run was tested on 40 images: they give its loss; all images of the sample do not."""
+    losses = []
+    for size in ("data.test_size=40", "data.test_size=null"):
+        arguments = (f"run={tiny_run.path}", "data=fashion_mnist_sample", size, "accelerator=cpu")
+        done = verb("evaluate", *arguments)
+        assert (done.code, done.err) == (0, "")
+        assert "test/acc" in done.out
+        record = tiny_run.path / "evaluations/fashion_mnist_sample_test.json"
+        losses.append(json.loads(record.read_text())["metrics"]["test/loss"])
+    assert losses[0] == pytest.approx(tiny_run.metrics["test/loss"])
+    assert losses[1] != pytest.approx(tiny_run.metrics["test/loss"])
 
 
-def test_one_image_or_a_glob_is_predicted(verb, tiny_run, tmp_path):
+def test_predict_accepts_one_image_or_a_glob(verb, tiny_run, tmp_path):
     for name in ("a", "b"):
         Image.new("L", (30, 30), 80).save(tmp_path / f"{name}.png")
     for images, count in (("a.png", 1), ("'*.png'", 2)):

@@ -1,4 +1,4 @@
-"""What every verb is told: no other keys, no other types."""
+"""The schema of every verb refuses unknown keys and wrong types."""
 
 import pytest
 from pydantic import ValidationError
@@ -20,25 +20,26 @@ NEEDED = {
 
 @pytest.fixture(params=VERBS)
 def section(request, compose):
-    """The class of a verb's config, and what its command line composes without further words."""
+    """The schema class of a verb, and its config with only the required settings."""
     plain = to_plain(compose(*NEEDED.get(request.param, []), verb=request.param))
     return getattr(schema, request.param.capitalize()), plain
 
 
-def test_what_a_command_composes_passes(section):
+def test_the_default_config_of_a_verb_is_valid(section):
     known, plain = section
-    known.model_validate(plain)
+    assert set(known.model_validate(plain).model_fields_set) == set(plain)
 
 
-def test_another_key_is_refused(section):
+def test_an_unknown_key_is_refused(section):
     known, plain = section
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         known.model_validate({**plain, "another": 1})
 
 
-def test_every_key_is_refused_with_a_value_of_no_type(section):
-    """Nothing of a config goes unchecked."""
+def test_every_key_is_type_checked(section):
+    """No key accepts an arbitrary object."""
     known, plain = section
+    assert plain
     for key in plain:
         with pytest.raises(ValidationError):
             known.model_validate({**plain, key: object()})

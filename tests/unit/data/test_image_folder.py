@@ -144,7 +144,9 @@ def test_streaming_does_not_write_to_root_and_caches_statistics(divided, cache, 
     statistics = source.load("train").statistics()
     assert not calls
     assert statistics == make(divided).load("train").statistics()
-    assert all(json.loads(path.read_text()) for path in cache.glob("*.json"))
+    records = [json.loads(path.read_text()) for path in cache.glob("*.json")]
+    assert records
+    assert all(records)
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 2])

@@ -5,6 +5,7 @@ import vgg_lit.data
 
 
 def test_every_public_name_can_be_imported():
+    assert vgg_lit.data.__all__
     for name in vgg_lit.data.__all__:
         assert getattr(vgg_lit.data, name).__module__.startswith("vgg_lit.data.")
     assert not hasattr(vgg_lit.data, "nonsense")

@@ -1,4 +1,4 @@
-"""Averages of class posteriors, each against the same average written out."""
+"""Averages of class posteriors, compared with explicit averages."""
 
 import math
 
@@ -46,7 +46,7 @@ def images(count=6):
 
 
 def prepared(net, images_BCHW, side):
-    """As documented: padded to the network's side or resized, then rescaled, then normalised."""
+    """The documented preprocessing: padded or resized to the network, rescaled, normalised."""
     prepare = Preprocessing.from_dict(net.preprocessing)
     padded = prepare.pad(images_BCHW).float()
     if side != padded.shape[-1]:
@@ -65,7 +65,7 @@ def assert_posterior(log_posterior, expected):
     assert expected.std(0).max() > 1e-4  # the images differ
 
 
-def test_the_single_view_is_the_classifiers_own_log_softmax():
+def test_the_single_view_is_the_log_softmax_of_the_classifier():
     net = classifier()
     expected = net(prepared(net, images(), 32)).log_softmax(1)
     assert torch.equal(member(net).log_posterior(images(), Views()), expected)
@@ -100,13 +100,13 @@ def test_dense_averages_scores_in_an_image_and_posteriors_over_scales():
     assert_posterior(found, expected.mean(0))
 
 
-def test_dense_at_the_networks_own_side_is_the_single_view():
+def test_dense_at_the_image_size_of_the_network_is_the_single_view():
     both = member(has_dense=True)
     dense, single = (both.log_posterior(images(), views) for views in (Views(None), Views()))
     torch.testing.assert_close(dense, single, rtol=1e-5, atol=1e-5)
 
 
-def test_a_network_of_another_kind_has_no_dense_views():
+def test_a_network_other_than_a_vgg_has_no_dense_views():
     net = classifier()
     net.net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32 * 32, 7))
     member(net).log_posterior(images(), Views())
@@ -130,7 +130,7 @@ def test_dense_and_crops_together_average_their_posteriors():
     assert found["loss"] == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_fusion_averages_the_posteriors_of_networks_with_inputs_of_their_own():
+def test_fusion_averages_posteriors_of_networks_with_different_inputs():
     labels = torch.tensor([0, 1, 2, 3, 4, 5])
     nets = [classifier(0, image_size=32), classifier(1, image_size=48)]
     posteriors = [
@@ -145,7 +145,7 @@ def test_fusion_averages_the_posteriors_of_networks_with_inputs_of_their_own():
     assert min(abs(found["loss"] - loss) for loss in alone) > 1e-4
 
 
-def test_fusion_of_a_network_with_itself_changes_nothing():
+def test_fusing_a_network_with_itself_changes_nothing():
     labels = torch.tensor([0, 1, 2, 3, 4, 5])
     members = [member(), member()]
     rows = [Row("", (0,), (Views(),)), Row("", (0, 1), (Views(),))]
@@ -172,7 +172,7 @@ def test_padding_is_not_counted():
     assert padded.compute() == plain.compute()
 
 
-def test_accuracies_are_those_of_torchmetrics():
+def test_accuracies_match_torchmetrics():
     draws = torch.Generator().manual_seed(0)
     log_posterior = torch.randn(200, 7, generator=draws).log_softmax(1)
     labels = torch.randint(0, 7, (200,), generator=draws)
@@ -188,28 +188,28 @@ def test_accuracies_are_those_of_torchmetrics():
     torch.testing.assert_close(found["loss"], F.nll_loss(log_posterior, labels))
 
 
-def test_with_fewer_than_five_classes_the_last_accuracies_are_1():
+def test_top_k_accuracy_is_1_from_k_classes_on():
     scores = Scores()
     scores.update(torch.tensor([[0.1, 0.2, 0.7]]).log(), torch.tensor([0]))
     found = [scores.compute()[f"top{k}"].item() for k in range(1, 6)]
     assert found == [0, 0, 1, 1, 1]
 
 
-def test_equal_posteriors_rank_in_the_order_of_the_classes():
+def test_ties_are_ranked_by_class_index():
     scores = Scores()
     scores.update(torch.full((3, 3), 1 / 3).log(), torch.tensor([0, 1, 2]))
     assert scores.compute()["top1"] == pytest.approx(1 / 3)
     assert scores.compute()["top2"] == pytest.approx(2 / 3)
 
 
-def test_the_loss_of_a_class_that_is_ruled_out_is_finite():
+def test_the_loss_of_an_impossible_class_is_finite():
     impossible = torch.tensor([[0.0, -400.0]]).log_softmax(1)  # e^-400 is 0 in float32
     assert log_mean([impossible, impossible])[0, 1] == pytest.approx(-400)
     one_sees_it = torch.tensor([[-400.0, 0.0]]).log_softmax(1)
     assert log_mean([impossible, one_sees_it])[0, 1] == pytest.approx(-math.log(2))
 
 
-def test_rows_begin_with_the_single_view_and_end_with_what_was_asked_for():
+def test_rows_start_with_the_single_view_and_end_with_all_views():
     dense, crops = Views(None, (40,)), Views(5, (40,), True)
     single = Views()
     assert rows_of((single,), ["a"]) == [Row("a", (0,), (single,))]
@@ -229,7 +229,7 @@ def test_rows_begin_with_the_single_view_and_end_with_what_was_asked_for():
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
-def test_other_precisions_come_to_about_the_same_posterior(precision):
+def test_posteriors_are_close_in_other_precisions(precision):
     views = Views(None, (40,))
     expected = member(has_dense=True).log_posterior(images(), views)
     found = member(precision=precision, has_dense=True).log_posterior(images(), views)

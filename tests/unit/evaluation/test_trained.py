@@ -1,4 +1,4 @@
-"""What does not fit a trained network is named before anything is loaded."""
+"""Data and views that do not fit a trained network are refused before it is loaded."""
 
 import shutil
 from types import SimpleNamespace
@@ -17,13 +17,13 @@ def trained(tiny_run):
     return one
 
 
-def test_it_is_the_checkpoint_of_that_name(trained, tiny_run):
+def test_a_checkpoint_is_selected_by_name(trained, tiny_run):
     assert trained.checkpoint == tiny_run.checkpoints / "best.ckpt"
     assert trained.preprocessing.image_size == 32
     assert len(trained.hyperparameters["classes"]) == 10
 
 
-def test_what_fits_passes(trained):
+def test_matching_data_are_accepted(trained):
     trained.check_views([Views(), Views(None, (32,)), Views(5, (36,))])
     trained.check_source(
         SimpleNamespace(
@@ -44,20 +44,20 @@ def test_the_same_classes_in_another_order_are_refused(trained):
         trained.check_source(SimpleNamespace(name="turned", classes=classes, in_channels=1))
 
 
-def test_images_of_other_channels_are_refused(trained):
+def test_images_with_other_channels_are_refused(trained):
     classes = tuple(trained.hyperparameters["classes"])
     with pytest.raises(InputError, match="takes images of 1 channels; data=colour has 3"):
         trained.check_source(SimpleNamespace(name="colour", classes=classes, in_channels=3))
 
 
 @pytest.mark.parametrize(("key", "value"), [("seed", 7), ("val_fraction", 0.25)])
-def test_validation_images_it_was_trained_on_are_refused(trained, key, value):
+def test_validation_images_from_the_training_set_are_refused(trained, key, value):
     data = trained.run.config["data"] | {key: value}
     with pytest.raises(InputError, match=rf"data\.{key}=[\d.]+, not {value}"):
         trained.check_validation(data)
 
 
-def test_a_run_without_its_sections_is_one_line(tiny_run, tmp_path):
+def test_a_config_without_data_is_one_line(tiny_run, tmp_path):
     shutil.copytree(tiny_run.path, tmp_path / "run")
     (tmp_path / "run/config.yaml").write_text("seed: 0\n")
     with pytest.raises(InputError, match=r"config\.yaml: has no data$"):

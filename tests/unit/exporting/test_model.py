@@ -1,4 +1,4 @@
-"""An exported model names what is wrong with its file before anything of it is believed."""
+"""Exported models are checked on loading; errors name the file."""
 
 import json
 
@@ -38,12 +38,12 @@ def test_a_damaged_description_is_refused(change):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '"text"', "{}"])
-def test_what_is_no_description_is_refused(text):
+def test_an_invalid_description_is_refused(text):
     with pytest.raises(InputError, match="its description is damaged"):
         Description.from_json(text)
 
 
-def test_of_two_programs_the_one_in_float32_is_taken(tmp_path):
+def test_the_float32_program_is_preferred(tmp_path):
     for name in ("model.onnx", "model_int8.onnx"):
         (tmp_path / name).touch()
     assert find_program(tmp_path) == tmp_path / "model.onnx"
@@ -52,7 +52,7 @@ def test_of_two_programs_the_one_in_float32_is_taken(tmp_path):
     assert find_program(tmp_path / "model_int8.onnx") == tmp_path / "model_int8.onnx"
 
 
-def test_what_holds_no_program_is_named(tmp_path):
+def test_a_path_without_a_program_is_named(tmp_path):
     with pytest.raises(InputError, match=r"holds no model\.onnx; export it with formats=\[onnx\]"):
         find_program(tmp_path)
     with pytest.raises(InputError, match="there is no such file or folder"):
@@ -66,7 +66,7 @@ def test_what_holds_no_program_is_named(tmp_path):
 
 @pytest.fixture
 def write(tmp_path):
-    """`write(description)`: an ONNX file of the two sums of an image's rows, with that text inside."""
+    """`write(description)`: an ONNX file whose logits are the first two row sums of an image."""
     pytest.importorskip("onnxruntime", reason="needs the extra export")
     onnx = pytest.importorskip("onnx", reason="needs the extra export")
     from onnx import TensorProto, helper
@@ -96,7 +96,7 @@ def write(tmp_path):
     return write
 
 
-def test_it_gives_what_the_program_computes(write):
+def test_logits_are_the_outputs_of_the_program(write):
     model = ExportedModel(write(DESCRIPTION.to_json()))
     assert model.description == DESCRIPTION
     images_BCHW = torch.arange(32, dtype=torch.uint8).reshape(2, 1, 4, 4)
@@ -105,12 +105,12 @@ def test_it_gives_what_the_program_computes(write):
     torch.testing.assert_close(model.probabilities(images_BCHW), logits_BK.softmax(1))
 
 
-def test_a_program_without_a_description_is_not_ours(write):
+def test_a_program_without_a_description_is_refused(write):
     with pytest.raises(InputError, match=r"is an ONNX model, but none that vgg_lit\.export wrote"):
         ExportedModel(write(None))
 
 
-def test_a_program_that_does_not_do_what_it_says_is_refused(write):
+def test_a_program_that_contradicts_its_description_is_refused(write):
     more = json.loads(DESCRIPTION.to_json()) | {"classes": ["a", "b", "c"]}
     model = ExportedModel(write(json.dumps(more)))
     with pytest.raises(InputError, match=r"is not what its description says \(gives \(2, 2\)"):

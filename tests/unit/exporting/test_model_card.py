@@ -1,4 +1,4 @@
-"""A model card says what an export holds, and nothing of what it does not."""
+"""A model card describes only the files that an export contains."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ CARD = ModelCard(
 )
 
 
-def test_it_tells_what_goes_in_and_what_comes_out():
+def test_inputs_and_outputs_are_described():
     text = CARD.to_markdown()
     assert text.startswith('---\nlicense: "mit"\npipeline_tag: image-classification\n')
     assert "# vgg11, trained on shoes" in text
@@ -40,7 +40,7 @@ def test_it_tells_what_goes_in_and_what_comes_out():
 
 
 @pytest.mark.parametrize("name", FILE_DESCRIPTIONS)
-def test_only_files_that_are_there_are_listed(name):
+def test_only_existing_files_are_listed(name):
     assert f"`{name}`" in CARD.to_markdown()
     rest = [other for other in FILE_DESCRIPTIONS if other != name]
     assert f"| `{name}` |" not in replace(CARD, files=rest).to_markdown()
@@ -55,19 +55,19 @@ def test_only_files_that_are_there_are_listed(name):
         (["model.safetensors"], 'load_file("model.safetensors")', "InferenceSession"),
     ],
 )
-def test_only_what_is_there_is_used_in_examples(files, shown, hidden):
+def test_examples_use_only_existing_files(files, shown, hidden):
     text = replace(CARD, files=files).to_markdown()
     assert shown in text
     assert hidden not in text
 
 
-def test_weights_of_a_network_from_elsewhere_have_no_example_of_ours():
+def test_weights_of_a_custom_network_have_no_example():
     network = {"_target_": "my_package.MyNet"}
     card = replace(CARD, description=replace(CARD.description, network=network))
     assert "load_file" not in card.to_markdown()
 
 
-def test_what_nobody_has_said_is_said_to_be_unknown():
+def test_missing_facts_are_reported_as_unknown():
     text = replace(CARD, license=None, metrics={}).to_markdown()
     assert "license:" not in text
     assert "not stated; ask whoever trained them" in text

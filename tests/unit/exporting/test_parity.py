@@ -1,4 +1,4 @@
-"""Exported programs beside the network: what counts as equal, and what is measured."""
+"""Exported programs compared with the network: tolerance and measurements."""
 
 import pytest
 import torch
@@ -10,9 +10,7 @@ from vgg_lit.exporting.parity import TOLERANCE, RuntimeComparison, compare_runti
     ("difference", "magnitude", "is_equal"),
     [(TOLERANCE, 0.1, True), (2 * TOLERANCE, 0.1, False), (2 * TOLERANCE, 4.0, True)],
 )
-def test_rounding_is_a_share_of_the_largest_output_and_absolute_below_one(
-    difference, magnitude, is_equal
-):
+def test_the_tolerance_is_relative_above_one_and_absolute_below(difference, magnitude, is_equal):
     assert RuntimeComparison(difference, magnitude, milliseconds=1.0).is_equal == is_equal
 
 

@@ -1,4 +1,4 @@
-"""A network behind its preprocessing, and what its description says."""
+"""A network with its preprocessing, and the description of its program."""
 
 import json
 
@@ -12,7 +12,7 @@ from vgg_lit.exporting.model import Description
 from vgg_lit.exporting.programs import PixelClassifier, describe_network, to_program
 from vgg_lit.models import build
 
-# padded evenly, padded by an odd pixel, as they are, resized to more and to less; source and network
+# (source, network) sides: padded evenly, padded by an odd pixel, equal, enlarged, reduced
 SIDES = [(28, 32), (29, 32), (32, 32), (28, 64), (100, 32)]
 
 
@@ -27,7 +27,7 @@ def noise(count, channels, side):
 
 
 @pytest.mark.parametrize("sides", SIDES)
-def test_pixels_become_what_training_made_of_them(sides):
+def test_pixels_are_preprocessed_as_in_training(sides):
     prepare = preprocessing(*sides)
     images = noise(3, 3, sides[0])
     found = PixelClassifier(nn.Identity(), prepare)(images)
@@ -35,7 +35,7 @@ def test_pixels_become_what_training_made_of_them(sides):
     torch.testing.assert_close(found, prepare(images), rtol=0, atol=1e-5)
 
 
-def test_softmax_is_inside_if_asked_for():
+def test_softmax_is_optional():
     prepare = preprocessing(28, 32, channels=1)
     net = build("vgg11", num_classes=4, in_channels=1, width=1 / 32, head="linear")
     images = noise(2, 1, 28)
@@ -47,7 +47,7 @@ def test_softmax_is_inside_if_asked_for():
 HYPERPARAMETERS = {"classes": ["a", "b"], "model": {"_target_": "vgg_lit.models.build"}}
 
 
-def test_a_description_comes_back_from_its_json():
+def test_a_description_survives_a_json_round_trip():
     description = describe_network(HYPERPARAMETERS, preprocessing(28, 32), softmax=True)
     assert Description.from_json(description.to_json()) == description
     content = json.loads(description.to_json())
@@ -67,7 +67,7 @@ class DataDependent(nn.Module):
         return x.flatten(1)[:, :2] if x.sum() > 0 else x.flatten(1)[:, 2:4]
 
 
-def test_a_network_that_cannot_be_followed_is_named_in_one_line():
+def test_a_network_that_cannot_be_traced_is_one_line():
     prepare = preprocessing(28, 32)
     description = describe_network(HYPERPARAMETERS, prepare, softmax=False)
     with pytest.raises(InputError, match="cannot follow DataDependent") as refused:

@@ -1,4 +1,4 @@
-"""What Lightning is told of the other processes, on one machine and on several."""
+"""The cluster environment and the strategy that Lightning receives."""
 
 import os
 
@@ -30,7 +30,7 @@ SRUN = {
 @pytest.fixture
 def started(monkeypatch):
     def started(environment):
-        monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "1")  # so that it is put back
+        monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "1")  # so that monkeypatch restores it
         monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
         for name in {*TORCHRUN, *SRUN}:
             monkeypatch.delenv(name, raising=False)
@@ -44,12 +44,12 @@ def started(monkeypatch):
     ("environment", "kind"),
     [
         ({}, LightningEnvironment),
-        ({"SLURM_NTASKS": "2"}, LightningEnvironment),  # in a batch script, beside srun
+        ({"SLURM_NTASKS": "2"}, LightningEnvironment),  # in a batch script, outside srun
         (TORCHRUN, TorchElasticEnvironment),
         (SRUN, SLURMEnvironment),
     ],
 )
-def test_lightning_is_told_of_the_launcher(environment, kind, started):
+def test_the_cluster_environment_matches_the_launcher(environment, kind, started):
     started(environment)
     found = cluster_environment()
     assert type(found) is kind
@@ -61,9 +61,7 @@ def test_lightning_is_told_of_the_launcher(environment, kind, started):
 
 
 @pytest.mark.parametrize("compression", [None, "bf16"])
-def test_several_machines_exchange_gradients_as_several_processes_of_one_do(
-    compression, started, compose
-):
+def test_multi_node_runs_use_the_same_ddp_strategy(compression, started, compose):
     started(TORCHRUN)
     spec = to_plain(compose("trainer=multinode", "trainer.accelerator=cpu"))["trainer"]
     spec["gradient_compression"] = compression

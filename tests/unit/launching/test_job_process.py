@@ -1,4 +1,4 @@
-"""What jobs inherit, what of their output is shown, and that nothing of them is left."""
+"""Environment, output and cleanup of job processes."""
 
 import os
 import signal
@@ -15,13 +15,13 @@ from vgg_lit.system.launch import SWEEP_JOB
 
 
 def shown(done, number):
-    """The lines of a job on the console."""
+    """The console lines of a job."""
     prefix = f"[{number}] "
     lines = [line for line in done.out.splitlines() if line.startswith(prefix)]
     return [line.removeprefix(prefix) for line in lines if ": " not in line]
 
 
-def test_lines_are_prefixed_and_whole(sweep):
+def test_lines_are_complete_and_have_a_prefix(sweep):
     script = (
         "sys.stdout.write('be'); sys.stdout.flush(); (common / '{0}').touch(); wait_for('{1}'); "
         "print('fore'); print('naïve', file=sys.stderr); sys.stdout.write('no newline'); done()"
@@ -33,19 +33,19 @@ def test_lines_are_prefixed_and_whole(sweep):
         assert Path(f"swept/{number}/log.txt").read_text() == "before\nnaïve\nno newline"
 
 
-def test_a_bar_is_one_line(sweep):
+def test_a_progress_bar_is_one_line(sweep):
     bar = "for i in range(500): print(f'\\r{i} of 500', end='', flush=True)\nprint(); print('x\\r'); done()"
     assert shown(sweep({"seed=0": bar}, "seed=0"), 0) == ["499 of 500", "x"]
 
 
-def test_the_log_keeps_earlier_attempts_which_are_not_shown_again(sweep):
+def test_the_log_keeps_earlier_attempts_without_repeating_them(sweep):
     sweep({"seed=0": "print('first'); sys.exit(1)"}, "seed=0")
     again = sweep({"seed=0": "print('second'); done()"}, "seed=0")
     assert shown(again, 0) == ["second"]
     assert Path("swept/0/log.txt").read_text() == "first\nsecond\n"
 
 
-def test_tracebacks_are_for_the_log_and_what_follows_them_is_shown(sweep):
+def test_tracebacks_go_only_to_the_log(sweep):
     script = """
 import traceback
 print("before")
@@ -66,7 +66,7 @@ done()
     assert [line for line in lines if line] == ["before", "after"]
 
 
-def test_nothing_of_another_run_reaches_a_job(monkeypatch):
+def test_variables_of_another_run_are_removed(monkeypatch):
     left = ("LOCAL_RANK", "RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
     for name in (*left, "PL_GLOBAL_SEED", "SLURM_NTASKS"):
         monkeypatch.setenv(name, "1")
@@ -76,7 +76,7 @@ def test_nothing_of_another_run_reaches_a_job(monkeypatch):
     assert found["MINE"] == "kept"
 
 
-def test_a_job_imports_what_its_sweep_imports(sweep):
+def test_a_job_has_the_import_path_of_its_sweep(sweep):
     import vgg_lit
 
     script = "import vgg_lit; print(vgg_lit.__file__); done()"
@@ -93,12 +93,12 @@ def eight_threads(monkeypatch):
     ("n_jobs", "processes", "threads"),
     [(1, 1, None), (2, 1, "4"), (3, 1, "2"), (2, 2, "2"), (16, 1, "1"), (4, 8, "1")],
 )
-def test_jobs_share_out_the_threads(n_jobs, processes, threads, eight_threads):
+def test_threads_are_divided_among_jobs(n_jobs, processes, threads, eight_threads):
     for share in machine_shares(n_jobs):
         assert job_environment(share, processes).get("OMP_NUM_THREADS") == threads
 
 
-def test_a_number_of_threads_that_the_user_set_is_kept(eight_threads, monkeypatch):
+def test_a_user_defined_number_of_threads_is_kept(eight_threads, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "6")
     (share, _) = machine_shares(2)
     assert job_environment(share, 1)["OMP_NUM_THREADS"] == "6"
@@ -118,7 +118,7 @@ def test_a_number_of_threads_that_the_user_set_is_kept(eight_threads, monkeypatc
         (0, None, 2, [None, None]),
     ],
 )
-def test_jobs_share_out_the_gpus(gpus, visible, n_jobs, expected, monkeypatch):
+def test_gpus_are_divided_among_jobs(gpus, visible, n_jobs, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
@@ -126,8 +126,8 @@ def test_jobs_share_out_the_gpus(gpus, visible, n_jobs, expected, monkeypatch):
     assert [share.get("CUDA_VISIBLE_DEVICES") for share in machine_shares(n_jobs)] == expected
 
 
-def test_a_config_is_checked_against_the_gpus_its_job_will_have(sweep, monkeypatch):
-    """Of four GPUs, two are for each of two jobs."""
+def test_a_config_is_checked_against_the_gpus_of_its_job(sweep, monkeypatch):
+    """Two jobs share four GPUs: each has two."""
     seen = []
 
     def count_devices(accelerator):
@@ -144,7 +144,7 @@ def test_a_config_is_checked_against_the_gpus_its_job_will_have(sweep, monkeypat
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
 
 
-def test_what_a_job_leaves_running_is_ended(sweep, tmp_path, is_alive):
+def test_child_processes_of_a_dead_job_are_ended(sweep, tmp_path, is_alive):
     script = (
         "child = subprocess.Popen(['sleep', '60']); (common / 'pid').write_text(str(child.pid)); "
         "os.kill(os.getpid(), signal.SIGKILL)"
@@ -153,8 +153,8 @@ def test_what_a_job_leaves_running_is_ended(sweep, tmp_path, is_alive):
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
-def test_a_job_ends_when_its_sweep_is_gone():
-    """Its standard input ends, however the sweep did; a job that takes too long is ended."""
+def test_a_job_ends_with_its_sweep():
+    """A job stops when its standard input closes, and is ended if saving takes too long."""
     script = (
         "import signal, sys, time; from vgg_lit import command; command.SECONDS_TO_SAVE = 0.1;"
         "deaf = lambda config: [signal.signal(signal.SIGTERM, lambda *a: print('saving', flush=True)),"
@@ -171,8 +171,8 @@ def test_a_job_ends_when_its_sweep_is_gone():
     assert job.wait(timeout=60) == 128 + signal.SIGTERM
 
 
-def test_where_there_are_no_process_groups_a_job_is_ended_alone(monkeypatch, tmp_path):
-    """As on Windows, as far as that can be tried elsewhere."""
+def test_without_process_groups_only_the_job_is_ended(monkeypatch, tmp_path):
+    """Imitates Windows."""
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     process = _processes.JobProcess(command, dict(os.environ), tmp_path / "log.txt", "", [])
     monkeypatch.setattr(_processes, "IS_WINDOWS", True)

@@ -1,4 +1,4 @@
-"""Processes meet: here threads of one, each with a store of its own."""
+"""The rendezvous of processes, here threads with separate stores."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ def port():
 
 @pytest.fixture(autouse=True)
 def kept(monkeypatch):
-    """Keeps every store until the test is over, as processes do."""
+    """Keeps every store alive until the test ends, as processes do."""
     stores = []
 
     def store(*args, **kwargs):
@@ -46,7 +46,7 @@ def nothing(decision):
 
 
 def all_meet(port, decide, objection=nothing, world_size=3, has_store=False):
-    """What each process comes to: a decision, or an error."""
+    """The decision or the error of each process."""
     found = [None] * world_size
 
     def come(rank):
@@ -65,7 +65,7 @@ def all_meet(port, decide, objection=nothing, world_size=3, has_store=False):
     return found
 
 
-def test_all_take_what_the_first_decides(port):
+def test_all_ranks_receive_the_decision_of_the_first(port):
     calls = []
 
     def decide(before):
@@ -79,19 +79,19 @@ def test_all_take_what_the_first_decides(port):
     assert rendezvous.store() is not None
 
 
-def test_what_the_first_refuses_all_are_told(port):
+def test_a_refusal_by_the_first_rank_reaches_all(port):
     def decide(before):
         raise InputError("resume=x: no")
 
     assert [str(error) for error in all_meet(port, decide)] == ["resume=x: no"] * 3
 
 
-def test_what_one_objects_to_all_are_told(port):
+def test_an_objection_by_one_rank_reaches_all(port):
     found = all_meet(port, lambda before: {"run": "x"}, lambda decision: f"not {decision['run']}")
     assert [str(error) for error in found] == ["not x"] * 3
 
 
-def test_a_store_that_outlives_an_attempt_confuses_nobody(port):
+def test_a_store_that_outlives_an_attempt_is_reused_safely(port):
     server = dist.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
     server.set("vgg_lit/asks/1", "of an earlier attempt")
     first = all_meet(port, lambda before: {"run": f"after {before}"}, has_store=True)
@@ -102,9 +102,7 @@ def test_a_store_that_outlives_an_attempt_confuses_nobody(port):
     assert server.get(f"{JOB}/None") == b"after after None"
 
 
-def test_a_launcher_that_says_where_its_own_store_is_has_the_job_remembered_there(
-    port, monkeypatch
-):
+def test_the_job_is_recorded_in_the_store_of_the_launcher(port, monkeypatch):
     launcher = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     monkeypatch.setenv("VGG_LIT_JOB_STORE", f"127.0.0.1:{launcher.port}")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "mine")
@@ -112,7 +110,7 @@ def test_a_launcher_that_says_where_its_own_store_is_has_the_job_remembered_ther
     assert launcher.get(f"{JOB}/mine") == b"logs/x"
 
 
-def test_a_process_that_does_not_come_is_told_in_time(port):
+def test_a_missing_process_is_reported_after_the_timeout(port):
     start = time.monotonic()
     with pytest.raises(
         InputError, match=r"1 of 2 processes have come after 0\.01 minutes \(trainer"
@@ -121,14 +119,14 @@ def test_a_process_that_does_not_come_is_told_in_time(port):
     assert time.monotonic() - start < 30
 
 
-def test_a_place_that_nobody_keeps_is_told_in_time(port):
+def test_an_unreachable_store_is_reported_after_the_timeout(port):
     with pytest.raises(
         InputError, match=f"127.0.0.1:{port}: cannot be reached .*rendezvous_timeout"
     ):
         meet(launched(1, port), lambda before: {"run": "x"}, nothing, 0.01)
 
 
-def test_gloo_takes_the_interface_that_leads_there(monkeypatch):
+def test_gloo_uses_the_interface_that_routes_to_the_address(monkeypatch):
     monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
     assert rendezvous._interface_towards("127.0.0.1") == "lo"
     assert rendezvous._interface_towards("nowhere.invalid") is None

@@ -1,4 +1,4 @@
-"""What ends one process of a run ends the others, and is what is told; here with processes that only sleep."""
+"""The failure of one process ends the others and is reported; tested with sleeping processes."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def child(code):
     return subprocess.Popen([sys.executable, "-c", code])
 
 
-def test_a_run_that_ends_well_records_nothing_and_leaves_no_process(run):
+def test_a_successful_run_waits_for_its_processes(run):
     sleeper = child("import time; time.sleep(0.1)")
     with shared_fate(trainer(sleeper), run.path):
         pass
@@ -41,7 +41,7 @@ def test_a_run_that_ends_well_records_nothing_and_leaves_no_process(run):
     assert run.status["status"] == "running"
 
 
-def test_an_error_of_its_own_is_recorded_as_it_is(run):
+def test_an_error_of_this_process_is_recorded(run):
     with pytest.raises(ZeroDivisionError), shared_fate(trainer(), run.path):
         _ = 1 / 0
     status = run.status
@@ -58,7 +58,7 @@ def test_an_error_of_its_own_is_recorded_as_it_is(run):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_out_of_memory_is_advice_with_an_exit_code_of_its_own(error, run):
+def test_out_of_memory_has_advice_and_exit_code_3(error, run):
     with (
         pytest.raises(OutOfMemory, match=r"data\.batch_size") as told,
         shared_fate(trainer(), run.path),
@@ -68,14 +68,14 @@ def test_out_of_memory_is_advice_with_an_exit_code_of_its_own(error, run):
     assert run.status["exit_code"] == told.value.exit_code == 3
 
 
-def test_bad_input_found_late_keeps_its_exit_code(run):
-    with pytest.raises(InputError), shared_fate(trainer(), run.path):
+def test_bad_input_during_training_has_exit_code_2(run):
+    with pytest.raises(InputError, match="truncated"), shared_fate(trainer(), run.path):
         raise InputError("x.png: truncated")
     assert run.status["exit_code"] == 2
 
 
-def test_a_signal_is_no_failure(run):
-    with pytest.raises(Preempted), shared_fate(trainer(), run.path):
+def test_a_signal_is_recorded_as_preemption(run):
+    with pytest.raises(Preempted, match="saved at step 3"), shared_fate(trainer(), run.path):
         raise Preempted(signal.SIGTERM, "saved at step 3")
     assert run.status["status"] == "preempted"
     assert run.status["reason"] == "SIGTERM: saved at step 3"
@@ -89,9 +89,7 @@ def test_a_signal_is_no_failure(run):
         ("import os; os.kill(os.getpid(), 15)", "process 1 was ended by SIGTERM", 143),
     ],
 )
-def test_what_another_process_came_to_is_told_in_place_of_what_it_broke(
-    code, reason, exit_code, run
-):
+def test_the_failure_of_another_process_replaces_its_symptom(code, reason, exit_code, run):
     with (
         pytest.raises(ProcessFailed, match=reason) as told,
         shared_fate(trainer(child(code)), run.path),
@@ -102,7 +100,7 @@ def test_what_another_process_came_to_is_told_in_place_of_what_it_broke(
     assert run.status["status"] == ("preempted" if exit_code == 143 else "failed")
 
 
-def test_what_another_process_has_recorded_is_told(run):
+def test_a_failure_recorded_by_another_process_is_reported(run):
     write_status(run.path, "failed", "KeyError: 'x'", rank=1, exit_code=1, process=os.getpid())
     with (
         pytest.raises(ProcessFailed, match="process 1: KeyError: 'x'"),
@@ -112,7 +110,7 @@ def test_what_another_process_has_recorded_is_told(run):
     assert run.status["reason"] == "KeyError: 'x'"
 
 
-def test_a_process_that_does_not_answer_is_ended(run, monkeypatch):
+def test_an_unresponsive_process_is_killed(run, monkeypatch):
     monkeypatch.setattr("vgg_lit.launching.shared_fate.GRACE_SECONDS", 0.2)
     stopped = child("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)")
     with (
@@ -142,7 +140,7 @@ with shared_fate(trainer, Path(sys.argv[1])):
 """
 
 
-def test_one_that_waits_where_no_exception_reaches_it_is_ended_too(tmp_path):
+def test_a_process_that_blocks_is_ended_too(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", WAITS, str(tmp_path)], capture_output=True, text=True, timeout=50
     )

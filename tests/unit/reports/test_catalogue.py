@@ -10,6 +10,7 @@ def test_a_picture_has_a_name_a_title_and_a_text(name, inspection, choice):
     (picture,) = catalogue.DRAWN[name](inspection, choice)
     assert picture.name == name
     assert picture.title
+    assert picture.text
     assert all(picture.text)
     assert picture.figure.axes
 

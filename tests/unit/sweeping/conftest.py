@@ -1,4 +1,4 @@
-"""Sweeps whose jobs are scripts of a line or two instead of trainings."""
+"""Fixtures for sweeps whose jobs are one-line scripts instead of training runs."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from vgg_lit.launching import job_process, pool
 from vgg_lit.sweeping.batch import SweepBatch
 from vgg_lit.sweeps import Sweep
 
-# What a job has at hand: its run directory `here`, the folder `common` of all jobs, and these.
+# Names in a job's script: its run directory `here`, the folder `common` of all jobs, and these.
 JOB = """
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
@@ -37,16 +37,16 @@ def wait_for(name):
 
 
 class Swept(NamedTuple):
-    """What a sweep came to."""
+    """The result of a sweep."""
 
     code: int
     out: str
     err: str
     sweep: Sweep
     values: list
-    """What the launcher handed the sweeper, of each job."""
+    """The JobReturn of each job, as the launcher passed it to the sweeper."""
     started: list[str]
-    """The overrides by which jobs differ, of those that were started now."""
+    """The distinct overrides of the jobs that this call started."""
 
     @property
     def statuses(self) -> list[str]:
@@ -85,7 +85,7 @@ def sweep(verb, monkeypatch, tmp_path) -> Callable[..., Swept]:
 
 @pytest.fixture
 def is_alive() -> Callable[[int], bool]:
-    """Whether a process runs; one that has ended and that nobody asked for does not."""
+    """Returns True if a process is running; a zombie is not."""
 
     def is_alive(pid: int) -> bool:
         try:

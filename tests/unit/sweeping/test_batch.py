@@ -1,6 +1,7 @@
-"""Which jobs of a sweep run, what becomes of each, and how the sweep is gone on with."""
+"""Running, recording and resuming the jobs of a sweep."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -21,7 +22,7 @@ FIVE = {
 
 
 def signal_when(path, *signums):
-    """Sends this process signals, one after another, once a file is there."""
+    """Sends signals to this process, one after another, once a file exists."""
 
     def send():
         while not Path(path).exists():
@@ -35,7 +36,7 @@ def signal_when(path, *signums):
     return thread
 
 
-def test_jobs_that_fail_are_recorded_and_the_others_go_on(sweep, record):
+def test_failed_jobs_are_recorded_and_the_others_run(sweep, record):
     done = sweep(FIVE, "seed=range(5)")
     assert done.code == 1
     assert done.statuses == ["done", "failed", "done", "failed", "done"]
@@ -62,7 +63,7 @@ def test_a_failure_is_one_line_and_its_traceback_in_the_log(sweep):
     assert "Traceback" in Path("swept/0/log.txt").read_text()
 
 
-def test_the_table_shows_every_job_and_how_to_go_on(sweep):
+def test_the_table_lists_every_job_and_the_command_to_resume(sweep):
     out = sweep(FIVE, "seed=0,1").out
     rows = [line for line in out.splitlines() if line.startswith("│")]
     assert [[cell.strip() for cell in row.strip("│").split("│")][:4] for row in rows] == [
@@ -73,7 +74,7 @@ def test_the_table_shows_every_job_and_how_to_go_on(sweep):
     assert out.splitlines()[-1] == f"go on  {again}"
 
 
-def test_a_sweep_that_is_gone_on_with_runs_only_what_is_not_done(sweep):
+def test_a_resumed_sweep_runs_only_unfinished_jobs(sweep):
     sweep(FIVE, "seed=0,1,3")
     healed = dict.fromkeys(FIVE, "done(1.0)")
     again = sweep(healed, "seed=0,1,3")
@@ -84,10 +85,10 @@ def test_a_sweep_that_is_gone_on_with_runs_only_what_is_not_done(sweep):
     last = sweep(healed, "seed=0,1,3")
     assert last.started == []
     assert last.code == 0
-    assert last.out.count("done") == 6  # a line and a row a job
+    assert last.out.count("done") == 6  # a line and a table row per job
 
 
-def test_a_job_is_known_by_its_overrides_not_by_its_number(sweep):
+def test_a_job_is_identified_by_its_overrides(sweep):
     ok = {f"seed={seed}": "done()" for seed in range(4)}
     sweep({**ok, "seed=1": "sys.exit(1)"}, "seed=0,1", "label_smoothing=0")
     more = sweep(ok, "label_smoothing=0", "seed=3,1,0")
@@ -99,13 +100,13 @@ def test_a_job_is_known_by_its_overrides_not_by_its_number(sweep):
     ]
 
 
-def test_the_same_job_twice_runs_once(sweep):
+def test_a_duplicate_job_runs_once(sweep):
     done = sweep({"seed=0": "done()"}, "seed=0,0")
     assert done.started == ["seed=0"]
     assert [result.return_value for result in done.values] == [0.5, 0.5]
 
 
-def test_a_job_with_a_checkpoint_goes_on_and_one_without_begins_again(sweep):
+def test_a_job_resumes_from_its_checkpoint_or_restarts(sweep):
     saved = "status('running'); (here / 'checkpoints').mkdir(); (here / 'checkpoints/last.ckpt').touch()"
     scripts = {"seed=0": f"{saved}; sys.exit(1)", "seed=1": "status('running'); sys.exit(1)"}
     sweep(scripts, "seed=0,1")
@@ -114,10 +115,12 @@ def test_a_job_with_a_checkpoint_goes_on_and_one_without_begins_again(sweep):
     assert "[0] resumed\n" in again.out
     assert "[1] from the start\n" in again.out
     assert not Path("swept/0.attempt1").exists()
-    assert Path("swept/1.attempt1/config.yaml").is_file()  # what it left is kept beside it
+    assert Path(
+        "swept/1.attempt1/config.yaml"
+    ).is_file()  # its old directory is kept under this name
 
 
-def test_a_job_that_was_brought_to_an_end_by_hand_is_done(sweep):
+def test_a_job_finished_outside_the_sweep_is_done(sweep):
     sweep({"seed=0": "status('running'); sys.exit(1)"}, "seed=0")
     Path("swept/0/status.json").write_text('{"status": "done"}')
     Path("swept/0/metrics.json").write_text('{"val/acc": 0.125}')
@@ -126,7 +129,7 @@ def test_a_job_that_was_brought_to_an_end_by_hand_is_done(sweep):
     assert again.sweep.jobs[0].objective == 0.125
 
 
-def test_the_sweeper_is_given_the_objective_and_of_a_failed_job_none(sweep):
+def test_the_sweeper_receives_objectives_and_none_for_failed_jobs(sweep):
     done = sweep(FIVE, "seed=0,1")
     assert [result.return_value for result in done.values] == [0.25, None]
     assert [result.status for result in done.values] == [JobStatus.COMPLETED, JobStatus.FAILED]
@@ -134,7 +137,7 @@ def test_the_sweeper_is_given_the_objective_and_of_a_failed_job_none(sweep):
     assert done.values[0].hydra_cfg.hydra.job.num == 0
 
 
-def test_a_failure_in_one_batch_keeps_no_other_from_running(sweep):
+def test_a_failure_does_not_stop_later_batches(sweep):
     done = sweep(FIVE, "seed=1,2", "hydra.sweeper.max_batch_size=1")
     assert done.statuses == ["failed", "done"]
     assert done.code == 1
@@ -151,7 +154,7 @@ def test_a_failure_in_one_batch_keeps_no_other_from_running(sweep):
         ("trainer.devices=99", "this machine has"),
     ],
 )
-def test_a_bad_config_is_refused_before_anything_is_started(override, words, sweep):
+def test_a_bad_config_is_refused_before_any_job_starts(override, words, sweep):
     done = sweep({}, override)
     assert (done.code, done.started, done.statuses) == (2, [], ["refused"])
     assert done.err.startswith("error: job 0, ")
@@ -160,7 +163,7 @@ def test_a_bad_config_is_refused_before_anything_is_started(override, words, swe
     assert not Path("swept/0").exists()
 
 
-def test_bad_input_that_a_job_finds_is_no_failure(sweep):
+def test_bad_input_found_by_a_job_has_exit_code_2(sweep):
     late = "print('error: data.root=x: there is no such folder'); sys.exit(2)"
     done = sweep({"seed=0": late, "seed=1": "done()"}, "seed=0,1")
     assert done.code == 2
@@ -180,7 +183,7 @@ def test_bad_settings_of_the_launcher_are_one_line(setting, sweep):
     assert done.err.count("\n") == 1
 
 
-def test_a_job_that_ends_before_it_is_done_has_failed(sweep):
+def test_a_job_that_exits_without_finishing_has_failed(sweep):
     done = sweep({"seed=0": "status('running')"}, "seed=0")
     assert done.code == 1
     assert done.sweep.jobs[0].reason == "exit code 0, it printed nothing"
@@ -201,7 +204,7 @@ def test_a_job_that_cannot_be_started_has_failed(sweep):
     assert done.sweep.jobs[0].reason.startswith("cannot be started: ")
 
 
-def test_a_full_disk_ends_no_sweep(sweep, monkeypatch):
+def test_a_full_disk_does_not_end_the_sweep(sweep, monkeypatch):
     written = []
 
     def write(sweep):
@@ -216,19 +219,19 @@ def test_a_full_disk_ends_no_sweep(sweep, monkeypatch):
     assert "[0] seed=0: not recorded: [Errno 28] No space left on device" in done.out
 
 
-def test_a_damaged_status_is_that_of_a_job_that_is_not_done(sweep):
+def test_a_job_with_a_damaged_status_has_failed(sweep):
     broken = "status('running'); (here / 'status.json').write_text('{'); sys.exit(1)"
     assert sweep({"seed=0": broken}, "seed=0").statuses == ["failed"]
 
 
-def test_jobs_run_side_by_side(sweep):
+def test_jobs_run_in_parallel(sweep):
     meet = "(common / '{0}').touch(); wait_for('{1}'); done()"
     scripts = {"seed=0": meet.format("a", "b"), "seed=1": meet.format("b", "a")}
     done = sweep(scripts, "seed=0,1", "hydra.launcher.n_jobs=2")
     assert done.statuses == ["done", "done"]
 
 
-def test_no_more_jobs_run_than_n_jobs(sweep):
+def test_at_most_n_jobs_run_at_once(sweep):
     script = (
         "mine = common / f'at_work.{os.getpid()}'; mine.touch(); time.sleep(0.1); "
         "print(len(list(common.glob('at_work.*'))), 'at work'); mine.unlink(); done()"
@@ -236,14 +239,16 @@ def test_no_more_jobs_run_than_n_jobs(sweep):
     scripts = {f"seed={seed}": script for seed in range(5)}
     done = sweep(scripts, "seed=range(5)", "hydra.launcher.n_jobs=2")
     assert done.statuses == ["done"] * 5
-    assert "3 at work" not in done.out
+    counts = re.findall(r"(\d) at work", done.out)
+    assert len(counts) == 5
+    assert set(counts) <= {"1", "2"}
 
 
 @pytest.mark.parametrize(
     ("sent", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)],
 )
-def test_a_signal_ends_jobs_and_sweep_and_starts_no_more(sent, code, sweep, tmp_path, record):
+def test_a_signal_ends_all_jobs_and_the_sweep(sent, code, sweep, tmp_path, record):
     script = (
         "signal.signal(signal.SIGINT, lambda *a: sys.exit(130)); "
         "signal.signal(signal.SIGTERM, lambda *a: sys.exit(143)); "
@@ -268,7 +273,7 @@ DEAF = (
 )
 
 
-def test_a_second_ctrl_c_kills_what_does_not_end(sweep, tmp_path):
+def test_a_second_ctrl_c_kills_remaining_jobs(sweep, tmp_path):
     sender = signal_when(tmp_path / "ready", signal.SIGINT, signal.SIGINT)
     done = sweep({"seed=0": DEAF}, "seed=0")
     sender.join()
@@ -285,7 +290,7 @@ def test_jobs_have_grace_seconds_to_end(sweep, tmp_path):
     assert done.sweep.jobs[0].signal == "SIGKILL"
 
 
-def test_a_directory_takes_one_sweep_at_a_time(sweep):
+def test_a_directory_accepts_one_sweep_at_a_time(sweep):
     first = sweep({"seed=0": "done()"}, "seed=0")
     with first.sweep.lock():
         second = sweep({"seed=1": "done()"}, "seed=1")
@@ -322,7 +327,7 @@ def test_other_configs_reach_the_jobs(verb, tmp_path, monkeypatch):
             batch._command(job, is_resumed) for job in waiting for is_resumed in (False, True)
         ),
     )
-    trusting = 'trusted_targets=["mine.nets"]'  # which a resumed run is told anew
+    trusting = 'trusted_targets=["mine.nets"]'  # passed again to a resumed run
     arguments = ("model=thin", trusting, "hydra.job.chdir=false", "hydra.sweep.dir='a b'")
     verb("train", "-m", "--config-dir", "mine", *arguments, "hydra.launcher.n_jobs=1")
     new, resumed = (command[3:] for command in commands)

@@ -1,4 +1,4 @@
-"""Signals end a program at once, or where its work is saved."""
+"""Signals end a program at once, or are deferred until its state is saved."""
 
 import os
 import signal
@@ -17,14 +17,14 @@ def send(signum):
 
 
 @pytest.mark.parametrize("signum", module.ENDING)
-def test_outside_of_training_a_signal_ends_the_program_where_it_stands(signum):
+def test_outside_training_a_signal_ends_the_program_at_once(signum):
     with EndingSignals(), pytest.raises(Preempted) as ended:
         send(signum)
     assert ended.value.exit_code == (130 if signum == signal.SIGINT else 143)
     assert str(ended.value) == f"{signum.name}: stopped"
 
 
-def test_deferred_signals_are_noted_and_the_first_counts():
+def test_the_first_deferred_signal_is_recorded():
     with EndingSignals() as signals:
         signals.defer()
         send(signal.SIGTERM)
@@ -34,7 +34,7 @@ def test_deferred_signals_are_noted_and_the_first_counts():
             signals.act()
 
 
-def test_a_second_ctrl_c_ends_at_once_but_not_one_of_the_same_moment(monkeypatch):
+def test_a_second_ctrl_c_ends_at_once_unless_it_is_immediate(monkeypatch):
     with EndingSignals() as signals:
         signals.defer()
         send(signal.SIGINT)
@@ -44,15 +44,18 @@ def test_a_second_ctrl_c_ends_at_once_but_not_one_of_the_same_moment(monkeypatch
             send(signal.SIGINT)
 
 
-def test_while_it_ends_a_signal_adds_nothing():
+def test_a_second_signal_during_shutdown_is_ignored():
+    has_ended = False
     with EndingSignals():
         try:
             send(signal.SIGTERM)
         except Preempted:
             send(signal.SIGTERM)
+            has_ended = True
+    assert has_ended
 
 
-def test_the_handlers_of_before_are_put_back():
+def test_the_previous_handlers_are_restored():
     before = [signal.getsignal(signum) for signum in module.ENDING]
     with EndingSignals() as signals:
         signals.defer()

@@ -1,7 +1,8 @@
 """The environment of a run."""
 
 import json
-import re
+import subprocess
+from pathlib import Path
 
 from vgg_lit.system import environment
 from vgg_lit.system.environment import describe_environment
@@ -13,8 +14,14 @@ def test_the_environment_has_versions_and_is_json():
     assert all(found["packages"].values())
     assert found["vgg_lit"]
     assert found["python"].count(".") == 2
-    assert re.fullmatch(r"[0-9a-f]{40}", found["git_commit"] or "0" * 40)
-    json.dumps(found)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_the_commit_is_that_of_the_checkout():
+    git = ["git", "-C", str(Path(environment.__file__).parent), "rev-parse", "HEAD"]
+    head = subprocess.run(git, capture_output=True, text=True)
+    expected = None if head.returncode else head.stdout.strip()
+    assert describe_environment()["git_commit"] == expected
 
 
 def test_a_package_that_is_not_installed_has_no_version():

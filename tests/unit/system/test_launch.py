@@ -1,4 +1,4 @@
-"""What a launcher's environment says of a process, and what contradicts a config."""
+"""Detection of the launcher from the environment, and conflicts with the config."""
 
 import pytest
 
@@ -31,7 +31,7 @@ SRUN = {
 
 @pytest.fixture
 def started(monkeypatch):
-    """`started(TORCHRUN, RANK="0")`: makes this process one of a launcher's."""
+    """`started(TORCHRUN, RANK="0")`: sets the environment of a launcher."""
     for name in {*TORCHRUN, *SRUN, launch.FIRST_PROCESS, "SLURM_NODELIST", "SLURM_NTASKS_PER_NODE"}:
         monkeypatch.delenv(name, raising=False)
 
@@ -45,7 +45,7 @@ def started(monkeypatch):
     return started
 
 
-def test_torchruns_processes_know_their_places(started):
+def test_torchrun_is_detected(started):
     started(TORCHRUN)
     found = detect()
     assert found == ("torchrun", 3, 1, 4, 2, "10.0.0.1", 29400, True, True)
@@ -53,13 +53,13 @@ def test_torchruns_processes_know_their_places(started):
     assert (launch.rank(), launch.speaks()) == (3, False)
 
 
-def test_torchs_variables_set_by_anybody_else_do_too(started):
+def test_torch_variables_without_torchrun_are_detected(started):
     started({"RANK": "1", "WORLD_SIZE": "3"})
     found = detect()
     assert (found.num_nodes, found.local_rank, found.has_store) == (3, 0, False)
 
 
-def test_sruns_tasks_meet_on_the_first_node_at_a_port_of_the_job(started):
+def test_srun_tasks_use_the_first_node_and_a_port_of_the_job(started):
     started(SRUN)
     assert detect() == ("srun", 5, 1, 8, 2, "node07", 15_000 + 4567, False, False)
     assert (launch.rank(), launch.speaks()) == (5, False)
@@ -67,13 +67,13 @@ def test_sruns_tasks_meet_on_the_first_node_at_a_port_of_the_job(started):
     assert detect()[5:7] == ("login", 4000)
 
 
-def test_of_those_that_share_a_terminal_one_speaks_until_they_have_met(started):
+def test_one_process_per_terminal_prints_before_the_rendezvous(started):
     started(SRUN, SLURM_PROCID="0", SLURM_LOCALID="0")
     assert launch.speaks()
     started(SRUN, SLURM_PROCID="4", SLURM_LOCALID="0")
     assert not launch.speaks()
     started(SRUN, SLURM_PROCID="4", SLURM_LOCALID="0", VGG_LIT_MAIN_PROCESS="99")
-    assert launch.speaks()  # of its own machine
+    assert launch.speaks()  # after the rendezvous: the first process of each machine
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_of_those_that_share_a_terminal_one_speaks_until_they_have_met(started):
     ],
     ids=str,
 )
-def test_a_batch_scripts_own_process_is_no_task(without, started):
+def test_a_batch_script_outside_srun_is_a_single_process(without, started):
     started(SRUN, **without)
     assert detect() is None
     assert (launch.rank(), launch.speaks()) == (0, True)
 
 
-def test_torchrun_within_srun_is_what_counts(started):
+def test_torchrun_takes_precedence_over_srun(started):
     started({**SRUN, **TORCHRUN})
     assert detect().launcher == "torchrun"
 
@@ -107,7 +107,7 @@ def test_torchrun_within_srun_is_what_counts(started):
         ("", ""),
     ],
 )
-def test_first_of_slurms_nodes(nodes, first):
+def test_first_host_of_a_slurm_node_list(nodes, first):
     assert first_host(nodes) == first
 
 
@@ -125,7 +125,7 @@ def test_first_of_slurms_nodes(nodes, first):
         ({**SRUN, "SLURM_NTASKS_PER_NODE": "3"}, "SLURM_NTASKS=8, SLURM_NNODES=2"),
     ],
 )
-def test_an_environment_that_contradicts_itself_is_refused(environment, message, started):
+def test_an_inconsistent_environment_is_refused(environment, message, started):
     started(environment)
     with pytest.raises(InputError, match=message):
         detect()
@@ -134,7 +134,7 @@ def test_an_environment_that_contradicts_itself_is_refused(environment, message,
 @pytest.mark.parametrize(
     "environment", [TORCHRUN, {**SRUN, "SLURM_NTASKS": "4", "SLURM_PROCID": "3"}]
 )
-def test_a_clash_names_both_sides_and_the_remedy(environment, started):
+def test_a_conflict_with_the_config_names_the_remedy(environment, started):
     started(environment)
     check_launch(2, 2)
     check_launch(2, "auto")
@@ -151,7 +151,7 @@ def test_several_nodes_need_a_launcher(started):
         check_launch(2, 1)
 
 
-def test_a_config_takes_its_numbers_from_the_launcher(started, compose):
+def test_a_config_takes_its_counts_from_the_launcher(started, compose):
     started({})
     trainer = compose("trainer=multinode").trainer
     assert (trainer.num_nodes, trainer.devices) == (1, 1)

@@ -1,4 +1,4 @@
-"""One experiment from config to record."""
+"""`run_experiment`, from the config to the recorded metrics."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from vgg_lit.errors import InputError
 from vgg_lit.training.experiment import build_classifier, load_datamodule, run_experiment
 
 
-def test_a_folder_tells_the_number_of_classes(compose, tmp_path):
+def test_an_image_folder_sets_the_number_of_classes(compose, tmp_path):
     from PIL import Image
 
     for split in ("train", "test"):
@@ -24,14 +24,14 @@ def test_a_folder_tells_the_number_of_classes(compose, tmp_path):
     assert classifier(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
 
 
-def test_the_metrics_are_of_the_checkpoint_that_was_tested(tiny_run):
+def test_validation_metrics_are_those_of_the_best_checkpoint(tiny_run):
     best = read_checkpoint(tiny_run.checkpoint("best"))
     state = best["callbacks"]["Checkpointing"]
     assert tiny_run.metrics["val/loss"] == pytest.approx(state["best_score"])
     assert tiny_run.metrics["seconds"] > 0
 
 
-def test_a_run_that_fails_says_so(compose, tiny, tmp_path, monkeypatch):
+def test_a_failed_run_records_the_error(compose, tiny, tmp_path, monkeypatch):
     config = to_plain(compose(*tiny))
 
     def broken(*_):
@@ -45,7 +45,7 @@ def test_a_run_that_fails_says_so(compose, tiny, tmp_path, monkeypatch):
     assert "RuntimeError: the roof fell in" in status
 
 
-def test_data_that_cannot_be_had_leave_no_run(compose, tmp_path):
+def test_missing_data_leave_no_run_directory(compose, tmp_path):
     config = to_plain(
         compose("data=fashion_mnist", "data.source.download=false", "data_root=/none")
     )

@@ -1,4 +1,4 @@
-"""Learning rate and batch size, found before a training."""
+"""The learning rate finder and the batch size finder."""
 
 import json
 
@@ -16,36 +16,36 @@ from vgg_lit.training.experiment import run_experiment
 from vgg_lit.training.finders import MARGIN, find, step_losses, suggestion
 
 
-def test_losses_of_steps_are_read_from_lightnings_running_means():
+def test_step_losses_are_recovered_from_the_running_means():
     losses = np.random.default_rng(0).uniform(1, 3, 20)
     callback = _LRCallback(num_training=20)
     means, mean = [], 0.0
-    for step, loss in enumerate(losses):  # as the callback has it, at the end of a step
+    for step, loss in enumerate(losses):  # as the callback computes it at the end of a step
         mean = callback.beta * mean + (1 - callback.beta) * loss
         means.append(mean / (1 - callback.beta ** (step + 2)))
     assert step_losses(means) == pytest.approx(losses)
 
 
-def test_the_rate_stays_below_that_of_the_lowest_loss():
+def test_the_suggested_rate_is_below_that_of_the_lowest_loss():
     rates = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
     assert suggestion(rates, [2.3, 2.2, 1.8, 1.5, 4.0]) == pytest.approx(0.1 / MARGIN)
 
 
 @pytest.mark.parametrize(("rates", "losses"), [([1e-4, 1e-3], [2.3, 2.4]), ([], [])])
-def test_a_loss_that_does_not_fall_has_no_rate(rates, losses):
+def test_a_loss_that_does_not_fall_gives_no_suggestion(rates, losses):
     with pytest.raises(TrainingError, match="falls at no rate"):
         suggestion(rates, losses)
 
 
 @pytest.fixture(scope="module")
 def found(compose, tiny, tmp_path_factory):
-    """A run directory, the config, and the config with what was found; 320 images are ten batches of 32."""
+    """A run directory, the config, and the config with the found values; 320 images are ten batches of 32."""
     path = tmp_path_factory.mktemp("found")
     config = to_plain(compose(*tiny, "data.train_size=320", "find_lr=true", "find_batch_size=true"))
     return path, config, find(config, path)
 
 
-def test_only_what_was_found_changes(found):
+def test_only_the_found_values_change_in_the_config(found):
     _, config, changed = found
     assert {change.partition("=")[0] for change in changes(config, changed)} == {
         "data.batch_size",
@@ -58,7 +58,7 @@ def test_only_what_was_found_changes(found):
     assert 1e-4 < changed["optimizer"]["lr"] < 10
 
 
-def test_the_record_has_what_was_typed_and_the_curve(found):
+def test_the_record_has_the_overrides_and_the_curve(found):
     path, _, changed = found
     record = json.loads((path / "found.json").read_text())
     assert record["data.batch_size"] == {"typed": 16, "found": 32}
@@ -69,7 +69,7 @@ def test_the_record_has_what_was_typed_and_the_curve(found):
     assert not list(path.glob(".*ckpt"))
 
 
-def test_it_is_the_run_that_is_given_the_values(found, compose, tiny, train, tmp_path):
+def test_the_run_equals_one_with_explicit_values(found, compose, tiny, train, tmp_path):
     path, _, changed = found
     overrides = ["data.train_size=320", "data.batch_size=32"]
     typed = train(tmp_path / "typed", *overrides, f"optimizer.lr={changed['optimizer']['lr']}")
@@ -81,7 +81,7 @@ def test_it_is_the_run_that_is_given_the_values(found, compose, tiny, train, tmp
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_resume_auto_knows_the_run_by_what_was_typed(found):
+def test_resume_auto_finds_the_run_by_its_overrides(found):
     path, config, changed = found
     if not (path / "config.yaml").is_file():
         Run.start(path, changed, [])
@@ -100,7 +100,7 @@ def test_resume_auto_knows_the_run_by_what_was_typed(found):
         ("~optimizer.lr", "is given no lr to replace"),
     ],
 )
-def test_what_makes_no_sense_together_is_refused(override, message, compose, tiny):
+def test_contradictory_settings_are_refused(override, message, compose, tiny):
     with pytest.raises(ConfigError, match=f"find_lr=true: .*{message}") as refused:
         check_train(to_plain(compose(*tiny, "find_lr=true", override)))
     assert "\n" not in str(refused.value)

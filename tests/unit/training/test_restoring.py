@@ -1,4 +1,4 @@
-"""A state that training cannot go on from is refused in one line, before a run begins or is touched."""
+"""An invalid training state is refused in one line before a run starts or changes."""
 
 import shutil
 
@@ -14,7 +14,7 @@ from vgg_lit.training.restoring import check_state
 
 @pytest.fixture
 def run(tiny_run, tmp_path, monkeypatch):
-    """A finished run of two epochs, of one's own."""
+    """A writable copy of a finished run of two epochs."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tiny_run.path, "run")
     return Run("run")
@@ -22,7 +22,7 @@ def run(tiny_run, tmp_path, monkeypatch):
 
 @pytest.fixture
 def broken(run):
-    """`broken(change)`: its last checkpoint, changed; no digest beside it says so."""
+    """`broken(change)`: its last checkpoint, changed and without a digest."""
 
     def broken(change):
         path = run.checkpoint("last")
@@ -88,7 +88,7 @@ def test_a_broken_state_is_one_line(name, broken, run):
         *(pytest.param(n, marks=pytest.mark.slow) for n in BROKEN if n != "no momentum"),
     ],
 )
-def test_the_command_says_so_and_nothing_is_lost(name, broken, run, verb, tiny):
+def test_the_command_reports_a_broken_state_and_changes_no_file(name, broken, run, verb, tiny):
     path = broken(BROKEN[name])
     before = {file: sha256(file) for file in run.checkpoints.iterdir()}
     for settings in ([f"resume={run.path}"], [*tiny, f"ckpt_path={path}", "trainer.max_epochs=3"]):
@@ -111,7 +111,7 @@ OTHERS = {
     "setting",
     [n if n.startswith("optim") else pytest.param(n, marks=pytest.mark.slow) for n in OTHERS],
 )
-def test_a_state_of_another_training_is_named(setting, run, verb, tiny):
+def test_a_checkpoint_of_other_settings_is_refused(setting, run, verb, tiny):
     start = f"ckpt_path={run.checkpoint('last')}"
     done = verb("train", *tiny, start, "trainer.max_epochs=3", setting)
     assert done.code == 2
@@ -120,7 +120,7 @@ def test_a_state_of_another_training_is_named(setting, run, verb, tiny):
     assert not list(run.path.parent.glob("logs/*/*/*"))
 
 
-def test_a_run_that_has_trained_longer_stays_as_it_is(run, verb):
+def test_fewer_epochs_than_trained_are_refused(run, verb):
     config, status = run.config, run.status
     done = verb("train", f"resume={run.path}", "trainer.max_epochs=1")
     assert (done.code, done.err.count("error: ")) == (2, 1)
@@ -130,7 +130,7 @@ def test_a_run_that_has_trained_longer_stays_as_it_is(run, verb):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", ["optimizer=adam", "optimizer=adamw", "freeze=[block1]"])
-def test_states_of_ones_own_are_taken(setting, train, resume, tmp_path):
+def test_states_of_other_optimisers_are_restored(setting, train, resume, tmp_path):
     run = train(tmp_path / "run", "optimizer.lr=0.01", setting)
     resume(run, "trainer.max_epochs=2")
     assert run.status["status"] == "done"

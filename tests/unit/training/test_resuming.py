@@ -1,4 +1,4 @@
-"""`resume=auto` finds the run to go on with, which keeps its config; what would change its course is named."""
+"""`resume=auto` finds the run to continue; changes to its config are reported."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def begun(compose, tmp_path, monkeypatch):
-    """`begun("seed=1")`: a run of these settings that has saved a checkpoint."""
+    """`begun("seed=1")`: an unfinished run with these settings and a checkpoint."""
     monkeypatch.chdir(tmp_path)
     names = iter(f"2026-01-0{day}_00-00-00_abcd" for day in range(1, 9))
 
@@ -38,7 +38,7 @@ def begun(compose, tmp_path, monkeypatch):
     return begun
 
 
-def test_the_last_unfinished_run_of_the_same_settings_is_found(begun):
+def test_the_last_unfinished_run_with_the_same_settings_is_found(begun):
     begun("model=vgg11", "seed=1")
     second = begun("model=vgg11", "seed=1")
     begun("model=vgg11", "seed=2")
@@ -48,26 +48,26 @@ def test_the_last_unfinished_run_of_the_same_settings_is_found(begun):
     assert found == [f"resume={second.path}"]
 
 
-def test_what_was_trusted_now_is_passed_on(begun):
+def test_trusted_targets_are_kept_on_the_command_line(begun):
     run = begun("model=vgg11")
     found = find_resumed(["model=vgg11", "trusted_targets=[mine,yours.nets]", "resume=auto"])
     assert found == [f"resume={run.path}", 'trusted_targets=["mine", "yours.nets"]']
 
 
 @pytest.mark.parametrize("status", ["failed", "preempted", "running"])
-def test_however_it_ended(status, begun):
+def test_a_run_is_found_with_any_unfinished_status(status, begun):
     run = begun("model=vgg11")
     run.set_status(status)
     assert find_resumed(["model=vgg11", "resume=auto"]) == [f"resume={run.path}"]
 
 
-def test_without_such_a_run_a_new_one_begins(begun):
+def test_without_a_matching_run_a_new_one_starts(begun):
     begun("model=vgg11", "seed=1")
     assert find_resumed(["model=vgg11", "resume=auto"]) == ["model=vgg11"]
     assert find_resumed(["model=vgg19", "resume=auto"]) == ["model=vgg19"]
 
 
-def test_a_run_that_is_being_trained_is_left_alone(begun):
+def test_a_run_that_is_being_trained_is_not_resumed(begun):
     run = begun("model=vgg11")
     reading, writing = os.pipe()
     pid = os.fork()
@@ -87,7 +87,7 @@ def test_a_run_that_is_being_trained_is_left_alone(begun):
     assert find_resumed(["model=vgg11", "resume=auto"]) == [f"resume={run.path}"]
 
 
-def test_configs_of_ones_own_are_found_too(begun, tmp_path):
+def test_custom_config_directories_are_searched(begun, tmp_path):
     own = tmp_path / "own"
     (own / "model").mkdir(parents=True)
     (own / "model" / "mine.yaml").write_text("defaults: [vgg]\nvariant: vgg11\n")
@@ -106,15 +106,15 @@ def test_configs_of_ones_own_are_found_too(begun, tmp_path):
         ["model=nothing"],
     ],
 )
-def test_other_command_lines_stay_as_they_are(arguments, begun):
+def test_other_command_lines_are_unchanged(arguments, begun):
     assert find_resumed(arguments) == arguments
 
 
-def test_what_is_wrong_with_the_rest_is_left_to_the_verb(begun):
+def test_other_errors_are_left_to_the_verb(begun):
     assert find_resumed(["model=nothing", "resume=auto"]) == ["model=nothing"]
 
 
-def test_changes_are_named_as_they_are_typed():
+def test_changes_are_listed_as_overrides():
     before = {"seed": 0, "model": {"width": 1.0, "num_classes": 2}, "compile": False, "test": True}
     after = {
         "seed": 1,
@@ -133,7 +133,7 @@ def composed(settings):
     return OmegaConf.create({**CONFIG, "resume": "x", "trusted_targets": [], **settings})
 
 
-def test_typed_values_are_taken_into_a_resumed_config(run):
+def test_overrides_apply_to_a_resumed_config(run):
     typed = composed({"trainer": {"max_epochs": 9, "new": 1}})
     overrides = ["resume=x", "trainer.max_epochs=9", "+trainer.new=1"]
     found = resumed_config(run, typed, overrides)
@@ -142,7 +142,7 @@ def test_typed_values_are_taken_into_a_resumed_config(run):
     assert found["seed"] == 3
 
 
-def test_values_that_were_not_typed_stay_the_runs_own(run):
+def test_other_values_are_kept_from_the_run(run):
     other = composed({"seed": 7, "trainer": {"max_epochs": 50}})
     found = resumed_config(run, other, ["resume=x"])
     assert found["seed"] == 3
@@ -155,14 +155,14 @@ def test_a_resumed_run_keeps_its_groups(run):
         resumed_config(run, typed, ["optimizer=adam"])
 
 
-def test_what_a_run_trusted_is_not_trusted_for_that(tmp_path):
+def test_trusted_targets_of_a_run_are_not_inherited(tmp_path):
     strange = Run.start(tmp_path / "strange", {**CONFIG, "trusted_targets": ["theirs"]}, [])
     assert resumed_config(strange, composed({}), ["resume=x"])["trusted_targets"] == []
     ours = composed({"trusted_targets": ["mine"]})
     assert resumed_config(strange, ours, ["resume=x"])["trusted_targets"] == ["mine"]
 
 
-def test_what_has_no_effect_is_no_change(compose):
+def test_settings_without_effect_on_training_are_not_changes(compose):
     plain = to_plain(compose())
     other = to_plain(
         compose(
@@ -176,7 +176,7 @@ def test_what_has_no_effect_is_no_change(compose):
     assert list(changes(plain, other)) == []
 
 
-def test_a_resumed_run_names_what_changes_its_course(verb, tiny_run, tmp_path, monkeypatch):
+def test_a_resumed_run_warns_about_changed_settings(verb, tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "vgg_lit.training.experiment.run_experiment", lambda *args: {"val/acc": 0.5}
     )

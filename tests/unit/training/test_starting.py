@@ -1,4 +1,4 @@
-"""What many processes make of one command line: here each in turn, with the meeting replaced."""
+"""The command line in a multi-node run: each process in turn, with a fake rendezvous."""
 
 import pytest
 
@@ -15,7 +15,7 @@ TYPED = ["model=vgg11", "trainer=multinode"]
 
 @pytest.fixture
 def started(monkeypatch, tmp_path):
-    """`started(2)`: makes this one of so many nodes' processes; `calls` are the meetings."""
+    """`started(2)`: makes this a process of N nodes and returns the list of rendezvous calls."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(rendezvous, "take_interface", lambda address: None)
     for name in (launch.FIRST_PROCESS, "MASTER_ADDR", "MASTER_PORT"):
@@ -54,7 +54,7 @@ def begun(compose, tmp_path):
     return begun
 
 
-def test_alone_nothing_is_agreed(started, monkeypatch):
+def test_a_single_process_needs_no_rendezvous(started, monkeypatch):
     calls = started(1, elastic=False)
     assert prepare(["seed=1"]) == ["seed=1"]
     for name in ("RANK", "WORLD_SIZE"):
@@ -63,7 +63,7 @@ def test_alone_nothing_is_agreed(started, monkeypatch):
     assert calls == []
 
 
-def test_a_sweep_has_one_directory_wherever_its_jobs_run(started, monkeypatch):
+def test_a_sweep_has_one_directory_for_all_jobs(started, monkeypatch):
     started(1, elastic=False)
     *typed, directory = prepare(["-m", "model=vgg11,vgg13", "seed=0,1", "name=x"])
     assert typed == ["-m", "model=vgg11,vgg13", "seed=0,1", "name=x"]
@@ -72,7 +72,7 @@ def test_a_sweep_has_one_directory_wherever_its_jobs_run(started, monkeypatch):
     assert prepare(given) == given
 
 
-def test_the_first_process_chooses_a_directory_and_all_take_it(started):
+def test_all_processes_use_the_directory_of_the_first(started):
     started(2)
     *typed, directory = prepare(TYPED)
     assert typed == TYPED
@@ -89,16 +89,16 @@ def settings_of(typed, started):
     return read_command_line(typed).settings
 
 
-def test_other_settings_than_the_first_process_has_are_refused(started):
+def test_settings_that_differ_from_the_first_process_are_refused(started):
     started(2)
     told = {"run": "x", "arguments": None, "process": 7, "settings": settings_of(TYPED, started)}
     started(2, rank=1, told=told)
     with pytest.raises(InputError, match=r"seed=1 \(was 0\) in the first process"):
         prepare([*TYPED, "seed=1"])
-    prepare([*TYPED, "data_root=/elsewhere"])  # of this machine
+    prepare([*TYPED, "data_root=/elsewhere"])  # may differ between machines
 
 
-def test_the_timeout_is_the_configs(started):
+def test_the_timeout_is_read_from_the_config(started):
     calls = started(2)
     prepare([*TYPED, "trainer.rendezvous_timeout=0.5"])
     assert calls == [(0, 0.5)]
@@ -113,33 +113,33 @@ def test_the_timeout_is_the_configs(started):
         (["-m", "seed=0,1"], "a sweep is started once"),
     ],
 )
-def test_what_cannot_be_is_said_before_anybody_waits(typed, message, started):
+def test_conflicts_are_reported_before_the_rendezvous(typed, message, started):
     calls = started(2)
     with pytest.raises(InputError, match=message):
         prepare([*TYPED, *typed])
     assert calls == []
 
 
-def test_what_hydra_will_refuse_is_left_to_it(started):
+def test_invalid_overrides_are_left_to_hydra(started):
     calls = started(2)
     assert prepare(["model=nothing", "resume=auto"]) == ["model=nothing"]
     assert calls == []
 
 
-def test_an_earlier_attempts_run_goes_on_without_being_asked(started, begun):
+def test_the_run_of_an_earlier_attempt_is_resumed(started, begun):
     run = begun()
     started(2, before=str(run.path))
     assert prepare(TYPED) == [f"resume={run.path}"]
 
 
-def test_an_attempt_that_has_saved_nothing_is_begun_again(started, begun):
+def test_an_attempt_without_a_checkpoint_is_restarted(started, begun):
     run = begun()
     (run.checkpoints / "last.ckpt").unlink()
     started(2, before=str(run.path))
     assert prepare(TYPED)[-1].startswith("hydra.run.dir=")
 
 
-def test_auto_goes_on_with_as_many_processes_as_there_are(started, begun):
+def test_resume_auto_adapts_to_the_number_of_nodes(started, begun):
     run = begun()
     begun("seed=1", name="2026-01-02_00-00-00_abcd")
     started(2)
@@ -148,7 +148,7 @@ def test_auto_goes_on_with_as_many_processes_as_there_are(started, begun):
     assert prepare([*TYPED, "resume=auto"]) == [f"resume={run.path}", "trainer.num_nodes=1"]
 
 
-def test_a_named_run_takes_what_was_typed_and_the_processes_there_are(started, begun):
+def test_a_named_run_keeps_the_overrides_and_adapts_to_the_nodes(started, begun):
     run = begun()
     started(1)
     typed = [f"resume={run.path}", "trainer.max_epochs=30"]

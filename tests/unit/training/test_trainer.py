@@ -1,4 +1,4 @@
-"""The Trainer of a config: what every run has, and where its loggers write."""
+"""The Trainer that a config builds, its callbacks and its loggers."""
 
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ def build(compose, tiny, tmp_path):
     return build
 
 
-def test_every_trainer_writes_into_its_run_and_shards_nothing(build, tmp_path):
+def test_every_trainer_writes_into_its_run_without_a_distributed_sampler(build, tmp_path):
     trainer = build()
     assert trainer.default_root_dir == str(tmp_path)
     assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)
@@ -37,7 +37,7 @@ def test_every_trainer_writes_into_its_run_and_shards_nothing(build, tmp_path):
     assert [c for c in trainer.callbacks if isinstance(c, L.callbacks.ProgressBar)] == []
 
 
-def test_what_is_configured_reaches_the_trainer(build):
+def test_the_config_reaches_the_trainer(build):
     trainer = build(
         "trainer.max_epochs=7",
         "trainer.gradient_clip_val=0.5",
@@ -48,7 +48,7 @@ def test_what_is_configured_reaches_the_trainer(build):
     assert (trainer.accumulate_grad_batches, trainer.world_size) == (3, 2)
 
 
-def test_processes_exchange_gradients_in_place_and_give_up_on_a_silent_one(build):
+def test_ddp_uses_bucket_views_and_a_timeout(build):
     strategy = build("trainer.devices=2", "trainer.process_timeout=3").strategy
     assert isinstance(strategy, L.strategies.DDPStrategy)
     options = strategy._ddp_kwargs
@@ -62,7 +62,7 @@ def test_processes_exchange_gradients_in_place_and_give_up_on_a_silent_one(build
     assert not isinstance(strategy, CompressedDDPStrategy)
 
 
-def test_one_process_has_nothing_to_exchange(build):
+def test_one_process_uses_no_ddp_strategy(build):
     assert not isinstance(build().strategy, L.strategies.DDPStrategy)
 
 
@@ -82,7 +82,7 @@ def test_without_a_checkpointing_callback_lightning_adds_none(build):
     assert isinstance(only, Checkpointing)
 
 
-def test_a_monitor_of_validation_needs_validation():
+def test_monitoring_validation_needs_a_validation_split():
     specs = {
         "stop": {"_target_": "lightning.pytorch.callbacks.EarlyStopping", "monitor": "val/acc"}
     }
@@ -93,7 +93,7 @@ def test_a_monitor_of_validation_needs_validation():
     assert len(build_callbacks(ours, has_validation=False)) == 1
 
 
-def test_a_logger_is_told_where_unless_it_knows(tmp_path):
+def test_a_logger_writes_into_the_run_unless_configured_otherwise(tmp_path):
     target = "lightning.pytorch.loggers.CSVLogger"
     (told,) = build_loggers({"csv": {"_target_": target}, "none": None}, tmp_path)
     assert told.save_dir == str(tmp_path)
@@ -101,7 +101,7 @@ def test_a_logger_is_told_where_unless_it_knows(tmp_path):
     assert build_loggers(elsewhere, tmp_path)[0].save_dir == str(tmp_path / "x")
 
 
-def test_a_resumed_run_tells_tensorboard_to_forget_what_it_logs_again(tmp_path):
+def test_a_resumed_run_replaces_repeated_steps_in_tensorboard(tmp_path):
     spec = {"_target_": "lightning.pytorch.loggers.TensorBoardLogger", "name": "", "version": "tb"}
     (first,) = build_loggers({"tb": spec}, tmp_path)
     for step in range(6):

@@ -1,4 +1,4 @@
-"""The driver of a study, with scripts of a line or two instead of trainings."""
+"""The driver of a study; trials are short scripts instead of training runs."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ pytest.importorskip("optuna", reason="needs the extra tune")
 ROOT = Path(__file__).resolve().parents[3]
 NONE = {"_target_": "optuna.pruners.NopPruner"}
 
-# What a trial has at hand: its run directory `here`, the study's `folder`, its overrides `typed`, and these.
+# Names in a trial's script: its run directory `here`, the study's `folder`, its overrides `typed`, and these.
 TRIAL = """
 import json, os, signal, sys, time
 from pathlib import Path
@@ -45,7 +45,7 @@ def wait_for(name):
 
 
 def drive(folder, script, given):
-    """Runs a driver, here."""
+    """Runs a driver in this process."""
     settings = {
         "objective": "val/acc",
         "pruner": NONE,
@@ -78,7 +78,7 @@ drive(Path(sys.argv[2]), sys.argv[3], eval(sys.argv[4]))
 
 
 class Driven:
-    """Drivers of one study, and what they left."""
+    """Drivers of one study, and the study."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -86,7 +86,7 @@ class Driven:
         self.drivers = []
 
     def start(self, script, **settings):
-        """A driver, in a process of its own."""
+        """Starts a driver in a new process."""
         here = str(Path(__file__).parent)
         given = [str(self.folder), TRIAL + script, repr(settings)]
         words = [sys.executable, "-c", DRIVER, here, *given]
@@ -98,7 +98,7 @@ class Driven:
         return driver
 
     def run(self, script, **settings):
-        """A driver in this process, to its end."""
+        """Runs a driver in this process to the end."""
         drive(self.folder, TRIAL + script, settings)
 
     @property
@@ -111,7 +111,7 @@ class Driven:
 
     @property
     def started(self):
-        """Number and words of each trial that was started, as often as it was."""
+        """The number and the words of every trial start."""
         file = self.folder / "started"
         lines = file.read_text().splitlines() if file.is_file() else []
         return [(int(line.split()[0]), line.split()[1]) for line in lines]
@@ -139,7 +139,7 @@ def driven(tmp_path, monkeypatch):
 DONE = 'end("done", **{"val/acc": 0.5 + number / 100, "seconds": 1.0})'
 
 
-def test_a_study_has_as_many_trials_as_it_was_told_and_no_more(driven):
+def test_a_study_has_exactly_n_trials(driven):
     driven.run(DONE, n_trials=3)
     assert [trial.value for trial in driven.trials] == [0.5, 0.51, 0.52]
     assert len(driven.started) == 3
@@ -149,7 +149,7 @@ def test_a_study_has_as_many_trials_as_it_was_told_and_no_more(driven):
     assert [number for number, _ in driven.started] == [0, 1, 2, 3, 4]
 
 
-def test_trials_that_fail_are_recorded_and_the_others_run(driven):
+def test_failed_trials_are_recorded_and_the_others_run(driven):
     script = f"""
 if number == 0: raise RuntimeError("out of luck")
 if number == 1: os.kill(os.getpid(), signal.SIGKILL)
@@ -177,7 +177,9 @@ if number == 2:
     driven.wait(lambda: len(driven.started) == 3)
     driver.kill()
     again = driven.start(script, n_trials=4)
-    driven.wait(lambda: len(driven.started) == 4)  # the trial left behind runs beside the last one
+    driven.wait(
+        lambda: len(driven.started) == 4
+    )  # the orphaned trial runs in parallel with the last one
     (driven.folder / "go").touch()
     out, err = again.communicate(timeout=60)
     assert again.returncode == 0, err
@@ -187,7 +189,7 @@ if number == 2:
 
 
 @pytest.mark.slow
-def test_a_trial_that_died_with_its_driver_goes_on_with_the_same_values(driven):
+def test_an_interrupted_trial_restarts_with_the_same_values(driven):
     script = f"""
 if number == 1 and not (folder / "go").exists():
     (folder / "pid").write_text(str(os.getpid()))
@@ -229,7 +231,7 @@ if typed:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("storage", ["sqlite", "journal"])
-def test_drivers_that_share_a_study_share_its_trials(driven, storage):
+def test_drivers_of_one_study_share_its_trials(driven, storage):
     script = f"time.sleep(0.1)\n{DONE}"
     settings = {"n_trials": 12, "n_jobs": 2, "storage": storage}
     drivers = [driven.start(script, **settings) for _ in range(2)]
@@ -242,7 +244,7 @@ def test_drivers_that_share_a_study_share_its_trials(driven, storage):
 
 
 @pytest.mark.slow
-def test_values_do_not_depend_on_who_drew_them(driven, tmp_path):
+def test_values_do_not_depend_on_the_driver(driven, tmp_path):
     together, alone = Driven(tmp_path / "together"), Driven(tmp_path / "alone")
     for one in (together, alone):
         one.folder.mkdir()
@@ -253,7 +255,7 @@ def test_values_do_not_depend_on_who_drew_them(driven, tmp_path):
     assert together.started == alone.started
 
 
-def test_a_grid_is_gone_through_once(driven):
+def test_a_grid_is_searched_once(driven):
     settings = {
         "space": {"x": "range(3)", "y": "a,b"},
         "sampler": {"_target_": "optuna.samplers.GridSampler", "seed": 0},

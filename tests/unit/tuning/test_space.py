@@ -1,4 +1,4 @@
-"""The ranges of a search: what Hydra's sweep syntax comes to, and what is refused."""
+"""The ranges of a search: parsing of Hydra's sweep syntax, and checks."""
 
 import pytest
 
@@ -30,7 +30,7 @@ Int = optuna.distributions.IntDistribution
         ("'a b',null", Choice(["'a b'", "null"])),
     ],
 )
-def test_a_range_as_optuna_knows_it(text, distribution):
+def test_a_range_becomes_an_optuna_distribution(text, distribution):
     assert SearchSpace({"key": text}).distributions == {"key": distribution}
 
 
@@ -58,7 +58,7 @@ def test_a_range_as_optuna_knows_it(text, distribution):
         (None, "is nothing to search in"),
     ],
 )
-def test_what_is_no_range_is_named_in_one_line(text, message):
+def test_an_invalid_range_is_one_line(text, message):
     with pytest.raises(ConfigError, match=message) as refused:
         SearchSpace({"optimizer.lr": text})
     assert str(refused.value).startswith("space.optimizer.lr=")
@@ -68,17 +68,17 @@ def test_what_is_no_range_is_named_in_one_line(text, message):
 @pytest.mark.parametrize(
     "key", ["name", "resume", "objective", "hydra.run.dir", "~model", "hydra/launcher"]
 )
-def test_settings_of_the_command_are_not_searched(key):
+def test_settings_of_the_command_cannot_be_searched(key):
     with pytest.raises(ConfigError, match="cannot be searched"):
         SearchSpace({key: "a,b"})
 
 
-def test_an_empty_space_says_how_to_fill_it():
+def test_an_empty_space_is_refused_with_the_remedy():
     with pytest.raises(ConfigError, match=r"has no setting to search.*space=\.\.\."):
         SearchSpace({})
 
 
-def test_nested_keys_are_dotted_ones():
+def test_nested_keys_are_flattened():
     space = SearchSpace({"optimizer": {"lr": "1,2", "momentum": "3,4"}, "seed": "range(2)"})
     assert list(space.distributions) == ["optimizer.lr", "optimizer.momentum", "seed"]
 
@@ -89,7 +89,7 @@ def test_values_become_overrides():
     assert overrides == ["optimizer.lr=1e-05", "model=vgg13"]
 
 
-def test_suggestions_keep_to_the_space_and_to_what_is_there():
+def test_suggestions_are_within_the_space_and_repeatable():
     entries = {
         "rate": "tag(log, interval(1e-3, 1))",
         "size": "range(8, 33, step=8)",
@@ -138,7 +138,7 @@ def test_an_interval_has_no_grid():
         SearchSpace({"a": "interval(1, 2)"}).grid()
 
 
-def test_ranges_are_told_from_values():
+def test_ranges_are_distinguished_from_values():
     typed = [
         "model=vgg11,vgg13",
         "space.optimizer.lr=interval(0, 1)",

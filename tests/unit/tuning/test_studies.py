@@ -1,4 +1,4 @@
-"""A study's directory: its storage, its samplers, and what a trial reports."""
+"""A study's directory: storage, samplers, and the reports of a trial."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def directory(request, tmp_path):
     return directory
 
 
-def test_a_study_is_found_again_also_where_it_has_moved(directory, tmp_path):
+def test_a_study_is_found_after_it_was_moved(directory, tmp_path):
     directory.open(NONE).ask()
     directory.path.rename(tmp_path / "moved")
     study = StudyDirectory(tmp_path / "moved").open(NONE)
@@ -35,21 +35,21 @@ def test_a_study_is_found_again_also_where_it_has_moved(directory, tmp_path):
     assert study.direction.name == "MAXIMIZE"
 
 
-def test_making_it_twice_keeps_it(directory):
+def test_creating_a_study_twice_keeps_its_trials(directory):
     directory.open(NONE).ask()
     kind = "sqlite" if "sqlite" in directory.url else "journal"
     directory.create(kind, is_maximised=True)
     assert len(directory.open(NONE).trials) == 1
 
 
-def test_a_storage_of_another_kind_is_refused(directory):
+def test_another_storage_is_refused(directory):
     is_sqlite = directory.url.startswith("sqlite:///")
     other, own = ("journal", "sqlite") if is_sqlite else ("sqlite", "journal")
     with pytest.raises(InputError, match=f"storage={other}: the study in .* has storage={own}"):
         directory.create(other, is_maximised=True)
 
 
-def test_a_sampler_draws_by_seed_and_number_alone():
+def test_a_sampler_depends_only_on_seed_and_trial_number():
     def draw(spec, number):
         study = optuna.create_study(sampler=build_sampler(spec, number))
         return study.ask().suggest_float("x", 0, 1)
@@ -59,14 +59,14 @@ def test_a_sampler_draws_by_seed_and_number_alone():
     assert draw({**RANDOM, "seed": 4}, 7) != draw(RANDOM, 7)
 
 
-def test_samplers_and_pruners_are_optunas_alone():
+def test_samplers_and_pruners_must_be_from_optuna():
     with pytest.raises(InputError, match=r"sampler\._target_=os\.system: only names under"):
         build_sampler({"_target_": "os.system"}, 0)
     with pytest.raises(InputError, match=r"unknown key pruner\.warmup"):
         build_pruner({**MEDIAN, "warmup": 1})
 
 
-def test_a_trial_is_told_to_a_process_by_its_environment(monkeypatch):
+def test_a_process_finds_its_trial_in_the_environment(monkeypatch):
     assert TrialOfThisProcess.from_environment() is None
     trial = TrialOfThisProcess("logs/tune/first", 7, MEDIAN)
     for name, value in trial.environment().items():
@@ -74,7 +74,7 @@ def test_a_trial_is_told_to_a_process_by_its_environment(monkeypatch):
     assert TrialOfThisProcess.from_environment() == trial
 
 
-def test_a_trial_below_the_median_is_pruned_once_it_is_warm(directory):
+def test_a_trial_below_the_median_is_pruned_after_the_warm_up(directory):
     study = directory.open(MEDIAN)
     for value in (0.5, 0.6):
         trial = study.ask()
@@ -87,7 +87,7 @@ def test_a_trial_below_the_median_is_pruned_once_it_is_warm(directory):
     assert epochs_of(study.trials[number]) == 2
 
 
-def test_an_epoch_that_is_trained_again_keeps_its_first_report(directory):
+def test_a_repeated_epoch_keeps_its_first_report(directory):
     study = directory.open(NONE)
     number = study.ask().number
     trial = TrialOfThisProcess(str(directory.path), number, NONE)
@@ -96,7 +96,7 @@ def test_an_epoch_that_is_trained_again_keeps_its_first_report(directory):
     assert study.trials[number].intermediate_values == {1: 0.4}
 
 
-def test_without_optuna_the_extra_is_named(monkeypatch):
+def test_a_missing_optuna_is_reported_with_the_extra(monkeypatch):
     monkeypatch.setattr("vgg_lit.system.extras.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'vgg_lit\[tune\]'"):
         require_optuna()

@@ -1,4 +1,4 @@
-"""What a study leaves behind: its table, its figures, and the best trial as an experiment that trains it."""
+"""The report of a study: table, figures, and an experiment that trains the best trial."""
 
 import csv
 
@@ -25,7 +25,7 @@ def settings_of(objective="val/acc"):
 
 @pytest.fixture
 def directory(tmp_path):
-    """Trials: one done, one pruned after an epoch, one failed, and the best one done."""
+    """A study of four trials: one done, one pruned after an epoch, one failed, and the best, done."""
     directory = StudyDirectory(tmp_path / "study")
     with directory.lock():
         directory.create("sqlite", is_maximised=True)
@@ -51,7 +51,7 @@ def directory(tmp_path):
 
 @pytest.fixture
 def written(directory, capsys):
-    """The study's directory and what was printed."""
+    """The study's directory and the printed output."""
     report(directory, settings_of(), ["model.width=0.125"], GROUPS, [])
     return directory, capsys.readouterr().out
 
@@ -91,7 +91,7 @@ def test_the_best_trial_is_an_experiment(written, compose):
     assert to_plain(config) == to_plain(compose("model.width=0.125", *params))
 
 
-def test_a_second_folder_of_configs_is_named_beside_the_users(directory, capsys):
+def test_the_reported_command_names_both_config_directories(directory, capsys):
     report(directory, settings_of(), [], GROUPS, ["--config-dir", "mine"])
     command = (
         f"--config-dir mine 'hydra.searchpath=['\"'\"'{directory.path}'\"'\"']' experiment=best"
@@ -99,7 +99,7 @@ def test_a_second_folder_of_configs_is_named_beside_the_users(directory, capsys)
     assert command in capsys.readouterr().out
 
 
-def test_the_best_is_the_lowest_loss_and_the_first_of_equals(directory):
+def test_the_best_trial_has_the_best_value_and_the_lowest_number(directory):
     trials = directory.open(NONE).trials
     assert best_trial(trials, "val/acc").number == 3
     assert best_trial(trials, "val/loss").number == 0
@@ -107,7 +107,7 @@ def test_the_best_is_the_lowest_loss_and_the_first_of_equals(directory):
     assert best_trial(trials[1:3], "val/acc") is None
 
 
-def test_the_live_table_counts_what_has_ended(directory):
+def test_the_live_table_counts_finished_trials(directory):
     table = live_table(directory.open(NONE).trials, settings_of(), 10)
     assert table.row_count == 4
     assert table.title == "4 of 10 trials have ended; the best is 3"

@@ -1,4 +1,4 @@
-"""Runs that start from other weights, and layers that stay or learn more slowly."""
+"""Runs initialised from other weights, frozen layers, and layer-wise learning rates."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ QUIET = ("logger=none", "data.test_size=20")
 
 @pytest.fixture(scope="module")
 def shallow(train, tmp_path_factory):
-    """A finished run of A with batch norm. Read only."""
+    """A finished run of vgg11_bn. Read only."""
     return train(tmp_path_factory.mktemp("shallow") / "run", "model=vgg11_bn", *QUIET)
 
 
@@ -40,7 +40,7 @@ def same(net, other, layer):
     return all(torch.equal(mine, given) for mine, given in pairs)
 
 
-def test_a_run_starts_from_another_says_so_and_writes_it_down(shallow, train, tmp_path, capsys):
+def test_init_from_prints_and_records_the_copied_layers(shallow, train, tmp_path, capsys):
     run = train(tmp_path / "run", "model=vgg16_bn", f"init.from={shallow.path}", *QUIET)
     record = json.loads((run.path / "init.json").read_text())
     assert record["from"] == str(shallow.path)
@@ -52,7 +52,7 @@ def test_a_run_starts_from_another_says_so_and_writes_it_down(shallow, train, tm
     assert "not copied: block1_conv2" in line
 
 
-def test_the_first_step_is_taken_from_the_copied_weights(shallow, compose, tiny, tmp_path):
+def test_training_starts_from_the_copied_weights(shallow, compose, tiny, tmp_path):
     config = to_plain(compose(*tiny, "model=vgg16_bn", f"init.from={shallow.path}"))
     net = check_free_net(config)
     transfer = copy_weights(config, net)
@@ -68,7 +68,7 @@ def check_free_net(config):
     return instantiate(config["model"], key="model")
 
 
-def test_a_trained_run_no_longer_needs_what_it_started_from(shallow, train, resume, tmp_path):
+def test_a_trained_run_does_not_need_its_source(shallow, train, resume, tmp_path):
     source = tmp_path / "source"
     shutil.copytree(shallow.path, source)
     frozen = ("freeze=[block1]", "optimizer.layer_rates={block2: 0.5}")
@@ -98,7 +98,7 @@ def test_a_trained_run_no_longer_needs_what_it_started_from(shallow, train, resu
     ],
     ids=lambda options: ",".join(options) or "sgd",
 )
-def test_frozen_blocks_are_the_same_to_the_bit_after_training(options, shallow, train, tmp_path):
+def test_frozen_blocks_are_bit_identical_after_training(options, shallow, train, tmp_path):
     run = train(
         tmp_path / "run",
         *("model=vgg11_bn", f"init.from={shallow.path}", "trainer.max_epochs=2"),
@@ -112,13 +112,13 @@ def test_frozen_blocks_are_the_same_to_the_bit_after_training(options, shallow, 
         assert same(after, before, layer) == (layer in frozen), layer
 
 
-def test_a_frozen_run_says_so(shallow, train, tmp_path, capsys):
+def test_the_number_of_frozen_parameters_is_printed(shallow, train, tmp_path, capsys):
     train(tmp_path / "run", "model=vgg11_bn", "freeze=[block1,fc6]", "model.width=0.0625", *QUIET)
     # 4 x 9 + 4 and 2 x 4 of batch norm, 10 x 32 + 10
     assert "frozen   block1, fc6: 378 parameters" in capsys.readouterr().out
 
 
-def test_other_networks_freeze_and_have_rates_too(train, tmp_path, tiny):
+def test_comparison_networks_support_freezing_and_layer_rates(train, tmp_path, tiny):
     base = [setting for setting in tiny if not setting.startswith("model.")]
     options = ("model=resnet18", "freeze=[conv1,bn1,layer1]", "optimizer.layer_rates={layer2: 0.1}")
     run = train(tmp_path / "run", *options, "data.train_size=16", *QUIET, base=tuple(base))
@@ -126,7 +126,7 @@ def test_other_networks_freeze_and_have_rates_too(train, tmp_path, tiny):
 
 
 @pytest.mark.parametrize("scheduler", ["one_cycle", "plateau", "none"])
-def test_every_rate_is_in_the_table_of_the_run(scheduler, train, tmp_path):
+def test_every_learning_rate_is_in_metrics_csv(scheduler, train, tmp_path):
     rates = "optimizer.layer_rates={block1: 0.1, block2: 0.5}"
     run = train(tmp_path / "run", "model=vgg11", rates, f"scheduler={scheduler}", *QUIET)
     with run.metrics_file.open() as lines:
@@ -153,7 +153,7 @@ def test_cached_features_train_the_same_weights(frozen, precision, shallow, trai
         assert cached.metrics[name] == pytest.approx(plain.metrics[name], rel=1e-3), name
 
 
-def test_frozen_layers_are_computed_once_where_they_are_cached(train, tmp_path, monkeypatch):
+def test_cached_frozen_layers_are_computed_once(train, tmp_path, monkeypatch):
     seen = []
     forward = torch.nn.Conv2d.forward
 
@@ -193,7 +193,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("overrides", "complaint"), BAD, ids=[" ".join(case[0]) for case in BAD])
-def test_what_cannot_be_is_one_line_before_a_run_begins(
+def test_invalid_settings_are_one_line_before_a_run_starts(
     overrides, complaint, shallow, compose, tiny
 ):
     run = str(shallow.path)
@@ -204,7 +204,7 @@ def test_what_cannot_be_is_one_line_before_a_run_begins(
     assert "\n" not in str(refused.value)
 
 
-def test_a_comparison_network_has_no_such_cache(compose):
+def test_a_comparison_network_cannot_cache_features(compose):
     plain = to_plain(
         compose("model=resnet18", "freeze=[conv1]", "augment=none", "cache_features=true")
     )
@@ -212,11 +212,11 @@ def test_a_comparison_network_has_no_such_cache(compose):
         check_train(plain)
 
 
-def test_a_resumed_run_does_not_ask_for_what_it_started_from(compose):
+def test_a_resumed_run_does_not_need_its_source(compose):
     check_train(to_plain(compose("resume=somewhere", "init.from=nowhere")))
 
 
-def test_a_folder_says_how_many_classes_the_last_layer_has(compose, shallow, tmp_path):
+def test_an_image_folder_sets_the_size_of_the_last_layer(compose, shallow, tmp_path):
     from PIL import Image
 
     for name in "abc":
@@ -233,7 +233,7 @@ def test_a_folder_says_how_many_classes_the_last_layer_has(compose, shallow, tmp
 @pytest.mark.slow
 @pytest.mark.parametrize("deep", ["vgg16", "vgg19"])
 def test_deep_networks_without_batch_norm_train_from_a_shallow_one(deep, train, tmp_path):
-    """PyTorch's default leaves them at ln 10; the paper's remedy is A's layers among N(0, 0.01)."""
+    """With PyTorch's default the loss stays at ln 10; the paper copies A's layers and draws N(0, 0.01)."""
     common = (
         *("model.width=0.125", "data.train_size=3000", "data.val_fraction=0.1", "data.batch_size=64"),
         *("optimizer.lr=0.05", "trainer.accelerator=cpu", "trainer.precision=32-true", "logger=none"),

@@ -1,4 +1,4 @@
-"""The networks that `init.from` can name."""
+"""The sources of weights that `init.from` accepts."""
 
 import urllib.error
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ PUBLISHED = "resnet18-f37072fd.pth"
 
 @pytest.fixture(scope="module")
 def resnet18_file(tmp_path_factory):
-    """A state_dict of torchvision's smallest network here, of 1,000 classes."""
+    """A state_dict of torchvision's resnet18, the smallest network here, with 1,000 classes."""
     torch.manual_seed(0)
     file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
     torch.save(torchvision_models.resnet18().state_dict(), file)
@@ -28,7 +28,7 @@ def resnet18_file(tmp_path_factory):
 
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
-    """torch.hub in an empty folder of its own, and nothing to download from."""
+    """Sets torch.hub to an empty folder and makes every download fail."""
 
     def refuse(*args, **kwargs):
         raise urllib.error.URLError("no network here")
@@ -44,26 +44,26 @@ def assert_same(state: Mapping[str, torch.Tensor], other: Mapping[str, torch.Ten
 
 
 @pytest.mark.parametrize("name", ["", "checkpoints/last.ckpt"])
-def test_a_run_gives_its_best_checkpoint_and_a_file_itself(name, tiny_run):
+def test_a_run_loads_its_best_checkpoint_and_a_file_itself(name, tiny_run):
     net = trained_network(str(tiny_run.path / name), RESNET18)
     expected = tiny_run.load_classifier("last" if name else "best").net
     assert_same(net.state_dict(), expected.state_dict())
     assert net.layer_paths == expected.layer_paths
 
 
-def test_a_state_dict_gives_the_network_of_that_name(resnet18_file):
+def test_a_state_dict_loads_into_the_named_network(resnet18_file):
     net = trained_network(str(resnet18_file), RESNET18)
     assert_same(net.state_dict(), torch.load(resnet18_file))
     assert net.fc.out_features == 1000
 
 
-def test_a_state_dict_says_how_many_classes_it_has(tmp_path):
+def test_the_number_of_classes_is_read_from_a_state_dict(tmp_path):
     torch.save(torchvision_models.resnet18(num_classes=3).state_dict(), tmp_path / "few.pth")
     assert trained_network(str(tmp_path / "few.pth"), RESNET18).fc.out_features == 3
 
 
 def vgg11_bn_of_torchvision():
-    """Full size, cheaply filled: weights of a layer are all one number."""
+    """A full-size state_dict; every tensor is filled with one number."""
     with torch.device("meta"):
         shapes = torchvision_models.vgg11_bn().state_dict()
     return {
@@ -72,7 +72,7 @@ def vgg11_bn_of_torchvision():
     }
 
 
-def test_imagenets_vgg_goes_into_a_net_for_ten_classes_of_grey_images(tmp_path):
+def test_imagenet_weights_copy_into_a_net_for_ten_grey_classes(tmp_path):
     state = {name: tensor.to(torch.int64) if "num" in name else tensor.bfloat16() for name, tensor in vgg11_bn_of_torchvision().items()}  # fmt: skip
     torch.save(state, tmp_path / "vgg11_bn.pth")
     source = trained_network(str(tmp_path / "vgg11_bn.pth"), VGG11_BN)
@@ -85,14 +85,14 @@ def test_imagenets_vgg_goes_into_a_net_for_ten_classes_of_grey_images(tmp_path):
     assert net.layer("fc8").out_features == 10
 
 
-def test_weights_that_torchvision_publishes_are_not_fetched_twice(no_network, resnet18_file):
+def test_downloaded_torchvision_weights_are_reused(no_network, resnet18_file):
     no_network.mkdir(parents=True)
     (no_network / PUBLISHED).write_bytes(resnet18_file.read_bytes())
     net = trained_network("torchvision", RESNET18)
     assert_same(net.state_dict(), torch.load(resnet18_file))
 
 
-def test_without_a_network_it_says_where_to_put_which_file(no_network):
+def test_a_failed_download_names_the_file_and_its_place(no_network):
     with pytest.raises(InputError, match="no network here") as refused:
         trained_network("torchvision", RESNET18)
     message = str(refused.value)
@@ -103,12 +103,12 @@ def test_without_a_network_it_says_where_to_put_which_file(no_network):
 
 
 @pytest.mark.parametrize("model", [VGG11_BN, RESNET18])
-def test_on_the_meta_device_nothing_is_fetched(no_network, model):
+def test_the_meta_device_needs_no_download(no_network, model):
     net = trained_network("torchvision", model, device="meta")
     assert all(parameter.is_meta for parameter in net.parameters())
 
 
-def test_a_state_dict_on_the_meta_device_is_checked_all_the_same(resnet18_file):
+def test_a_state_dict_is_checked_on_the_meta_device(resnet18_file):
     net = trained_network(str(resnet18_file), RESNET18, device="meta")
     assert net.fc.weight.is_meta
     with pytest.raises(InputError, match="do not fit"):
@@ -126,7 +126,7 @@ def test_a_state_dict_on_the_meta_device_is_checked_all_the_same(resnet18_file):
         ({"_target_": "my_package.MyNet"}, "publishes no weights for MyNet"),
     ],
 )
-def test_what_torchvision_does_not_publish_is_said(model, complaint):
+def test_networks_without_torchvision_weights_are_reported(model, complaint):
     with pytest.raises(InputError, match=complaint):
         trained_network("torchvision", model)
 
@@ -147,7 +147,7 @@ class Hostile:
     ],
     ids=["damaged", "hostile", "list", "other mapping", "other network"],
 )
-def test_a_file_that_is_no_such_weights_is_one_line(content, complaint, tmp_path):
+def test_an_invalid_weights_file_is_one_line(content, complaint, tmp_path):
     file = tmp_path / "weights.pth"
     file.write_bytes(content) if isinstance(content, bytes) else torch.save(content, file)
     with pytest.raises(InputError, match=complaint) as refused:
@@ -156,19 +156,19 @@ def test_a_file_that_is_no_such_weights_is_one_line(content, complaint, tmp_path
     assert "weights.pth" in str(refused.value)
 
 
-def test_a_plan_has_no_state_dict_of_torchvisions(tmp_path, resnet18_file):
+def test_a_state_dict_does_not_load_into_a_plan(tmp_path, resnet18_file):
     with pytest.raises(InputError, match=r"are for vgg11, .* not for \[\[4\]\]"):
         trained_network(str(resnet18_file), {"variant": [[4]]})
 
 
 @pytest.mark.parametrize("origin", ["nowhere", "logs/none.ckpt", "none.pth"])
-def test_an_origin_that_is_not_there_is_one_line(origin, tmp_path, monkeypatch):
+def test_a_missing_origin_is_one_line(origin, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=f"there is no {origin}; allowed: a run directory"):
         trained_network(origin, RESNET18)
 
 
-def test_a_folder_that_is_no_run_and_a_damaged_checkpoint_are_said(tmp_path):
+def test_a_folder_without_a_run_and_a_damaged_checkpoint_are_reported(tmp_path):
     with pytest.raises(InputError, match="is not a run directory"):
         trained_network(str(tmp_path), RESNET18)
     (tmp_path / "bad.ckpt").write_bytes(b"bad")
