@@ -1,5 +1,6 @@
 """README.md and docs/ match the code: their commands and examples run, their tables are correct."""
 
+import ast
 import re
 import shlex
 import shutil
@@ -46,6 +47,8 @@ def names(cell):
     """The words of a cell that are in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
+
+DEFINITIONS = (ast.FunctionDef, ast.ClassDef)
 
 # The README's first two blocks install and train, install and test.
 QUICK_START = [block.splitlines() for block in fenced("bash")[:2]]
@@ -441,6 +444,26 @@ def test_tables_of_settings():
                 assert default == {"True": "true", "False": "false"}.get(text, text) or (
                     text == f"${{oc.env:VGG_LIT_DATA,{default}}}"
                 ), name
+
+
+def test_every_hop_of_the_walks_exists():
+    """The rows `| number | file | function | ... |` of CONTRIBUTING.md."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    hops = re.findall(r"^\| \d+ \| `([\w/.]+)` \| `(\w+)` \|", text, re.MULTILINE)
+    assert len(hops) > 10
+    for file, name in hops:
+        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+        defined = {node.name for node in ast.walk(tree) if isinstance(node, DEFINITIONS)}
+        assert name in defined, f"{file} has no {name}"
+
+
+def test_the_files_to_change_exist():
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = table.partition("### Which file do I change for ...")[2].partition("\n## ")[0]
+    files = re.findall(r"`((?:vgg_lit|conf)/[\w/.]+)", table)
+    assert len(files) > 8
+    for file in files:
+        assert (ROOT / file).exists(), file
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])

@@ -18,7 +18,7 @@ FLOORS = [
     [{"classifier", "metrics", "optim"}, {"weights"}, {"analysis"}],
     [{"runs", "sweeps"}, {"callbacks"}, {"evaluation"}, {"launching"}, {"config"}],
     [{"training"}, {"tuning"}, {"sweeping"}, {"reports"}, {"exporting"}],
-    [{*VERBS, "torchrun", "hydra_plugins"}],
+    [{*VERBS, "torchrun", "__main__", "hydra_plugins"}],
 ]
 MOST_FLOORS = 6
 FLOOR = {part: number for number, floor in enumerate(FLOORS) for room in floor for part in room}
