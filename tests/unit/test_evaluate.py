@@ -172,7 +172,7 @@ def test_runs_with_different_validation_images_are_not_fused_on_them(verb, run, 
     config.data.seed = 1
     OmegaConf.save(config, run.config_file)
     error = error_of(verb("evaluate", both, "split=val"))
-    assert f"run={other.path} has data.seed=0, not 1" in error
+    assert f"run={other.path} has data.seed=0 instead of 1" in error
     assert "allowed: test" in error
     assert verb("evaluate", both, "accelerator=cpu").code == 0
 
