@@ -114,8 +114,8 @@ class ModelCard:
         sections = [
             self._front_matter(),
             f"# {self.network}, trained on {self.data}\n",
-            f"An image classifier for {kind} images of {side} x {side} pixels with {len(what.classes)} "
-            f"classes: {', '.join(what.classes)}.\n",
+            f"Classifies {kind} images of {side} x {side} pixels into {len(what.classes)} classes: "
+            f"{', '.join(what.classes)}.\n",
             f"Exported with vgg_lit {__version__} from {self.origin}.\n",
             "## Files\n",
             markdown_table(
@@ -174,10 +174,15 @@ class ModelCard:
         """Returns an example script for each type of exported file."""
         onnx = next((name for name in ("model.onnx", "model_int8.onnx") if name in self.files), "")
         examples = {
-            onnx: WITH_ONNX.format(read_image=READ_IMAGE, file=onnx),
-            "model.pt2": WITH_TORCH.format(read_image=READ_IMAGE),
+            onnx: ("ONNX Runtime", WITH_ONNX.format(read_image=READ_IMAGE, file=onnx)),
+            "model.pt2": ("PyTorch", WITH_TORCH.format(read_image=READ_IMAGE)),
         }
-        shown = [f"```python\n{text}```\n" for name, text in examples.items() if name in self.files]
+        shown = [
+            f"With {runtime}; the script prints the class of each image file in its arguments:\n\n"
+            f"```python\n{script}```\n"
+            for name, (runtime, script) in examples.items()
+            if name in self.files
+        ]
         if "model.safetensors" in self.files and self._is_ours():
             shown += [
                 "Load the weights for further training (needs vgg_lit):\n",

@@ -119,7 +119,7 @@ def _check_schedule(
 ) -> None:
     try:
         made = build_scheduler(config["scheduler"], _optimizer(config["optimizer"], net), steps)
-    except ConfigError:  # of the exact length, which is unknown here
+    except ConfigError:  # the schedule needs the exact length of the training
         return
     expected = [_settings(made["scheduler"].state_dict())] if made else []
     if expected != [_settings(state) for state in checkpoint["lr_schedulers"]]:

@@ -30,7 +30,7 @@ def test_inputs_and_outputs_are_described():
     text = CARD.to_markdown()
     assert text.startswith('---\nlicense: "mit"\npipeline_tag: image-classification\n')
     assert "# vgg11, trained on shoes" in text
-    assert "grey images of 28 x 28 pixels with 2 classes: left, right." in text
+    assert "Classifies grey images of 28 x 28 pixels into 2 classes: left, right." in text
     assert (
         "a uint8 tensor of shape (batch, 1, 28, 28), and returns `logits`, a float32 tensor of shape "
         "(batch, 2)." in text
