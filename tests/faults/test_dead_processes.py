@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
         ("raise", 1, "RuntimeError: out of luck"),
         ("memory", 3, "out of memory: CUDA out of memory"),
         ("SIGKILL", 1, "was killed by SIGKILL"),
-        ("SIGSTOP", 1, "another process does not answer"),
+        ("SIGSTOP", 1, "another process does not respond"),
         ("nan", 1, "is not finite"),
     ],
 )

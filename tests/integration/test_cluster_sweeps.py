@@ -49,7 +49,7 @@ def test_a_restarted_job_is_resumed(begun, tmp_path):
     path, overrides = begun
     assert begun_job(path, overrides).path == path
     assert begun_job(tmp_path, overrides) is None
-    with pytest.raises(InputError, match=r"holds the job .*; with this launcher a sweep goes on"):
+    with pytest.raises(InputError, match=r"contains another job \(.*\); to resume a sweep"):
         begun_job(path, ["seed=7"])
 
 

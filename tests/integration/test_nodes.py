@@ -235,7 +235,7 @@ def test_a_killed_node_ends_the_other_and_the_run_resumes(nodes, whole):
     assert time.monotonic() - start < 120
     errors = re.findall(r"^error: .*", nodes.log("a"), re.MULTILINE)
     assert len(errors) == 1, nodes.log("a")
-    assert "another process does not answer" in errors[0]
+    assert "another process does not respond" in errors[0]
     processes = [nodes.start(node, *arguments) for node in "ab"]
     assert [process.wait(300) for process in processes] == [0, 0], nodes.log("a") + nodes.log("b")
     (run,) = nodes.runs()

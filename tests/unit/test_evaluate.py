@@ -40,7 +40,7 @@ def test_other_classes_are_refused_by_name(verb, tiny_run, tmp_path, monkeypatch
         (tmp_path / "pets" / name).mkdir(parents=True)
     arguments = (f"run={tiny_run.path}", "data=image_folder", f"data.root={tmp_path / 'pets'}")
     error = error_of(verb("evaluate", *arguments))
-    assert "its 2 classes are not the run's 10" in error
+    assert "its 2 classes differ from the 10 of" in error
     assert "only in the data: cat, dog" in error
 
 
@@ -172,7 +172,7 @@ def test_runs_with_different_validation_images_are_not_fused_on_them(verb, run, 
     config.data.seed = 1
     OmegaConf.save(config, run.config_file)
     error = error_of(verb("evaluate", both, "split=val"))
-    assert f"run={other.path} has data.seed=0, not 1" in error
+    assert f"run={other.path} has data.seed=0 instead of 1" in error
     assert "allowed: test" in error
     assert verb("evaluate", both, "accelerator=cpu").code == 0
 

@@ -117,7 +117,7 @@ def test_the_card_states_metrics_data_config_and_licence(exported, tiny_run):
     assert f"| test/acc | {100 * tiny_run.metrics['test/acc']:.2f} % |" in card
     assert "FashionMNISTSample" in card
     assert "variant: vgg13_bn" in card
-    assert "Of the weights: mit." in card
+    assert "Licence of the weights: mit." in card
     assert "| model_int8.onnx |" in card
     assert str(tiny_run.path) not in card
 
@@ -289,9 +289,9 @@ def test_files_that_are_not_exported_models_are_refused(verb, exported, pictures
     for name, word in {
         "half": "damaged",
         "empty": "damaged",
-        "others": "none that",
-        "more": "gives (1, 10) in place of (1, 11)",
-        "larger": "is not what its description says",
+        "others": "without the description that",
+        "more": "output shape (1, 10) instead of (1, 11)",
+        "larger": "contradicts its description",
     }.items():
         done = verb("predict", f"model={name}.onnx", "images=a.png")
         assert done.code == 2

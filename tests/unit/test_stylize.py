@@ -135,4 +135,4 @@ def test_a_network_other_than_a_vgg_is_refused(verb, pictures, tmp_path):
     torch.save(resnet18().state_dict(), tmp_path / "resnet18.pth")
     done = verb("stylize", *pictures, "weights=resnet18.pth", "variant=resnet18")
     assert done.code == 2
-    assert "weights=resnet18.pth: of a ResNet; allowed: those of a VGG" in done.err
+    assert "weights=resnet18.pth: weights of a ResNet; allowed: VGG" in done.err

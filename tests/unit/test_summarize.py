@@ -35,7 +35,7 @@ def test_every_layer_is_shown_with_the_name_of_the_paper(verb, empty_folder):
     assert lines["convolutions"][1:3] == ["14,714,688", "10.6 %"]
     assert lines["weights"][1] == "553.43"
     assert "15,470,264,320" in done.out
-    assert "multiply-adds of convolutions and matrix products" in done.out
+    assert "multiply-adds per image of convolutions and matrix products" in done.out
     assert "precision  32-true" in done.out
 
 

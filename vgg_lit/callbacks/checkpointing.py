@@ -107,7 +107,7 @@ class Checkpointing(Checkpoint):
         if trainer.fast_dev_run or not is_between_steps(trainer):  # type: ignore[attr-defined]
             return
         _checkpoint_io(trainer).check()
-        agreed = self._agreement.exchange(self._wish(trainer))
+        agreed = self._agreement.exchange(self._requested(trainer))
         if agreed or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
             self._is_within_epoch = True
             self._save_last(trainer, ends=_ends(agreed))
@@ -131,7 +131,7 @@ class Checkpointing(Checkpoint):
             options = {"asynchronous": self.asynchronous}
             trainer.save_checkpoint(self.folder(trainer) / "best.ckpt", storage_options=options)
         epoch = trainer.current_epoch + 1
-        agreed = self._agreement.settle(self._wish(trainer))
+        agreed = self._agreement.settle(self._requested(trainer))
         is_last = epoch == trainer.max_epochs or trainer.should_stop
         if agreed or is_last or epoch % self.every_n_epochs == 0:
             self._save_last(trainer, ends=_ends(agreed) or is_last)
@@ -189,7 +189,7 @@ class Checkpointing(Checkpoint):
         trainer.save_checkpoint(folder / "last.ckpt", storage_options=options)
         self._saved_at = time.monotonic()
 
-    def _wish(self, trainer: L.Trainer) -> int:
+    def _requested(self, trainer: L.Trainer) -> int:
         if ending_signals.noted:
             return ending_signals.noted
         minutes = (time.monotonic() - self._saved_at) / 60

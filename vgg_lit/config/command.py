@@ -106,7 +106,7 @@ def run_verb(
             sys.argv[1:] = prepare(sys.argv[1:])
             decorate(guarded)()
     except Preempted as stop:
-        if launch.speaks():
+        if launch.prints_errors():
             print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
     except (HydraException, OmegaConfBaseException, InputError) as error:
@@ -117,7 +117,7 @@ def run_verb(
         # Nothing of ours has run: it is what Hydra makes of the command line or a file of the config.
         guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
     finally:
-        if launch.speaks():
+        if launch.prints_errors():
             for message in guarded.refused + guarded.failed:
                 print(f"error: {' '.join(message.split())}", file=sys.stderr)
     if guarded.refused or guarded.failed:

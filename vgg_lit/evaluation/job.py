@@ -1,4 +1,4 @@
-"""One evaluation: networks, views and data in; scores out."""
+"""The evaluate job: loads data and networks, computes and reports scores."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,11 +31,11 @@ def evaluate_networks(
         views: sets of views to average.
         data: arguments of the data module.
         split: `test` or `val`.
-        accelerator: kind of device, as Lightning names it.
-        precision: as Lightning names it; None takes that of each network's run.
+        accelerator: device type in Lightning's terms.
+        precision: precision in Lightning's terms; None uses the precision of each network's run.
 
     Returns:
-        The metrics of all views and networks together, by name.
+        The metrics of the average over all views and networks, by name.
 
     Raises:
         InputError: the data cannot be used.

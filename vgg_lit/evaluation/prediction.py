@@ -75,14 +75,12 @@ def find_images(pattern: str) -> list[str]:
         found = [str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
         if not found:
             raise InputError(
-                f"images={pattern}: the folder holds no image; read: {', '.join(SUFFIXES)}"
+                f"images={pattern}: the folder holds no image; allowed: {', '.join(SUFFIXES)}"
             )
         return found
     found = sorted(p for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
     if not found:
-        raise InputError(
-            f"images={pattern}: there is no such file or folder, and no file matches it"
-        )
+        raise InputError(f"images={pattern}: no such file or folder, and no match as a glob")
     return found
 
 
@@ -94,7 +92,7 @@ def classify(
     Args:
         paths: image files.
         predictor: the network.
-        batch_size: images at a time.
+        batch_size: images per batch.
         top_k: classes per image.
 
     Returns:

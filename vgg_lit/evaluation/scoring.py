@@ -1,11 +1,11 @@
-"""Scores of trained networks under the paper's test protocols: several views, dense networks, fusion.
+"""Scores of trained networks with the paper's test protocols: several views, dense networks, fusion.
 
     rows = rows_of((Views(flip=True),), ["my_run"])        # the single view, then flip averaging
     members = [Member(classifier, source_size=28)]
     single, flipped = score(rows, members, datamodule.test_dataloader())
 
-Every average is one of class posteriors, that is behind the softmax. They are kept as logarithms, so
-that no loss is infinite because a probability was too small to hold.
+All averages are over class posteriors, after the softmax. Posteriors are stored as logarithms, so that
+the loss stays finite when a probability underflows.
 
 Shape suffixes: B images, C channels, H x W pixels, K classes, R ranks.
 
@@ -29,7 +29,7 @@ from vgg_lit.evaluation.views import Views, describe_views
 from vgg_lit.models.dense import DenseVGG
 
 RANKS = range(1, 6)
-"""Of the top-1 ... top-5 accuracies."""
+"""The values of k for the top-k accuracies."""
 
 
 class Member:
@@ -37,13 +37,13 @@ class Member:
 
     Args:
         classifier: the network; its weights are moved and cast in place.
-        source_size: side of the images it is going to be shown, pixels.
-        accelerator: the kind of device, as Lightning names it.
-        precision: as Lightning names it.
-        has_dense: whether it is going to be shown dense views too.
+        source_size: side of the source images, pixels.
+        accelerator: device type in Lightning's terms.
+        precision: precision in Lightning's terms.
+        has_dense: True builds the dense form too, for dense views.
 
     Raises:
-        InputError: it has no dense form.
+        InputError: the network has no dense form.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Member:
         fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
         self.device = fabric.device
         self._net = fabric.setup_module(classifier.net)
-        # made of the weights as they now are, which it shares
+        # shares the weights, which must be on the device and cast by now
         self._dense = fabric.setup_module(DenseVGG(classifier.net)) if has_dense else None
 
     def log_posterior(self, images_BCHW: Tensor, views: Views) -> Tensor:
-        """Logarithm of the mean class posterior (B, K) over views of uint8 images on the device."""
+        """Returns the logarithm of the mean class posterior (B, K) over views of uint8 images."""
         net = self._dense if views.is_dense else self._net
         assert net is not None, "dense views need has_dense=True"
-        # one view after the other: memory does not grow with their number
+        # one view at a time, so that memory does not grow with their number
         sum_BK, count = None, 0
         for x_BCHW in views.of(images_BCHW, self._preprocessing):
             logits_BK = net(x_BCHW.contiguous(memory_format=torch.channels_last))
@@ -82,9 +82,9 @@ class Row:
     """One evaluation: the mean class posterior of networks, each over the same sets of views.
 
     Attributes:
-        network: the run's name, or that it is a fusion.
-        members: positions of the networks; several are a fusion.
-        views: sets of views; the mean posterior of each counts alike.
+        network: name of the run, or of the fusion.
+        members: positions of the networks; several form a fusion.
+        views: sets of views; their mean posteriors have equal weights.
     """
 
     network: str
@@ -93,15 +93,15 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The views as a table names them."""
+        """The name of the views in a table."""
         return describe_views(self.views)
 
 
 def rows_of(asked: Sequence[Views], networks: Sequence[str]) -> list[Row]:
-    """The single view, each set of views that was asked for and all of them together.
+    """Returns rows for the single view, each requested set of views, and all sets together.
 
-    Each of them for every network and, if there are several, for their fusion. The last row is what
-    was asked for.
+    There is a row for each network and, with several networks, for their fusion. The last row is the
+    requested one.
     """
     averages = dict.fromkeys([(Views(),), *((views,) for views in asked), tuple(asked)])
     teams: list[tuple[str, tuple[int, ...]]] = [(name, (m,)) for m, name in enumerate(networks)]
@@ -124,17 +124,17 @@ class Scores(Metric):
         self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, log_posterior_BK: Tensor, labels_B: Tensor) -> None:
-        """Adds a batch; labels may be PADDING."""
+        """Adds a batch; samples with the label PADDING are ignored."""
         losses_B = F.nll_loss(log_posterior_BK, labels_B, ignore_index=PADDING, reduction="none")
         self.loss += losses_B.sum()
-        # stable, so that equal posteriors rank alike on every device; no class is PADDING
+        # stable, so that ties have the same order on every device; no class index equals PADDING
         ranking_BK = log_posterior_BK.argsort(dim=1, descending=True, stable=True)
         is_hit_BK = ranking_BK == labels_B[:, None]
         self.hits_R += torch.stack([is_hit_BK[:, :k].sum() for k in RANKS])
         self.count += (labels_B != PADDING).sum()
 
     def compute(self) -> dict[str, Tensor]:
-        """`loss`, `acc`, which is `top1`, and `top1` ... `top5`, fractions in 0..1."""
+        """Returns `loss`, `acc` (equal to `top1`) and `top1` ... `top5` as fractions in 0..1."""
         accuracies_R = self.hits_R / self.count
         by_rank = {f"top{k}": accuracies_R[i] for i, k in enumerate(RANKS)}
         return {"loss": self.loss / self.count, "acc": by_rank["top1"], **by_rank}
@@ -143,7 +143,7 @@ class Scores(Metric):
 def score(
     rows: Sequence[Row], members: Sequence[Member], batches: Iterable[Batch]
 ) -> list[dict[str, float]]:
-    """The scores of each row, in one pass over raw batches; what rows share is computed once."""
+    """Returns the scores of each row in one pass over raw batches; shared posteriors are computed once."""
     device = members[0].device
     scores = [Scores().to(device) for _ in rows]
     asked = dict.fromkeys((m, views) for row in rows for m in row.members for views in row.views)
@@ -160,5 +160,5 @@ def score(
 
 
 def log_mean(log_posteriors: Sequence[Tensor]) -> Tensor:
-    """Logarithm of the mean of posteriors, given as their logarithms."""
+    """Returns the logarithm of the mean posterior from log posteriors."""
     return torch.stack(list(log_posteriors)).logsumexp(dim=0) - math.log(len(log_posteriors))

@@ -1,6 +1,6 @@
-"""A trained network as its run left it, and whether it fits the views and the data of an evaluation.
+"""Trained networks of runs, checked against the views and data of an evaluation.
 
-Nothing here loads weights onto a device or imports Lightning: what is wrong is said at once.
+This module neither loads weights onto a device nor imports Lightning, so that errors are reported fast.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,17 +23,17 @@ NEEDED: dict[str, dict[str, Any]] = {
     "data": {"source": Spec, "batch_size": PositiveInt, "val_fraction": Fraction, "seed": int},
     "trainer": {"precision": Precision},
 }
-"""What is used of a run's config, with its types."""
+"""Required settings of a run's config, with their types."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A checkpoint of a run.
+    """A trained network: a checkpoint of a run.
 
     Attributes:
-        run: the run.
-        checkpoint: the file.
-        hyperparameters: of the classifier, as the checkpoint holds them.
+        run: run that wrote the checkpoint.
+        checkpoint: checkpoint file.
+        hyperparameters: hyperparameters of the classifier, from the checkpoint.
     """
 
     run: "Run"
@@ -42,16 +42,16 @@ class Trained:
 
     @property
     def preprocessing(self) -> "Preprocessing":
-        """How images become its input."""
+        """The preprocessing of the network's input."""
         from vgg_lit.data.preprocessing import Preprocessing
 
         return Preprocessing.from_dict(self.hyperparameters["preprocessing"])
 
     def check_views(self, asked: "Sequence[Views]") -> None:
-        """Whether the network can see the views.
+        """Checks that the network supports the views.
 
         Raises:
-            InputError: a scale or crop does not suit it, or it has no dense form.
+            InputError: a scale or crop does not fit the network, or it has no dense form.
         """
         smallest_dense = 1
         if any(views.is_dense for views in asked):
@@ -59,47 +59,47 @@ class Trained:
 
             from vgg_lit.models.dense import DenseVGG
 
-            with torch.device("meta"):  # its shapes, without its weights
+            with torch.device("meta"):  # shapes only, no weights
                 net = instantiate(self.hyperparameters["model"], key="model")
                 smallest_dense = DenseVGG(net).smallest_image_size
         for views in asked:
             views.check(self.preprocessing.image_size, smallest_dense)
 
     def check_source(self, source: "Source") -> None:
-        """Whether the network takes the images of a source and knows their classes.
+        """Checks that a data source has the channels and classes of the network.
 
         Raises:
-            InputError: other channels or classes.
+            InputError: the channels or classes differ.
         """
         of_run, of_data = tuple(self.hyperparameters["classes"]), source.classes
         if of_run != of_data:
             only_run = [name for name in of_run if name not in of_data][:3]
             only_data = [name for name in of_data if name not in of_run][:3]
             raise InputError(
-                f"data={source.name}: its {len(of_data)} classes are not the run's {len(of_run)}"
-                f" (only in the run: {', '.join(only_run) or 'none'};"
+                f"data={source.name}: its {len(of_data)} classes differ from the {len(of_run)} of"
+                f" {self.run.path} (only in the run: {', '.join(only_run) or 'none'};"
                 f" only in the data: {', '.join(only_data) or 'none'});"
-                f" the same in the same order are needed by {self.run.path}"
+                " names and order must be equal"
             )
         channels = self.preprocessing.in_channels
         if channels != source.in_channels:
             raise InputError(
-                f"run={self.run.path}: takes images of {channels} channels; data={source.name} has"
-                f" {source.in_channels}"
+                f"run={self.run.path}: takes {channels}-channel images; data={source.name} has"
+                f" {source.in_channels} channels"
             )
 
     def check_validation(self, data: Mapping[str, Any]) -> None:
-        """Whether the network was trained on none of the validation images of a `data` group.
+        """Checks that the network was not trained on validation images of a `data` group.
 
         Raises:
-            InputError: its own validation images are others.
+            InputError: the run has another validation split.
         """
         own = self.run.config["data"]
         for key in ("seed", "val_fraction"):
             if own[key] != data[key]:
                 raise InputError(
-                    f"split=val: run={self.run.path} has data.{key}={own[key]}, not {data[key]}, and so"
-                    " was trained on some of these images; allowed: test"
+                    f"split=val: run={self.run.path} has data.{key}={own[key]} instead of {data[key]}"
+                    " and was trained on some of these images; allowed: test"
                 )
 
 
@@ -123,7 +123,7 @@ def find_trained(runs: "Sequence[Run]", checkpoint: str) -> list[Trained]:
 
 
 def _check_config(run: "Run") -> None:
-    """Whether a run's config says of its data and precision what is needed to look at it."""
+    """Raises if a run's config lacks a setting of `NEEDED`."""
     config = run.config
     try:
         for section, keys in NEEDED.items():

@@ -1,1 +1,1 @@
-"""What `export` writes: programs that run without this package, whether they compute the same, and a card."""
+"""Export of trained networks: programs that run without vgg_lit, comparison with PyTorch, model card."""

@@ -26,7 +26,7 @@ def check_output(folder: Path) -> None:
     """Checks the folder that an export will be written to, without creating it.
 
     Raises:
-        InputError: it cannot be created or written, or holds the README.md of another project.
+        InputError: the folder cannot be created or written, or holds the README.md of another project.
     """
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
@@ -47,11 +47,11 @@ def writing_into(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        with suppress(OSError):  # not there, or not empty
+        with suppress(OSError):  # missing or not empty
             folder.rmdir()
         if isinstance(error, OSError):
             raise TrainingError(
-                f"output={folder}: cannot be written: {error.strerror or error}; its files are "
+                f"output={folder}: cannot be written: {error.strerror or error}; existing files are "
                 "unchanged"
             ) from error
         raise

@@ -1,4 +1,4 @@
-"""One export: a checkpoint in; programs, weights, measurements and a model card out."""
+"""The export job: writes programs, weights, measurements and a model card of a checkpoint."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -29,7 +29,7 @@ from vgg_lit.system.files import replacing, to_json
 from vgg_lit.tables import print_facts, print_rows
 
 CALIBRATION_BATCH = 32
-SHAPING = (
+CARD_SETTINGS = (
     *("seed", "model", "data", "augment", "optimizer", "scheduler", "label_smoothing"),
     *("init", "freeze"),
 )
@@ -61,13 +61,13 @@ def write_export(
     """Writes the files of an export and prints how each program compares with PyTorch.
 
     Args:
-        trained: the checkpoint.
-        output: the folder.
+        trained: trained network.
+        output: folder of the export.
         settings: settings of the command.
-        datamodule: the data of the run, for int8 calibration; None without.
+        datamodule: data of the run for int8 calibration and test accuracy; None skips both.
 
     Raises:
-        TrainingError: a program computes something else than the network, or the disk is full.
+        TrainingError: the output of a program differs from the network's, or the disk is full.
     """
     classifier = Classifier.load_from_checkpoint(trained.checkpoint).float()
     net = fold_batch_norm(classifier.net) if settings.fold_bn else classifier.net
@@ -97,14 +97,14 @@ def write_export(
             files[name].write_text(text, encoding="utf-8")
     for name in set(PROGRAM_FILES.values()) - set(names):
         (output / name).unlink(missing_ok=True)  # of an earlier export
-    print_rows(report.rows(), "Each program beside PyTorch, on the CPU")
+    print_rows(report.rows(), "Each program compared with PyTorch, on the CPU")
     for remark in report.remarks():
         print(remark)
     print_facts({"written": f"{output}: {', '.join((*names, DESCRIPTION, REPORT, CARD))}"})
 
 
 def _calibration(datamodule: ImageDataModule, count: int) -> Iterator[Tensor]:
-    """Yields the first images of the first training epoch, not augmented."""
+    """Yields the first images of the first training epoch, without augmentation."""
     datamodule.batch_size = min(CALIBRATION_BATCH, count, datamodule.sizes["train"])
     for images_BCHW, _, _ in datamodule.train_dataloader():
         yield images_BCHW[:count]
@@ -124,7 +124,7 @@ def _card(
     model, data = config["model"], dict(config["data"])
     source = {key: value for key, value in data["source"].items() if key != "root"}
     data = {key: value for key, value in data.items() if key not in ("root", "augment")}
-    shown = {key: config[key] for key in SHAPING if key in config} | {
+    shown = {key: config[key] for key in CARD_SETTINGS if key in config} | {
         "data": data | {"source": source}
     }
     shown["trainer"] = {key: config["trainer"].get(key) for key in ("max_epochs", "precision")}
@@ -137,7 +137,7 @@ def _card(
         metrics={
             name: value
             for name, value in trained.run.metrics.items()
-            if name.startswith(("val/", "test/")) and not name.endswith("/top1")  # which acc is
+            if name.startswith(("val/", "test/")) and not name.endswith("/top1")  # equal to acc
         },
         measurements=report.rows(),
         remarks=report.remarks(),

@@ -25,7 +25,7 @@ def build_runtimes(
     files: Mapping[str, Path],
     settings: ExportSettings,
 ) -> dict[str, Runtime]:
-    """Returns the network as `evaluate` runs it, then each exported program."""
+    """Returns the network as used by `evaluate`, followed by each exported program."""
     prepare = Preprocessing.from_dict(classifier.preprocessing)
 
     def pytorch(images_BCHW: Tensor) -> Tensor:
@@ -50,10 +50,10 @@ def measure_runtimes(
     settings: ExportSettings,
     datamodule: ImageDataModule | None,
 ) -> ParityReport:
-    """Compares runtimes with the first of them, in outputs, accuracy and time.
+    """Compares outputs, accuracy and time of runtimes with the first one.
 
     Raises:
-        TrainingError: a float32 runtime computes something else.
+        TrainingError: the outputs of a float32 runtime differ.
     """
     side, draws = description.source_size, torch.Generator().manual_seed(0)
     comparisons = {}

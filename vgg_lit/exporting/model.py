@@ -1,10 +1,10 @@
-"""An exported model: what a user of it has to know, and running one through ONNX Runtime.
+"""Exported models: their description, and inference with ONNX Runtime.
 
     model = ExportedModel("logs/runs/.../export")        # or the .onnx file itself
-    probabilities_BK = model.probabilities(images_BCHW)  # uint8, of side model.description.source_size
+    probabilities_BK = model.probabilities(images_BCHW)  # uint8, side model.description.source_size
 
-The description travels in every file of an export and beside them as `model.json`, so that a file needs
-nothing else. Shape suffixes: B images, C channels, H x W pixels, K classes.
+Every file of an export contains the description, so that it can be used without the other files; the folder
+also has it as `model.json`. Shape suffixes: B images, C channels, H x W pixels, K classes.
 """
 
 import json
@@ -21,27 +21,27 @@ from vgg_lit.system.extras import require
 from vgg_lit.value_types import MAX_SIDE
 
 SCHEMA = 1
-"""Version of the description's layout; raised when an older reader would misread it."""
+"""Version of the description's layout; increased when older readers would misread it."""
 
 METADATA = "vgg_lit"
-"""The name under which the description stands in the metadata of a file."""
+"""Key of the description in the metadata of a file."""
 
 IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
-"""Names of a program's input, and of what it gives."""
+"""Names of a program's input and possible outputs."""
 
 ONNX, ONNX_INT8 = "model.onnx", "model_int8.onnx"
 
 
 @dataclass(frozen=True)
 class Description:
-    """What goes into a program and what comes out.
+    """The input, output and network of an exported program.
 
     Attributes:
-        classes: names, in the order of the outputs.
+        classes: class names in the order of the outputs.
         in_channels: 1 for grey, 3 for colour (RGB).
-        source_size: side of the images that go in, pixels.
+        source_size: side of the input images, pixels.
         output: "logits" or "probabilities".
-        preprocessing: what the program does with pixels first, for those who take the weights alone.
+        preprocessing: preprocessing inside the program, for users of the weights.
         network: `_target_` and arguments of the network, as in `conf/model`.
     """
 
@@ -53,7 +53,7 @@ class Description:
     network: dict[str, Any]
 
     def to_json(self) -> str:
-        """As JSON that explains itself."""
+        """Formats the description as self-explanatory JSON."""
         side = self.source_size
         content = {
             "schema": SCHEMA,
@@ -78,10 +78,10 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str) -> "Description":
-        """The inverse of `to_json`.
+        """Parses the output of `to_json`; the text may come from an untrusted file.
 
         Raises:
-            InputError: the text is no such description; it may come from a stranger's file.
+            InputError: the text is not a valid description.
         """
         try:
             content = json.loads(text)
@@ -118,17 +118,17 @@ class Description:
 
 
 class ExportedModel:
-    """A program of an export, on the CPU.
+    """An exported ONNX program on the CPU.
 
     Args:
-        path: an `.onnx` file, or the folder of an export; of its two, the one in float32 is taken.
+        path: `.onnx` file or folder of an export; in a folder, the float32 program is preferred to int8.
 
     Attributes:
-        path: the file.
-        description: what goes in and comes out.
+        path: `.onnx` file.
+        description: input, output and network of the program.
 
     Raises:
-        InputError: there is no such file, it is none that we exported, or ONNX Runtime is not installed.
+        InputError: there is no such file, `export` did not write it, or ONNX Runtime is not installed.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -138,21 +138,23 @@ class ExportedModel:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        # threads that wait without sleeping would take time from whoever computes in between
+        # spinning threads would slow down other computations between calls
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
                 str(self.path), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # ONNX Runtime raises many kinds for a file it cannot read
+        except Exception as error:  # ONNX Runtime raises many types for a damaged file
             reason = one_line(error)[:200]
-            raise InputError(f"model={self.path}: is damaged or no ONNX model ({reason})") from None
+            raise InputError(
+                f"model={self.path}: damaged, or not an ONNX model ({reason})"
+            ) from None
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA)
         if text is None:
             raise InputError(
-                f"model={self.path}: is an ONNX model, but none that vgg_lit.export wrote: it has no "
-                "description of its classes and input"
+                f"model={self.path}: an ONNX model without the description that vgg_lit.export writes; "
+                "export it with vgg_lit.export"
             )
         try:
             self.description = Description.from_json(text)
@@ -160,32 +162,32 @@ class ExportedModel:
             raise InputError(f"model={self.path}: {error}") from None
 
     def __call__(self, images_BCHW: Tensor) -> Tensor:
-        """Logits or probabilities (B, K), as the description says, of uint8 images.
+        """Returns logits or probabilities (B, K), depending on `description.output`, of uint8 images.
 
         Raises:
-            InputError: the program does not take or give what its description says.
+            InputError: the program contradicts its description.
         """
         expected = (len(images_BCHW), len(self.description.classes))
         try:
             (found_BK,) = self._session.run(None, {IMAGES: images_BCHW.numpy()})
-            reason = f"gives {found_BK.shape} in place of {expected}"
+            reason = f"output shape {found_BK.shape} instead of {expected}"
         except Exception as error:  # as above
             found_BK, reason = None, one_line(error)[:200]
         if found_BK is None or found_BK.shape != expected:
-            raise InputError(f"model={self.path}: is not what its description says ({reason})")
+            raise InputError(f"model={self.path}: contradicts its description ({reason})")
         return torch.from_numpy(found_BK)
 
     def probabilities(self, images_BCHW: Tensor) -> Tensor:
-        """Class probabilities (B, K) of uint8 images (B, C, H, W)."""
+        """Returns class probabilities (B, K) of uint8 images (B, C, H, W)."""
         found_BK = self(images_BCHW)
         return found_BK if self.description.output == PROBABILITIES else found_BK.softmax(dim=1)
 
 
 def find_program(path: Path) -> Path:
-    """The ONNX file that a path names: itself, or the one in an export's folder.
+    """Returns an ONNX file, given as a file or as the folder of an export.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no ONNX file at the path.
     """
     if path.is_dir():
         for name in (ONNX, ONNX_INT8):
@@ -195,7 +197,7 @@ def find_program(path: Path) -> Path:
     if not path.is_file():
         raise InputError(f"model={path}: there is no such file or folder")
     if path.suffix == ".pt2":
-        # torch.export.load unpickles what such a file holds, and files may come from strangers.
+        # torch.export.load unpickles the content, which may come from an untrusted source.
         raise InputError(
             f"model={path}: a torch.export program may run code when it is loaded; "
             "allowed: an .onnx file or the folder of an export"

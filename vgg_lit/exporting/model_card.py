@@ -1,4 +1,4 @@
-"""The README.md of an exported model: what it is, how good, how to use it without this package."""
+"""The model card (README.md) of an export: contents, usage, metrics and measurements."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -9,14 +9,14 @@ from vgg_lit.tables import format_metric, markdown_table
 from vgg_lit.version import __version__
 
 FILE_DESCRIPTIONS = {
-    "model.onnx": "the program in ONNX, float32, for batches of any size",
-    "model_int8.onnx": "the same with weights and activations in 8 bits, for CPUs",
-    "model.pt2": "the program of `torch.export`, float32, for batches of any size",
-    "model.safetensors": "the weights alone, by the names of the network's `state_dict`",
-    "model.json": "classes, input, output, preprocessing and network; every file has it inside too",
-    "report.json": "the measurements below",
+    "model.onnx": "ONNX program, float32, any batch size",
+    "model_int8.onnx": "ONNX program with 8-bit weights and activations, for CPUs",
+    "model.pt2": "`torch.export` program, float32, any batch size",
+    "model.safetensors": "weights only, with the names of the network's `state_dict`",
+    "model.json": "classes, input, output, preprocessing and network; also stored in each file above",
+    "report.json": "measurements (see below)",
 }
-"""What an export may hold besides the card."""
+"""File of an export -> its content."""
 
 READ_IMAGE = """\
 def read_image(path, channels, side):
@@ -75,25 +75,25 @@ with safe_open("model.safetensors", "pt") as file:
     network = json.loads(file.metadata()["vgg_lit"])["network"]
 net = build(**{name: value for name, value in network.items() if name != "_target_"})
 net.load_state_dict(load_file("model.safetensors"))
-net.eval()  # takes normalised images: "preprocessing" in model.json
+net.eval()  # needs normalised images, see "preprocessing" in model.json
 """
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What the card of one export says.
+    """The content of a model card.
 
     Attributes:
-        network: its name.
-        data: the name of what it was trained on.
-        origin: which checkpoint of which run it is.
-        description: of the programs.
-        files: names of those in the export.
-        metrics: of the run's best checkpoint, by name; accuracies are fractions.
-        measurements: rows of the table of parity and latency.
-        remarks: under that table.
-        config: the run's settings that shaped the network, as YAML.
-        license: of the weights; None if nobody has said.
+        network: name of the network.
+        data: name of the training data.
+        origin: checkpoint and run, as Markdown.
+        description: description of the programs.
+        files: names of the exported files.
+        metrics: metrics of the run's best checkpoint, by name; accuracies are fractions.
+        measurements: rows of the table of differences and latencies.
+        remarks: sentences below that table.
+        config: settings of the run that determine the network and its training, as YAML.
+        license: licence of the weights; None if not stated.
     """
 
     network: str
@@ -108,31 +108,33 @@ class ModelCard:
     license: str | None
 
     def to_markdown(self) -> str:
-        """The whole file, with the head that model hubs read."""
+        """Formats the card as Markdown with the front matter that model hubs read."""
         what = self.description
         side, kind = what.source_size, "grey" if what.in_channels == 1 else "colour"
         sections = [
             self._front_matter(),
             f"# {self.network}, trained on {self.data}\n",
-            f"Tells {len(what.classes)} classes apart on {kind} images of {side} x {side} pixels: "
-            f"{', '.join(what.classes)}. Exported by vgg_lit {__version__} from {self.origin}.\n",
+            f"Classifies {kind} images of {side} x {side} pixels into {len(what.classes)} classes: "
+            f"{', '.join(what.classes)}.\n",
+            f"Exported with vgg_lit {__version__} from {self.origin}.\n",
             "## Files\n",
             markdown_table(
                 [
-                    {"file": f"`{name}`", "holds": holds}
-                    for name, holds in FILE_DESCRIPTIONS.items()
+                    {"file": f"`{name}`", "content": content}
+                    for name, content in FILE_DESCRIPTIONS.items()
                     if name in self.files
                 ]
             ),
-            "## How to use it\n",
-            f"The programs take `images`, uint8 of shape (batch, {what.in_channels}, {side}, {side}), "
-            f"and give `{what.output}`, float32 of shape (batch, {len(what.classes)}): padding or "
-            "resizing and normalisation are inside. None of this needs vgg_lit:\n",
+            "## Usage\n",
+            f"Each program takes `images`, a uint8 tensor of shape (batch, {what.in_channels}, {side}, "
+            f"{side}), and returns `{what.output}`, a float32 tensor of shape (batch, "
+            f"{len(what.classes)}). Padding, resizing and normalisation are part of the program. The "
+            "programs run without vgg_lit.\n",
             *self._examples(),
             "## Metrics\n",
-            "Of the run's best checkpoint, as training ended; the test images chose nothing.\n"
+            "Metrics of the run's best checkpoint. Test images were not used for its selection.\n"
             if self.metrics
-            else "The run is not finished: none.\n",
+            else "The run is not finished and has no final metrics.\n",
             markdown_table(
                 [
                     {"metric": name, "value": format_metric(name, value)}
@@ -141,19 +143,19 @@ class ModelCard:
             )
             if self.metrics
             else "",
-            "## Parity and latency\n",
+            "## Difference from PyTorch and latency\n",
             markdown_table(self.measurements),
             "\n".join(self.remarks) + "\n",
             "## Data\n",
-            f"{self.data}, under its own terms. Normalised by the statistics of its training images: "
-            f"mean {what.preprocessing['subtract_mean']}, deviation "
-            f"{what.preprocessing['divide_by_std']}, for pixels in 0..1.\n",
+            f"Trained on {self.data}, which has separate terms of use. Images are normalised with the "
+            f"statistics of the training images: mean {what.preprocessing['subtract_mean']}, standard "
+            f"deviation {what.preprocessing['divide_by_std']}, for pixels in 0..1.\n",
             "## Config\n",
             f"```yaml\n{self.config}```\n",
             "## Licence\n",
-            f"Of the weights: {self.license}.\n"
+            f"Licence of the weights: {self.license}.\n"
             if self.license
-            else "Of the weights: not stated; ask whoever trained them.\n",
+            else "The licence of the weights is not stated; ask the author of the model.\n",
         ]
         return "\n".join(section for section in sections if section)
 
@@ -169,15 +171,23 @@ class ModelCard:
         return "\n".join(["---", *lines, "---", ""])
 
     def _examples(self) -> list[str]:
-        """A script for each kind of file there is."""
+        """Returns an example script for each type of exported file."""
         onnx = next((name for name in ("model.onnx", "model_int8.onnx") if name in self.files), "")
         examples = {
-            onnx: WITH_ONNX.format(read_image=READ_IMAGE, file=onnx),
-            "model.pt2": WITH_TORCH.format(read_image=READ_IMAGE),
+            onnx: ("ONNX Runtime", WITH_ONNX.format(read_image=READ_IMAGE, file=onnx)),
+            "model.pt2": ("PyTorch", WITH_TORCH.format(read_image=READ_IMAGE)),
         }
-        shown = [f"```python\n{text}```\n" for name, text in examples.items() if name in self.files]
+        shown = [
+            f"With {runtime}; the script prints the class of each image file in its arguments:\n\n"
+            f"```python\n{script}```\n"
+            for name, (runtime, script) in examples.items()
+            if name in self.files
+        ]
         if "model.safetensors" in self.files and self._is_ours():
-            shown += ["The weights, to train on from them:\n", f"```python\n{WITH_WEIGHTS}```\n"]
+            shown += [
+                "Load the weights for further training (needs vgg_lit):\n",
+                f"```python\n{WITH_WEIGHTS}```\n",
+            ]
         return shown
 
     def _is_ours(self) -> bool:

@@ -1,4 +1,4 @@
-"""Whether exported programs compute what the network does, and how long they take.
+"""Comparison of exported programs with the network: outputs, accuracy and latency.
 
     runtimes = {"PyTorch": reference, "model.onnx": ExportedModel("model.onnx")}
     rows = compare_runtimes(runtimes, images_BCHW)
@@ -18,20 +18,20 @@ from torch import Tensor
 Runtime = Callable[[Tensor], Tensor]
 
 TOLERANCE = 1e-5
-"""Of a float32 program, as a share of the largest output, or absolute where all are below 1."""
+"""Tolerance of a float32 program: relative to the largest output, absolute if all outputs are below 1."""
 
 SECONDS = 2.0
-"""How long each batch size is timed, in `LEAST_ROUNDS` at least."""
+"""Minimum time to measure each batch size, for at least `LEAST_ROUNDS` rounds."""
 
 LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class RuntimeComparison:
-    """One runtime beside the reference, at one batch size.
+    """One runtime compared with the reference at one batch size.
 
     Attributes:
-        difference: largest absolute difference of an output from the reference's.
+        difference: largest absolute difference of an output from the reference.
         magnitude: largest absolute output of the reference.
         milliseconds: median time of a batch.
     """
@@ -42,22 +42,22 @@ class RuntimeComparison:
 
     @property
     def is_equal(self) -> bool:
-        """Whether the difference is what rounding in float32 makes."""
+        """Returns True if the difference is within float32 rounding."""
         return self.difference <= TOLERANCE * max(1.0, self.magnitude)
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """The runtimes beside the first of them, the reference.
+    """The runtimes compared with the first one, the reference.
 
     Attributes:
-        comparisons: by batch size and runtime.
-        accuracies: of each runtime on the test images, in 0..1; empty if they were not looked at.
-        test_images: how many there are.
-        megabytes: of each program's file.
-        threads: each runtime had.
-        processor: of this machine.
-        packages: versions.
+        comparisons: comparisons by batch size and runtime.
+        accuracies: accuracy of each runtime on the test images, in 0..1; empty if not measured.
+        test_images: number of test images.
+        megabytes: size of each program's file.
+        threads: number of threads of each runtime.
+        processor: name of the CPU.
+        packages: versions of packages by name.
     """
 
     comparisons: Mapping[int, Mapping[str, RuntimeComparison]]
@@ -69,12 +69,12 @@ class ParityReport:
     packages: Mapping[str, str | None]
 
     def unequal(self) -> list[str]:
-        """The runtimes that differ by more than rounding."""
+        """Returns the runtimes that differ by more than rounding."""
         pairs = [item for found in self.comparisons.values() for item in found.items()]
         return list(dict.fromkeys(name for name, found in pairs if not found.is_equal))
 
     def rows(self) -> list[dict[str, str]]:
-        """A table with a row a runtime."""
+        """Returns a table with one row per runtime."""
         rows = []
         for name in next(iter(self.comparisons.values())):
             row = {
@@ -91,29 +91,30 @@ class ParityReport:
         return rows
 
     def remarks(self) -> list[str]:
-        """What the columns of the table are."""
+        """Returns sentences that explain the columns of the table."""
         numbers = " and ".join(map(str, self.comparisons))
         remarks = [
-            f"Batches of {numbers} random images; difference: the largest of any output; ms: median, "
-            f"measured in turns, {self.threads} thread(s) of {self.processor}."
+            f"Measured with batches of {numbers} random images. Difference: largest absolute difference of "
+            "an output from PyTorch. ms: median time of a batch with "
+            f"{self.threads} thread{'s' * (self.threads > 1)} on {self.processor}; the programs take turns."
         ]
         if self.accuracies:
             first, *_, last = self.accuracies.items()
             remarks.append(
-                f"Accuracy on {self.test_images:,} test images: {last[0]} {100 * (last[1] - first[1]):+.2f} "
-                f"points against {first[0]}."
+                f"Accuracy on {self.test_images:,} test images: {last[0]} differs from {first[0]} by "
+                f"{100 * (last[1] - first[1]):+.2f} percentage points."
             )
         return remarks
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a file."""
+        """Returns the report as plain values."""
         return asdict(self)
 
 
 def compare_runtimes(
     runtimes: Mapping[str, Runtime], images_BCHW: Tensor
 ) -> dict[str, RuntimeComparison]:
-    """Each runtime against the first, on one batch; timed in turns, so that all see the same machine."""
+    """Compares each runtime with the first on one batch; timed in turns, so that the load is the same."""
     with torch.inference_mode():
         outputs = {name: run(images_BCHW) for name, run in runtimes.items()}
         milliseconds = _median_milliseconds(runtimes, images_BCHW)
@@ -132,7 +133,7 @@ def compare_runtimes(
 def _median_milliseconds(runtimes: Mapping[str, Runtime], images_BCHW: Tensor) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in runtimes}
     start = time.perf_counter()
-    rounds = 0  # the caches were warmed by whoever compared the outputs
+    rounds = 0  # the comparison of outputs has warmed the caches
     while rounds < LEAST_ROUNDS or time.perf_counter() - start < SECONDS:
         for name, run in runtimes.items():
             begin = time.perf_counter()
@@ -145,7 +146,7 @@ def _median_milliseconds(runtimes: Mapping[str, Runtime], images_BCHW: Tensor) -
 def accuracies(
     runtimes: Mapping[str, Runtime], batches: Iterable[tuple[Tensor, Tensor, Tensor]]
 ) -> dict[str, float]:
-    """The share of images that each runtime names rightly, in 0..1."""
+    """Returns the accuracy of each runtime, in 0..1."""
     hits, total = dict.fromkeys(runtimes, 0), 0
     with torch.inference_mode():
         for images_BCHW, labels_B, _ in batches:

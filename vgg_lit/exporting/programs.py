@@ -1,10 +1,10 @@
-"""A trained network as files that run without us: uint8 pixels in, logits or probabilities out.
+"""Programs and weights of a trained network that run without vgg_lit, in ONNX and `torch.export`.
 
     module = PixelClassifier(fold_batch_norm(net), preprocessing, softmax=False)
     program = to_program(module, description)          # torch.export, any batch size
     write_onnx(program, Path("model.onnx"), description)
 
-Shape suffixes: B images, C channels, H x W pixels, K classes, S x S source pixels, T x T the network's.
+Shape suffixes: B images, C channels, H x W pixels, K classes, S x S source pixels, T x T network input.
 """
 
 import logging
@@ -33,18 +33,18 @@ from vgg_lit.exporting.model import (
 )
 
 OPSET = 18
-"""Of ONNX: the one that torch's exporter writes without conversion, read by runtimes since 2023."""
+"""ONNX operator set: the native one of torch's exporter, supported by runtimes since 2023."""
 
 
 class PixelClassifier(nn.Module):
-    """A network behind its own preprocessing, in operations that every runtime has.
+    """A network with its preprocessing, in operations that every runtime supports.
 
-    Takes uint8 images (B, C, S, S) of the source's size; gives float32 (B, K).
+    Takes uint8 images (B, C, S, S) in the size of the source; returns float32 (B, K).
 
     Args:
-        net: gives logits of normalised images; is put into evaluation mode.
-        preprocessing: it was trained with.
-        softmax: whether to give probabilities instead of logits.
+        net: network that returns logits of normalised images; it is set to evaluation mode.
+        preprocessing: preprocessing of the training.
+        softmax: True returns probabilities instead of logits.
     """
 
     scale_C11: Tensor
@@ -65,7 +65,7 @@ class PixelClassifier(nn.Module):
         self.eval()
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Logits or probabilities (B, K) of uint8 images."""
+        """Returns logits or probabilities (B, K) of uint8 images."""
         x_BCHW = (
             F.pad(images_BCHW.float(), self.margins) if any(self.margins) else images_BCHW.float()
         )
@@ -76,9 +76,9 @@ class PixelClassifier(nn.Module):
 
 
 def _resizing_matrix(preprocessing: Preprocessing) -> Tensor:
-    """The (T, S) matrix that resizes one side: of fixed sizes, resizing is a product from each side.
+    """Returns the (T, S) matrix that resizes one side; resizing is a matrix product with each side.
 
-    Runtimes differ in how they antialias; they agree on products.
+    Runtimes implement antialiasing differently, but compute the same matrix products.
     """
     basis_11SS = torch.eye(preprocessing.source_size)[None, None]
     size = (preprocessing.source_size, preprocessing.image_size)
@@ -89,12 +89,12 @@ def _resizing_matrix(preprocessing: Preprocessing) -> Tensor:
 def describe_network(
     hyperparameters: Mapping[str, Any], preprocessing: Preprocessing, softmax: bool
 ) -> Description:
-    """The description of a `PixelClassifier`.
+    """Returns the description of a `PixelClassifier`.
 
     Args:
-        hyperparameters: of the classifier, as a checkpoint holds them.
-        preprocessing: of its network.
-        softmax: whether it gives probabilities.
+        hyperparameters: hyperparameters of the classifier, from the checkpoint.
+        preprocessing: preprocessing of the network.
+        softmax: True if the program returns probabilities.
     """
     return Description(
         classes=tuple(hyperparameters["classes"]),
@@ -102,7 +102,7 @@ def describe_network(
         source_size=preprocessing.source_size,
         output=PROBABILITIES if softmax else LOGITS,
         preprocessing={
-            "where": "inside the programs; to be done before the network of the weights alone",
+            "where": "part of the programs; apply it before a network that uses only the weights",
             "zeros_left_right_above_below": list(preprocessing.margins),
             "resize_to": preprocessing.image_size if preprocessing.resizes else None,
             "divide_by": 255,
@@ -119,16 +119,16 @@ def write_programs(
     files: Mapping[str, Path],
     calibration: Iterable[Tensor],
 ) -> None:
-    """Writes those of `model.pt2`, `model.onnx` and `model_int8.onnx` that are asked for.
+    """Writes the requested ones of `model.pt2`, `model.onnx` and `model_int8.onnx`.
 
     Args:
-        module: the network behind its preprocessing.
-        description: of it.
-        files: the path to write each to, by name.
-        calibration: uint8 images (B, C, S, S) for the program in 8 bits.
+        module: network with its preprocessing.
+        description: description of the module.
+        files: path of each requested file, by name.
+        calibration: uint8 images (B, C, S, S) to calibrate the 8-bit program.
 
     Raises:
-        InputError: torch.export or ONNX has no form for the network.
+        InputError: torch.export or ONNX does not support the network.
     """
     if not {"model.pt2", ONNX, ONNX_INT8} & set(files):
         return
@@ -146,22 +146,22 @@ def write_programs(
 
 
 def to_program(module: PixelClassifier, description: Description) -> ExportedProgram:
-    """The program that torch.export makes of a module, for any number of images.
+    """Exports a module with torch.export, for any batch size.
 
     Raises:
-        InputError: torch.export cannot follow its network.
+        InputError: torch.export cannot trace the network.
     """
-    # two images: torch takes one for a size that is never another
+    # two images, because torch.export fixes a dimension of size one
     side = description.source_size
     images_BCHW = torch.zeros(2, description.in_channels, side, side, dtype=torch.uint8)
     try:
         return torch.export.export(
             module, (images_BCHW,), dynamic_shapes=({0: Dim("batch")},), strict=False
         )
-    except Exception as error:  # torch.export raises many kinds
+    except Exception as error:  # torch.export raises many types
         reason = one_line(error)[:300]
         raise InputError(
-            f"model: torch.export cannot follow {type(module.net).__name__} ({reason})"
+            f"model: torch.export cannot trace {type(module.net).__name__} ({reason})"
         ) from error
 
 
@@ -175,7 +175,7 @@ def write_onnx(program: ExportedProgram, path: Path, description: Description) -
     """Writes a program in ONNX, with its description in the metadata.
 
     Raises:
-        InputError: an operation of the network has no form in ONNX.
+        InputError: ONNX does not support an operation of the network.
     """
     try:
         with _quiet():
@@ -187,9 +187,9 @@ def write_onnx(program: ExportedProgram, path: Path, description: Description) -
                 output_names=[description.output],
                 verbose=False,
             )
-    except Exception as error:  # torch.onnx raises many kinds
+    except Exception as error:  # torch.onnx raises many types
         reason = one_line(error)[:300]
-        raise InputError(f"formats=[onnx]: the network has no form in ONNX ({reason})") from error
+        raise InputError(f"formats=[onnx]: ONNX does not support the network ({reason})") from error
     assert exported is not None
     exported.model.metadata_props[METADATA] = description.to_json()
     exported.save(path, external_data=False)
@@ -198,15 +198,15 @@ def write_onnx(program: ExportedProgram, path: Path, description: Description) -
 def write_int8(
     source: Path, path: Path, batches: Iterable[Tensor], description: Description
 ) -> None:
-    """Writes an ONNX program with weights and activations in 8 bits.
+    """Writes an ONNX program with 8-bit weights and activations.
 
-    Weights have a scale for each channel; the ranges of activations are those of the calibration images.
+    Weights have one scale per channel; activation ranges are measured on the calibration images.
 
     Args:
-        source: the program in float32.
-        path: the file to write.
-        batches: uint8 images (B, C, S, S) to calibrate with.
-        description: of the program.
+        source: file of the float32 program.
+        path: output file.
+        batches: uint8 images (B, C, S, S) for the calibration.
+        description: description of the program.
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -227,7 +227,7 @@ def write_int8(
 
 
 class _Calibration:
-    """Batches as ONNX Runtime's quantisation asks for them."""
+    """Batches in the interface of ONNX Runtime's quantisation."""
 
     def __init__(self, batches: Iterable[Tensor]) -> None:
         self._batches = iter(batches)
@@ -241,15 +241,15 @@ def write_safetensors(net: nn.Module, path: Path, description: Description) -> N
     """Writes a network's weights under the names of its `state_dict`, with the description in the header."""
     from safetensors.torch import save
 
-    # in the usual order of axes, which is the only one the format has
+    # the format has no channels-last order
     weights = {name: weight.contiguous() for name, weight in net.state_dict().items()}
-    # not `save_file`: its files are for one user alone
+    # `save_file` would create a file that only its user can read
     path.write_bytes(save(weights, {"format": "pt", METADATA: description.to_json()}))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leaves out what exporters say of themselves; errors are raised."""
+    """Hides warnings and log messages of exporters; errors are raised."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,7 +1,8 @@
-"""Several processes that train one network: what they send each other, and when.
+"""DDP strategies and the communication between ranks.
 
-Each computes the gradients of its part of a batch; DDP averages them while the backward goes on. Nothing
-else is sent in a step: metrics meet at an epoch's end, batch norm's statistics before a validation.
+Each rank computes the gradients of its part of a batch, and DDP averages them during the backward pass.
+A step sends nothing else: metrics are reduced at the end of an epoch, and batch-norm statistics are sent
+before a validation.
 """
 
 import inspect
@@ -28,7 +29,7 @@ from vgg_lit.system.hardware import count_processes
 from vgg_lit.system.launch import announce_first_process, detect
 from vgg_lit.system.lightning_internals import StoreDDPStrategy
 
-# What torch calls it: the second name from 2.15 on, which warns of the first.
+# The name of the option in this torch: `broadcast_buffers` is deprecated from 2.15 on.
 _SYNC_BUFFERS = next(
     name
     for name in ("forward_sync_buffers", "broadcast_buffers")
@@ -37,35 +38,35 @@ _SYNC_BUFFERS = next(
 
 
 def cluster_environment() -> ClusterEnvironment:
-    """What tells Lightning of the other processes: the launcher of this one, or none."""
+    """Returns Lightning's environment for the launcher that started this process."""
     launch = detect()
     if launch is None:
         return LightningEnvironment()
     if launch.launcher == "torchrun":
         return TorchElasticEnvironment()
-    # Lightning wants what `srun --ntasks=8 --nodes=2` leaves out.
+    # Lightning needs this variable, which `srun --ntasks=8 --nodes=2` does not set.
     os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(launch.processes_per_node))
     return SLURMEnvironment(auto_requeue=False)
 
 
 def build_strategy(spec: dict[str, Any]) -> str | Strategy:
-    """How the processes of a `trainer` group work together; takes the keys that only this needs out.
+    """Returns the strategy of a `trainer` group; removes the keys from it that only this function reads.
 
-    One process and the strategies of others stay as they are named. `ddp` leaves gradients in the
-    buffers they are sent from, and is told that every step uses every weight in the same way, unless
-    gradients are accumulated: torch 2.15 then ends in an internal error (pytorch issue 143580).
+    With one process, or a strategy other than `ddp`, the result is the configured name. With `ddp`,
+    gradients are views of the communication buckets. The graph is declared static, except when gradients
+    are accumulated: torch 2.15 then raises an internal error (pytorch issue 143580).
 
     Raises:
-        ConfigError: gradients are to be compressed by a strategy that would not.
+        ConfigError: the strategy does not support gradient compression.
     """
     minutes, compression = spec.pop("process_timeout"), spec.pop("gradient_compression")
-    spec.pop("rendezvous_timeout", None)  # is over by now
+    spec.pop("rendezvous_timeout", None)  # already read by the rendezvous
     name = spec["strategy"]
     if name not in ("auto", "ddp"):
         if compression:
             raise ConfigError(
-                f"trainer.gradient_compression={compression}: not with trainer.strategy={name}; "
-                "allowed: auto, ddp"
+                f"trainer.gradient_compression={compression}: not supported with "
+                f"trainer.strategy={name}; allowed: auto, ddp"
             )
         return name
     if (
@@ -74,7 +75,7 @@ def build_strategy(spec: dict[str, Any]) -> str | Strategy:
     ):
         return name
     strategy = CompressedDDPStrategy if compression else WatchedDDPStrategy
-    options: dict[str, Any] = {_SYNC_BUFFERS: False}  # once before a validation: see SharedBuffers
+    options: dict[str, Any] = {_SYNC_BUFFERS: False}  # SharedBuffers sends them before a validation
     return strategy(
         static_graph=spec["accumulate_grad_batches"] == 1,
         gradient_as_bucket_view=True,
@@ -84,7 +85,7 @@ def build_strategy(spec: dict[str, Any]) -> str | Strategy:
 
 
 class WatchedDDPStrategy(StoreDDPStrategy):
-    """DDP whose ranks watch each other, see `vgg_lit.launching.shared_fate`."""
+    """DDP whose ranks monitor each other, see `vgg_lit.launching.shared_fate`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(rendezvous.store, announce_first_process, **options)
@@ -93,26 +94,26 @@ class WatchedDDPStrategy(StoreDDPStrategy):
 class CompressedDDPStrategy(WatchedDDPStrategy):
     """DDP that sends gradients in bf16, on any device.
 
-    Lightning 2.6 takes such a hook for CUDA alone and drops it elsewhere without a word.
+    Lightning 2.6 registers a communication hook on CUDA only and silently ignores it elsewhere.
     """
 
     def configure_ddp(self) -> None:
-        """Wraps the module and has its gradients compressed."""
+        """Wraps the module and registers the compression hook."""
         super().configure_ddp()
         assert isinstance(self.model, DistributedDataParallel)
         self.model.register_comm_hook(state=None, hook=bf16_compress_hook)
 
 
 class SharedBuffers(L.Callback):
-    """Before a validation, gives every process the first one's buffers: batch norm's running statistics.
+    """Broadcasts the buffers of rank 0 (batch-norm running statistics) before each validation.
 
-    Training does not read them, and the first process, which writes the checkpoints, keeps its own; so
-    once an epoch comes to the same, to the bit, as DDP's default of a broadcast in every forward. It
-    stands behind callbacks that bring weights and buffers of their own, such as a moving average.
+    Training does not read the buffers, and rank 0 writes the checkpoints. One broadcast per epoch
+    therefore gives bitwise the same result as DDP's default, a broadcast in every forward pass. This
+    callback must follow callbacks that swap weights and buffers, such as a moving average.
     """
 
     @torch.no_grad()
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Sends them."""
+        """Broadcasts the buffers."""
         for buffer in pl_module.buffers():
             dist.broadcast(buffer, src=0)

@@ -1,4 +1,4 @@
-"""The agent of `vgg_lit.torchrun`: starts the ranks of one machine, and knows which failures are final."""
+"""The agent of `vgg_lit.torchrun`, which starts the ranks of one machine and restarts failed ones."""
 
 import os
 import socket
@@ -13,11 +13,11 @@ from vgg_lit.system.ending_signals import ENDING
 from vgg_lit.system.launch import JOB_STORE, address_towards
 
 FINAL = {EXIT_BAD_INPUT, *(Preempted(signum).exit_code for signum in ENDING)}
-"""Exit codes after which another attempt would come to the same, or is for whoever sent the signal."""
+"""Exit codes without a restart: input that would fail again, and signals, whose sender decides."""
 
 
 class Agent(api.LocalElasticAgent):
-    """Starts the processes of one machine, again if they fail, but not those that end as they should."""
+    """Starts the ranks of one machine; restarts them after a failure, except for exit codes in `FINAL`."""
 
     def _monitor_workers(self, worker_group: Any) -> RunResult:
         result = super()._monitor_workers(worker_group)
@@ -28,23 +28,23 @@ class Agent(api.LocalElasticAgent):
 
 
 def complete(arguments: Namespace) -> None:
-    """Adds what torchrun would conclude from this machine's name, where the endpoint says it."""
+    """Sets addresses from the rendezvous endpoint that torchrun would derive from the host name."""
     host, _, port = arguments.rdzv_endpoint.rpartition(":")
     if arguments.rdzv_backend != "c10d" or not host or port == "0":
         return
     os.environ[JOB_STORE] = arguments.rdzv_endpoint
-    # In torch 2.15 a machine that takes another's place waits in vain for the address of the store that
-    # the processes share, which is told once.
+    # In torch 2.15 a replacement machine waits forever for the address of the shared store, because
+    # the address is published only once.
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     if arguments.local_addr is None:
         arguments.local_addr = address_towards(host)
     if "is_host" not in arguments.rdzv_conf:
         known = [arguments.rdzv_conf] if arguments.rdzv_conf else []
-        arguments.rdzv_conf = ",".join([*known, f"is_host={is_ours(host)}"])
+        arguments.rdzv_conf = ",".join([*known, f"is_host={is_local_address(host)}"])
 
 
-def is_ours(host: str) -> bool:
-    """Whether an address is one of this machine's: only then can a socket be bound to it."""
+def is_local_address(host: str) -> bool:
+    """Returns True if a host is an address of this machine, that is if a socket can be bound to it."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.bind((host, 0))

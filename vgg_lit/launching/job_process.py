@@ -1,4 +1,4 @@
-"""Processes of jobs: what they inherit, what they print, and how they are brought to an end."""
+"""Processes of jobs: environment, output and termination."""
 
 import os
 import re
@@ -17,9 +17,9 @@ from vgg_lit.system.launch import SWEEP_JOB
 
 IS_WINDOWS = os.name == "nt"
 
-# Left by distributed training, by Lightning's seeding, or by the cluster that started the sweep: with
-# them a job would take itself for a part of another run.
-OF_ANOTHER_RUN = (
+# Set by distributed training, by Lightning's seeding or by the cluster that started the sweep. A job
+# that inherited them would act as a rank of another run.
+VARIABLES_OF_A_RUN = (
     "RANK",
     "LOCAL_RANK",
     "GROUP_RANK",
@@ -36,18 +36,18 @@ OF_ANOTHER_RUN = (
     "SLURM_NTASKS",
 )
 
-AROUND_TRACEBACKS = (
+TRACEBACK_NOTES = (
     "Error executing job with overrides",
     "During handling of the above exception",
     "The above exception was the direct cause",
 )
 
 SECONDS_TO_FOLLOW = 5.0
-"""How long the other processes of a job may take to end after its first."""
+"""Time limit for the other processes of a job to end after its first process."""
 
 
 class Signals:
-    """Notes the signals that end a sweep, in the order they came, and leaves acting on them to it."""
+    """A context that records the signals that end a sweep, in the order of arrival."""
 
     def __init__(self) -> None:
         self.received: list[signal.Signals] = []
@@ -70,27 +70,27 @@ class Signals:
 
 
 def job_environment(share: Mapping[str, str], processes: int) -> dict[str, str]:
-    """The environment of a job.
+    """Returns the environment variables of a job.
 
     Args:
-        share: what `machine_shares` says for its place.
-        processes: of the job, which divide its threads.
+        share: the job's entry of `machine_shares`.
+        processes: number of processes in the job, which share its threads.
     """
-    env = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER_RUN}
+    env = {name: value for name, value in os.environ.items() if name not in VARIABLES_OF_A_RUN}
     env |= share
     if "OMP_NUM_THREADS" in share:
         env["OMP_NUM_THREADS"] = str(max(1, int(share["OMP_NUM_THREADS"]) // processes))
-    # The very modules that this process would import, as multiprocessing gives them to its own.
+    # The job imports the same modules as this process, as with multiprocessing.
     env["PYTHONPATH"] = os.pathsep.join(sys.path)
-    env["PYTHONUNBUFFERED"] = "1"  # what a killed job has printed is in its log
+    env["PYTHONUNBUFFERED"] = "1"  # keeps the output of a killed job in its log
     return env | {SWEEP_JOB: "1"}
 
 
 def machine_shares(n_jobs: int) -> list[dict[str, str]]:
-    """What each of `n_jobs` jobs at a time sees of the machine, as environment variables.
+    """Returns environment variables that divide the machine between `n_jobs` concurrent jobs.
 
-    A single one sees all of it. Several divide the threads that one would compute with, unless
-    OMP_NUM_THREADS is set, and the GPUs; with fewer GPUs than jobs, some jobs share one.
+    A single job uses the whole machine. Several jobs divide the GPUs and, unless OMP_NUM_THREADS is set,
+    the threads. With fewer GPUs than jobs, some jobs share a GPU.
     """
     if n_jobs == 1:
         return [{}]
@@ -111,17 +111,17 @@ def machine_shares(n_jobs: int) -> list[dict[str, str]]:
 
 
 class JobProcess:
-    """A job that runs. It writes into its log file, and what it wrote there is shown line by line.
+    """A running job that writes to a log file; new lines of the file are printed.
 
-    Through the file, not through a pipe: the job outlives a launcher that is killed, long enough to
-    save its work. Its standard input is a pipe that nothing is written to; its end tells the job that
-    the launcher is gone.
+    The output is a file rather than a pipe, so that the job survives a killed launcher for long enough
+    to save its work. Its standard input is an empty pipe; the end of that pipe signals that the launcher
+    has ended.
 
     Args:
-        command: to start.
-        env: its environment.
-        log: the file; an earlier attempt's lines stay in it.
-        prefix: of each line shown; None shows none.
+        command: command line of the job.
+        env: environment variables of the job.
+        log: log file; lines of an earlier attempt are kept.
+        prefix: prefix of each printed line; None prints nothing.
         inherited: file descriptors that stay open in the job.
     """
 
@@ -148,29 +148,29 @@ class JobProcess:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # ctrl-C comes to the launcher alone, which passes it on
+                start_new_session=True,  # only the launcher receives ctrl-C and forwards it
                 pass_fds=() if IS_WINDOWS else inherited,
             )
         self.pid = self._process.pid
 
     @property
     def seconds(self) -> float:
-        """Since it was started."""
+        """Seconds since the start of the job."""
         return time.monotonic() - self._started
 
     @property
     def last_line(self) -> str:
-        """What it said last; if it named an error, that."""
+        """The last line of output that starts with "error: ", else the last line."""
         lines = [line for line in self._last_lines if line]
         errors = [line for line in lines if line.startswith("error: ")]
         return (errors or lines or ["it printed nothing"])[-1].removeprefix("error: ")
 
     def poll(self) -> int | None:
-        """Shows what it has printed since; its exit code if it has ended, a signal's as -n."""
+        """Prints new output; returns the exit code if the job has ended (-n for signal n), else None."""
         code = self._process.poll()
         self._show()
         if code is not None:
-            self._end_the_others()
+            self._end_other_processes()
             self._show(is_last=True)
             self._output.close()
             assert self._process.stdin
@@ -178,22 +178,22 @@ class JobProcess:
         return code
 
     def send(self, signum: signal.Signals) -> None:
-        """Asks it to end: its first process, which sees to its others."""
+        """Sends a signal to the first process of the job, which ends the others."""
         if IS_WINDOWS:
             self._process.terminate()
         else:
             self._process.send_signal(signum)
 
     def kill(self) -> None:
-        """Ends it and all processes it has started."""
+        """Kills all processes of the job."""
         if IS_WINDOWS:
             self._process.kill()
         else:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
 
-    def _end_the_others(self) -> None:
-        """Waits a little for the job's other processes, then kills what is left of them."""
+    def _end_other_processes(self) -> None:
+        """Kills the other processes of the job that have not ended after `SECONDS_TO_FOLLOW`."""
         deadline = time.monotonic() + SECONDS_TO_FOLLOW
         while not IS_WINDOWS and time.monotonic() < deadline:
             try:
@@ -207,7 +207,7 @@ class JobProcess:
         *lines, rest = (self._unfinished_line + self._output.read()).split(b"\n")
         if is_last and rest:
             lines.append(rest)
-        # Of a line that overwrites itself, such as a bar, the last state is all there is to keep.
+        # A line that overwrites itself, such as a progress bar, is reduced to its last state.
         self._unfinished_line = rest[rest.rfind(b"\r", 0, -1) + 1 :]
         for line in lines:
             text = line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", errors="replace")
@@ -216,9 +216,9 @@ class JobProcess:
                 print(f"{self._prefix}{text}", flush=True)
 
     def _is_traceback(self, line: str) -> bool:
-        """Whether a line belongs to a traceback, which is for the log: the sweep shows its last line."""
+        """Returns True if a line is part of a traceback, which only the log shows."""
         text = re.sub(r"^\[rank\d+\]: ?", "", line)
         was_in_traceback = self._is_in_traceback
         is_head = text.startswith("Traceback (most recent call last)")
         self._is_in_traceback = is_head or (was_in_traceback and text.startswith(" "))
-        return is_head or was_in_traceback or text.startswith(AROUND_TRACEBACKS)
+        return is_head or was_in_traceback or text.startswith(TRACEBACK_NOTES)

@@ -1,4 +1,4 @@
-"""Places on this machine that are kept filled with jobs, until there are none or a signal ends them."""
+"""A pool of concurrent jobs on this machine."""
 
 import math
 import signal
@@ -18,12 +18,12 @@ JobT = TypeVar("JobT")
 
 
 class Pool(Generic[JobT]):
-    """Runs as many jobs at a time as there are places.
+    """A fixed number of slots that each run one job at a time.
 
     Args:
-        shares: of the machine, one a place, as `machine_shares` gives them.
-        signals: that end all.
-        grace_seconds: from the first signal until jobs that have not ended are killed.
+        shares: environment variables of each slot, see `machine_shares`.
+        signals: received signals; the first one ends all jobs.
+        grace_seconds: time from the first signal until the remaining jobs are killed.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class Pool(Generic[JobT]):
         self.shares = shares
         self.signals = signals
         self.grace_seconds = grace_seconds
-        self.running: dict[int, tuple[JobT, JobProcess]] = {}  # by place
+        self.running: dict[int, tuple[JobT, JobProcess]] = {}  # by slot
 
     @property
     def ending_signal(self) -> signal.Signals:
-        """The one that jobs are sent and the exit code tells of."""
+        """The signal that is sent to the jobs and determines the exit code: SIGINT or SIGTERM."""
         is_interrupt = self.signals.received[0] == signal.SIGINT
         return signal.SIGINT if is_interrupt else signal.SIGTERM
 
@@ -47,13 +47,13 @@ class Pool(Generic[JobT]):
         finish: Callable[[JobT, JobProcess, int], None],
         look: Callable[[], object] = lambda: None,
     ) -> None:
-        """Keeps every place filled until all jobs have ended.
+        """Fills the slots with jobs until all jobs have ended.
 
         Args:
-            has_more: whether jobs are left to start.
-            start: starts the next one with a share of the machine; None if that has to wait.
-            finish: is told the exit code of one that has ended, a signal's as -n.
-            look: is called every so often.
+            has_more: returns True if jobs are left to start.
+            start: starts the next job with the share of a slot; returns None if the job has to wait.
+            finish: receives a job that has ended, and its exit code (-n for signal n).
+            look: called in every iteration, every `POLL_SECONDS`.
         """
         kill_after = math.inf
         while self.running or (has_more() and not self.signals.received):
@@ -83,13 +83,13 @@ class Pool(Generic[JobT]):
 def record_failure(
     directory: Path, process: JobProcess, code: int, is_asked: bool
 ) -> tuple[Literal["failed", "preempted"], str]:
-    """Status and reason of a run that ended and is not done; records them where it could not itself.
+    """Returns status and reason of an unfinished run that ended; records them if the run did not.
 
     Args:
-        directory: of the run.
-        process: that it was.
-        code: its exit code, a signal's as -n.
-        is_asked: whether it was asked to end.
+        directory: run directory.
+        process: process of the run.
+        code: exit code of the process; -n for signal n.
+        is_asked: True if the launcher asked the run to end.
     """
     status: Literal["failed", "preempted"] = "preempted" if is_asked else "failed"
     try:
@@ -104,6 +104,6 @@ def record_failure(
         reason = f"killed by {signal.Signals(-code).name}"
         if -code == signal.SIGKILL and not is_asked:
             reason += ", as the system does when memory runs out"
-    with suppress(OSError):  # of a full disk, say: who asked is told all the same
+    with suppress(OSError):  # e.g. the disk is full; the caller receives the reason anyway
         write_status(directory, status, reason)
     return status, reason

@@ -1,7 +1,7 @@
-"""Where the processes of several machines meet: a store that the launcher or the first process keeps.
+"""Rendezvous of the ranks of several machines through a store of the launcher or of rank 0.
 
-A launcher's store outlives the processes: what it holds may be of an earlier attempt at the same job. So
-each process asks under a name of its own, and the first one answers.
+A launcher's store outlives the ranks, so it may still hold keys of an earlier attempt at the same job.
+Each rank therefore sends its request under a random key, and rank 0 replies to that key.
 """
 
 import json
@@ -22,13 +22,13 @@ from vgg_lit.system.launch import JOB_STORE, Launch, address_towards
 POLL_SECONDS, LINGER_SECONDS = 0.05, 1.0
 
 JOB = "vgg_lit/job"
-"""What the first process notes for a later attempt at the same job, in a store that outlives it."""
+"""Key of the run directory, which rank 0 records in the launcher's store for later attempts."""
 
 _store: Store | None = None
 
 
 def store() -> Store | None:
-    """Where the processes of this attempt exchange what nobody else reads; None if they have not met."""
+    """Returns the store that only the ranks of this attempt use; None before the rendezvous."""
     return _store
 
 
@@ -38,17 +38,18 @@ def meet(
     objection: Callable[[dict[str, Any]], str],
     minutes: float,
 ) -> dict[str, Any]:
-    """What the first process decides, once all have come.
+    """Waits for all ranks and returns the decision of rank 0.
 
     Args:
-        launch: of this process.
-        decide: called in the first process, with the `run` that an earlier attempt at the same job has
-            decided on, if any.
-        objection: called in the others with the decision: what speaks against it, or nothing.
-        minutes: until all must have come.
+        launch: launch of this process.
+        decide: called on rank 0 with the `run` of an earlier attempt at the same job, or None; returns
+            the decision.
+        objection: called on the other ranks with the decision; returns an error message, or "" to accept.
+        minutes: time limit.
 
     Raises:
-        InputError: the place cannot be reached, or a process has not come, in time; or one objects.
+        InputError: the address cannot be reached or a rank is missing at the time limit, or a rank
+            rejects the decision.
     """
     global _store
     place = f"{launch.address}:{launch.port}"
@@ -66,7 +67,10 @@ def meet(
             timeout=timedelta(seconds=max(1.0, deadline - time.monotonic())),
         )
         if launch.rank == 0:
-            lasting, job = _lasting_store(shared), f"{JOB}/{os.environ.get('TORCHELASTIC_RUN_ID')}"
+            lasting, job = (
+                _store_of_launcher(shared),
+                f"{JOB}/{os.environ.get('TORCHELASTIC_RUN_ID')}",
+            )
             before = lasting.get(job).decode() if lasting.check([job]) else None
             try:
                 decision = decide(before)
@@ -76,12 +80,12 @@ def meet(
             decision["token"] = secrets.token_hex(8)
             refusal = _answer(shared, launch.world_size, decision, deadline)
             if refusal and hosts:
-                time.sleep(LINGER_SECONDS)  # for the others to learn of it from here
+                time.sleep(LINGER_SECONDS)  # this process hosts the store; the others read it
         else:
             decision, refusal = _ask(shared, launch.rank, objection, deadline)
-    except _Late as late:
+    except _TimedOut as late:
         raise InputError(
-            f"rendezvous at {place}: {late} after {minutes:g} minutes (trainer.rendezvous_timeout)"
+            f"rendezvous at {place}: {late} within {minutes:g} minutes (trainer.rendezvous_timeout)"
         ) from None
     except DistError as error:
         raise InputError(f"rendezvous at {place}: {str(error).splitlines()[0]}") from error
@@ -91,20 +95,20 @@ def meet(
     return decision
 
 
-def _lasting_store(shared: Store) -> Store:
-    """The launcher's own store, where it has said which that is."""
+def _store_of_launcher(shared: Store) -> Store:
+    """Returns the launcher's store if its address is set, else the given store."""
     host, _, port = os.environ.get(JOB_STORE, "").rpartition(":")
     if not host:
         return shared
     return TCPStore(host, int(port), is_master=False, wait_for_workers=False)
 
 
-class _Late(Exception):
+class _TimedOut(Exception):
     pass
 
 
 def _reach(address: str, port: int, deadline: float, minutes: float) -> None:
-    """Waits until somebody listens; torch's own client would say so in many lines."""
+    """Waits until a process listens at an address; the error of torch's client would be many lines."""
     while True:
         left = deadline - time.monotonic()
         try:
@@ -113,14 +117,14 @@ def _reach(address: str, port: int, deadline: float, minutes: float) -> None:
         except OSError as error:
             if time.monotonic() + POLL_SECONDS > deadline:
                 raise InputError(
-                    f"rendezvous at {address}:{port}: cannot be reached ({error.strerror or error}) after "
-                    f"{minutes:g} minutes (trainer.rendezvous_timeout)"
+                    f"rendezvous at {address}:{port}: cannot be reached within "
+                    f"{minutes:g} minutes (trainer.rendezvous_timeout): {error.strerror or error}"
                 ) from None
             time.sleep(10 * POLL_SECONDS)
 
 
 def _answer(shared: Store, world_size: int, decision: dict[str, Any], deadline: float) -> str:
-    """Gives each process that asks the decision, until all have it; what speaks against it, if anything."""
+    """Sends the decision to each rank that asks; returns the first objection, or ""."""
     token, answered = decision["token"], dict.fromkeys(range(1, world_size), "")
     missing, refusal = set(answered), decision.get("refused", "")
     while missing:
@@ -130,12 +134,12 @@ def _answer(shared: Store, world_size: int, decision: dict[str, Any], deadline: 
                 refusal = refusal or shared.get(f"{token}/{rank}").decode()
             elif shared.check([f"vgg_lit/asks/{rank}"]):
                 name = shared.get(f"vgg_lit/asks/{rank}").decode()
-                if name != answered[rank]:  # not of an earlier attempt, or soon to be replaced
+                if name != answered[rank]:  # a name of an earlier attempt is replaced soon
                     shared.set(f"vgg_lit/answers/{name}", json.dumps(decision))
                     answered[rank] = name
         if missing and time.monotonic() > deadline:
             came = world_size - len(missing)
-            raise _Late(f"{came} of {world_size} processes have come")
+            raise _TimedOut(f"{came} of {world_size} processes arrived")
         time.sleep(POLL_SECONDS)
     shared.set(f"{token}/all", refusal)
     return refusal
@@ -144,35 +148,35 @@ def _answer(shared: Store, world_size: int, decision: dict[str, Any], deadline: 
 def _ask(
     shared: Store, rank: int, objection: Callable[[dict[str, Any]], str], deadline: float
 ) -> tuple[dict[str, Any], str]:
-    """The first process's decision, once all have it, and what speaks against it."""
+    """Returns the decision of rank 0 after all ranks have read it, and the first objection, or ""."""
     name = secrets.token_hex(8)
     shared.set(f"vgg_lit/asks/{rank}", name)
-    _wait(shared, f"vgg_lit/answers/{name}", deadline, "the first process has not come")
+    _wait(shared, f"vgg_lit/answers/{name}", deadline, "rank 0 did not arrive")
     decision = json.loads(shared.get(f"vgg_lit/answers/{name}"))
     token = decision["token"]
     shared.set(f"{token}/{rank}", "" if "refused" in decision else objection(decision))
-    _wait(shared, f"{token}/all", deadline, "not all processes have come")
+    _wait(shared, f"{token}/all", deadline, "not all processes arrived")
     return decision, shared.get(f"{token}/all").decode()
 
 
 def _wait(shared: Store, key: str, deadline: float, what: str) -> None:
     while not shared.check([key]):
         if time.monotonic() > deadline:
-            raise _Late(what)
+            raise _TimedOut(what)
         time.sleep(POLL_SECONDS)
 
 
 def take_interface(address: str) -> None:
-    """Has gloo use the network interface that leads to an address, unless the user names another.
+    """Makes gloo use the network interface that leads to an address, unless the user has set one.
 
-    Gloo would take the one that the host's own name stands for, which on many machines is the loopback.
+    Gloo's default is the interface of the host name, which is the loopback on many machines.
     """
     if "GLOO_SOCKET_IFNAME" not in os.environ and (name := _interface_towards(address)):
         os.environ["GLOO_SOCKET_IFNAME"] = name
 
 
 def _interface_towards(address: str) -> str | None:
-    """The interface whose IPv4 address packets to `address` leave from; None if that cannot be told."""
+    """Returns the name of the interface that sends packets to an IPv4 address; None if unknown."""
     get_address = 0x8915  # SIOCGIFADDR
     ours = address_towards(address)
     try:
@@ -184,7 +188,7 @@ def _interface_towards(address: str) -> str | None:
             request = struct.pack("256s", name.encode())
             try:
                 answer = fcntl.ioctl(probe.fileno(), get_address, request)
-            except OSError:  # it has none
+            except OSError:  # the interface has no IPv4 address
                 continue
             if socket.inet_ntoa(answer[20:24]) == ours:
                 return name

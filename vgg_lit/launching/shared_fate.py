@@ -1,8 +1,8 @@
-"""The processes of a run: where one ends badly all do, and its error is what is told.
+"""Failure handling across ranks: one failed rank ends the run, and its error is the one reported.
 
-A process that trains with others may be waiting for them where no exception reaches it. So each looks
-after the others in a thread: the first for the processes it has started, those for the first. Where a
-launcher has started them it does that, and what is told passes through `status.json`.
+A rank that waits in a collective receives no exception when another rank dies. A thread in each rank
+therefore monitors other ranks: rank 0 monitors the ranks that it started, and these monitor rank 0. Ranks
+that were started by a launcher are monitored by the launcher. Errors are exchanged in `status.json`.
 """
 
 import os
@@ -35,41 +35,41 @@ from vgg_lit.system.launch import FIRST_PROCESS, detect, rank
 from vgg_lit.system.status import Status, read_status, write_status
 
 GRACE_SECONDS = 5.0
-"""How long a process may take to find out by itself that another has ended, and to end in turn."""
+"""Time for a rank to notice the failure of another rank and to end, before it is terminated."""
 
 POLL_SECONDS = 0.5
 
 SECONDS_TO_WRITE = 60.0
-"""How long checkpoints may take that are being written when the run ends."""
+"""Time limit for checkpoints that are being written when the run ends."""
 
-OF_ANOTHER_PROCESS = re.compile(
+ERROR_OF_ANOTHER_RANK = re.compile(
     r"gloo|nccl|TCPStore|socket|timed out|connection (closed|reset|refused)|broken pipe", re.I
 )
-"""What torch says where the fault lies with another process."""
+"""Matches torch's errors that are caused by another rank."""
 
-BY_SIGNAL = {signum: Preempted(signum).exit_code for signum in ENDING}
-"""The exit codes of a run that a signal ends, before it has begun to listen to it too."""
+SIGNAL_EXIT_CODES = {signum: Preempted(signum).exit_code for signum in ENDING}
+"""Exit codes of a rank by signal, for ranks that are killed before they install signal handlers."""
 
 
 class Failure(NamedTuple):
-    """How another process went wrong."""
+    """The failure of another rank: reason and exit code."""
 
     reason: str
     exit_code: int
 
 
 @contextmanager
-def shared_fate(trainer: L.Trainer, path: Path) -> Iterator[None]:
-    """Within it this process and the others of its run end together; records why in `status.json`.
+def ending_together(trainer: L.Trainer, path: Path) -> Iterator[None]:
+    """A context in which all ranks of a run end together; records the reason in `status.json`.
 
     Args:
-        trainer: of the run.
-        path: the run directory.
+        trainer: Trainer of the run.
+        path: run directory.
 
     Raises:
-        ProcessFailed: another process went wrong first.
-        OutOfMemory: in place of torch's error.
-        TrainingError: a process did not answer, or a disk takes no more.
+        ProcessFailed: another rank failed first.
+        OutOfMemory: replaces torch's error.
+        TrainingError: another rank does not respond, or a file cannot be written.
     """
     watch = Watch(trainer, path)
     if trainer.world_size > 1:
@@ -82,7 +82,7 @@ def shared_fate(trainer: L.Trainer, path: Path) -> Iterator[None]:
             write_status(path, "preempted", str(stop))
         raise
     except BaseException as error:
-        grace = POLL_SECONDS  # nobody else has anything to save
+        grace = POLL_SECONDS  # no other rank has anything to save
         ours = watch.explain(error)
         if ours is error:
             raise
@@ -92,11 +92,11 @@ def shared_fate(trainer: L.Trainer, path: Path) -> Iterator[None]:
 
 
 class Watch(threading.Thread):
-    """Looks after the other processes of a run on this machine.
+    """A thread that monitors other ranks of a run on this machine.
 
     Args:
-        trainer: of the run.
-        path: the run directory.
+        trainer: Trainer of the run.
+        path: run directory.
     """
 
     def __init__(self, trainer: L.Trainer, path: Path) -> None:
@@ -106,15 +106,15 @@ class Watch(threading.Thread):
         self.main = int(os.environ.get(FIRST_PROCESS, os.getpid()))
         if rank() == 0:
             self.main = os.getpid()
-        # Others are looked after by the launcher that has started them.
+        # A launcher monitors the ranks that it has started.
         self._is_child_of_main = detect() is None and self.main != os.getpid()
         self._is_over = threading.Event()
 
     def run(self) -> None:
-        """Ends this process, should another end badly and this one not notice."""
+        """Ends this process if another rank has failed and this one has not ended within `GRACE_SECONDS`."""
         while not self._is_over.wait(POLL_SECONDS):
-            if self._found_ended() and not self._is_over.wait(GRACE_SECONDS):
-                failure = self._found()
+            if self._find_ended() and not self._is_over.wait(GRACE_SECONDS):
+                failure = self._find_failure()
                 assert failure
                 self._record(failure.reason, failure.exit_code)
                 if self.main == os.getpid():
@@ -124,33 +124,33 @@ class Watch(threading.Thread):
                 os._exit(failure.exit_code)
 
     def stop(self, grace: float) -> None:
-        """Ends the processes this one has started; after `grace` seconds by force."""
+        """Waits for the processes that this one has started; kills them after `grace` seconds."""
         self._is_over.set()
         self._end_children(grace)
 
     def explain(self, error: BaseException) -> BaseException:
-        """What to say of an error that ends this process: the first error of the run; records it."""
-        if self.trainer.world_size > 1 and OF_ANOTHER_PROCESS.search(str(error)):
+        """Returns the error to report for an error of this process: the first one in the run; records it."""
+        if self.trainer.world_size > 1 and ERROR_OF_ANOTHER_RANK.search(str(error)):
             if failure := self._wait_for_failure():
                 self._record(failure.reason, failure.exit_code)
                 return ProcessFailed(failure.reason, failure.exit_code)
             error = TrainingError(
-                f"another process does not answer (trainer.process_timeout): {_first_line(error)}"
+                f"another process does not respond (trainer.process_timeout): {_first_line(error)}"
             )
             if self._is_child_of_main:
                 with suppress(ProcessLookupError):
-                    os.kill(self.main, signal.SIGCONT)  # if it was stopped, it is to end too
+                    os.kill(self.main, signal.SIGCONT)  # a stopped process has to continue to end
         elif is_of_memory(error):
             error = OutOfMemory(
-                f"out of memory: {_first_line(error)}; what helps: half of data.batch_size with "
+                f"out of memory: {_first_line(error)}; try half of data.batch_size with "
                 "trainer.accumulate_grad_batches=2, model.checkpoint_blocks=true, "
-                "trainer.precision=bf16-mixed, a smaller model.width, data.image_size or model.head"
+                "trainer.precision=bf16-mixed, or a smaller model.width, data.image_size or model.head"
             )
         elif is_of_disk(error):
             assert isinstance(error, OSError)
             place = error.filename or self.path
             error = TrainingError(
-                f"{place}: cannot be written: {error.strerror}; the checkpoints before it are whole"
+                f"{place}: cannot be written: {error.strerror}; earlier checkpoints are intact"
             )
         is_bad_input = isinstance(error, InputError)
         code = getattr(error, "exit_code", EXIT_BAD_INPUT if is_bad_input else 1)
@@ -158,24 +158,24 @@ class Watch(threading.Thread):
         return error
 
     def _wait_for_failure(self) -> Failure | None:
-        """How the other process ended, which may show a little later than what it broke."""
+        """Returns the failure of another rank, which may be visible only after its consequences."""
         deadline = time.monotonic() + GRACE_SECONDS
         while True:
-            failure = self._found()
+            failure = self._find_failure()
             if failure or time.monotonic() > deadline:
                 return failure
             time.sleep(POLL_SECONDS / 5)
 
-    def _found(self) -> Failure | None:
-        """How another process failed: what it has recorded itself, else how it ended."""
+    def _find_failure(self) -> Failure | None:
+        """Returns the failure that another rank has recorded, else the exit code of an ended one."""
         recorded = self._recorded()
         if recorded and recorded["rank"] != self.trainer.global_rank:
             return Failure(
                 f"process {recorded['rank']}: {recorded['reason']}", recorded["exit_code"]
             )
-        return self._found_ended()
+        return self._find_ended()
 
-    def _found_ended(self) -> Failure | None:
+    def _find_ended(self) -> Failure | None:
         if self._is_child_of_main:
             return None if os.getppid() == self.main else Failure("process 0 was killed", 1)
         for number, process in enumerate(self._children(), start=1):
@@ -184,12 +184,12 @@ class Watch(threading.Thread):
         return None
 
     def _recorded(self) -> dict[str, Any]:
-        """The failure that a process of this run has recorded; empty if none has."""
+        """Returns the failure that a rank of this run has recorded; empty if there is none."""
         status = self._status()
         return status if "rank" in status else {}
 
     def _status(self) -> dict[str, Any]:
-        """What this run says of itself; empty if there is none, or somebody goes on with it already."""
+        """Returns the status of this run; empty if there is none or if a newer process owns the run."""
         try:
             status = read_status(self.path)
         except InputError:
@@ -197,16 +197,16 @@ class Watch(threading.Thread):
         return status if status.get("process") == self.main else {}
 
     def _record(self, reason: str, exit_code: int) -> None:
-        """Records a failure, unless another process has done so before."""
+        """Records a failure, unless a rank has already recorded one."""
         if self._status() and not self._recorded():
             rank = self.trainer.global_rank
             details = {"process": self.main, "rank": rank, "exit_code": exit_code}
-            status: Status = "preempted" if exit_code in BY_SIGNAL.values() else "failed"
-            with suppress(OSError):  # of a full disk, say: what goes wrong is told all the same
+            status: Status = "preempted" if exit_code in SIGNAL_EXIT_CODES.values() else "failed"
+            with suppress(OSError):  # e.g. the disk is full; the error is reported anyway
                 write_status(self.path, status, reason, **details)
 
     def _finish_checkpoints(self) -> None:
-        """Waits for those that are being written beside the training."""
+        """Waits for checkpoints that are being written in the background."""
         checkpoint_io = getattr(self.trainer.strategy, "checkpoint_io", None)
         if isinstance(checkpoint_io, AtomicCheckpointIO):
             checkpoint_io.wait(SECONDS_TO_WRITE)
@@ -224,9 +224,11 @@ class Watch(threading.Thread):
 
 
 def _ending(number: int, code: int) -> tuple[str, int]:
-    """What the exit code of a process says, and the one to end with in turn."""
-    if -code in BY_SIGNAL:
-        return f"process {number} was ended by {signal.Signals(-code).name}", BY_SIGNAL[-code]
+    """Returns the reason behind an exit code of a process, and the exit code for this process."""
+    if -code in SIGNAL_EXIT_CODES:
+        return f"process {number} was ended by {signal.Signals(-code).name}", SIGNAL_EXIT_CODES[
+            -code
+        ]
     if code < 0:
         name = signal.Signals(-code).name
         hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""

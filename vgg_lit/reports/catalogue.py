@@ -43,8 +43,8 @@ def history(run: Inspection, choice: Choice) -> Iterator[Picture]:
     if not run.history.epochs:
         raise InputError("the run has no metrics.csv")
     smoothing = float(run.run.config.get("label_smoothing") or 0)
-    said = remark(run.history, run.training.sizes["val"], smoothing)
-    yield Picture("history", "Training history", said, charts.history_chart(run.history))
+    remarks = remark(run.history, run.training.sizes["val"], smoothing)
+    yield Picture("history", "Training history", remarks, charts.history_chart(run.history))
 
 
 def augmentation(run: Inspection, choice: Choice) -> Iterator[Picture]:

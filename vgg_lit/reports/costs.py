@@ -24,7 +24,7 @@ from vgg_lit.tables import markdown_table, to_csv
 COMPARED = ("resnet50", "efficientnet_b0")
 PAPER_INPUT = (3, 224, 224)
 PAPER_CLASSES = 1000
-MACS = "multiply-adds of convolutions and matrix products, with padding, without biases; an image"
+MACS = "multiply-adds per image of convolutions and matrix products, with padding, without biases"
 
 
 class CostTable(NamedTuple):
@@ -33,7 +33,7 @@ class CostTable(NamedTuple):
     Attributes:
         title: title of the table.
         rows: texts by column.
-        ends: numbers of the rows that end a section.
+        ends: indices of the rows that end a section.
     """
 
     title: str
@@ -49,7 +49,7 @@ class CostReport:
         facts: printed above the tables.
         tables: printed tables.
         record: all numbers by name, for JSON.
-        table: the main numbers, a row a layer or network, for CSV.
+        table: main numbers for CSV, one row per layer or network.
     """
 
     facts: Mapping[str, str]
@@ -70,7 +70,7 @@ def report_one(
         precision: name of the precision in Lightning.
 
     Raises:
-        InputError: the network cannot be built, or not be trained with such a batch.
+        InputError: the network cannot be built, or not trained with this batch size.
     """
     net = check_model(model, data["num_classes"])
 
@@ -79,7 +79,9 @@ def report_one(
     name = network_name(model)
     facts = {"network": name, "input": f"{batch_size} images of {_by(shape)}"}
     tables = [
-        CostTable(f"{name}: MACs of one image, memory kept of {batch_size}", *layer_rows(cost)),
+        CostTable(
+            f"{name}: MACs per image, memory kept for {batch_size} images", *layer_rows(cost)
+        ),
         CostTable("convolutions and fully connected layers", share_rows(cost)),
         CostTable(f"memory for {batch_size} images", memory_rows(cost)),
     ]

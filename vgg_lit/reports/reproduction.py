@@ -27,10 +27,10 @@ CHECKPOINTS = ("best", "last")
 TIMED = ("seconds", "throughput/")
 """Prefixes of metrics that depend on timing, which are not compared."""
 
-OF_THE_PLACE = ("host", "directory", "command", "platform", "git_is_dirty")
+IGNORED_ENVIRONMENT = ("host", "directory", "command", "platform", "git_is_dirty")
 """Keys of `environment.json` that do not influence results."""
 
-OF_THE_FOLDERS = ("data_root", "data.root", "data.source.root")
+IGNORED_SETTINGS = ("data_root", "data.root", "data.source.root")
 """Settings of data locations, which do not influence results."""
 
 
@@ -135,7 +135,7 @@ def _differing_settings(original: Run, repeated: Run) -> dict[str, tuple[Any, An
     return {
         name: (values["then"], values["now"])
         for name, values in differing_settings(configs).items()
-        if name not in OF_THE_FOLDERS
+        if name not in IGNORED_SETTINGS
     }
 
 
@@ -146,7 +146,9 @@ def _trained_config(run: Run) -> dict[str, Any]:
 
 
 def _environment(run: Run) -> dict[str, Any]:
-    return {name: value for name, value in run.environment.items() if name not in OF_THE_PLACE}
+    return {
+        name: value for name, value in run.environment.items() if name not in IGNORED_ENVIRONMENT
+    }
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -172,7 +174,7 @@ def write_reproduction(reproduction: Reproduction, output: Path) -> None:
             print_rows(rows, f"{len(differences)} differences in {title}")
     weights: Mapping[str, Any] = {name: vars(found) for name, found in reproduction.weights.items()}
     facts = {
-        f"{name}.ckpt": "the same"
+        f"{name}.ckpt": "equal"
         if not found.differing
         else f"{found.differing} of {found.tensors} tensors differ, by {found.distance:.3g} at most"
         for name, found in reproduction.weights.items()

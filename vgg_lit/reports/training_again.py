@@ -16,10 +16,10 @@ from vgg_lit.runs import Run
 
 
 def checked_config(run: Run) -> dict[str, Any]:
-    """Returns the config of a run, checked to hold the keys of a training and plain values.
+    """Returns the config of a run; checks its keys, and that all values are plain.
 
     Raises:
-        InputError: it holds other keys, wrong values or references.
+        InputError: the config has unknown keys, invalid values or references.
     """
     config = run.config
     try:
@@ -37,7 +37,7 @@ def train_again(original: Run, folder: Path, output: Path, settings: Reproduce) 
     """Runs the train command on the config in `folder`, with as many threads as the run had.
 
     Raises:
-        InputError: the command refused the config; it has printed the reason.
+        InputError: the command rejected the config and has printed the reason.
         TrainingError: the training failed; the command has printed the reason.
     """
     overrides = {

@@ -9,56 +9,57 @@ from torch import Tensor
 
 
 class Agreement:
-    """What processes agree on while they train: the largest of their wishes, which are small numbers.
+    """A max-all-reduce of a small integer flag during training.
 
-    The hosts exchange them beside a step, so that neither a device nor a step waits: what is wished at the
-    end of a step is known to all at the end of the next. One process agrees with itself at once.
+    The hosts exchange the flag in the background, so that neither a device nor a step waits: the flag of
+    one step is known to all ranks at the end of the next step. With a single process the result is
+    immediate.
 
     Args:
-        timeout: how long to wait for a process that does not answer.
+        timeout: time limit for a rank that does not respond.
     """
 
     def __init__(self, timeout: timedelta | None) -> None:
         self._pending: tuple[Tensor, dist.Work] | None = None
         self._group: dist.ProcessGroup | None = None
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            self._group = dist.new_group(  # type: ignore[assignment]  # of all ranks, this one too
+            self._group = dist.new_group(  # type: ignore[assignment]  # this rank is a member
                 backend="gloo", timeout=timeout
             )
 
-    def exchange(self, wish: int) -> int:
-        """The largest wish of the call before; all processes call this at the same steps."""
+    def exchange(self, flag: int) -> int:
+        """Returns the largest flag of the previous call; all ranks must call this at the same steps."""
         if self._group is None:
-            return wish
-        agreed = self._answer()
-        if not agreed:  # else the wishes of this step may be those that are granted now
-            self._ask(wish)
+            return flag
+        agreed = self._receive()
+        if not agreed:  # else this step may already act on the same flags
+            self._send(flag)
         return agreed
 
-    def settle(self, wish: int) -> int:
-        """The largest wish of this call and the one before, which waits for the other processes."""
+    def settle(self, flag: int) -> int:
+        """Returns the largest flag of this call and the previous one; waits for the other ranks."""
         if self._group is None:
-            return wish
-        before = self._answer()
-        self._ask(wish)
-        return max(before, self._answer())
+            return flag
+        before = self._receive()
+        self._send(flag)
+        return max(before, self._receive())
 
-    def _ask(self, wish: int) -> None:
-        wishes = torch.tensor([wish])
-        work = dist.all_reduce(wishes, dist.ReduceOp.MAX, group=self._group, async_op=True)
+    def _send(self, flag: int) -> None:
+        flags = torch.tensor([flag])
+        work = dist.all_reduce(flags, dist.ReduceOp.MAX, group=self._group, async_op=True)
         assert work is not None
-        self._pending = wishes, work
+        self._pending = flags, work
 
-    def _answer(self) -> int:
+    def _receive(self) -> int:
         if self._pending is None:
             return 0
-        (wishes, work), self._pending = self._pending, None
+        (flags, work), self._pending = self._pending, None
         work.wait()
-        return int(wishes.numpy()[0])
+        return int(flags.numpy()[0])
 
 
 def gather(content: Any) -> list[Any]:
-    """What each process has, by rank, in all of them: plain values and tensors on the CPU."""
+    """Returns the content of every rank, in rank order; content is plain values and CPU tensors."""
     if not (dist.is_available() and dist.is_initialized()):
         return [content]
     gathered: list[Any] = [None] * dist.get_world_size()

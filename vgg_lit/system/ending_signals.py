@@ -1,4 +1,4 @@
-"""The signals that ask a run to end: acted on at once, or at the next place where its work can be saved."""
+"""Handlers for the signals that end a run, at once or after its work is saved."""
 
 import signal
 import threading
@@ -10,17 +10,18 @@ from vgg_lit.errors import Preempted
 ENDING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
 ]
-"""Ctrl-C, what `kill` and cluster schedulers send, and what schedulers send ahead of it."""
+"""SIGINT: ctrl-C. SIGTERM: `kill` and cluster schedulers. SIGUSR1: early warning of schedulers."""
 
 SECONDS_BETWEEN_PRESSES = 1.0
-"""Two SIGINT closer to each other than this are one: a terminal and a launcher may both pass it on."""
+"""SIGINTs that are closer together count as one, because terminal and launcher may both send it."""
 
 
 class EndingSignals:
-    """Handlers that end a program in order.
+    """Signal handlers that end a program in order.
 
-    Outside of training a signal raises `Preempted` where the program stands. A training loop that saves
-    its work defers that: the signal is noted, and the loop looks. A second SIGINT ends it at once.
+    Outside of training, a signal raises `Preempted` immediately. A training loop defers signals: the
+    handler only stores the signal, and the loop checks `noted` and saves its work. A second SIGINT raises
+    `Preempted` at once.
     """
 
     def __init__(self) -> None:
@@ -46,14 +47,14 @@ class EndingSignals:
         self._before = {}
 
     def defer(self) -> None:
-        """From now on signals are only noted."""
+        """Stores signals from now on instead of raising `Preempted`."""
         self._is_deferred = True
 
     def act(self) -> None:
-        """From now on signals are acted on, also one that has been noted.
+        """Ends the deferral: signals raise `Preempted` again.
 
         Raises:
-            Preempted: one has been noted.
+            Preempted: a signal arrived during the deferral.
         """
         self._is_deferred = False
         if self.noted:
@@ -69,4 +70,4 @@ class EndingSignals:
 
 
 ending_signals = EndingSignals()
-"""Those of this process: there is one set of handlers in each."""
+"""The signal handlers of this process."""

@@ -39,7 +39,7 @@ def count_devices(accelerator: str) -> tuple[str, int]:
     available = mps if accelerator == "mps" else gpus
     if not available:
         raise InputError(
-            f"trainer.accelerator={accelerator}: torch finds no such device on this machine; "
+            f"trainer.accelerator={accelerator}: torch finds no device of this type; "
             f"allowed here: {', '.join(['cpu', *['gpu'] * bool(gpus), *['mps'] * bool(mps)])}, auto"
         )
     return accelerator, available

@@ -1,7 +1,6 @@
-"""How this process was started: by itself, or as one of many by torchrun or srun.
+"""Detection of torchrun and srun from environment variables.
 
-Only the environment says so, and nothing here imports torch: what does not fit is told before anything
-else happens.
+This module does not import torch, so that a mismatch is reported before anything else starts.
 """
 
 import os
@@ -13,31 +12,31 @@ from typing import Any, Literal, NamedTuple
 from vgg_lit.errors import ConfigError, InputError
 
 FIRST_PROCESS = "VGG_LIT_MAIN_PROCESS"
-"""Tells every process of a run the number of the first one, by which `status.json` knows the run."""
+"""Environment variable with the process ID of rank 0, which identifies the run in `status.json`."""
 
 JOB_STORE = "VGG_LIT_JOB_STORE"
-"""Tells the processes that torchrun starts where its own store is, host:port, which outlives them."""
+"""Environment variable with the address (host:port) of torchrun's store, which outlives the ranks."""
 
 SWEEP_JOB = "VGG_LIT_SWEEP_JOB"
-"""Set in the environment of a sweep's jobs, whose standard input is closed when the sweep ends."""
+"""Environment variable that is set in jobs of a sweep; their standard input closes with the sweep."""
 
 FIRST_PORT, JOB_DIGITS = 15_000, 4
-"""Where the processes of a SLURM job meet: the port is this and the last digits of the job's number."""
+"""The rendezvous port of a SLURM job is `FIRST_PORT` plus the last `JOB_DIGITS` digits of its ID."""
 
 
 class Launch(NamedTuple):
-    """What a launcher says of the processes it has started, and of this one.
+    """The ranks that a launcher has started, and this rank.
 
     Attributes:
-        launcher: torchrun stands for everything that sets torch's variables RANK, WORLD_SIZE, ...
-        rank: of this process, over all nodes.
-        local_rank: on its node.
-        world_size: processes on all nodes.
-        num_nodes: machines.
-        address: of the machine where the processes meet.
-        port: there.
-        has_store: whether the launcher keeps a store there; else the first process does.
-        restarts: whether the launcher may start the processes again.
+        launcher: name of the launcher; "torchrun" covers every launcher that sets RANK and WORLD_SIZE.
+        rank: rank of this process over all nodes.
+        local_rank: rank of this process on its node.
+        world_size: number of processes on all nodes.
+        num_nodes: number of nodes.
+        address: address of the rendezvous.
+        port: port of the rendezvous.
+        has_store: True if the launcher hosts the store of the rendezvous; else rank 0 hosts it.
+        restarts: True if the launcher may restart the processes.
     """
 
     launcher: Literal["torchrun", "srun"]
@@ -52,17 +51,17 @@ class Launch(NamedTuple):
 
     @property
     def processes_per_node(self) -> int:
-        """On each machine."""
+        """The number of processes on each node."""
         return self.world_size // self.num_nodes
 
 
 def detect() -> Launch | None:
-    """What the environment says; None if this process was not started by torchrun or srun.
+    """Returns the launch of this process; None if it was not started by torchrun or srun.
 
-    A batch script's own processes are none of srun's, nor are those of an interactive shell.
+    Processes that a batch script or an interactive SLURM shell starts without srun are not counted.
 
     Raises:
-        InputError: the environment contradicts itself.
+        InputError: environment variables are invalid or contradict each other.
     """
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
         world_size = _number("WORLD_SIZE")
@@ -116,49 +115,50 @@ def _number(name: str, default: int | None = None) -> int:
     if text is None and default is not None:
         return default
     if text is None or not text.isdecimal():
-        raise InputError(f"{name}={text or ''}: the launcher's environment should have a number")
+        raise InputError(f"{name}={text or ''}: the launcher must set this variable to a number")
     return int(text)
 
 
 def _checked(launch: Launch, sizes: str, local_size: int) -> Launch:
     if launch.world_size < 1 or local_size * launch.num_nodes != launch.world_size:
         raise InputError(
-            f"{sizes}: {launch.launcher} should start as many processes on each of "
+            f"{sizes}: {launch.launcher} must start the same number of processes on each of "
             f"{launch.num_nodes} nodes"
         )
     if launch.rank >= launch.world_size or launch.local_rank >= local_size:
         raise InputError(
-            f"{sizes}: there is no rank {launch.rank}, local rank {launch.local_rank}, among these"
+            f"{sizes}: rank {launch.rank} or local rank {launch.local_rank} is out of range"
         )
     return launch
 
 
 def first_host(nodes: str) -> str:
-    """The first of SLURM's list of nodes, such as `node[07-12,20],login`."""
+    """Returns the first host of a SLURM node list such as `node[07-12,20],login`."""
     match = re.match(r"([^\[,\s]+)(?:\[([^\],-]+)[^\]]*\]([^,\s]*))?", nodes.strip())
     return "".join(part or "" for part in match.groups()) if match else ""
 
 
 def address_towards(host: str) -> str | None:
-    """This machine's IPv4 address from which packets to `host` leave; None if there is no way there."""
+    """Returns the IPv4 address of this machine on the route to a host; None if there is no route."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect((host, 1))  # of a datagram socket: nothing is sent
+            probe.connect((host, 1))  # a datagram socket sends nothing here
             return probe.getsockname()[0]
     except OSError:
         return None
 
 
 def rank() -> int:
-    """Of this process over all machines; 0 if it is alone."""
+    """Returns the rank of this process over all nodes; 0 for a single process."""
     launch = detect()
     return launch.rank if launch else int(os.environ.get("LOCAL_RANK", 0))
 
 
-def speaks() -> bool:
-    """Whether what all processes of a machine find alike is for this one to say.
+def prints_errors() -> bool:
+    """Returns True if this process prints errors that all processes of its node share.
 
-    The tasks of srun share a terminal: until they have met, all of them find the same.
+    It is local rank 0. All tasks of srun share a terminal; before the rendezvous it is therefore the
+    task with rank 0.
     """
     name = "LOCAL_RANK"
     if name not in os.environ and _is_task_of_srun():
@@ -167,7 +167,7 @@ def speaks() -> bool:
 
 
 def launched(what: str) -> int:
-    """How many `nodes` a launcher has started processes on, or `processes` on each; 1 without one."""
+    """Returns the launcher's number of `nodes`, or of `processes` on each; 1 without a launcher."""
     launch = detect()
     if launch is None:
         return 1
@@ -175,24 +175,24 @@ def launched(what: str) -> int:
 
 
 def check_launch(num_nodes: int, devices: int | str | Sequence[int]) -> None:
-    """Checks a config's machines and processes against those that were started.
+    """Checks the nodes and devices of a config against the processes that were started.
 
     Args:
         num_nodes: `trainer.num_nodes`.
-        devices: `trainer.devices`; `auto` is as many as there are.
+        devices: `trainer.devices`; `auto` matches any number.
 
     Raises:
-        ConfigError: they clash, or nobody has started processes on other machines.
+        ConfigError: the numbers differ, or several nodes are set without a launcher.
     """
     launch = detect()
     if launch is None:
         if num_nodes > 1:
             raise ConfigError(
-                f"trainer.num_nodes={num_nodes}: this process was started by neither torchrun nor srun, "
-                "one of which starts those of several machines; allowed without: 1"
+                f"trainer.num_nodes={num_nodes}: several nodes need torchrun or srun to start the "
+                "processes; allowed without: 1"
             )
         return
-    remedy = "trainer=multinode takes both from its environment"
+    remedy = "set trainer=multinode to read both from the environment"
     if num_nodes != launch.num_nodes:
         raise ConfigError(
             f"trainer.num_nodes={num_nodes}: {launch.launcher} has started {launch.num_nodes} "
@@ -210,8 +210,8 @@ def check_launch(num_nodes: int, devices: int | str | Sequence[int]) -> None:
         )
 
 
-def of_launch(trainer: Mapping[str, Any]) -> dict[str, int]:
-    """The keys of a run's `trainer` in which the launcher that goes on with it differs, with its values."""
+def launcher_changes(trainer: Mapping[str, Any]) -> dict[str, int]:
+    """Returns the `trainer` keys of a run that differ under the current launcher, with the new values."""
     launch = detect()
     if launch is None:
         return {}
@@ -220,5 +220,5 @@ def of_launch(trainer: Mapping[str, Any]) -> dict[str, int]:
 
 
 def announce_first_process() -> None:
-    """Passes this process's number, which `status.json` records, to the ranks it starts."""
+    """Passes the process ID of this process, as in `status.json`, to the ranks that it starts."""
     os.environ[FIRST_PROCESS] = str(os.getpid())

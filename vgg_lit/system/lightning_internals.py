@@ -53,12 +53,12 @@ def log_epoch(trainer: L.Trainer) -> None:
     and a resumed run would not log them either.
     """
     connector, epoch_loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
-    epoch_loop._batches_that_stepped -= 1  # as Lightning: the step of the epoch's last batch
+    epoch_loop._batches_that_stepped -= 1  # as in Lightning: the step of the epoch's last batch
     connector.log_metrics(connector.metrics["log"])
     epoch_loop._batches_that_stepped += 1
 
     def only_reset() -> None:
-        del connector.update_train_epoch_metrics  # the method is there again
+        del connector.update_train_epoch_metrics  # restores the method
         connector.reset_results()
 
     connector.update_train_epoch_metrics = only_reset  # type: ignore[method-assign]

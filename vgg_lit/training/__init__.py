@@ -1,1 +1,1 @@
-"""What `train` does: the run it begins or goes on with, and the experiment from config to last table."""
+"""The train command: new and resumed runs, learning-rate and batch-size search, training and test."""

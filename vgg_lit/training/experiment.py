@@ -1,4 +1,4 @@
-"""One experiment, from its plain config to its last table: data, classifier, fit, test, record."""
+"""One experiment: loads the data, trains, tests and records the results."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import InputError
-from vgg_lit.launching.shared_fate import shared_fate
+from vgg_lit.launching.shared_fate import ending_together
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.variants import network_name
 from vgg_lit.models.vgg import VGG
@@ -38,7 +38,7 @@ from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.weights.transfer import Transfer
 
 FINAL = ("val/acc", "val/loss", "test/acc", "test/loss", "seconds")
-"""The metrics that TensorBoard shows beside the hyperparameters."""
+"""Metrics that TensorBoard shows together with the hyperparameters."""
 
 
 def run_experiment(
@@ -51,14 +51,14 @@ def run_experiment(
     """Trains, tests the best checkpoint and records both in the run directory.
 
     Args:
-        config: plain and checked.
-        path: the run directory.
-        overrides: what was typed, for the record.
+        config: checked config as plain values.
+        path: run directory.
+        overrides: overrides of the command line, for the record.
         resumed: run to resume; None starts a new one.
         report: reports the objective of each epoch to a study, see `vgg_lit.callbacks.pruning`.
 
     Returns:
-        The metrics of the epoch that was tested, and the test's own.
+        The metrics of the tested epoch, and the test metrics.
 
     Raises:
         InputError: the data or a checkpoint cannot be used.
@@ -77,7 +77,7 @@ def run_experiment(
     )
     transfer = None
     if start_from:
-        classifier.load_weights(start_from)  # what does not fit is said before a run begins
+        classifier.load_weights(start_from)  # reports a mismatch before a run starts
         explain_restoring(trainer, start_from)
     else:
         transfer = copy_weights(config, classifier.net)
@@ -93,7 +93,7 @@ def run_experiment(
             _print_header(run, trainer, classifier, datamodule, config)
             _record_weights(run, classifier, transfer, config)
             _log_config(trainer, config)
-        with shared_fate(trainer, path):
+        with ending_together(trainer, path):
             with _training_data(config, classifier, datamodule) as data:
                 trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
             pruned = _pruned(trainer)
@@ -112,10 +112,10 @@ def run_experiment(
 
 
 def load_datamodule(config: dict[str, Any]) -> ImageDataModule:
-    """The data, prepared and loaded; fills in the number of classes where the folder tells it.
+    """Prepares and loads the data; sets `num_classes` in the config if it is None.
 
     Raises:
-        InputError: the data is missing, damaged, or not what the config says.
+        InputError: the data is missing or damaged, or does not match the config.
     """
     datamodule: ImageDataModule = build_datamodule(config["data"])
     if config["data"].get("num_classes") is None:
@@ -128,7 +128,7 @@ def load_datamodule(config: dict[str, Any]) -> ImageDataModule:
 
 
 def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> Classifier:
-    """The classifier for these data."""
+    """Builds the classifier for the classes and preprocessing of the data."""
     return Classifier(
         model=config["model"],
         optimizer=config["optimizer"],
@@ -143,21 +143,21 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
 
 
 def _sound_checkpoint(run: Run) -> Path:
-    """The newest whole checkpoint of a run; says what is wrong with newer ones and sets them aside."""
+    """Returns the newest intact checkpoint of a run; renames damaged ones with a warning."""
     is_main = rank() == 0
     if is_main and run.is_at_work():
-        raise InputError(f"resume={run.path}: another process is at work on that run")
+        raise InputError(f"resume={run.path}: another process is training this run")
     checkpoint, damages = run.newest_checkpoint()
     if is_main:
         for path, damage in damages.items():
             print(f"warning: {damage}; kept as {set_aside(path).name}", file=sys.stderr)
         if damages:
-            print(f"warning: goes on from {checkpoint} instead", file=sys.stderr)
+            print(f"warning: resumes from {checkpoint} instead", file=sys.stderr)
     return checkpoint
 
 
 def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
-    """About how long the training is: what else limits it is left out."""
+    """Returns the steps of the training by `max_epochs`; other limits are ignored."""
     per_epoch = max(1, datamodule.sizes["train"] // datamodule.batch_size)
     return Steps(
         total=per_epoch * config["trainer"]["max_epochs"],
@@ -170,7 +170,7 @@ def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
 def _training_data(
     config: Mapping[str, Any], classifier: Classifier, datamodule: ImageDataModule
 ) -> Iterator[L.LightningDataModule]:
-    """The images, or under `cache_features` what the frozen first modules of the net make of them."""
+    """Yields the images, or with `cache_features` the output of the frozen first modules for them."""
     if not config["cache_features"]:
         yield datamodule
         return
@@ -189,7 +189,7 @@ def _training_data(
 
 
 def _pruned(trainer: L.Trainer) -> str | None:
-    """Why a trial of a study was given up before its last epoch; None if it was not."""
+    """Returns the reason why a trial of a study was pruned; None if it was not."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     return next((c.reason for c in callbacks if isinstance(c, Pruning)), None)
 
@@ -197,7 +197,7 @@ def _pruned(trainer: L.Trainer) -> str | None:
 def _tested_metrics(
     trainer: L.Trainer, classifier: Classifier, datamodule: ImageDataModule, is_tested: bool
 ) -> dict[str, float]:
-    """Metrics of the best epoch (the last one without a validation split), and of its test."""
+    """Returns the metrics of the best epoch (without a validation split the last), and of its test."""
     callback = next((c for c in trainer.callbacks if isinstance(c, Checkpointing)), None)  # type: ignore[attr-defined]
     tested = callback.best_checkpoint(trainer) if callback else None
     if callback and callback.best_metrics:
@@ -206,7 +206,7 @@ def _tested_metrics(
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     if is_tested:
         if tested:
-            # Not by `ckpt_path`: Lightning's weight averaging would put the raw weights back.
+            # Not with `ckpt_path`: Lightning's weight averaging would restore the raw weights.
             classifier.load_weights(tested)
         trainer.test(classifier, datamodule=datamodule, verbose=False)
         metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -240,7 +240,7 @@ def _print_header(
 def _record_weights(
     run: Run, classifier: Classifier, transfer: Transfer | None, config: Mapping[str, Any]
 ) -> None:
-    """Says which weights come from elsewhere, for the record too, and which stay as they are."""
+    """Prints copied and frozen weights; records the copied ones in `init.json`."""
     if transfer:
         origin = config["init"]["from"]
         print_facts({"init   ": f"from {origin}: {transfer}"})
@@ -252,7 +252,7 @@ def _record_weights(
 
 
 def _print_footer(run: Run) -> None:
-    """Where everything is and what to do next."""
+    """Prints the files of the run and the next commands."""
     facts = {"inspect": f"tensorboard --logdir {run.path}"}
     if any(run.checkpoints.glob("*.ckpt")):
         facts |= {
@@ -266,7 +266,7 @@ def _print_footer(run: Run) -> None:
 
 
 def _log_config(trainer: L.Trainer, config: Mapping[str, Any]) -> None:
-    """Shows TensorBoard the config as text, from the start."""
+    """Logs the config to TensorBoard as text."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
@@ -276,7 +276,7 @@ def _log_config(trainer: L.Trainer, config: Mapping[str, Any]) -> None:
 def _log_hyperparameters(
     trainer: L.Trainer, config: Mapping[str, Any], metrics: Mapping[str, float]
 ) -> None:
-    """Shows TensorBoard what runs differ in, beside how they ended."""
+    """Logs hyperparameters and final metrics to TensorBoard."""
     hyperparameters = {name: config[name] for name in ("seed", "label_smoothing")}
     for section in ("model", "data", "augment", "optimizer", "scheduler", "trainer"):
         values = {name: value for name, value in config[section].items() if name != "augment"}

@@ -1,10 +1,10 @@
-"""What Lightning's Tuner finds before a training: a learning rate, and a batch size that memory holds.
+"""Search for the learning rate and the largest batch size with Lightning's Tuner, before a training.
 
-config = find(config, path)    # with optimizer.lr and data.batch_size as found, for run_experiment
+config = find(config, path)    # sets optimizer.lr and data.batch_size for run_experiment
 
-Each is sought with a network, data and a Trainer of their own, so that the training that follows is, to
-the bit, the one that had been given the values. Those stand in its `config.yaml`; what was typed and the
-curve are kept in `found.json`, the picture in `figures/find_lr.png`.
+Each search uses a separate network, data module and Trainer, so that the following training is bitwise
+equal to one that was given the values. The found values are in `config.yaml`, the configured values and the
+curve in `found.json`, and the plot in `figures/find_lr.png`.
 """
 
 import io
@@ -34,35 +34,35 @@ from vgg_lit.training.trainer import build_trainer, precision_of
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
 
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 100
-"""Learning rates of the range test, and how many: a step each."""
+"""Range of learning rates and number of steps of the range test."""
 
 MARGIN = 3.0
-"""The rate that is taken is so many times below the one at which the loss is lowest: a schedule stays at
-its peak for more than a step."""
+"""Ratio of the learning rate with the lowest loss to the suggested one, which is lower because a schedule
+stays at its peak for more than one step."""
 
 WINDOW = 15
-"""Steps whose mean a point of the curve is."""
+"""Number of steps that are averaged for a point of the curve."""
 
 BETA = 0.98
-"""Of the running mean that Lightning gives."""
+"""Decay of Lightning's running mean of the loss."""
 
-STEPS_AN_EPOCH = 10
-"""The fewest that a found batch size leaves, whatever memory holds."""
+MIN_STEPS_PER_EPOCH = 10
+"""Minimum number of steps per epoch for a found batch size."""
 
-SHARE_OF_MEMORY = 0.5
-"""Of the host's, which a batch on the CPU may take: without an error the system would kill the process."""
+MAX_SHARE_OF_MEMORY = 0.5
+"""Maximum share of the host's memory for a batch on the CPU, where the system kills without an error."""
 
 
 def find(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The config with what it asks to find, first the batch size, as the rate depends on it.
+    """Returns the config with found values; the batch size is first because the learning rate depends on it.
 
     Args:
-        config: plain and checked.
-        path: the run directory, for the record.
+        config: checked config as plain values.
+        path: run directory for `found.json` and the plot.
 
     Raises:
         InputError: the data cannot be used.
-        TrainingError: no learning rate lets the loss fall.
+        TrainingError: the loss falls at no learning rate.
     """
     changed: dict[str, Any] = deepcopy(dict(config))
     found: dict[str, Any] = {}
@@ -84,10 +84,10 @@ def find(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def find_batch_size(config: Mapping[str, Any]) -> int:
-    """The largest power of two that memory holds and that leaves `STEPS_AN_EPOCH` steps."""
+    """Returns the largest power of two that fits into memory and leaves `MIN_STEPS_PER_EPOCH` steps."""
     datamodule, classifier = _prepared(config)
-    largest = datamodule.sizes["train"] // STEPS_AN_EPOCH
-    largest = max(1, min(largest, _held_by_host(config, classifier)))
+    largest = datamodule.sizes["train"] // MIN_STEPS_PER_EPOCH
+    largest = max(1, min(largest, _max_batch_on_host(config, classifier)))
     first = datamodule.batch_size = min(2, largest)
     tries = int(math.log2(largest / first)) + 1
     with TemporaryDirectory() as folder:
@@ -96,14 +96,14 @@ def find_batch_size(config: Mapping[str, Any]) -> int:
             datamodule=datamodule,
             init_val=first,
             max_trials=tries,
-            max_val=2 * largest,  # at which Lightning (2.6) takes what it has not tried
+            max_val=2 * largest,  # at this limit Lightning (2.6) returns an untested size
         )
     assert found is not None
     return found
 
 
-def _held_by_host(config: Mapping[str, Any], classifier: Classifier) -> int:
-    """The images that the host's memory holds in a training step; a GPU says itself what it holds."""
+def _max_batch_on_host(config: Mapping[str, Any], classifier: Classifier) -> int:
+    """Returns the largest batch that fits into host memory; no limit on a GPU, which raises an error."""
     spec, data = config["trainer"], config["data"]
     kind, _ = count_devices(spec["accelerator"])
     if kind != "cpu" or math.isinf(memory_bytes()):
@@ -114,18 +114,18 @@ def _held_by_host(config: Mapping[str, Any], classifier: Classifier) -> int:
         for size in (2, 4)
     )
     an_image = (four - two) / 2
-    return int((SHARE_OF_MEMORY * memory_bytes() - (two - 2 * an_image)) / an_image)
+    return int((MAX_SHARE_OF_MEMORY * memory_bytes() - (two - 2 * an_image)) / an_image)
 
 
 def range_test(config: Mapping[str, Any]) -> tuple[list[float], list[float]]:
-    """Learning rates that rise with each step, and the mean training loss of the steps around each.
+    """Returns learning rates that rise with each step, and the mean training loss around each step.
 
     Source: Smith 2017, "Cyclical learning rates for training neural networks", section 3.3.
     """
     datamodule, classifier = _prepared(config)
     with TemporaryDirectory() as folder:
         trainer = _trainer(config, Path(folder), datamodule)
-        # Lightning's bar, which is for a terminal
+        # hides Lightning's progress bar outside of a terminal
         with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):
             finder = Tuner(trainer).lr_find(
                 classifier,
@@ -137,16 +137,16 @@ def range_test(config: Mapping[str, Any]) -> tuple[list[float], list[float]]:
             )
     assert finder is not None
     losses_S = step_losses(finder.results["loss"])
-    count = int(np.isfinite(losses_S).cumprod().sum())  # up to the explosion
+    count = int(np.isfinite(losses_S).cumprod().sum())  # up to the first non-finite loss
     rates = [float(rate) for rate in finder.results["lr"][:count]]
-    return rates, _around(losses_S[:count]).tolist()
+    return rates, _moving_average(losses_S[:count]).tolist()
 
 
 def step_losses(running_means: Sequence[float]) -> np.ndarray:
-    """The loss of each step, from the running means that Lightning (2.6) gives.
+    """Returns the loss of each step, computed from the running means of Lightning (2.6).
 
-    Those lag behind by fifty steps, half of the test, and begin at half the loss, as each is divided by
-    the weight that the step after it has.
+    The running means lag by fifty steps, half of the test. They start at half the loss, because each is
+    divided by the bias correction of the following step.
     """
     means_S = np.asarray(running_means, dtype=float)
     sums_S = means_S * (1 - BETA ** (np.arange(len(means_S)) + 2))
@@ -154,8 +154,8 @@ def step_losses(running_means: Sequence[float]) -> np.ndarray:
     return (sums_S - BETA * before_S) / (1 - BETA)
 
 
-def _around(losses_S: np.ndarray) -> np.ndarray:
-    """The mean of `WINDOW` steps about each, of fewer at the ends."""
+def _moving_average(losses_S: np.ndarray) -> np.ndarray:
+    """Returns the centred moving average over `WINDOW` steps, with shorter windows at the ends."""
     ones = np.ones(WINDOW)
     sums = np.convolve(losses_S, ones, "full")
     counts = np.convolve(np.ones(len(losses_S)), ones, "full")
@@ -164,10 +164,10 @@ def _around(losses_S: np.ndarray) -> np.ndarray:
 
 
 def suggestion(rates: Sequence[float], losses: Sequence[float]) -> float:
-    """`MARGIN` below the rate at which the loss is lowest.
+    """Returns the learning rate with the lowest loss, divided by `MARGIN`.
 
-    Not Lightning's own suggestion, where the loss falls fastest as the rate rises: that is among the
-    smallest rates, whatever the network.
+    Lightning suggests the rate at which the loss falls fastest, which is among the smallest rates for any
+    network.
 
     Raises:
         TrainingError: the loss does not fall.
@@ -175,14 +175,14 @@ def suggestion(rates: Sequence[float], losses: Sequence[float]) -> float:
     lowest = int(np.argmin(losses)) if losses else 0
     if lowest == 0:
         raise TrainingError(
-            f"find_lr=true: in {len(rates)} steps the training loss falls at no rate between {LOWEST:g} "
-            f"and {HIGHEST:g}; set optimizer.lr yourself"
+            f"find_lr=true: the training loss falls at no rate between {LOWEST:g} and {HIGHEST:g} "
+            f"({len(rates)} steps); set find_lr=false and optimizer.lr=..."
         )
     return rates[lowest] / MARGIN
 
 
 def _prepared(config: Mapping[str, Any]) -> tuple[ImageDataModule, Classifier]:
-    """Data and network as the training will begin with them."""
+    """Returns the data and the network in their initial state of the training."""
     own = deepcopy(dict(config))
     datamodule = load_datamodule(own)
     classifier = build_classifier(own, datamodule)
@@ -192,7 +192,7 @@ def _prepared(config: Mapping[str, Any]) -> tuple[ImageDataModule, Classifier]:
 
 
 def _trainer(config: Mapping[str, Any], folder: Path, datamodule: ImageDataModule) -> L.Trainer:
-    """That of the config, without what goes beside training, and long enough for the test."""
+    """Builds a Trainer without callbacks, loggers and validation that runs long enough for the test."""
     batches = max(1, datamodule.sizes["train"] // datamodule.batch_size)
     every = config["trainer"]["accumulate_grad_batches"]
     spec = {

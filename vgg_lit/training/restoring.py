@@ -1,6 +1,6 @@
-"""Whether training can go on from the state in a checkpoint: said before a run begins or is touched.
+"""Checks that training can resume from a checkpoint, before a run is started or modified.
 
-The file itself is whole. But its state may be that of another optimiser, or a stranger's.
+The file is intact, but its state may belong to another optimiser, or it may come from an untrusted source.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.system.lightning_internals import wrap_restoring
 from vgg_lit.weights.fine_tuning import freeze_layers
 
-WHAT_BREAKS = (
+RESTORE_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -32,29 +32,29 @@ WHAT_BREAKS = (
     ValueError,
     MisconfigurationException,
 )
-"""What torch and Lightning raise for a state that they cannot use."""
+"""Exceptions that torch and Lightning raise for a state that they cannot load."""
 
-WEIGHTS_ALONE = "init.from takes the weights alone"
+WEIGHTS_ONLY_HINT = "to load only the weights, set init.from"
 
 
 def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> int:
-    """The step of the optimiser that a training of `config` goes on behind.
+    """Checks that a training can resume from a checkpoint; returns the optimiser step of the checkpoint.
 
     Args:
-        path: the checkpoint.
-        config: plain and checked.
-        steps: how long the training is; which is not needed exactly.
+        path: checkpoint file.
+        config: checked config as plain values.
+        steps: approximate length of the training.
 
     Raises:
-        InputError: the file cannot be read, or holds a state that is broken or of another training.
+        InputError: the file cannot be read, or its state is broken or belongs to another training.
     """
     checkpoint = read_checkpoint(path)
-    with _said_of(path):
+    with _prefixed_errors(path):
         step = checkpoint.get("global_step")
         if not isinstance(step, int) or step < 0:
-            raise InputError(f"global_step={step}: is no number of steps")
+            raise InputError(f"global_step={step}: not a number of steps")
         if not all_finite([checkpoint.get(part) for part in LEARNT]):
-            raise InputError("its weights or its optimiser's state are not finite")
+            raise InputError("its weights or its optimiser state are not finite")
         net = check_model(config["model"], None)
         check_fit(net, net_weights(checkpoint["state_dict"]))
         freeze_layers(config, net)
@@ -65,18 +65,18 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> int:
 
 
 def explain_restoring(trainer: L.Trainer, path: Path) -> None:
-    """Has the Trainer say in one line that it cannot take up a state."""
-    wrap_restoring(trainer, lambda: _said_of(path))
+    """Makes the Trainer report in one line that it cannot load a state."""
+    wrap_restoring(trainer, lambda: _prefixed_errors(path))
 
 
 @contextmanager
-def _said_of(path: Path) -> Iterator[None]:
+def _prefixed_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except WHAT_BREAKS as error:
+    except RESTORE_ERRORS as error:
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         raise InputError(
-            f"{path}: training cannot go on from it: {kind}{one_line(error)[:300]}"
+            f"{path}: training cannot resume from it: {kind}{one_line(error)[:300]}"
         ) from error
 
 
@@ -84,24 +84,24 @@ def _check_epochs(checkpoint: Mapping[str, Any], max_epochs: int) -> None:
     done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     if done > max_epochs:
         raise InputError(
-            f"{done} epochs are done; trainer.max_epochs={max_epochs} should be at least that"
+            f"trainer.max_epochs={max_epochs}: {done} epochs are done; allowed: {done} or more"
         )
 
 
 def _check_optimizer(
     checkpoint: Mapping[str, Any], spec: Mapping[str, Any], net: nn.Module
 ) -> None:
-    """Whether the optimiser can take a step with the saved state, which is all that it would have."""
+    """Raises if the optimiser cannot take a step with only the saved state."""
     name = spec["_target_"]
     saved_name = (checkpoint.get("hyper_parameters", {}).get("optimizer") or {}).get("_target_")
     (saved,) = checkpoint["optimizer_states"]
     try:
         _step(_optimizer(spec, net))
-    except Exception:  # one of the user's own may need more than gradients: nothing to compare with
+    except Exception:  # a custom optimiser may need more than gradients; the check is skipped
         return
     if saved_name not in (None, name):
-        raise InputError(f"its optimiser is {saved_name}, not {name}; {WEIGHTS_ALONE}")
-    # On the meta device, where no step is fused.
+        raise InputError(f"its optimiser is {saved_name}, not {name}; {WEIGHTS_ONLY_HINT}")
+    # Parameters are on the meta device, which has no fused steps.
     groups = [{**group, "fused": False, "foreach": False} for group in saved["param_groups"]]
     fresh, resumed = _optimizer(spec, net), _optimizer(spec, net)
     fresh.load_state_dict({"state": {}, "param_groups": groups})
@@ -111,7 +111,7 @@ def _check_optimizer(
     expected, found = fresh.state_dict()["state"], saved["state"]
     is_lost = bool(expected) and not found and checkpoint["global_step"] > 0
     if is_lost or any(found[key].keys() != expected[key].keys() for key in found):
-        raise InputError(f"the state of its optimiser is none of {name}'s; {WEIGHTS_ALONE}")
+        raise InputError(f"its optimiser state does not fit {name}; {WEIGHTS_ONLY_HINT}")
 
 
 def _check_schedule(
@@ -119,17 +119,17 @@ def _check_schedule(
 ) -> None:
     try:
         made = build_scheduler(config["scheduler"], _optimizer(config["optimizer"], net), steps)
-    except ConfigError:  # of the length, which is known to the training alone
+    except ConfigError:  # the schedule needs the exact length of the training
         return
     expected = [_settings(made["scheduler"].state_dict())] if made else []
     if expected != [_settings(state) for state in checkpoint["lr_schedulers"]]:
         raise InputError(
-            f"the state of its schedule is none of {config['scheduler']['_target_']}'s; {WEIGHTS_ALONE}"
+            f"its schedule state does not fit {config['scheduler']['_target_']}; {WEIGHTS_ONLY_HINT}"
         )
 
 
 def _settings(state: Mapping[str, Any]) -> set[str]:
-    """The names in the state of a schedule, without those that change with torch's versions."""
+    """Returns the public names in the state of a schedule; private ones vary between torch versions."""
     return {name for name in state if not name.startswith("_")}
 
 

@@ -1,4 +1,4 @@
-"""Which run `resume=auto` goes on with, its config, and what typed anew would change its course."""
+"""Resumed runs: the run that `resume=auto` selects, its config and its command line."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,15 +20,15 @@ AUTO = "resume=auto"
 
 
 class CommandLine(NamedTuple):
-    """What was typed behind the train command, as Hydra will read it.
+    """The parsed arguments of the train command.
 
     Attributes:
-        arguments: all of them but `resume=auto`.
-        overrides: those that set something.
-        is_auto: whether `resume=auto` was among them.
-        is_sweep: whether they ask for one.
-        directory: of a new run, or of a new sweep.
-        settings: composed, as plain values.
+        arguments: all arguments except `resume=auto`.
+        overrides: the arguments that are overrides.
+        is_auto: True if `resume=auto` was given.
+        is_sweep: True if the arguments start a sweep.
+        directory: directory of a new run or sweep.
+        settings: composed config as plain values.
     """
 
     arguments: list[str]
@@ -39,10 +39,11 @@ class CommandLine(NamedTuple):
     settings: dict[str, Any]
 
     def resuming(self, run: Run, **trainer: int) -> list[str]:
-        """The arguments that go on with a run, with those of its `trainer` that are others now.
+        """Returns the arguments that resume a run, with changed values of its `trainer` group.
 
-        One that was found has its settings, but for what to trust; what was typed now differs from them
-        only where that has no effect. One that was named takes what was typed too.
+        If `resume=<run>` was given, the other overrides are kept. If the run was found by `resume=auto`,
+        they are dropped except for `trusted_targets`: they equal the settings of the run or have no
+        effect.
         """
         typed = self.arguments
         if not self.settings["resume"]:
@@ -52,7 +53,7 @@ class CommandLine(NamedTuple):
 
 
 def read_command_line(arguments: Sequence[str]) -> CommandLine | None:
-    """Reads a command line; None if it cannot be: Hydra will meet the same again and say it."""
+    """Parses a command line; returns None if that fails, because Hydra will report the same error."""
     others = [argument for argument in arguments if argument != AUTO]
     try:
         parsed = get_args_parser().parse_args(others)
@@ -73,7 +74,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine | None:
             OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]),
             resolve=True,
         )
-    except Exception:  # any of Hydra's many kinds
+    except Exception:  # Hydra raises many types
         return None
     assert isinstance(settings, dict)
     plain = {str(key): value for key, value in settings.items()}
@@ -83,10 +84,10 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine | None:
 
 
 def find_resumed(arguments: Sequence[str]) -> list[str]:
-    """The command line with the run that `resume=auto` finds in its place, or without it.
+    """Replaces `resume=auto` by the run that it selects, or removes it if there is none.
 
-    That is the last run begun with the same settings that is not done and has a whole checkpoint. What
-    is wrong with the arguments is left to the verb to say.
+    The selected run is the last unfinished one with the same settings and an intact checkpoint. Invalid
+    arguments are left for the command to report.
     """
     if AUTO not in arguments:
         return list(arguments)
@@ -101,12 +102,12 @@ def find_resumed(arguments: Sequence[str]) -> list[str]:
 def last_unfinished(
     folder: Path, wanted: Mapping[str, Any], ignoring: Sequence[str] = ()
 ) -> Run | None:
-    """The last run of these settings that is not done, not at work, and has a whole checkpoint.
+    """Returns the last run of the given settings that is not done, not training and has an intact checkpoint.
 
     Args:
-        folder: of runs.
-        wanted: the settings.
-        ignoring: settings that may be others.
+        folder: folder of runs.
+        wanted: settings of the run.
+        ignoring: names of settings that may differ.
     """
     for file in sorted(folder.glob("*/config.yaml"), reverse=True):
         run = Run(file.parent)
@@ -117,23 +118,23 @@ def last_unfinished(
             if is_wanted and not run.is_at_work():
                 run.newest_checkpoint()
                 return run
-        except (InputError, OSError):  # a damaged one, or somebody else's
+        except (InputError, OSError):  # a damaged run, or one of another user
             continue
     return None
 
 
 def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
-    """The config of a run that goes on, with the values that were typed this time.
+    """Returns the config of a resumed run with the overrides of the command line.
 
-    What the run trusted is not trusted for that: its directory may come from a stranger.
+    `trusted_targets` of the run is ignored, because its directory may come from an untrusted source.
 
     Args:
-        run: the run to go on with.
-        config: what Hydra composed this time; the typed values are taken from it.
-        overrides: what was typed, e.g. `trainer.max_epochs=20`.
+        run: run to resume.
+        config: config that Hydra composed for this command line; the values of overrides are read from it.
+        overrides: overrides of the command line, e.g. `trainer.max_epochs=20`.
 
     Raises:
-        InputError: a whole group (`model=...`) was typed: the run has its own.
+        InputError: an override selects a group (`model=...`).
     """
     resumed = OmegaConf.create(run.config)
     OmegaConf.update(resumed, "trusted_targets", config.trusted_targets)
@@ -142,19 +143,19 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
         value = OmegaConf.select(config, key)
         if key != "resume" and isinstance(OmegaConf.select(resumed, key), DictConfig):
             raise InputError(
-                f"{override}: a resumed run keeps its {key}; change single values only"
+                f"{override}: a resumed run keeps its {key}; allowed: single values such as {key}.<name>=..."
             )
         OmegaConf.update(resumed, key, value)
     return {str(key): value for key, value in OmegaConf.to_container(resumed).items()}  # type: ignore[union-attr]
 
 
 def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
-    """The run of a sweep's job that another launcher starts a second time; None if it is to begin.
+    """Returns the run of a restarted job of a sweep; None if the job has no checkpoint yet.
 
-    So a job that a scheduler has put back into its queue goes on, and so does a sweep.
+    With it, a job that a cluster scheduler requeues resumes, and so does a repeated sweep.
 
     Raises:
-        InputError: it is the run of another job.
+        InputError: the directory contains the run of another job.
     """
     if not (path / "config.yaml").is_file():
         return None
@@ -162,11 +163,11 @@ def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
     before = (path / "overrides.txt").read_text(encoding="utf-8").split("\n")[:-1]
     if before != list(overrides):
         raise InputError(
-            f"{path}: holds the job {' '.join(before)}; with this launcher a sweep goes on by its very command"
+            f"{path}: contains another job ({' '.join(before)}); to resume a sweep, repeat its command exactly"
         )
     try:
         run.newest_checkpoint()
-    except InputError:  # it has written none yet
+    except InputError:  # no checkpoint yet
         Sweep(path.parent).set_aside(Job(0, before, path.name))
         return None
     return run

@@ -1,7 +1,7 @@
-"""What a training's command line comes to before Hydra reads it: the run to go on with, and where it lies.
+"""Selects the run directory before Hydra reads the command line of a training.
 
-Where torchrun or srun has started many processes, the first one decides that and tells the others: they
-choose no directory by a clock or a random number of their own.
+With torchrun or srun, rank 0 selects the directory and sends it to the other ranks, because the name of a
+new directory depends on the clock and a random number.
 """
 
 import os
@@ -14,24 +14,24 @@ from vgg_lit.config.differences import changes
 from vgg_lit.config.schema import Trainer
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
-from vgg_lit.system.launch import FIRST_PROCESS, check_launch, detect, of_launch
+from vgg_lit.system.launch import FIRST_PROCESS, check_launch, detect, launcher_changes
 from vgg_lit.training.resuming import CommandLine, find_resumed, last_unfinished, read_command_line
 
-OF_THE_LAUNCHER = ("trainer.num_nodes", "trainer.devices")
-"""A run goes on, with a warning, on as many processes as there are now."""
+LAUNCHER_SETTINGS = ("trainer.num_nodes", "trainer.devices")
+"""Settings that may differ in a resumed run, which then uses the current number of processes."""
 
 SWEEP = frozenset({"-m", "--multirun"})
 
 SECONDS_TO_END = 30.0
-"""How long an earlier attempt at the same job may take to let go of its run."""
+"""Time limit for an earlier attempt at the same job to release its run."""
 
 
 def prepare(arguments: list[str]) -> list[str]:
-    """The command line that Hydra is to read, in all processes of a run to the same effect.
+    """Returns the command line for Hydra, with the same run directory on all ranks.
 
     Raises:
-        InputError: what the launcher has started is not what the config says; the processes do not
-            come together in time; they have been told different things.
+        InputError: the launcher's processes do not match the config, the rendezvous fails, or the ranks
+            have different settings.
     """
     launch = detect()
     is_sweep = bool(SWEEP.intersection(arguments))
@@ -39,13 +39,13 @@ def prepare(arguments: list[str]) -> list[str]:
         return _with_directory(arguments) if is_sweep else find_resumed(arguments)
     if is_sweep:
         raise InputError(
-            f"-m: a sweep is started once, by itself, and not by {launch.launcher}; see hydra/launcher"
+            f"-m: a sweep cannot be started by {launch.launcher}; start one process and set hydra/launcher"
         )
     line = read_command_line(arguments)
     if line is None:
         return find_resumed(arguments)
     trainer = check_section(line.settings["trainer"], Trainer, "trainer")
-    if not line.settings["resume"]:  # else the run's own settings count, see `train`
+    if not line.settings["resume"]:  # a resumed run is checked with its settings in `train`
         check_launch(trainer.num_nodes, trainer.devices)
     from vgg_lit.launching.rendezvous import meet, take_interface
 
@@ -63,7 +63,7 @@ def prepare(arguments: list[str]) -> list[str]:
 
 
 def _with_directory(arguments: list[str]) -> list[str]:
-    """A sweep's command line with its directory, which is to be the same wherever its jobs are run."""
+    """Adds the directory of a sweep to its command line, so that all jobs use the same one."""
     line = read_command_line(arguments)
     if line is None or any(o.startswith("hydra.sweep.dir=") for o in line.overrides):
         return arguments
@@ -71,14 +71,14 @@ def _with_directory(arguments: list[str]) -> list[str]:
 
 
 def _decide(line: CommandLine, run_before: str | None) -> dict[str, Any]:
-    """What the first process tells the others.
+    """Returns the decision of rank 0: directory, arguments, settings and process ID.
 
     Args:
-        line: its command line.
-        run_before: the directory of an earlier attempt at this very job, if there was one.
+        line: command line of rank 0.
+        run_before: run directory of an earlier attempt at the same job; None if there is none.
     """
     run = _resumed(line, run_before)
-    now = of_launch(run.config["trainer"]) if run else {}
+    now = launcher_changes(run.config["trainer"]) if run else {}
     typed = {override.partition("=")[0] for override in line.overrides}
     now = {key: value for key, value in now.items() if f"trainer.{key}" not in typed}
     return {
@@ -90,9 +90,9 @@ def _decide(line: CommandLine, run_before: str | None) -> dict[str, Any]:
 
 
 def _objection(line: CommandLine, decision: dict[str, Any]) -> str:
-    """What this process has been told otherwise than the first one, if anything."""
+    """Returns an error message if a setting differs from that of rank 0, else an empty string."""
     differing = next(changes(decision["settings"], line.settings), None)
-    return f"{differing} in the first process: start all by the same line" if differing else ""
+    return f"{differing} on rank 0; start all ranks with the same command" if differing else ""
 
 
 def _resumed(line: CommandLine, run_before: str | None) -> Run | None:
@@ -101,12 +101,12 @@ def _resumed(line: CommandLine, run_before: str | None) -> Run | None:
     if run_before and (run := _begun(Path(run_before))):
         return run
     if line.is_auto:
-        return last_unfinished(line.directory.parent, line.settings, ignoring=OF_THE_LAUNCHER)
+        return last_unfinished(line.directory.parent, line.settings, ignoring=LAUNCHER_SETTINGS)
     return None
 
 
 def _begun(path: Path) -> Run | None:
-    """The run of an earlier attempt, once that has let go of it; None if there is nothing to go on from."""
+    """Returns the run of an earlier attempt after its release; None if it has no checkpoint."""
     try:
         run = Run(path)
         run.newest_checkpoint()

@@ -1,4 +1,4 @@
-"""The Lightning Trainer of a config, with what every run of ours needs."""
+"""Builds the Lightning Trainer of a config."""
 
 import inspect
 import sys
@@ -31,14 +31,14 @@ PROFILERS: dict[str | None, type[Profiler]] = {
     "advanced": AdvancedProfiler,
     "pytorch": PyTorchProfiler,
 }
-"""They write `fit-profile.txt` and `test-profile.txt` into the run directory."""
+"""Profilers, which write `fit-profile.txt` and `test-profile.txt` into the run directory."""
 
 BAR_REFRESHES = 5
-"""A second; Lightning's hundred take time from the thread that keeps a GPU busy."""
+"""Refreshes per second; Lightning's default of 100 slows the thread that feeds the GPU."""
 
 
 def precision_of(trainer: Mapping[str, Any]) -> tuple[str, str]:
-    """The precision that a `trainer` group comes to on this machine, and why."""
+    """Returns the precision of a `trainer` group on this machine, and the reason."""
     return resolve_precision(trainer["precision"], trainer["accelerator"])
 
 
@@ -50,18 +50,19 @@ def build_trainer(
     first_step: int = 0,
     report: Report | None = None,
 ) -> L.Trainer:
-    """The Trainer of a training run.
+    """Builds the Trainer of a training run.
 
     Args:
-        config: plain and checked; `trainer`, `callbacks` and `logger` are read.
-        path: the run directory.
-        batches_per_epoch: training batches in an epoch.
-        has_validation: whether there is a validation split.
+        config: checked config as plain values; `trainer`, `callbacks`, `logger`, `compile` and
+            `objective` are used.
+        path: run directory.
+        batches_per_epoch: number of training batches in an epoch.
+        has_validation: True if there is a validation split.
         first_step: step from which a resumed run replaces logged values.
         report: reports the objective of each epoch to a study, see `Pruning`.
 
     Raises:
-        ConfigError: a callback, logger or the Trainer refuses a value.
+        ConfigError: a callback, a logger or the Trainer rejects a value.
     """
     quieten_lightning()
     spec = dict(config["trainer"])
@@ -69,7 +70,9 @@ def build_trainer(
     kind, _ = count_devices(spec["accelerator"])
     tune_process(kind)
     if kind in ("gpu", "cuda") and spec.get("benchmark") is None:
-        spec["benchmark"] = not spec["deterministic"]  # which algorithm is fastest varies by run
+        spec["benchmark"] = not spec[
+            "deterministic"
+        ]  # the fastest algorithm varies from run to run
     spec["strategy"] = build_strategy(spec)
     spec["log_every_n_steps"] = max(1, min(spec["log_every_n_steps"], batches_per_epoch))
     if not has_validation:
@@ -80,8 +83,8 @@ def build_trainer(
     callbacks = build_callbacks(config.get("callbacks") or {}, has_validation)
     if config.get("compile") and any(isinstance(callback, LayerTimes) for callback in callbacks):
         raise ConfigError(
-            f"compile={config['compile']}: a compiled network has no layers to time; "
-            "set compile=false, or drop callbacks.layer_times"
+            f"compile={config['compile']}: layers of a compiled network cannot be timed; "
+            "set compile=false, or remove callbacks.layer_times"
         )
     if report:
         callbacks.append(Pruning(report, config["objective"]))
@@ -99,10 +102,10 @@ def build_trainer(
         profiler=profiler(dirpath=path, filename="profile") if profiler else None,
         default_root_dir=str(path),
         enable_progress_bar=show_bar,
-        # else Lightning would add a checkpoint callback of its own
+        # else Lightning adds its own checkpoint callback
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         enable_model_summary=False,
-        use_distributed_sampler=False,  # our loaders shard themselves, without double counting
+        use_distributed_sampler=False,  # the loaders shard without duplicated samples
     )
     disable_signal_handling(trainer)
     return trainer
@@ -111,10 +114,10 @@ def build_trainer(
 def build_callbacks(
     specs: Mapping[str, Mapping[str, Any] | None], has_validation: bool
 ) -> list[Callback]:
-    """The callbacks of a config; one that is set to null is left out.
+    """Builds the callbacks of a config, without those that are null.
 
     Raises:
-        ConfigError: a callback monitors validation where there is none.
+        ConfigError: a callback monitors a validation metric, but there is no validation.
     """
     callbacks: list[Callback] = []
     for name, spec in specs.items():
@@ -125,24 +128,24 @@ def build_callbacks(
         needs_validation = monitor.startswith("val/") and not _is_ours(spec)
         if needs_validation and not has_validation:
             raise ConfigError(
-                f"callbacks.{name}.monitor={monitor}: nothing is validated with data.val_fraction=0 or "
-                f"trainer.limit_val_batches=0; set it above 0 or drop the callback"
+                f"callbacks.{name}.monitor={monitor}: there is no validation with data.val_fraction=0 or "
+                f"trainer.limit_val_batches=0; set both above 0 or remove the callback"
             )
         callbacks.append(callback)
     return callbacks
 
 
 def _is_ours(spec: Mapping[str, Any]) -> bool:
-    """Our own callbacks know what to do without a validation split."""
+    """Returns True for callbacks of vgg_lit, which all work without a validation split."""
     return str(spec["_target_"]).startswith("vgg_lit.")
 
 
 def build_loggers(
     specs: Mapping[str, Mapping[str, Any] | None], path: Path, first_step: int = 0
 ) -> list[Logger]:
-    """The loggers of a config, each told to write into the run directory.
+    """Builds the loggers of a config, which write into the run directory.
 
-    TensorBoard is told to forget what was logged from `first_step` on.
+    TensorBoard discards earlier values from `first_step` on.
     """
     loggers = []
     for name, spec in specs.items():
@@ -160,15 +163,15 @@ def build_loggers(
 
 
 def _build(spec: Mapping[str, Any], key: str, kind: type, **runtime: Any) -> Any:
-    """`instantiate`, which also says in one line what Lightning refuses in its own way.
+    """Instantiates a spec; reports Lightning's errors in one line.
 
     Raises:
-        ConfigError: it does, a package is missing, or what is made is of another kind.
+        ConfigError: Lightning rejects a value, a package is missing, or the object has another type.
     """
     try:
         made = instantiate(spec, key=key, **runtime)
     except (MisconfigurationException, ImportError) as error:
         raise ConfigError(f"{key}: {one_line(error)}") from error
     if not isinstance(made, kind):
-        raise ConfigError(f"{key}._target_={spec['_target_']}: makes no {kind.__name__}")
+        raise ConfigError(f"{key}._target_={spec['_target_']}: not a {kind.__name__}")
     return made

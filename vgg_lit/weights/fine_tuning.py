@@ -1,10 +1,10 @@
-"""Training that starts from other weights: what is copied, what stays as it is, what learns more slowly.
+"""Fine-tuning: copied weights, frozen layers and layer-wise learning rates.
 
-    init.from=<run> init.layers=[block1,block2]     # where weights come from
-    freeze=[block1,block2] cache_features=true      # layers that stay; their maps computed once
-    optimizer.layer_rates={block3:0.1}              # rates of layers or blocks, as factors
+    init.from=<run> init.layers=[block1,block2]     # source and names of copied layers
+    freeze=[block1,block2] cache_features=true      # frozen layers; their output is computed once
+    optimizer.layer_rates={block3:0.1}              # learning-rate factors of layers or blocks
 
-`check_fine_tuning` says what is wrong with these before a run begins; the others do it.
+`check_fine_tuning` checks these settings before a run starts; the other functions apply them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,18 +23,18 @@ NO_AUGMENTATION = "vgg_lit.data.NoAugmentation"
 
 
 def check_fine_tuning(config: Mapping[str, Any], net: nn.Module) -> None:
-    """Everything that can be wrong with `init`, `freeze`, `cache_features` and `layer_rates`.
+    """Checks `init`, `freeze`, `cache_features` and `layer_rates`.
 
     Args:
-        config: plain and otherwise checked.
-        net: of its `model` group, on the meta device; is used up.
+        config: config as plain values; all other settings are checked.
+        net: network of the `model` group on the meta device; it is modified.
 
     Raises:
-        ConfigError: the first thing that is wrong.
+        ConfigError: a setting is invalid.
     """
-    if config["resume"] is None:  # else the weights are the run's own
+    if config["resume"] is None:  # a resumed run has its own weights
         if config["init"]["from"] and config["ckpt_path"]:
-            raise ConfigError("init.from and ckpt_path: both give the first weights; set one")
+            raise ConfigError("init.from and ckpt_path: both set the initial weights; set only one")
         copy_weights(config, net, device="meta")
     freeze_layers(config, net)
     if config["cache_features"]:
@@ -42,7 +42,7 @@ def check_fine_tuning(config: Mapping[str, Any], net: nn.Module) -> None:
 
 
 def copy_weights(config: Mapping[str, Any], net: nn.Module, device: str = "cpu") -> Transfer | None:
-    """Copies what `init` says into `net`; None where it says nothing.
+    """Copies the weights of `init` into `net`; returns None if `init.from` is not set.
 
     Raises:
         ConfigError: there are no such weights, or they do not fit.
@@ -50,11 +50,11 @@ def copy_weights(config: Mapping[str, Any], net: nn.Module, device: str = "cpu")
     origin, layers = config["init"]["from"], config["init"]["layers"]
     if not origin:
         if layers:
-            raise ConfigError("init.layers: goes with init.from, which is not set")
+            raise ConfigError("init.layers: needs init.from, which is not set")
         return None
-    with _said_of(f"init.from={origin}"):
+    with _prefixed_errors(f"init.from={origin}"):
         source = trained_network(origin, config["model"], device)
-    with _said_of("init.layers" if layers else f"init.from={origin}"):
+    with _prefixed_errors("init.layers" if layers else f"init.from={origin}"):
         return copy_layers(net, source, layers)
 
 
@@ -64,31 +64,31 @@ def freeze_layers(config: Mapping[str, Any], net: nn.Module) -> None:
     Raises:
         ConfigError: there is no such layer, or nothing is left to train.
     """
-    with _said_of("freeze"):
+    with _prefixed_errors("freeze"):
         freeze(net, config["freeze"])
     if not any(parameter.requires_grad for parameter in net.parameters()):
-        raise ConfigError(f"freeze={config['freeze']}: leaves nothing to train")
+        raise ConfigError(f"freeze={config['freeze']}: freezes all layers; leave one to train")
 
 
 def _check_cache(config: Mapping[str, Any], net: nn.Module) -> None:
     if not isinstance(net, VGG):
-        raise ConfigError(f"cache_features: goes with a VGG, not with a {type(net).__name__}")
+        raise ConfigError(f"cache_features: not supported for {type(net).__name__}; allowed: VGG")
     if not frozen_depth(net):
         raise ConfigError(
-            f"cache_features: freeze={config['freeze']} leaves the first layer to train; freeze the "
+            f"cache_features: freeze={config['freeze']} does not include the first layer; freeze all "
             "layers from block1_conv1 on"
         )
     augment = config["augment"]["_target_"]
     if augment != NO_AUGMENTATION:
         raise ConfigError(
-            f"cache_features: augment is {augment.rpartition('.')[2]}, which makes other features in "
-            "each epoch; set augment=none"
+            f"cache_features: with augment={augment.rpartition('.')[2]} features differ in each epoch; "
+            "set augment=none"
         )
 
 
 @contextmanager
-def _said_of(key: str) -> Iterator[None]:
-    """Puts the key before what is wrong with its value."""
+def _prefixed_errors(key: str) -> Iterator[None]:
+    """Prefixes errors with the name of a setting."""
     try:
         yield
     except InputError as error:

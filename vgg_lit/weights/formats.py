@@ -1,11 +1,11 @@
-"""The trained network whose weights a new one starts from, as `init.from` names it.
+"""Loads trained networks from the sources that `init.from` accepts.
 
     trained_network("logs/runs/vgg11/2026-01-31_12-00-00_1f3a", model)  # a run's best checkpoint
-    trained_network("best.ckpt", model)                                 # a checkpoint of ours
-    trained_network("vgg16_bn-6c64b313.pth", model)                     # a state_dict of torchvision's
-    trained_network("torchvision", model)                               # the one it publishes
+    trained_network("best.ckpt", model)                                 # a checkpoint of vgg_lit
+    trained_network("vgg16_bn-6c64b313.pth", model)                     # a state dict of torchvision
+    trained_network("torchvision", model)                               # torchvision's published weights
 
-Files are read as data, with `weights_only=True`; nothing in them runs.
+Files are loaded with `weights_only=True`, so that no code in them is executed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,39 +27,38 @@ from vgg_lit.targets import instantiate
 TORCHVISION = "torchvision"
 COMPARISON = ("resnet18", "resnet50", "efficientnet_b0")
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and deviation of each channel in the training of torchvision's weights."""
+"""Mean and standard deviation of each channel in the training of torchvision's weights."""
 
 CLASSES = 1000
-"""Of the weights that torchvision publishes."""
+"""The number of classes of torchvision's published weights."""
 
 
 def trained_network(origin: str, model: Mapping[str, Any], device: str = "cpu") -> nn.Module:
-    """The network that an origin names, with its weights.
+    """Loads a trained network.
 
     Args:
-        origin: a run directory (its best checkpoint counts), a `.ckpt` file of ours, a file that holds
-            a state_dict in torchvision's format, or "torchvision", which downloads the one it
-            publishes for the network of `model` unless it has done so before.
-        model: the `model` group of the network that is to take the weights: a state_dict does not say
-            what it is of, and is taken to be of the same variant at its full width, with the
-            paper's head.
-        device: where the weights go; "meta" builds the network without reading or downloading them.
+        origin: a run directory (loads its best checkpoint), a `.ckpt` file of vgg_lit, a file with a
+            state dict in torchvision's format, or "torchvision", which downloads the published weights
+            for the network of `model` if they are not in the cache.
+        model: `model` group of the network that receives the weights. A state dict does not name its
+            network, so it is assumed to belong to the same variant at full width with the paper's head.
+        device: device of the weights; "meta" checks the network without downloading weights.
 
     Raises:
-        InputError: there is no such run or file, it is damaged, or its weights are not of such a
-            network; torchvision publishes none for it, or cannot be reached.
+        InputError: there is no such run or file, it is damaged, or its weights do not fit the network;
+            torchvision publishes no weights for the network, or the download fails.
     """
     path = Path(origin)
     if origin == TORCHVISION:
         return _published(network_name(model), device)
     if path.is_dir():
         if not (path / FOLDER).is_dir():
-            raise InputError(f"{origin} is not a run directory; it has no folder {FOLDER}")
+            raise InputError(f"{origin} is not a run directory: it has no folder {FOLDER}")
         return _from_checkpoint(find_checkpoint(path / FOLDER), device)
     if not path.is_file():
         raise InputError(
-            f"there is no {origin}; allowed: a run directory, a checkpoint (.ckpt), a file with a "
-            f"state_dict of torchvision's, and {TORCHVISION}"
+            f"no such file or directory: {origin}; allowed: a run directory, a checkpoint (.ckpt), a file "
+            f"with a state dict of torchvision, or {TORCHVISION}"
         )
     if path.suffix == ".ckpt":
         return _from_checkpoint(path, device)
@@ -77,11 +76,11 @@ def _from_checkpoint(path: Path, device: str) -> nn.Module:
 def _from_state_dict(path: Path, name: str, device: str) -> nn.Module:
     try:
         weights = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or hostile file
-        raise InputError(f"{path}: is damaged or holds no weights: {_short(error)}") from error
+    except Exception as error:  # torch raises many types for a damaged or malicious file
+        raise InputError(f"{path}: damaged, or not a file of weights: {_short(error)}") from error
     is_mapping = isinstance(weights, Mapping)
     if not is_mapping or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise InputError(f"{path}: holds no state_dict, which is a mapping of names to tensors")
+        raise InputError(f"{path}: not a state dict; it must map names to tensors")
     *_, (last,) = weighted_layers(_network(name, CLASSES)).values()
     biases = weights.get(f"{last}.bias", torch.empty(CLASSES))
     return _filled(_network(name, len(biases)), weights, path)
@@ -92,27 +91,29 @@ def _published(name: str, device: str) -> nn.Module:
 
     names = [model for model in (*VARIANTS, *COMPARISON) if model in models.list_models()]
     if name not in names:
-        raise InputError(f"torchvision publishes no weights for {name}, but for {', '.join(names)}")
+        raise InputError(
+            f"torchvision publishes no weights for {name}; allowed: {', '.join(names)}"
+        )
     net = _network(name, CLASSES)
     if device == "meta":
         return net
     published = models.get_model_weights(name).DEFAULT
     try:
         weights = published.get_state_dict(check_hash=True, map_location=device, weights_only=True)
-    except (OSError, RuntimeError) as error:  # no network; a download that is not what it should be
+    except (OSError, RuntimeError) as error:  # no connection, or a wrong checksum
         place = Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name
         raise InputError(
-            f"{published.url} cannot be had ({_short(error)}); put it at {place}, or give a copy as "
+            f"{published.url} cannot be downloaded ({_short(error)}); save the file as {place}, or set "
             "init.from=<file>"
         ) from error
     return _filled(net, weights, published.url)
 
 
 def _network(name: str, num_classes: int) -> nn.Module:
-    """The network of that name as torchvision has it, on the meta device.
+    """Builds torchvision's version of a network on the meta device.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: torchvision has no such network.
     """
     from torchvision import models
 
@@ -122,12 +123,12 @@ def _network(name: str, num_classes: int) -> nn.Module:
         if name in COMPARISON:
             return models.get_model(name, num_classes=num_classes)
     raise InputError(
-        f"weights of torchvision's are for {', '.join((*VARIANTS, *COMPARISON))}, not for {name}"
+        f"torchvision has no weights for {name}; allowed: {', '.join((*VARIANTS, *COMPARISON))}"
     )
 
 
 def _filled(net: nn.Module, weights: Mapping[str, Tensor], where: object) -> nn.Module:
-    """The network on the meta device with these weights, all of them."""
+    """Loads all weights into a network on the meta device."""
     try:
         net.load_state_dict(weights, assign=True)
     except RuntimeError as error:
@@ -140,14 +141,14 @@ def _short(error: Exception) -> str:
 
 
 def trained_vgg(weights: str, variant: str) -> tuple[VGG, Sequence[float], Sequence[float]]:
-    """Loads a trained VGG, and the mean and deviation of each channel of its input, pixels in 0..1.
+    """Loads a trained VGG, and the mean and standard deviation of each input channel, pixels in 0..1.
 
     Args:
-        weights: a run directory, a `.ckpt` file, `torchvision`, or a file with a state dict in its format.
-        variant: the network of torchvision's weights.
+        weights: a run directory, a `.ckpt` file, `torchvision`, or a file with a state dict of torchvision.
+        variant: variant of torchvision's weights.
 
     Raises:
-        InputError: there are no such weights, or they are of another kind of network.
+        InputError: there are no such weights, or they belong to another type of network.
     """
     path = Path(weights)
     try:
@@ -156,7 +157,7 @@ def trained_vgg(weights: str, variant: str) -> tuple[VGG, Sequence[float], Seque
     except InputError as error:
         raise InputError(f"weights={weights}: {error}") from error
     if not isinstance(net, VGG):
-        raise InputError(f"weights={weights}: of a {type(net).__name__}; allowed: those of a VGG")
+        raise InputError(f"weights={weights}: weights of a {type(net).__name__}; allowed: VGG")
     if checkpoint.suffix == ".ckpt":
         preprocessing = read_checkpoint(checkpoint)["hyper_parameters"]["preprocessing"]
         return net, preprocessing["mean"], preprocessing["std"]

@@ -34,7 +34,7 @@ class Transfer:
 
     def __str__(self) -> str:
         pairs = [
-            here if here == there else f"{here} of {there}" for here, there in self.copied.items()
+            here if here == there else f"{here} from {there}" for here, there in self.copied.items()
         ]
         copied = ", ".join(pairs) if self.fresh else f"all {len(pairs)} layers"
         return f"{copied}; not copied: {', '.join(self.fresh) or 'none'}"
@@ -98,7 +98,7 @@ def _named(
         inside_here, inside_there = layers_of(net, here), layers_of(source, there)
         if len(inside_here) != len(inside_there):
             raise InputError(
-                f"{here} has {len(inside_here)} layers here, {there} of the source {len(inside_there)}"
+                f"{here} has {len(inside_here)} layers here, but the source's {there} has {len(inside_there)}"
             )
         pairs |= dict(zip(inside_here, inside_there, strict=True))
     return pairs
@@ -107,7 +107,7 @@ def _named(
 def _in_common(
     net: nn.Module, source: nn.Module, mine: dict[str, Tensors], given: dict[str, Tensors]
 ) -> list[str]:
-    """The layers that `copy_layers` copies by default."""
+    """Returns the layers that `copy_layers` copies by default."""
     body, head = _body_and_head(net, list(mine))
     source_body, source_head = _body_and_head(source, list(given))
     if body == source_body:
@@ -120,7 +120,7 @@ def _in_common(
     if not (isinstance(net, VGG) and isinstance(source, VGG)):
         both = [type(module).__name__ for module in (net, source)]
         raise InputError(
-            f"a {both[0]} and a {both[1]} have different layers; name the ones to copy"
+            f"{both[0]} and {both[1]} have different layers; name the layers to copy with init.layers"
         )
     last_three = source_head[-3:]
     if net.num_classes != source.num_classes:
@@ -128,13 +128,13 @@ def _in_common(
     names = source_body[:4] + last_three
     if missing := [name for name in names if name not in mine]:
         raise InputError(
-            f"the network has no {' and no '.join(missing)} to copy the source's weights to"
+            f"the network has no {' and no '.join(missing)}; name the layers to copy with init.layers"
         )
     return names
 
 
 def _body_and_head(net: nn.Module, layers: list[str]) -> tuple[list[str], list[str]]:
-    """A VGG's convolutions and its fully connected layers; other networks have a head of one layer."""
+    """Splits layers into convolutions and fully connected ones; if not a VGG, the last layer is the head."""
     size = len(net.head.hidden) + 1 if isinstance(net, VGG) else 1
     return layers[:-size], layers[-size:]
 
@@ -159,12 +159,12 @@ def _fold_colour(mine: dict[str, Tensors], given: dict[str, Tensors]) -> None:
 
 
 def _misfit(here: str, mine: Tensors, there: str, given: Tensors) -> str | None:
-    """The reason why a layer cannot be copied; None if it can."""
+    """Returns the reason why a layer cannot be copied; None if it can be copied."""
     if list(mine) != list(given):
         # the weights were trained together with their batch norm
         return f"{here} and the source's {there} differ in batch norm or bias"
     for name in mine:
         if mine[name].shape != given[name].shape:
             shapes = ["x".join(map(str, tensor[name].shape)) for tensor in (mine, given)]
-            return f"{here} is {shapes[0]} here, {there} of the source {shapes[1]}"
+            return f"{here} is {shapes[0]} here, but the source's {there} is {shapes[1]}"
     return None

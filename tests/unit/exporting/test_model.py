@@ -106,20 +106,20 @@ def test_logits_are_the_outputs_of_the_program(write):
 
 
 def test_a_program_without_a_description_is_refused(write):
-    with pytest.raises(InputError, match=r"is an ONNX model, but none that vgg_lit\.export wrote"):
+    with pytest.raises(InputError, match=r"without the description that vgg_lit\.export writes"):
         ExportedModel(write(None))
 
 
 def test_a_program_that_contradicts_its_description_is_refused(write):
     more = json.loads(DESCRIPTION.to_json()) | {"classes": ["a", "b", "c"]}
     model = ExportedModel(write(json.dumps(more)))
-    with pytest.raises(InputError, match=r"is not what its description says \(gives \(2, 2\)"):
+    with pytest.raises(InputError, match=r"contradicts its description \(output shape \(2, 2\)"):
         model(torch.zeros(2, 1, 4, 4, dtype=torch.uint8))
 
 
 def test_a_damaged_program_is_one_line(write):
     file = write(DESCRIPTION.to_json())
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(InputError, match="is damaged or no ONNX model") as refused:
+    with pytest.raises(InputError, match="damaged, or not an ONNX model") as refused:
         ExportedModel(file)
     assert "\n" not in str(refused.value)

@@ -30,9 +30,10 @@ def test_inputs_and_outputs_are_described():
     text = CARD.to_markdown()
     assert text.startswith('---\nlicense: "mit"\npipeline_tag: image-classification\n')
     assert "# vgg11, trained on shoes" in text
-    assert "2 classes apart on grey images of 28 x 28 pixels: left, right." in text
+    assert "Classifies grey images of 28 x 28 pixels into 2 classes: left, right." in text
     assert (
-        "uint8 of shape (batch, 1, 28, 28), and give `logits`, float32 of shape (batch, 2)" in text
+        "a uint8 tensor of shape (batch, 1, 28, 28), and returns `logits`, a float32 tensor of shape "
+        "(batch, 2)." in text
     )
     assert "| test/acc | 87.50 % |" in text
     assert "```yaml\nseed: 0\n```" in text
@@ -70,5 +71,5 @@ def test_weights_of_a_custom_network_have_no_example():
 def test_missing_facts_are_reported_as_unknown():
     text = replace(CARD, license=None, metrics={}).to_markdown()
     assert "license:" not in text
-    assert "not stated; ask whoever trained them" in text
-    assert "The run is not finished: none." in text
+    assert "not stated; ask the author of the model" in text
+    assert "The run is not finished and has no final metrics." in text

@@ -70,6 +70,6 @@ class DataDependent(nn.Module):
 def test_a_network_that_cannot_be_traced_is_one_line():
     prepare = preprocessing(28, 32)
     description = describe_network(HYPERPARAMETERS, prepare, softmax=False)
-    with pytest.raises(InputError, match="cannot follow DataDependent") as refused:
+    with pytest.raises(InputError, match="cannot trace DataDependent") as refused:
         to_program(PixelClassifier(DataDependent(), prepare), description)
     assert "\n" not in str(refused.value)

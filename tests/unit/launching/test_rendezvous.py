@@ -113,7 +113,7 @@ def test_the_job_is_recorded_in_the_store_of_the_launcher(port, monkeypatch):
 def test_a_missing_process_is_reported_after_the_timeout(port):
     start = time.monotonic()
     with pytest.raises(
-        InputError, match=r"1 of 2 processes have come after 0\.01 minutes \(trainer"
+        InputError, match=r"1 of 2 processes arrived within 0\.01 minutes \(trainer"
     ):
         meet(launched(0, port), lambda before: {"run": "x"}, nothing, 0.01)
     assert time.monotonic() - start < 30

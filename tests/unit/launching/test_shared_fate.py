@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vgg_lit.errors import InputError, OutOfMemory, Preempted, ProcessFailed, TrainingError
-from vgg_lit.launching.shared_fate import shared_fate
+from vgg_lit.launching.shared_fate import ending_together
 from vgg_lit.runs import Run
 from vgg_lit.system.status import write_status
 
@@ -35,14 +35,14 @@ def child(code):
 
 def test_a_successful_run_waits_for_its_processes(run):
     sleeper = child("import time; time.sleep(0.1)")
-    with shared_fate(trainer(sleeper), run.path):
+    with ending_together(trainer(sleeper), run.path):
         pass
     assert sleeper.returncode == 0
     assert run.status["status"] == "running"
 
 
 def test_an_error_of_this_process_is_recorded(run):
-    with pytest.raises(ZeroDivisionError), shared_fate(trainer(), run.path):
+    with pytest.raises(ZeroDivisionError), ending_together(trainer(), run.path):
         _ = 1 / 0
     status = run.status
     assert (status["status"], status["reason"]) == ("failed", "ZeroDivisionError: division by zero")
@@ -61,7 +61,7 @@ def test_an_error_of_this_process_is_recorded(run):
 def test_out_of_memory_has_advice_and_exit_code_3(error, run):
     with (
         pytest.raises(OutOfMemory, match=r"data\.batch_size") as told,
-        shared_fate(trainer(), run.path),
+        ending_together(trainer(), run.path),
     ):
         raise error
     assert "\n" not in str(told.value)
@@ -69,13 +69,13 @@ def test_out_of_memory_has_advice_and_exit_code_3(error, run):
 
 
 def test_bad_input_during_training_has_exit_code_2(run):
-    with pytest.raises(InputError, match="truncated"), shared_fate(trainer(), run.path):
+    with pytest.raises(InputError, match="truncated"), ending_together(trainer(), run.path):
         raise InputError("x.png: truncated")
     assert run.status["exit_code"] == 2
 
 
 def test_a_signal_is_recorded_as_preemption(run):
-    with pytest.raises(Preempted, match="saved at step 3"), shared_fate(trainer(), run.path):
+    with pytest.raises(Preempted, match="saved at step 3"), ending_together(trainer(), run.path):
         raise Preempted(signal.SIGTERM, "saved at step 3")
     assert run.status["status"] == "preempted"
     assert run.status["reason"] == "SIGTERM: saved at step 3"
@@ -92,7 +92,7 @@ def test_a_signal_is_recorded_as_preemption(run):
 def test_the_failure_of_another_process_replaces_its_symptom(code, reason, exit_code, run):
     with (
         pytest.raises(ProcessFailed, match=reason) as told,
-        shared_fate(trainer(child(code)), run.path),
+        ending_together(trainer(child(code)), run.path),
     ):
         raise RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer")
     assert told.value.exit_code == exit_code
@@ -104,7 +104,7 @@ def test_a_failure_recorded_by_another_process_is_reported(run):
     write_status(run.path, "failed", "KeyError: 'x'", rank=1, exit_code=1, process=os.getpid())
     with (
         pytest.raises(ProcessFailed, match="process 1: KeyError: 'x'"),
-        shared_fate(trainer(child("")), run.path),
+        ending_together(trainer(child("")), run.path),
     ):
         raise RuntimeError("Connection reset by peer")
     assert run.status["reason"] == "KeyError: 'x'"
@@ -114,8 +114,8 @@ def test_an_unresponsive_process_is_killed(run, monkeypatch):
     monkeypatch.setattr("vgg_lit.launching.shared_fate.GRACE_SECONDS", 0.2)
     stopped = child("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)")
     with (
-        pytest.raises(TrainingError, match=r"does not answer \(trainer\.process_timeout\)"),
-        shared_fate(trainer(stopped), run.path),
+        pytest.raises(TrainingError, match=r"does not respond \(trainer\.process_timeout\)"),
+        ending_together(trainer(stopped), run.path),
     ):
         raise RuntimeError("Timed out waiting 1000ms for recv operation to complete")
     assert stopped.returncode == -9
@@ -126,7 +126,7 @@ import sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import subprocess
-from vgg_lit.launching.shared_fate import shared_fate
+from vgg_lit.launching.shared_fate import ending_together
 
 dies = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(1)"])
 stays = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -134,7 +134,7 @@ launcher = SimpleNamespace(procs=[stays, dies])
 trainer = SimpleNamespace(
     world_size=3, global_rank=0, is_global_zero=True, strategy=SimpleNamespace(launcher=launcher)
 )
-with shared_fate(trainer, Path(sys.argv[1])):
+with ending_together(trainer, Path(sys.argv[1])):
     print(stays.pid, flush=True)
     time.sleep(60)
 """

@@ -4,7 +4,7 @@ import pytest
 
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.system import launch
-from vgg_lit.system.launch import check_launch, detect, first_host, of_launch
+from vgg_lit.system.launch import check_launch, detect, first_host, launcher_changes
 
 TORCHRUN = {
     "RANK": "3",
@@ -50,7 +50,7 @@ def test_torchrun_is_detected(started):
     found = detect()
     assert found == ("torchrun", 3, 1, 4, 2, "10.0.0.1", 29400, True, True)
     assert found.processes_per_node == 2
-    assert (launch.rank(), launch.speaks()) == (3, False)
+    assert (launch.rank(), launch.prints_errors()) == (3, False)
 
 
 def test_torch_variables_without_torchrun_are_detected(started):
@@ -62,18 +62,18 @@ def test_torch_variables_without_torchrun_are_detected(started):
 def test_srun_tasks_use_the_first_node_and_a_port_of_the_job(started):
     started(SRUN)
     assert detect() == ("srun", 5, 1, 8, 2, "node07", 15_000 + 4567, False, False)
-    assert (launch.rank(), launch.speaks()) == (5, False)
+    assert (launch.rank(), launch.prints_errors()) == (5, False)
     started(SRUN, MASTER_ADDR="login", MASTER_PORT="4000", SLURM_LOCALID="0")
     assert detect()[5:7] == ("login", 4000)
 
 
 def test_one_process_per_terminal_prints_before_the_rendezvous(started):
     started(SRUN, SLURM_PROCID="0", SLURM_LOCALID="0")
-    assert launch.speaks()
+    assert launch.prints_errors()
     started(SRUN, SLURM_PROCID="4", SLURM_LOCALID="0")
-    assert not launch.speaks()
+    assert not launch.prints_errors()
     started(SRUN, SLURM_PROCID="4", SLURM_LOCALID="0", VGG_LIT_MAIN_PROCESS="99")
-    assert launch.speaks()  # after the rendezvous: the first process of each machine
+    assert launch.prints_errors()  # after the rendezvous: the first process of each machine
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_one_process_per_terminal_prints_before_the_rendezvous(started):
 def test_a_batch_script_outside_srun_is_a_single_process(without, started):
     started(SRUN, **without)
     assert detect() is None
-    assert (launch.rank(), launch.speaks()) == (0, True)
+    assert (launch.rank(), launch.prints_errors()) == (0, True)
 
 
 def test_torchrun_takes_precedence_over_srun(started):
@@ -114,14 +114,14 @@ def test_first_host_of_a_slurm_node_list(nodes, first):
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({**TORCHRUN, "RANK": "x"}, "RANK=x: the launcher's environment should have a number"),
+        ({**TORCHRUN, "RANK": "x"}, "RANK=x: the launcher must set this variable to a number"),
         (
             {**TORCHRUN, "WORLD_SIZE": "5"},
-            "WORLD_SIZE=5, LOCAL_WORLD_SIZE=2: torchrun should start",
+            "WORLD_SIZE=5, LOCAL_WORLD_SIZE=2: torchrun must start",
         ),
         ({**TORCHRUN, "WORLD_SIZE": "0"}, "WORLD_SIZE=0"),
-        ({**TORCHRUN, "RANK": "4"}, "there is no rank 4"),
-        ({**SRUN, "SLURM_NTASKS": "7"}, "SLURM_NTASKS=7, SLURM_NNODES=2: srun should start"),
+        ({**TORCHRUN, "RANK": "4"}, "rank 4 or local rank 1 is out of range"),
+        ({**SRUN, "SLURM_NTASKS": "7"}, "SLURM_NTASKS=7, SLURM_NNODES=2: srun must start"),
         ({**SRUN, "SLURM_NTASKS_PER_NODE": "3"}, "SLURM_NTASKS=8, SLURM_NNODES=2"),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_conflict_with_the_config_names_the_remedy(environment, started):
 def test_several_nodes_need_a_launcher(started):
     started({})
     check_launch(1, 2)
-    with pytest.raises(ConfigError, match=r"trainer\.num_nodes=2: .* neither torchrun nor srun"):
+    with pytest.raises(ConfigError, match=r"trainer\.num_nodes=2: .* need torchrun or srun"):
         check_launch(2, 1)
 
 
@@ -158,4 +158,4 @@ def test_a_config_takes_its_counts_from_the_launcher(started, compose):
     started(TORCHRUN, WORLD_SIZE="6", GROUP_WORLD_SIZE="3")
     trainer = compose("trainer=multinode").trainer
     assert (trainer.num_nodes, trainer.devices) == (3, 2)
-    assert of_launch({"num_nodes": 3, "devices": 4}) == {"devices": 2}
+    assert launcher_changes({"num_nodes": 3, "devices": 4}) == {"devices": 2}

@@ -76,7 +76,7 @@ KNOWN_TO_LIGHTNING = ("half of the loops", "callbacks of text", "what metrics co
 @pytest.mark.parametrize("name", [name for name in BROKEN if name not in KNOWN_TO_LIGHTNING])
 def test_a_broken_state_is_one_line(name, broken, run):
     path = broken(BROKEN[name])
-    with pytest.raises(InputError, match=r"last\.ckpt: training cannot go on from it: ") as caught:
+    with pytest.raises(InputError, match=r"last\.ckpt: training cannot resume from it: ") as caught:
         check_state(path, run.config, Steps(total=8, per_epoch=4))
     assert "\n" not in str(caught.value)
 
@@ -94,16 +94,16 @@ def test_the_command_reports_a_broken_state_and_changes_no_file(name, broken, ru
     for settings in ([f"resume={run.path}"], [*tiny, f"ckpt_path={path}", "trainer.max_epochs=3"]):
         done = verb("train", *settings)
         assert done.code == 2, done
-        assert done.err.startswith(f"error: {path}: training cannot go on from it: "), done.err
+        assert done.err.startswith(f"error: {path}: training cannot resume from it: "), done.err
         assert done.err.count("\n") == 1
     assert {file: sha256(file) for file in run.checkpoints.iterdir()} == before
 
 
 OTHERS = {
     "optimizer=adamw": "its optimiser is torch.optim.SGD, not torch.optim.AdamW",
-    "scheduler=plateau": "the state of its schedule is none of vgg_lit.optim.plateau's",
-    "scheduler=none": "the state of its schedule is none of vgg_lit.optim.constant's",
-    "trainer.max_epochs=1": "2 epochs are done; trainer.max_epochs=1 should be at least that",
+    "scheduler=plateau": "its schedule state does not fit vgg_lit.optim.plateau;",
+    "scheduler=none": "its schedule state does not fit vgg_lit.optim.constant;",
+    "trainer.max_epochs=1": "trainer.max_epochs=1: 2 epochs are done; allowed: 2 or more",
 }
 
 

@@ -87,7 +87,9 @@ def test_monitoring_validation_needs_a_validation_split():
         "stop": {"_target_": "lightning.pytorch.callbacks.EarlyStopping", "monitor": "val/acc"}
     }
     assert len(build_callbacks(specs, has_validation=True)) == 1
-    with pytest.raises(ConfigError, match=r"callbacks\.stop\.monitor=val/acc: nothing is"):
+    with pytest.raises(
+        ConfigError, match=r"callbacks\.stop\.monitor=val/acc: there is no validation"
+    ):
         build_callbacks(specs, has_validation=False)
     ours = {"save": {"_target_": "vgg_lit.callbacks.Checkpointing", "monitor": "val/acc"}}
     assert len(build_callbacks(ours, has_validation=False)) == 1

@@ -169,8 +169,8 @@ def test_cached_frozen_layers_are_computed_once(train, tmp_path, monkeypatch):
 
 
 BAD = [
-    (["init.from=nowhere"], "init.from=nowhere: there is no nowhere; allowed: a run"),
-    (["init.layers=[block1]"], "init.layers: goes with init.from"),
+    (["init.from=nowhere"], "init.from=nowhere: no such file or directory: nowhere; allowed: a run"),
+    (["init.layers=[block1]"], "init.layers: needs init.from"),
     (["init.from={run}", "ckpt_path=x.ckpt"], "init.from and ckpt_path"),
     (["init.from={run}", "init.layers=[blok1]"], "init.layers: unknown layer 'blok1'. Did you mean"),
     (["init.from={run}", "model.width=0.0625"], "block1_conv1 is 4x1x3x3 here"),
@@ -179,16 +179,16 @@ BAD = [
     (["init.from=torchvision", "model=vgg11_lrn"], "init.from=torchvision: torchvision publishes no"),
     (["init.from=torchvision"], "init.from=torchvision: block1_conv1 is 2x1x3x3 here"),
     (["freeze=[blok1]"], "freeze: unknown layer 'blok1'. Did you mean 'block1'"),
-    (["freeze=[block1,block2,block3,block4,block5,fc6]"], "leaves nothing to train"),
+    (["freeze=[block1,block2,block3,block4,block5,fc6]"], "freezes all layers"),
     (["optimizer.layer_rates={blok1: 0.1}"], "optimizer.layer_rates.blok1: unknown layer"),
     (["optimizer.layer_rates={block1: 0}"], "optimizer.layer_rates.block1: factor=0.*above 0"),
     (["optimizer.layer_rates={block1: x}"], "optimizer.layer_rates.*number"),
     (["optimizer.layer_rates=0.1"], "optimizer.layer_rates=0.1"),
     (["optimizer.layer_rates={block3: 1, block3_conv2: 2}"], "block3_conv2: overlaps with block3"),
     (["optimizer.layer_rates={block1: 2}", "freeze=[block1]"], "block1: is frozen"),
-    (["cache_features=true", "augment=none"], "cache_features: freeze=.. leaves the first layer"),
-    (["cache_features=true", "augment=none", "freeze=[block2]"], "leaves the first layer"),
-    (["cache_features=true", "freeze=[block1]"], "cache_features: augment is .*augment=none"),
+    (["cache_features=true", "augment=none"], "cache_features: freeze=.. does not include the first layer"),
+    (["cache_features=true", "augment=none", "freeze=[block2]"], "does not include the first layer"),
+    (["cache_features=true", "freeze=[block1]"], "cache_features: with augment=.*augment=none"),
 ]  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def test_a_comparison_network_cannot_cache_features(compose):
     plain = to_plain(
         compose("model=resnet18", "freeze=[conv1]", "augment=none", "cache_features=true")
     )
-    with pytest.raises(InputError, match="cache_features: goes with a VGG, not with a ResNet"):
+    with pytest.raises(InputError, match="cache_features: not supported for ResNet; allowed: VGG"):
         check_train(plain)
 
 
@@ -226,7 +226,7 @@ def test_an_image_folder_sets_the_size_of_the_last_layer(compose, shallow, tmp_p
     overrides = ("data=image_folder", f"data.root={tmp_path}", "data.in_channels=1")
     size = ("model=vgg11_bn", "model.width=0.03125", f"init.from={shallow.path}")
     check_train(to_plain(compose(*overrides, *size)))
-    with pytest.raises(InputError, match="fc6 is 3x16 here, fc6 of the source 10x16"):
+    with pytest.raises(InputError, match="fc6 is 3x16 here, but the source's fc6 is 10x16"):
         check_train(to_plain(compose(*overrides, *size, "init.layers=[fc6]")))
 
 

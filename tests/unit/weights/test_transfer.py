@@ -108,7 +108,7 @@ def test_a_mapping_copies_between_different_names():
     assert transfer.copied["block4_conv3"] == "block4_conv2"
     assert len(transfer.copied) == 4
     assert_copied(net, before, source, transfer.copied)
-    assert "block4_conv3 of block4_conv2" in str(transfer)
+    assert "block4_conv3 from block4_conv2" in str(transfer)
 
 
 @pytest.mark.parametrize(
@@ -116,13 +116,13 @@ def test_a_mapping_copies_between_different_names():
     [
         ({}, {}, ["block9"], "unknown layer 'block9'"),
         ({}, {}, {"fc6": "fc9"}, "unknown layer 'fc9'"),
-        ({}, {}, {"block1_conv1": "block2_conv1"}, "block1_conv1 is 4x3x3x3 here, block2_conv1 of the source 8x4x3x3"),
-        ({"variant": "vgg16"}, {}, ["block1"], "block1 has 2 layers here, block1 of the source 1"),
+        ({}, {}, {"block1_conv1": "block2_conv1"}, "block1_conv1 is 4x3x3x3 here, but the source's block2_conv1 is 8x4x3x3"),
+        ({"variant": "vgg16"}, {}, ["block1"], "block1 has 2 layers here, but the source's block1 has 1"),
         ({}, {"variant": "vgg11_bn"}, ["block1"], "differ in batch norm"),
         ({}, {"variant": "vgg11_bn"}, None, "differ in batch norm"),
-        ({}, {"num_classes": 9}, ["fc8"], "fc8 is 5x4 here, fc8 of the source 9x4"),
+        ({}, {"num_classes": 9}, ["fc8"], "fc8 is 5x4 here, but the source's fc8 is 9x4"),
         ({"variant": "vgg16"}, {"width": 1 / 8}, None, "block1_conv1 is 4x3x3x3 here, .* 8x3x3x3.* more"),
-        ({"variant": "vgg16"}, {"head": "linear"}, None, "fc6 is 4x32 here, fc6 of the source 5x32"),
+        ({"variant": "vgg16"}, {"head": "linear"}, None, "fc6 is 4x32 here, but the source's fc6 is 5x32"),
         ({"variant": "vgg16", "head": "linear"}, {}, None, "the network has no fc7 and no fc8"),
         ({"variant": "vgg16_1x1"}, {"variant": "vgg16"}, None, "block3_conv3 is 16x16x1x1 here"),
         ({"variant": [[4], [4]], "head": "gap"}, {"variant": "vgg16"}, None, "the network has no block1_conv2"),
@@ -150,7 +150,7 @@ def test_a_grey_image_gives_the_same_logits_as_in_colour(variant):
 
 
 def test_grey_weights_are_not_copied_to_colour():
-    with pytest.raises(InputError, match="4x3x3x3 here, block1_conv1 of the source 4x1x3x3"):
+    with pytest.raises(InputError, match="4x3x3x3 here, but the source's block1_conv1 is 4x1x3x3"):
         copy_layers(tiny("vgg11"), tiny("vgg11", in_channels=1))
 
 
@@ -175,7 +175,9 @@ def test_other_networks_copy_by_their_modules():
 def test_networks_of_different_types_have_no_common_layers(source):
     with torch.device("meta"):
         other = resnet50() if source == "resnet50" else build("vgg11")
-        with pytest.raises(InputError, match=r"a ResNet and a .* different layers; name the ones"):
+        with pytest.raises(
+            InputError, match=r"ResNet and .* have different layers; name the layers"
+        ):
             copy_layers(resnet18(), other)
 
 
@@ -183,7 +185,7 @@ def test_a_small_stem_is_left_out_by_naming_the_other_layers():
     with torch.device("meta"):
         net, source = resnet18(image_size=32), resnet18(image_size=224)
         with pytest.raises(
-            InputError, match="conv1 is 64x3x3x3 here, conv1 of the source 64x3x7x7"
+            InputError, match="conv1 is 64x3x3x3 here, but the source's conv1 is 64x3x7x7"
         ):
             copy_layers(net, source)
         names = ["bn1", "layer1", "layer2", "layer3", "layer4", "fc"]
