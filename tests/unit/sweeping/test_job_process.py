@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vgg_lit.launching import job_process as _processes
+from vgg_lit.launching import job_process
 from vgg_lit.launching.job_process import job_environment, machine_shares
 from vgg_lit.system.launch import SWEEP_JOB
 
@@ -156,7 +156,7 @@ def test_child_processes_of_a_dead_job_are_ended(sweep, tmp_path, is_alive):
 def test_a_job_ends_with_its_sweep():
     """A job stops when its standard input closes, and is ended if saving takes too long."""
     script = (
-        "import signal, sys, time; from vgg_lit import command; command.SECONDS_TO_SAVE = 0.1;"
+        "import signal, sys, time; from vgg_lit.config import command; command.SECONDS_TO_SAVE = 0.1;"
         "deaf = lambda config: [signal.signal(signal.SIGTERM, lambda *a: print('saving', flush=True)),"
         "print('up', flush=True), [time.sleep(0.1) for _ in range(600)]];"
         "sys.argv = ['train', 'hydra.run.dir=/tmp']; command.run_verb(deaf, 'train')"
@@ -174,8 +174,8 @@ def test_a_job_ends_with_its_sweep():
 def test_without_process_groups_only_the_job_is_ended(monkeypatch, tmp_path):
     """Imitates Windows."""
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    process = _processes.JobProcess(command, dict(os.environ), tmp_path / "log.txt", "", [])
-    monkeypatch.setattr(_processes, "IS_WINDOWS", True)
+    process = job_process.JobProcess(command, dict(os.environ), tmp_path / "log.txt", "", [])
+    monkeypatch.setattr(job_process, "IS_WINDOWS", True)
     process.send(signal.SIGINT)
     while (code := process.poll()) is None:
         pass
