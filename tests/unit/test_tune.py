@@ -32,7 +32,7 @@ MORE_BAD = [
     (["sampler=best"], "sampler=best: there is no such config; allowed: "),
     (["storage=redis"], "storage=redis: should be 'sqlite' or 'journal'"),
     (["data.val_fraction=0"], "nothing is validated with data.val_fraction=0"),
-    (["optimizer.lr=0.1"], "optimizer.lr: is given one value and searched too"),
+    (["optimizer.lr=0.1"], "optimizer.lr: has a fixed value and is searched"),
     (["find_lr=true"], "find_lr=true: would replace the optimizer.lr that is searched"),
     (["resume=logs/runs/a"], "goes on with one run"),
     (["pruner.n_warmup=1"], "unknown key pruner.n_warmup"),
@@ -64,7 +64,7 @@ def test_a_bad_custom_space_is_one_line(verb, tmp_path):
 def test_a_sweep_of_searches_is_refused(verb):
     done = verb("tune", "-m", "seed=0,1")
     assert done.code == 2
-    assert done.err == "error: -m: a search starts its trials itself; type ranges without it\n"
+    assert done.err == "error: -m: a search starts its trials itself; give ranges without -m\n"
 
 
 def test_ranges_are_read_from_the_command_line():

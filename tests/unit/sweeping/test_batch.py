@@ -296,7 +296,7 @@ def test_a_directory_accepts_one_sweep_at_a_time(sweep):
         second = sweep({"seed=1": "done()"}, "seed=1")
     assert second.code == 2
     assert second.started == []
-    assert second.err.startswith("error: hydra.sweep.dir=swept: a sweep, or a job it left behind")
+    assert second.err.startswith("error: hydra.sweep.dir=swept: another sweep, or a job")
     assert second.err.count("\n") == 1
 
 

@@ -79,7 +79,7 @@ def test_a_run_that_is_being_trained_is_not_resumed(begun):
     os.read(reading, 1)
     try:
         assert find_resumed(["model=vgg11", "resume=auto"]) == ["model=vgg11"]
-        with pytest.raises(InputError, match="another process is at work"), run.at_work():
+        with pytest.raises(InputError, match="another process is training this run"), run.at_work():
             pass
     finally:
         os.kill(pid, 9)
