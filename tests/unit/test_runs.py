@@ -3,7 +3,7 @@
 import pytest
 
 from vgg_lit.errors import InputError
-from vgg_lit.runs import Run
+from vgg_lit.runs import Run, find_run, prepare_attempt
 
 CONFIG = {"seed": 3, "trainer": {"max_epochs": 2}, "optimizer": {"lr": 0.1}}
 
@@ -126,6 +126,19 @@ def test_a_run_loads_its_classifier(tiny_run):
     classifier = tiny_run.load_classifier()
     assert not classifier.training
     assert tiny_run.load_classifier("last").classes == classifier.classes
+
+
+def test_an_attempt_resumes_a_run_with_a_checkpoint(run):
+    run.checkpoints.mkdir()
+    (run.checkpoints / "last.ckpt").touch()
+    assert prepare_attempt(run.path)
+    assert find_run(run.path).path == run.path
+
+
+def test_an_attempt_renames_a_run_without_checkpoint(run):
+    assert not prepare_attempt(run.path)
+    assert find_run(run.path) is None
+    assert find_run(run.path.with_name("run.attempt1")).config == CONFIG
 
 
 def test_changes_in_a_resumed_run_are_recorded(run):

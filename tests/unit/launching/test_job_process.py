@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from vgg_lit.launching import job_process as _processes
-from vgg_lit.launching.job_process import job_environment, machine_shares
+from vgg_lit.launching.job_process import count_job_processes, job_environment, machine_shares
 from vgg_lit.system.launch import SWEEP_JOB
 
 
@@ -98,6 +99,13 @@ def test_threads_are_divided_among_jobs(n_jobs, processes, threads, eight_thread
         assert job_environment(share, processes).get("OMP_NUM_THREADS") == threads
 
 
+@pytest.mark.parametrize(
+    ("devices", "processes"), [(2, 2), ("auto", 1), ([1, 3], 2), (OmegaConf.create([1, 3]), 2)]
+)
+def test_a_job_has_one_process_per_device(devices, processes):
+    assert count_job_processes(devices) == processes
+
+
 def test_a_user_defined_number_of_threads_is_kept(eight_threads, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "6")
     (share, _) = machine_shares(2)
@@ -156,7 +164,7 @@ def test_child_processes_of_a_dead_job_are_ended(sweep, tmp_path, is_alive):
 def test_a_job_ends_with_its_sweep():
     """A job stops when its standard input closes, and is ended if saving takes too long."""
     script = (
-        "import signal, sys, time; from vgg_lit import command; command.SECONDS_TO_SAVE = 0.1;"
+        "import signal, sys, time; from vgg_lit.config import command; command.SECONDS_TO_SAVE = 0.1;"
         "deaf = lambda config: [signal.signal(signal.SIGTERM, lambda *a: print('saving', flush=True)),"
         "print('up', flush=True), [time.sleep(0.1) for _ in range(600)]];"
         "sys.argv = ['train', 'hydra.run.dir=/tmp']; command.run_verb(deaf, 'train')"
