@@ -1,7 +1,7 @@
 """VGG networks on small images, with PyTorch Lightning and Hydra.
 
-`Classifier`, `ImageDataModule`, `Run` and `Sweep` are loaded when first used, so that a verb's `--help` and its
-config checks do not wait for Lightning.
+`Classifier`, `ImageDataModule`, `Run` and `Sweep` are imported on first use, so that the `--help` and the config
+checks of a command do not wait for Lightning.
 """
 
 from importlib import import_module

@@ -43,7 +43,7 @@ def compare(config: DictConfig) -> None:
         "comparison.md": f"# {title}\n\n{markdown_table(texts)}",
     }
     picture = None
-    if curves:  # else no run has ended an epoch
+    if curves:  # empty if no run has completed an epoch
         from vgg_lit.analysis.curves import learning_curves
         from vgg_lit.analysis.style import save_figure
 

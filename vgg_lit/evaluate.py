@@ -23,8 +23,8 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     """Prints and records the requested metrics; returns them by name.
 
     Raises:
-        InputError: there is no such run or checkpoint, a network does not support the views, or the data
-            do not fit.
+        InputError: there is no such run or checkpoint, a network does not support the views, or the
+            networks do not support the data.
     """
     settings = check_section(to_plain(config, without="data"), Evaluate)
     trust(settings.trusted_targets)
@@ -40,7 +40,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     data = _data_arguments(config, settings, trained)
     count_devices(settings.accelerator)
 
-    # The command has been checked; now Lightning is imported, which takes seconds.
+    # Lightning takes seconds to import, so it is imported after all checks.
     from vgg_lit.evaluation.job import evaluate_networks
 
     return evaluate_networks(
@@ -51,9 +51,9 @@ def evaluate(config: DictConfig) -> dict[str, float]:
 def _data_arguments(
     config: DictConfig, settings: Evaluate, trained: Sequence[Trained]
 ) -> dict[str, Any]:
-    """Returns arguments of the data module, its source checked against every network.
+    """Returns the arguments of the data module; checks its source against every network.
 
-    Images are preprocessed as for the training of the first network.
+    Images are preprocessed as in the training of the first network.
     """
     from vgg_lit.data.sources import build_source
 
@@ -64,7 +64,7 @@ def _data_arguments(
             for one in trained[1:]:
                 one.check_validation(spec)
     else:
-        # A folder of images is decoded as the run's images were.
+        # Decode a folder of images to the size and channels of the run's images.
         OmegaConf.update(config, "data.image_size", preprocessing.source_size)
         OmegaConf.update(config, "data.in_channels", preprocessing.in_channels)
         spec = to_plain(config)["data"]

@@ -20,12 +20,12 @@ from vgg_lit.targets import trust
 
 
 def export(config: DictConfig) -> None:
-    """Writes the files, and prints how each program compares with the network in PyTorch.
+    """Writes the files, and prints a comparison of each program with the network in PyTorch.
 
     Raises:
         InputError: there is no such run or checkpoint, the folder cannot be written, the network cannot be
             exported, or the data cannot be read.
-        TrainingError: a program computes something else than the network, or the disk is full.
+        TrainingError: the outputs of a program differ from the network's, or the disk is full.
     """
     settings = check_section(to_plain(config), Export)
     trust(settings.trusted_targets)
@@ -35,7 +35,7 @@ def export(config: DictConfig) -> None:
     output = Path(settings.output or trained.run.path / "export")
     check_output(output)
 
-    # The command has been checked; now Lightning is imported, which takes seconds.
+    # Lightning takes seconds to import, so it is imported after all checks.
     from vgg_lit.exporting.job import load_run_data, write_export
 
     datamodule = load_run_data(trained) if "onnx_int8" in settings.formats else None

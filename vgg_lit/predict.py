@@ -24,7 +24,7 @@ from vgg_lit.targets import trust
 def predict(config: DictConfig) -> None:
     """Prints the likeliest classes of each image and writes all of them to a CSV file.
 
-    Unreadable images are reported after the others are classified and written.
+    Reports unreadable images after the others are classified and written.
 
     Raises:
         InputError: there is no such run, model or image, or an image cannot be read.
@@ -54,14 +54,16 @@ def _find_network(settings: Predict) -> tuple[Path, Path]:
         InputError: there is no such file, or a setting does not apply to an exported model.
     """
     if (settings.run is None) == (settings.exported is None):
-        raise InputError("run: is needed; set either run=<run directory> or model=<exported model>")
+        raise InputError("run: set exactly one of run=<run directory> and model=<exported model>")
     if settings.run is not None:
         run = Run(settings.run)
         return run.checkpoint(settings.checkpoint), run.path
     if settings.checkpoint != "best":
-        raise InputError(f"checkpoint={settings.checkpoint}: goes with run=<run>, not with model")
+        raise InputError(f"checkpoint={settings.checkpoint}: allowed only with run=<run>")
     if settings.accelerator not in ("auto", "cpu"):
-        raise InputError(f"accelerator={settings.accelerator}: an exported model runs on the CPU")
+        raise InputError(
+            f"accelerator={settings.accelerator}: an exported model runs on the CPU; allowed: auto, cpu"
+        )
     from vgg_lit.exporting.model import find_program
 
     program = find_program(Path(str(settings.exported)).expanduser())
@@ -74,13 +76,13 @@ def _load(file: Path, settings: Predict) -> Predictor:
     from vgg_lit.exporting.model import ExportedModel
 
     model = ExportedModel(file)
-    what = model.description
-    return Predictor(model.probabilities, what.classes, what.in_channels, what.source_size)
+    card = model.description
+    return Predictor(model.probabilities, card.classes, card.in_channels, card.source_size)
 
 
 def main() -> None:
     """Runs the console script `vgg-predict`."""
-    # `model` is also a config group, in which Hydra would look for the file
+    # `model` is also a config group, so Hydra would read the file name as an option of it.
     sys.argv[1:] = [re.sub(r"^model=", "exported=", argument) for argument in sys.argv[1:]]
     run_verb(predict, "predict")
 

@@ -1,4 +1,4 @@
-"""Draws what an augmentation does to training images, epoch by epoch.
+"""Draws the effect of an augmentation on training images, epoch by epoch.
 
 python -m vgg_lit.preview augment=trivial_erasing output=preview.png
 python -m vgg_lit.preview augment=cutmix data=cifar10 images=4 epochs=8
@@ -20,10 +20,10 @@ FIGURE_FORMATS = (".png", ".pdf", ".svg")
 
 
 def preview(config: DictConfig) -> None:
-    """Writes a picture of training images: as they are, and augmented in each of the first epochs.
+    """Writes a picture of training images: originals, and augmented in each of the first epochs.
 
     Raises:
-        InputError: the data or the augmentation cannot be used, or there is no such picture format.
+        InputError: the data or the augmentation cannot be used, or the picture format is unknown.
     """
     plain = to_plain(config)
     settings = check_section(plain, Preview)
@@ -31,9 +31,7 @@ def preview(config: DictConfig) -> None:
     check_section(settings.data, Data, "data")
     output = Path(settings.output)
     if output.suffix not in FIGURE_FORMATS:
-        raise InputError(
-            f"output={output}: the name of a picture ends in {', '.join(FIGURE_FORMATS)}"
-        )
+        raise InputError(f"output={output}: unknown format; allowed: {', '.join(FIGURE_FORMATS)}")
     augment = instantiate(settings.augment, key="augment")
     check_source(settings.data)
     from vgg_lit.analysis.style import save_figure
@@ -44,7 +42,7 @@ def preview(config: DictConfig) -> None:
     datamodule.setup("fit")
     if settings.images > datamodule.sizes["train"]:
         raise InputError(
-            f"images={settings.images}: there are only {datamodule.sizes['train']} training images"
+            f"images={settings.images}: more than the {datamodule.sizes['train']} training images"
         )
 
     save_figure(draw(datamodule, settings.epochs), output)
@@ -52,7 +50,7 @@ def preview(config: DictConfig) -> None:
 
 
 def main() -> None:
-    """The console script `vgg-preview`."""
+    """Runs the console script `vgg-preview`."""
     run_verb(preview, "preview")
 
 

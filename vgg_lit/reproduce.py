@@ -36,7 +36,7 @@ def reproduce(config: DictConfig) -> None:
     if (output / "config.yaml").exists():
         raise InputError(f"output={output}: already holds a run; choose another directory")
     with TemporaryDirectory() as folder:
-        # Not the run's file itself: Hydra would act on a `defaults` list or a `hydra` section in it.
+        # The run's own file is not used: Hydra would apply a `defaults` list or a `hydra` section in it.
         text = OmegaConf.to_yaml(OmegaConf.create(checked_config(original)))
         write_text(Path(folder) / "config.yaml", text)
         train_again(original, Path(folder), output, settings)
@@ -48,10 +48,10 @@ def reproduce(config: DictConfig) -> None:
     if not reproduction.is_exact:
         metric, move = reproduction.largest_move()
         raise TrainingError(
-            f"{output} differs from {original.path}: {metric} moved by {move:.3g}; differing settings and versions: "
+            f"{output} differs from {original.path}: {metric} changed by {move:.3g}; differing settings and versions: "
             f"{', '.join(reproduction.causes) or 'none recorded'}"
         )
-    print_facts({"same": f"weights and metrics equal those of {original.path} to the bit"})
+    print_facts({"result": f"weights and metrics are bit-identical to those of {original.path}"})
 
 
 def main() -> None:

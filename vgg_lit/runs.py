@@ -1,13 +1,13 @@
-"""A run directory: what is in it, how it is written, found and read back.
+"""A run directory: its files, and the class that writes, finds and reads them.
 
 config.yaml        every setting, resolved
-overrides.txt      what was typed after the verb, one a line
+overrides.txt      overrides given on the command line, one per line
 environment.json   versions, git commit, hardware, command
-status.json        running, done, pruned (a trial given up early), failed or preempted, and why
+status.json        running, done, pruned (a trial stopped early), failed or preempted, and the reason
 checkpoints/       best.ckpt (lowest validation loss), last.ckpt (newest), previous.ckpt (the one before)
-found.json         learning rate and batch size, if the run was to find them
-metrics.csv        one row an epoch
-metrics.json       the final figures
+found.json         learning rate and batch size, if `find_lr` or `find_batch_size` found them
+metrics.csv        one row per epoch
+metrics.json       final metrics
 tensorboard/       event files
 figures/           pictures
 
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
 
 FINDERS = {"optimizer.lr": "find_lr", "data.batch_size": "find_batch_size"}
-"""Values that a run may find before it trains, and the settings that ask for it."""
+"""Keys of values that a run can find before training, and the settings that turn this on."""
 
 
 class Run:
-    """A run directory, read back or written.
+    """A run directory, read or written.
 
     Args:
         path: the directory.
 
     Raises:
-        InputError: there is no such directory, or it holds no run.
+        InputError: there is no such directory, or it is not a run directory.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -55,21 +55,21 @@ class Run:
         if not self.path.is_dir():
             raise InputError(f"run={path}: there is no such directory{_newest_runs_hint()}")
         if not self.config_file.is_file():
-            raise InputError(f"run={path}: holds no config.yaml, so it is no run directory")
+            raise InputError(f"run={path}: is not a run directory; it has no config.yaml")
 
     @classmethod
     def start(
         cls, path: str | os.PathLike[str], config: Mapping[str, Any], overrides: Sequence[str]
     ) -> "Run":
-        """Writes config, overrides, environment and status of a run that begins in `path`.
+        """Writes the config, overrides, environment and status of a new run in `path`.
 
         Raises:
-            InputError: the directory holds a run already; two never share one.
+            InputError: the directory already holds a run.
         """
         path = Path(path)
         path.mkdir(parents=True, exist_ok=True)
         if (path / "config.yaml").exists():
-            raise InputError(f"{path}: holds a run already; go on with it by resume={path}")
+            raise InputError(f"{path}: already holds a run; to resume it: resume={path}")
         write_text(path / "overrides.txt", "".join(f"{override}\n" for override in overrides))
         write_json(path / "environment.json", describe_environment())
         write_text(path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
@@ -77,8 +77,11 @@ class Run:
         run.set_status("running")
         return run
 
-    def go_on(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-        """Records what was changed for a run that is resumed: the next resume starts from there."""
+    def resume(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
+        """Records the config and the new overrides of a resumed run, for the next resume.
+
+        Removes files that an interrupted write left behind.
+        """
         remove_unfinished(self.checkpoints)
         file = self.path / "overrides.txt"
         before = file.read_text(encoding="utf-8") if file.is_file() else ""
@@ -88,21 +91,21 @@ class Run:
 
     @property
     def config_file(self) -> Path:
-        """The resolved config."""
+        """The file of the resolved config."""
         return self.path / "config.yaml"
 
     @property
     def metrics_file(self) -> Path:
-        """One row an epoch."""
+        """The file with one row of metrics per epoch."""
         return self.path / "metrics.csv"
 
     def epochs(self) -> list[dict[str, str]]:
-        """Returns the rows of `metrics.csv`, one an epoch; empty before the first epoch has ended."""
+        """Returns the rows of `metrics.csv`, one per epoch; empty before the end of the first epoch."""
         return read_csv(self.metrics_file) if self.metrics_file.is_file() else []
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Versions, git commit and hardware, as recorded when the run started; empty if not recorded.
+        """Versions, git commit and hardware at the start of the run; empty if not recorded.
 
         Raises:
             InputError: the file cannot be read.
@@ -119,22 +122,22 @@ class Run:
         """The resolved config as plain values.
 
         Raises:
-            InputError: the file is no YAML mapping.
+            InputError: the file is not a YAML mapping.
         """
         try:
             config = OmegaConf.to_container(OmegaConf.load(self.config_file))
         except (OmegaConfBaseException, OSError, ValueError) as error:
             raise InputError(f"{self.config_file}: cannot be read: {error}") from error
-        except Exception as error:  # yaml's own errors share no base with those above
+        except Exception as error:  # the base classes above do not include yaml's errors
             reason = " ".join(str(error).split())
-            raise InputError(f"{self.config_file}: is no valid YAML: {reason}") from error
+            raise InputError(f"{self.config_file}: is not valid YAML: {reason}") from error
         if not isinstance(config, dict):
-            raise InputError(f"{self.config_file}: is no mapping of settings")
+            raise InputError(f"{self.config_file}: is not a mapping of settings")
         return {str(key): value for key, value in config.items()}
 
     @property
     def typed_config(self) -> dict[str, Any]:
-        """The config before values were found, as `find_lr` and `find_batch_size` do.
+        """The config before `find_lr` and `find_batch_size` replaced values in it.
 
         Raises:
             InputError: a file cannot be read.
@@ -148,42 +151,44 @@ class Run:
 
     @property
     def status(self) -> dict[str, Any]:
-        """What `status.json` says; empty if there is none."""
+        """The content of `status.json`; empty if there is no such file."""
         return read_status(self.path)
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The final figures; empty before the run is done."""
+        """The final metrics; empty before the run is done."""
         return read_json(self.path / "metrics.json")
 
     def set_status(self, status: Status, reason: str | None = None) -> None:
-        """Records how the run stands."""
+        """Writes the status of the run, with a reason."""
         write_status(self.path, status, reason)
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Records the final figures."""
+        """Writes the final metrics."""
         write_json(self.path / "metrics.json", metrics)
 
     def checkpoint(self, name: str = "best") -> Path:
-        """The path of a checkpoint: `best`, `last`, or a file.
+        """Returns the path of a checkpoint: `best`, `last`, or a file.
 
-        Without a validation split there is no best one, and `best` is the last.
+        Without a validation split, `best` is the last checkpoint.
 
         Raises:
-            InputError: there is no such checkpoint; names those there are.
+            InputError: there is no such checkpoint; the message names the available ones.
         """
         return find_checkpoint(self.checkpoints, name)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Holds the lock that shows other processes that this one is training in the directory.
+        """Holds the lock of the directory while this process trains in it.
 
         Raises:
-            InputError: another process is training in it.
+            InputError: another process is training in the directory.
         """
         file = self._take_lock(is_inherited=False)
         if file is None:
-            raise InputError(f"resume={self.path}: another process is at work on that run")
+            raise InputError(
+                f"resume={self.path}: another process is training this run; wait until it ends"
+            )
         with file:
             yield
 
@@ -200,14 +205,14 @@ class Run:
             return take_lock(self.path / ".lock", is_inherited)
         except OSError as error:
             raise InputError(
-                f"resume={self.path}: cannot be written to ({error.strerror})"
+                f"resume={self.path}: the directory cannot be written ({error.strerror})"
             ) from error
 
     def newest_checkpoint(self) -> tuple[Path, dict[Path, str]]:
-        """The newest checkpoint that is whole, and what is wrong with each that is newer.
+        """Returns the newest intact checkpoint, and the damage of each newer one.
 
         Raises:
-            InputError: the run has no whole checkpoint.
+            InputError: the run has no intact checkpoint.
         """
         path, damages = newest_checkpoint(self.checkpoints)
         if path:
@@ -216,22 +221,45 @@ class Run:
             raise InputError(f"resume={self.path}: {'; '.join(damages.values())}")
         return self.checkpoint("last"), {}
 
+    def has_checkpoint(self) -> bool:
+        """Returns True if the run has written a checkpoint, intact or not."""
+        return any(self.checkpoints.glob("*.ckpt"))
+
     def set_aside(self) -> None:
-        """Makes way for a new attempt, where this one left no checkpoint: renames the directory."""
+        """Renames the directory to `<name>.attempt<n>`, so that a retry starts fresh."""
         names = (f"{self.path.name}.attempt{number}" for number in count(1))
         self.path.rename(next(p for p in map(self.path.with_name, names) if not p.exists()))
 
     def load_classifier(self, checkpoint: str = "best") -> "Classifier":
-        """The trained classifier, in evaluation mode on the CPU.
+        """Returns the trained classifier, in evaluation mode on the CPU.
 
         Raises:
-            InputError: no such checkpoint, or a damaged one.
+            InputError: there is no such checkpoint, or it is damaged.
         """
         from vgg_lit.classifier import Classifier
 
         return Classifier.load_from_checkpoint(self.checkpoint(checkpoint))
 
 
+def find_run(directory: Path) -> Run | None:
+    """Returns the run in a directory; None if it holds none."""
+    return Run(directory) if (directory / "config.yaml").is_file() else None
+
+
+def prepare_attempt(directory: Path) -> bool:
+    """Returns True if a job is to resume the run in its directory: the run has a checkpoint.
+
+    Renames the directory of a run without a checkpoint, so that the job starts fresh.
+    """
+    run = find_run(directory)
+    if run is None:
+        return False
+    if not run.has_checkpoint():
+        run.set_aside()
+        return False
+    return True
+
+
 def _newest_runs_hint() -> str:
     runs = sorted(Path("logs/runs").glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime)
-    return f"; the newest here is {runs[-1].parent}" if runs else ""
+    return f"; the newest run is {runs[-1].parent}" if runs else ""

@@ -30,7 +30,9 @@ def stylize(config: DictConfig) -> None:
         raise InputError(f"output={output}: unknown format; allowed: {', '.join(PICTURE_FORMATS)}")
     layers = (settings.content_layer, *settings.style_layers)
     if flat := [name for name in layers if name.startswith("fc")]:
-        raise InputError(f"{flat[0]}: has no map; allowed: layers of blocks, such as block4_conv2")
+        raise InputError(
+            f"{flat[0]}: has no feature map; allowed: layers of blocks, such as block4_conv2"
+        )
 
     from vgg_lit.analysis.style_transfer import descend, transfer_loss
     from vgg_lit.data.images import read_image, write_image
@@ -58,7 +60,7 @@ def stylize(config: DictConfig) -> None:
     write_image(output, picture_BCHW[0])
     print_facts(
         {
-            "loss": f"{first:.4g} to {last:.4g}, {first / last:.1f} times less",
+            "loss": f"{first:.4g} to {last:.4g}, {first / last:.1f} times lower",
             "written": f"{output} ({settings.size} x {settings.size} pixels)",
         }
     )

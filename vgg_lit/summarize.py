@@ -30,7 +30,7 @@ def summarize(config: DictConfig) -> None:
     """Prints the costs of one network or of all the paper's, and writes them to a file on request.
 
     Raises:
-        InputError: there is no such network or run, or the batch size does not suit it.
+        InputError: there is no such network or run, or the network does not accept the batch size.
     """
     hydra = HydraConfig.get()
     choice, typed = hydra.runtime.choices["model"], hydra.overrides.task
@@ -74,7 +74,7 @@ def _refuse(groups: Sequence[str], typed: Sequence[str], where: str) -> None:
     """Refuses overrides of groups that another setting replaces.
 
     Raises:
-        InputError: such an override was typed.
+        InputError: an override of these groups was given.
     """
     for override in typed:
         if override.lstrip("+~").replace("=", ".").partition(".")[0] in groups:

@@ -1,7 +1,7 @@
-"""A sweep directory: its jobs, each a run in a directory of its own, and what became of them.
+"""A sweep directory: its jobs, each a run in a subdirectory, and their results.
 
 sweep.json   the jobs: overrides, directory, status and reason, exit code, metrics
-0/ 1/ ...    their run directories; log.txt in each has what the job printed
+0/ 1/ ...    run directories of the jobs; log.txt in each is the output of the job
 
 for job in Sweep("logs/sweeps/vgg13_bn_slim/2026-01-31_12-00-00_1f3a").jobs:
     print(job.overrides, job.status, job.metrics.get("val/acc"))
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vgg_lit.errors import InputError
-from vgg_lit.runs import Run
+from vgg_lit.runs import Run, find_run
 from vgg_lit.system.files import write_text
 from vgg_lit.system.locks import take_lock
 
@@ -25,9 +25,9 @@ JobStatus = Literal["waiting", "running", "done", "failed", "refused", "preempte
 
 @dataclass
 class Job:
-    """One run of a sweep. Its overrides say which; its number only where it stands.
+    """One run of a sweep, identified by its overrides; its number gives its place in the sweep.
 
-    `seconds` counts all its attempts; `exit_code` or `signal` is how the last one ended.
+    `seconds` is the time of all attempts; `exit_code` or `signal` is that of the last attempt.
     """
 
     number: int
@@ -43,10 +43,10 @@ class Job:
 
 
 class Sweep:
-    """A sweep directory, read back or written.
+    """A sweep directory, read or written.
 
     Args:
-        path: the directory; it need not be there yet.
+        path: the directory; it need not exist yet.
 
     Raises:
         InputError: its `sweep.json` cannot be read.
@@ -63,38 +63,35 @@ class Sweep:
                 raise InputError(f"{file}: cannot be read: {error}") from error
 
     def write(self) -> None:
-        """Records the jobs as they stand."""
+        """Writes the current state of the jobs."""
         content = [asdict(job) for job in self.jobs]
         write_text(self.path / "sweep.json", json.dumps(content, indent=2) + "\n")
 
     def directory(self, job: Job) -> Path:
-        """The run directory of a job."""
+        """Returns the run directory of a job."""
         return self.path / job.directory
 
     def find(self, overrides: Sequence[str]) -> Job | None:
-        """The job with these overrides, in whatever order they were typed."""
+        """Returns the job with these overrides, in any order; None if there is none."""
         wanted = sorted(overrides)
         return next((job for job in self.jobs if sorted(job.overrides) == wanted), None)
 
     def next_number(self) -> int:
-        """The number of the next job that is new."""
+        """Returns the number of the next new job."""
         return max((job.number for job in self.jobs), default=-1) + 1
 
     def add(self, overrides: Sequence[str], directory: str) -> Job:
-        """A new job."""
+        """Adds a new job and returns it."""
         job = Job(self.next_number(), list(overrides), directory)
         self.jobs.append(job)
         return job
 
     def run(self, job: Job) -> Run | None:
-        """The run of a job; None before it has begun."""
-        try:
-            return Run(self.directory(job))
-        except InputError:
-            return None
+        """Returns the run of a job; None before the job has started."""
+        return find_run(self.directory(job))
 
     def status(self, job: Job) -> dict[str, Any]:
-        """What the run of a job says of itself; empty before it has begun, or if that is damaged."""
+        """Returns the status of a job's run; empty before the job has started, or if it is damaged."""
         run = self.run(job)
         try:
             return run.status if run else {}
@@ -102,32 +99,32 @@ class Sweep:
             return {}
 
     def set_aside(self, job: Job) -> None:
-        """Makes way for a new attempt at a job, where an earlier one left a run and no checkpoint."""
+        """Renames the run directory of a job, so that a retry starts fresh."""
         if run := self.run(job):
             run.set_aside()
 
     def label(self, job: Job) -> str:
-        """What tells a job from the others of its sweep: the overrides that not all of them have."""
+        """Returns the overrides of a job that differ between the jobs of the sweep."""
         common = set.intersection(*(set(other.overrides) for other in self.jobs))
         own = [override for override in job.overrides if override not in common]
         return " ".join(own or job.overrides)
 
     @contextmanager
     def lock(self) -> Iterator[list[int]]:
-        """Keeps a second sweep out of this directory.
+        """Holds the lock of the directory, so that no second sweep runs in it.
 
         Yields:
-            The file descriptors that hold the lock: a job that inherits them holds it too, so that what
-            a killed sweep left running is not started a second time.
+            The file descriptors that hold the lock. A job that inherits them also holds the lock, so that
+            a job that outlives a killed sweep is not started twice.
 
         Raises:
-            InputError: a sweep is at work here.
+            InputError: another sweep is running in the directory.
         """
         file = take_lock(self.path / ".lock")
         if file is None:
             raise InputError(
-                f"hydra.sweep.dir={self.path}: a sweep, or a job it left behind, is at work there; "
-                "wait until it has ended"
+                f"hydra.sweep.dir={self.path}: another sweep, or a job of a killed sweep, is running "
+                "there; wait until it ends"
             )
         with file:
             yield [file.fileno()]

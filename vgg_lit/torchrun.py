@@ -1,11 +1,11 @@
-r"""torchrun in which what goes wrong is one line, and whose exit code is that of the process it happened to.
+r"""Runs torchrun with errors of one line and with the exit code of the failed process.
 
 python -m vgg_lit.torchrun --nnodes=2 --nproc-per-node=4 --rdzv-backend=c10d --rdzv-endpoint=node0:29500 \
     --max-restarts=3 -m vgg_lit.train trainer=multinode
 
-The options are torchrun's own. Neither bad input nor a run that a signal has ended, its work saved, is tried
-again, however many restarts there are left. Which machine keeps the store of the rendezvous, and by which address the others find this one, is told by the
-network rather than by the machine's own name.
+It takes torchrun's options. A run is not restarted after bad input, nor after a signal has ended it and its
+work is saved, even if restarts are left. The host of the rendezvous store and the address of this machine are
+determined from the network, not from the machine's hostname.
 """
 
 import logging
@@ -15,7 +15,7 @@ import sys
 
 from vgg_lit.errors import EXIT_BAD_INPUT, one_line
 
-# Of a place it cannot reach torch's own client would say so in many lines; this is read as torch is imported.
+# Silences the many lines of torch's client about an unreachable endpoint; torch reads this at import.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
 
 import torch.distributed as dist
@@ -31,7 +31,7 @@ from vgg_lit.launching.elastic import Agent, complete
 def main() -> None:
     """Runs torchrun with the arguments of this command."""
     if os.environ["TORCH_CPP_LOG_LEVEL"] == "FATAL":
-        del os.environ["TORCH_CPP_LOG_LEVEL"]  # the processes that are started say what they like
+        del os.environ["TORCH_CPP_LOG_LEVEL"]  # the started processes log as usual
     logging.disable(logging.CRITICAL)
     api.LocalElasticAgent = Agent  # type: ignore[misc]
     arguments = run.parse_args(sys.argv[1:])

@@ -28,10 +28,10 @@ from vgg_lit.tuning.studies import TrialOfThisProcess
 
 
 def train(config: DictConfig) -> float | None:
-    """Trains as configured; returns the objective, for a sweep to maximise.
+    """Trains as configured; returns the objective, which a sweep maximises.
 
     Raises:
-        InputError: the config, the data or a checkpoint cannot be used; nothing is left behind.
+        InputError: the config, the data or a checkpoint cannot be used; no files are left behind.
     """
     hydra = HydraConfig.get()
     path = Path(os.path.relpath(hydra.runtime.output_dir))
@@ -50,17 +50,16 @@ def train(config: DictConfig) -> float | None:
         if resumed and launch.rank() == 0:
             for change in changes(resumed.config, plain):
                 print(
-                    f"warning: {change}: the run goes on otherwise than it would have gone on "
-                    "without the interruption",
+                    f"warning: {change}: the result will differ from an uninterrupted run",
                     file=sys.stderr,
                 )
         if hydra.mode == RunMode.MULTIRUN and plain["trainer"]["devices"] != 1:
-            # Lightning starts the other processes with this command line: each would sweep by itself.
+            # Lightning starts the other ranks with this command line: each would run the whole sweep.
             raise InputError(
-                f"trainer.devices={plain['trainer']['devices']}: needs hydra/launcher=process, which "
-                "is the default; with another launcher a job takes one device"
+                f"trainer.devices={plain['trainer']['devices']}: allowed only with "
+                "hydra/launcher=process, the default; with another launcher, jobs use 1 device"
             )
-        # Lightning takes seconds to import: what could be said without it has been said by now.
+        # Lightning takes seconds to import, so it is imported after all checks that do not need it.
         from vgg_lit.training.experiment import run_experiment
 
         if plain["find_lr"] or plain["find_batch_size"]:
@@ -71,12 +70,12 @@ def train(config: DictConfig) -> float | None:
         report = trial.report if trial else None
         metrics = run_experiment(plain, path, overrides, resumed, report)
     except InputError:
-        with suppress(OSError):  # Hydra made the folder; it stays if the run has begun to fill it
+        with suppress(OSError):  # Hydra made the folder; it stays if it holds files of the run
             path.rmdir()
         raise
     if plain["objective"] not in metrics:
         print(
-            f"warning: objective={plain['objective']}: is no metric of this run; there are "
+            f"warning: objective={plain['objective']}: is not a metric of this run; available: "
             f"{', '.join(metrics)}",
             file=sys.stderr,
         )
@@ -84,7 +83,7 @@ def train(config: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """The console script `vgg-train`."""
+    """Runs the console script `vgg-train`."""
     run_verb(train, "train", prepare)
 
 

@@ -5,8 +5,8 @@ python -m vgg_lit.tune 'optimizer.lr=tag(log, interval(1e-3, 1))' model=vgg11_bn
 python -m vgg_lit.tune name=first space=network pruner=hyperband n_jobs=2
 python -m vgg_lit.tune name=first space=network pruner=hyperband n_jobs=2     # resumes the study
 
-The same command resumes the study of that name, or works on it together with another driver, on this
-machine or on one that shares the folder.
+The same command resumes the study of that name, or shares its trials with another driver on this machine
+or on one that mounts the folder.
 """
 
 import os
@@ -36,10 +36,10 @@ def tune(config: DictConfig, typed_space: Mapping[str, str]) -> None:
 
     Args:
         config: composed config.
-        typed_space: settings typed as ranges.
+        typed_space: ranges given on the command line, by key.
 
     Raises:
-        InputError: the space or another setting cannot be used; nothing is left behind.
+        InputError: the space or another setting cannot be used; no files are left behind.
         TrainingError: no trial was completed.
     """
     hydra = HydraConfig.get()
@@ -53,7 +53,7 @@ def tune(config: DictConfig, typed_space: Mapping[str, str]) -> None:
         directory = StudyDirectory(path)
         create_study(directory, settings, space, trials)
     except InputError:
-        with suppress(OSError):  # Hydra made the folder; it stays if a study is in it
+        with suppress(OSError):  # Hydra made the folder; it stays if it holds a study
             path.rmdir()
         raise
     from vgg_lit.tuning.search import Search
@@ -77,7 +77,7 @@ def main() -> None:
     """Runs the console script `vgg-tune`."""
     if {"-m", "--multirun"}.intersection(sys.argv[1:]):
         print(
-            "error: -m: a search starts its trials itself; type ranges without it", file=sys.stderr
+            "error: -m: a search starts its trials itself; give ranges without -m", file=sys.stderr
         )
         sys.exit(EXIT_BAD_INPUT)
     typed_space, sys.argv[1:] = split_arguments(sys.argv[1:])

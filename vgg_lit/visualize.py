@@ -20,8 +20,8 @@ def visualize(config: DictConfig) -> None:
     """Writes `figures/*.png` and `report.html` into the run directory.
 
     Raises:
-        InputError: there is no such run, checkpoint, layer or image, or a figure that was
-            asked for by name cannot be drawn.
+        InputError: there is no such run, checkpoint, layer or image, or a figure named in
+            `figures` cannot be drawn.
     """
     settings = check_section(to_plain(config), Visualize)
     trust(settings.trusted_targets)
@@ -30,7 +30,7 @@ def visualize(config: DictConfig) -> None:
         raise InputError("split=val: the run has no validation split; allowed: test")
     _check_layers_and_image(settings, trained)
 
-    # The command has been checked; now Lightning is imported, which takes seconds.
+    # Lightning takes seconds to import, so it is imported after all checks.
     from vgg_lit.reports.catalogue import DRAWN, missing_extra
     from vgg_lit.reports.inspection import Inspection
     from vgg_lit.reports.picture import Choice

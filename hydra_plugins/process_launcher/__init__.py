@@ -1,1 +1,1 @@
-"""Hydra's launcher `process`: the jobs of a sweep, each in a fresh process of its own."""
+"""Hydra's launcher `process`: runs each job of a sweep in a fresh process."""

@@ -1,9 +1,9 @@
-"""The plugin that Hydra finds: `hydra/launcher=process`.
+"""The Hydra plugin of `hydra/launcher=process`.
 
 python -m vgg_lit.train -m seed=0,1,2,3 hydra.launcher.n_jobs=2
-python -m vgg_lit.train -m seed=0,1,2,3 hydra.sweep.dir=<sweep>    # goes on with what is not done
+python -m vgg_lit.train -m seed=0,1,2,3 hydra.sweep.dir=<sweep>    # resumes unfinished jobs
 
-Hydra imports this file whenever it starts, so all that is needed only for a sweep is imported in it.
+Hydra imports this file at every start, so imports that only a sweep needs are inside functions.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from omegaconf import DictConfig
 class ProcessLauncher(Launcher):
     """Runs each job of a sweep as `python -m vgg_lit.train` in a fresh process.
 
-    Nothing that one job does can reach another: not its random state, not the variables that
-    distributed training leaves in the environment, not its crash.
+    Jobs are isolated: the random state, the environment variables of distributed training and a crash
+    of one job do not affect the others.
 
     Args:
-        n_jobs: jobs at a time.
-        grace_seconds: from the signal that ends the sweep until its jobs are killed.
+        n_jobs: number of jobs that run in parallel.
+        grace_seconds: time from the signal that ends the sweep until its jobs are killed.
     """
 
     def __init__(self, n_jobs: int, grace_seconds: float) -> None:
@@ -32,7 +32,7 @@ class ProcessLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Takes what Hydra gives a launcher, and checks its own settings."""
+        """Stores the arguments from Hydra, and checks the settings of the launcher."""
         from vgg_lit.config.checks import check_section
         from vgg_lit.config.schema import ProcessLauncherSettings
 
@@ -45,11 +45,11 @@ class ProcessLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Runs a batch of jobs; those of the sweep directory that are done already are skipped.
+        """Runs a batch of jobs; skips those that are already done in the sweep directory.
 
         Args:
-            job_overrides: of each job.
-            initial_job_idx: not needed; the sweep directory knows how many jobs it has.
+            job_overrides: overrides of each job.
+            initial_job_idx: unused; jobs are numbered by the sweep directory.
         """
         from vgg_lit.sweeping.batch import SweepBatch
 

@@ -137,7 +137,7 @@ def test_failed_jobs_of_a_sweep_are_recorded_and_resumed(command, arguments, hom
     (home / "armed").unlink()
     second = command("train", *words, cwd=home)
     assert second.code == 0, second.err
-    assert re.findall(r"^\[(\d)\] .*: goes on in", second.out, re.MULTILINE) == ["1", "3"]
+    assert re.findall(r"^\[(\d)\] .*: resumes in", second.out, re.MULTILINE) == ["1", "3"]
     assert [job.status for job in Sweep(home / "sweep").jobs] == ["done"] * 5
     figures = [Run(home / "sweep" / str(number)).metrics["val/loss"] for number in range(5)]
     assert figures == [figures[0]] * 5  # resumed jobs equal undisturbed ones
@@ -145,7 +145,7 @@ def test_failed_jobs_of_a_sweep_are_recorded_and_resumed(command, arguments, hom
 
     third = command("train", *words, cwd=home)
     assert third.code == 0
-    assert "goes on" not in third.out
+    assert "resumes" not in third.out
     assert "starts" not in third.out
 
 
@@ -183,7 +183,7 @@ def test_a_killed_sweep_leaves_no_orphans_and_resumes(start, command, arguments,
     (home / "armed").unlink()
     again = command("train", *words, cwd=home)
     assert again.code == 0, again.err
-    assert "[0] +callbacks.faulty.fault=slow1: goes on in" in again.out
+    assert "[0] +callbacks.faulty.fault=slow1: resumes in" in again.out
     assert [epochs(home, number) for number in range(2)] == [2, 2]
 
 

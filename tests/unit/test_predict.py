@@ -53,12 +53,12 @@ def test_classes_are_sorted_by_probability(tiny_run):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), ["run: is needed", "model=<exported model>"]),
-        (("run=x", "model=y"), ["either run="]),
+        ((), ["run: set exactly one of", "model=<exported model>"]),
+        (("run=x", "model=y"), ["exactly one of run="]),
         (("model=nowhere",), ["model=nowhere: there is no such file or folder"]),
         (("model=.",), ["model=.", "no model.onnx"]),
         (("model=model.pt2",), ["model.pt2", "may run code", ".onnx"]),
-        (("model=a.onnx", "checkpoint=last"), ["checkpoint=last", "goes with run"]),
+        (("model=a.onnx", "checkpoint=last"), ["checkpoint=last", "allowed only with run"]),
         (("model=a.onnx", "accelerator=gpu"), ["accelerator=gpu", "CPU"]),
     ],
 )

@@ -19,7 +19,7 @@ def original(tiny_run, tmp_path, monkeypatch):
 def test_a_run_is_reproduced_bit_identically(command, original, tmp_path):
     done = command("reproduce", "run=original", "output=again", cwd=tmp_path)
     assert done.code == 0, done.err
-    assert "weights and metrics equal those of original to the bit" in done.out
+    assert "weights and metrics are bit-identical to those of original" in done.out
     record = json.loads(Run("again").path.joinpath("reproduction.json").read_text())
     assert record["is_exact"]
     assert record["weights"]["last"]["differing"] == 0
@@ -33,9 +33,9 @@ def test_a_different_result_is_one_line_with_the_differences(verb, original):
     done = verb("reproduce", "run=original", "output=again")
     assert done.code == 1
     (line,) = done.err.splitlines()[-1:]
-    assert line.startswith("error: again is not original to the bit: ")
-    assert " moved by " in line
-    assert "what differs: optimizer.lr" in line
+    assert line.startswith("error: again differs from original: ")
+    assert " changed by " in line
+    assert "differing settings and versions: optimizer.lr" in line
     assert not json.loads(Run("again").path.joinpath("reproduction.json").read_text())["is_exact"]
 
 
@@ -62,7 +62,7 @@ def test_an_unfinished_run_is_refused(status, verb, original):
 def test_intended_changes_are_named(verb, original):
     done = verb("reproduce", "run=original", "output=again", "changes={optimizer.lr:0.05}")
     assert done.code == 1
-    assert "what differs: optimizer.lr" in done.err.splitlines()[-1]
+    assert "differing settings and versions: optimizer.lr" in done.err.splitlines()[-1]
     record = json.loads(Run("again").path.joinpath("reproduction.json").read_text())
     assert record["settings"] == {"optimizer.lr": [0.1, 0.05]}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from vgg_lit.errors import InputError
-from vgg_lit.runs import Run
+from vgg_lit.runs import Run, find_run, prepare_attempt
 
 CONFIG = {"seed": 3, "trainer": {"max_epochs": 2}, "optimizer": {"lr": 0.1}}
 
@@ -27,7 +27,7 @@ def test_a_new_run_writes_its_config_overrides_and_environment(run):
 
 
 def test_two_runs_never_share_a_directory(run):
-    with pytest.raises(InputError, match="holds a run already; go on with it by resume="):
+    with pytest.raises(InputError, match="already holds a run; to resume it: resume="):
         Run.start(run.path, CONFIG, [])
     assert (run.path / "overrides.txt").read_text() == "seed=3\n"
 
@@ -64,7 +64,7 @@ def test_final_metrics_are_read_back(run):
     ("make", "match"),
     [
         (lambda path: None, "there is no such directory"),
-        (lambda path: path.mkdir(), "holds no config.yaml"),
+        (lambda path: path.mkdir(), "is not a run directory; it has no config.yaml"),
         (lambda path: path.write_text("x"), "there is no such directory"),
     ],
 )
@@ -78,7 +78,7 @@ def test_a_directory_that_is_not_a_run_is_refused(make, match, tmp_path, monkeyp
 def test_a_missing_run_is_refused_with_the_newest_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Run.start("logs/runs/vgg11/2026-01-01_00-00-00_abcd", CONFIG, [])
-    with pytest.raises(InputError, match="newest here is logs/runs/vgg11/2026-01-01_00-00-00_abcd"):
+    with pytest.raises(InputError, match="newest run is logs/runs/vgg11/2026-01-01_00-00-00_abcd"):
         Run("nowhere")
 
 
@@ -128,9 +128,22 @@ def test_a_run_loads_its_classifier(tiny_run):
     assert tiny_run.load_classifier("last").classes == classifier.classes
 
 
+def test_an_attempt_resumes_a_run_with_a_checkpoint(run):
+    run.checkpoints.mkdir()
+    (run.checkpoints / "last.ckpt").touch()
+    assert prepare_attempt(run.path)
+    assert find_run(run.path).path == run.path
+
+
+def test_an_attempt_renames_a_run_without_checkpoint(run):
+    assert not prepare_attempt(run.path)
+    assert find_run(run.path) is None
+    assert find_run(run.path.with_name("run.attempt1")).config == CONFIG
+
+
 def test_changes_in_a_resumed_run_are_recorded(run):
     run.set_status("failed", "x")
-    run.go_on({**CONFIG, "trainer": {"max_epochs": 5}}, ["trainer.max_epochs=5"])
+    run.resume({**CONFIG, "trainer": {"max_epochs": 5}}, ["trainer.max_epochs=5"])
     assert run.config["trainer"]["max_epochs"] == 5
     assert (run.path / "overrides.txt").read_text() == "seed=3\ntrainer.max_epochs=5\n"
     assert run.status["status"] == "running"

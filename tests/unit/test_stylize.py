@@ -49,7 +49,7 @@ def test_a_trained_run_reduces_the_loss_to_a_tenth(verb, pictures, trained):
     before = trained.checkpoint().read_bytes()
     done = verb("stylize", *pictures, f"weights={trained.path}", *SMALL)
     assert done.code == 0, done.err
-    (times,) = re.findall(r"loss .* ([\d.]+) times less", done.out)
+    (times,) = re.findall(r"loss .* ([\d.]+) times lower", done.out)
     assert float(times) >= 10
     assert "written  stylized.png (48 x 48 pixels)" in done.out
     picture = Image.open("stylized.png")
@@ -96,7 +96,7 @@ def test_pixels_stay_in_range_and_the_input_is_unchanged():
         (("output=picture.gif",), ["output=picture.gif", ".png, .jpg"]),
         (("content_layer=block4_con2",), ["'block4_con2'", "Did you mean 'block4_conv2'"]),
         (("style_layers=[block9_conv1]",), ["'block9_conv1'", "block1_conv1"]),
-        (("content_layer=fc6",), ["fc6: has no map"]),
+        (("content_layer=fc6",), ["fc6: has no feature map"]),
         (("style_layers=[]",), ["style_layers=[]", "at least 1"]),
         (("size=16",), ["size=16", "greater than or equal to 32"]),
         (("steps=0",), ["steps=0"]),

@@ -92,11 +92,11 @@ def test_only_an_attempt_is_set_aside(sweep):
 def test_the_lock_is_held_by_a_sweep_and_its_remaining_jobs(sweep):
     pytest.importorskip("fcntl")
     with sweep.lock() as held:
-        with pytest.raises(InputError, match=r"hydra\.sweep\.dir=.*: a sweep, or a job"):
+        with pytest.raises(InputError, match=r"hydra\.sweep\.dir=.*: another sweep, or a job"):
             Sweep(sweep.path).lock().__enter__()
         job = subprocess.Popen(["sleep", "60"], pass_fds=held)
     try:
-        with pytest.raises(InputError, match="wait until it has ended"):
+        with pytest.raises(InputError, match="wait until it ends"):
             sweep.lock().__enter__()
     finally:
         job.kill()

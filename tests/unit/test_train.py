@@ -7,7 +7,9 @@ def test_jobs_of_other_launchers_are_limited_to_one_device(verb, tiny, tmp_path,
     assert done.code == 2
     errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 2
-    assert all("trainer.devices=2: needs hydra/launcher=process" in error for error in errors)
+    assert all(
+        "trainer.devices=2: allowed only with hydra/launcher=process" in error for error in errors
+    )
     assert not list(tmp_path.glob("logs/sweeps/*/*/*/config.yaml"))
 
 
@@ -21,5 +23,5 @@ def test_an_unknown_objective_is_reported(verb, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = verb("train", *tiny, "objective=val/accuracy")
     assert done.code == 0
-    assert "warning: objective=val/accuracy: is no metric of this run; there are " in done.err
+    assert "warning: objective=val/accuracy: is not a metric of this run; available: " in done.err
     assert "val/acc" in done.err

@@ -1,7 +1,7 @@
-"""Every check of a composed config that needs no data.
+"""Checks of a composed config that need no data.
 
-`check_train(config)` runs before anything is started or written: it imports torch but not Lightning,
-builds the network on the meta device and the optimiser for one weight, and takes about two seconds.
+`check_train(config)` runs before any process starts or any file is written. It imports torch but not
+Lightning, builds the network on the meta device and the optimiser for one weight, and takes about two seconds.
 """
 
 import re
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
-    """The composed config as plain Python values, every interpolation resolved.
+    """Returns a composed config as plain Python values, with all interpolations resolved.
 
     Args:
-        config: as Hydra composed it.
-        without: a key to leave out, because its values are not all known yet.
+        config: config composed by Hydra.
+        without: a key to leave out because some of its values are not set yet.
 
     Raises:
-        ConfigError: a value is missing (`???`) or an interpolation leads nowhere.
+        ConfigError: a value is missing (`???`) or an interpolation has no target.
     """
     if without:
         config = OmegaConf.masked_copy(config, [str(key) for key in config if key != without])
@@ -39,7 +39,7 @@ def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
         if not missing:
             plain = OmegaConf.to_container(config, resolve=True)
     except InterpolationToMissingValueError as error:
-        # a key that takes its value from a missing one
+        # an interpolation of a missing value
         missing = re.findall(r"Missing mandatory value: (\S+)", str(error))
     except OmegaConfBaseException as error:
         message = one_line(error).partition(" full_key: ")[0]
@@ -54,10 +54,10 @@ SectionT = TypeVar("SectionT", bound=Section)
 
 
 def check_section(plain: Mapping[str, Any], schema: type[SectionT], section: str = "") -> SectionT:
-    """Checks names, types and ranges of one section.
+    """Checks the names, types and ranges of one section; returns its settings.
 
     Raises:
-        ConfigError: naming the key, its value and what is allowed.
+        ConfigError: the message names the key, its value and the allowed values.
     """
     try:
         return schema.model_validate(plain)
@@ -80,10 +80,10 @@ def _value_at(plain: Mapping[str, Any], name: str) -> str:
 
 
 def check_train(plain: dict[str, Any]) -> Train:
-    """Every check of a training config; fills in nothing.
+    """Checks a training config; returns its settings.
 
     Raises:
-        ConfigError: the first thing that is wrong, in one line.
+        ConfigError: the first problem, in one line.
     """
     config = check_section(plain, Train)
     trust(config.trusted_targets)
@@ -107,40 +107,44 @@ def check_train(plain: dict[str, Any]) -> Train:
 
 
 def _check_finders(config: Train) -> None:
-    """Checks that what is to be found before training can be, and would be used."""
+    """Checks the settings of `find_lr` and `find_batch_size` against the others."""
     if not (config.find_lr or config.find_batch_size):
         return
     finder = "find_lr=true" if config.find_lr else "find_batch_size=true"
     trainer, optimizer = config.trainer, config.optimizer
     for key, value in (("resume", config.resume), ("ckpt_path", config.ckpt_path)):
         if value:
-            raise ConfigError(f"{finder}: not with {key}={value}, which brings its own values")
+            raise ConfigError(
+                f"{finder}: cannot be combined with {key}={value}, which restores values"
+            )
     devices = trainer["devices"]
     if trainer["num_nodes"] != 1 or (devices not in (1, "auto") and devices != [0]):
         raise ConfigError(
-            f"{finder}: takes one process; find the value with trainer.devices=1 and pass it on"
+            f"{finder}: needs one process; find the value with trainer.devices=1, then set it"
         )
     if trainer.get("fast_dev_run"):
-        raise ConfigError(f"{finder}: not with trainer.fast_dev_run, which takes too few steps")
+        raise ConfigError(f"{finder}: cannot be combined with trainer.fast_dev_run: too few steps")
     if config.find_lr and optimizer.get("layer_rates"):
-        raise ConfigError("find_lr=true: not with optimizer.layer_rates: it finds one rate for all")
+        raise ConfigError(
+            "find_lr=true: finds one rate for all layers; cannot be combined with optimizer.layer_rates"
+        )
     if config.find_lr and "lr" not in optimizer:
-        raise ConfigError(f"find_lr=true: {optimizer['_target_']} is given no lr to replace")
+        raise ConfigError(f"find_lr=true: needs an lr in the settings of {optimizer['_target_']}")
 
 
 def _check_side(data: Data) -> None:
     if data.image_size > MAX_SIDE:
-        raise ConfigError(f"data.image_size={data.image_size}: at most {MAX_SIDE} pixels")
+        raise ConfigError(f"data.image_size={data.image_size}: allowed: at most {MAX_SIDE} pixels")
 
 
 def check_source(data: Spec) -> int | None:
-    """Builds the data set's source, which looks at a folder's classes but reads no image.
+    """Builds the source of the data set, which lists a folder's classes but reads no image.
 
     Returns:
-        The number of classes; None if data of one's own kind do not say it.
+        The number of classes; None if custom data do not set it.
 
     Raises:
-        ConfigError: there is no such folder, or its classes are not as many as the config says.
+        ConfigError: there is no such folder, or it has another number of classes than the config.
     """
     from vgg_lit.data.sources import build_source
 
@@ -148,15 +152,18 @@ def check_source(data: Spec) -> int | None:
         return data.get("num_classes")
     classes = build_source(data["source"]).classes
     if data["num_classes"] not in (None, len(classes)):
-        raise ConfigError(f"data.num_classes={data['num_classes']}: the data have {len(classes)}")
+        raise ConfigError(
+            f"data.num_classes={data['num_classes']}: the data have {len(classes)} classes"
+        )
     return len(classes)
 
 
 def check_devices(trainer: Trainer, batch_size: int | None) -> None:
-    """Checks that the devices exist and the global batch divides over them.
+    """Checks that the devices exist and that their number divides the global batch size.
 
     Raises:
-        ConfigError: more devices than there are, or a batch that does not divide; names what does.
+        ConfigError: a device does not exist, or the batch size is not divisible; the message names the
+            allowed values.
     """
     from vgg_lit.system.hardware import count_devices, count_processes
 
@@ -164,9 +171,13 @@ def check_devices(trainer: Trainer, batch_size: int | None) -> None:
     devices = trainer.devices
     wanted = count_processes(devices, trainer.accelerator)
     if isinstance(devices, list) and kind == "cpu":
-        raise ConfigError(f"trainer.devices={devices}: on the CPU give a number of processes")
+        raise ConfigError(
+            f"trainer.devices={devices}: a list needs GPUs; on the CPU, set a number of processes"
+        )
     if isinstance(devices, list) and (not devices or max(devices) >= available):
-        raise ConfigError(f"trainer.devices={devices}: this machine's are {list(range(available))}")
+        raise ConfigError(
+            f"trainer.devices={devices}: no such device; allowed: {list(range(available))}"
+        )
     if wanted > available:
         raise ConfigError(
             f"trainer.devices={wanted}: this machine has {available} for accelerator={kind}; "
@@ -177,20 +188,20 @@ def check_devices(trainer: Trainer, batch_size: int | None) -> None:
         below = batch_size // world_size * world_size
         near = [size for size in (below, below + world_size) if size > 0]
         raise ConfigError(
-            f"data.batch_size={batch_size}: does not divide over {world_size} processes; "
-            f"nearest that do: {' and '.join(map(str, near))}"
+            f"data.batch_size={batch_size}: is not divisible by {world_size} processes; "
+            f"nearest that are: {' and '.join(map(str, near))}"
         )
 
 
 def check_model(spec: Spec, num_classes: int | None) -> "nn.Module":
-    """The network without its weights, on the meta device.
+    """Returns the network on the meta device, without weights.
 
     Args:
         spec: the `model` group.
-        num_classes: what the group leaves open where the data decide it; None if they do not say.
+        num_classes: number of classes if the group does not set it; None if unknown.
 
     Raises:
-        ConfigError: an argument is wrong, e.g. an image size that the pools do not allow.
+        ConfigError: an argument is invalid, e.g. an image size that the pooling does not allow.
     """
     import torch
 
@@ -202,14 +213,14 @@ def check_model(spec: Spec, num_classes: int | None) -> "nn.Module":
     try:
         with weightless():
             net = instantiate(spec, key="model")
-    except (RuntimeError, OverflowError) as error:  # of shapes that no tensor can have
+    except (RuntimeError, OverflowError) as error:  # impossible tensor shapes
         raise ConfigError(f"model: {one_line(error)}") from error
     if not isinstance(net, torch.nn.Module):
-        raise ConfigError(f"model._target_={spec['_target_']}: makes no network (torch.nn.Module)")
+        raise ConfigError(f"model._target_={spec['_target_']}: is not a torch.nn.Module")
     needed = sum(parameter.nbytes for parameter in net.parameters())
     if needed > memory_bytes():
         raise ConfigError(
-            f"model: its weights take {needed / 2**30:,.0f} GiB, and this machine has "
+            f"model: the weights need {needed / 2**30:,.0f} GiB; this machine has "
             f"{memory_bytes() / 2**30:,.0f} GiB of memory"
         )
     return net

@@ -1,4 +1,4 @@
-"""How a verb is started: Hydra composes its config, and what a user got wrong is one line, exit code 2."""
+"""Starts commands: Hydra composes the config; bad input is reported in one line, with exit code 2."""
 
 import functools
 import json
@@ -37,21 +37,21 @@ from vgg_lit.system.ending_signals import ending_signals
 from vgg_lit.system.launch import SWEEP_JOB
 
 LAUNCHERS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
-"""Packages of launchers that are not our own, and the extras of ours that install them."""
+"""Packages of third-party launchers, and the extras of this package that install them."""
 
 SECONDS_TO_SAVE = 60
-"""How long a job whose sweep is gone may take to save its work."""
+"""Time in which a job must save its work after its sweep has ended."""
 
 
 def config_folder() -> Path:
-    """The folder of configs: beside the modules in a wheel, beside the package in a checkout."""
+    """Returns the folder of configs: in the package in a wheel, next to the package in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
 def config_flags(hydra_config: Any) -> list[str]:
-    """The flags by which a command was told of other configs than ours, for the trainings it starts."""
+    """Returns the flags that selected other configs on the command line, for the trainings it starts."""
     flags = []
     for source in hydra_config.runtime.config_sources:
         if source.provider == "command-line":
@@ -63,7 +63,7 @@ def config_flags(hydra_config: Any) -> list[str]:
 
 
 def inherited_overrides(hydra_config: Any) -> list[str]:
-    """What was typed of Hydra's own settings, but for those of the command itself and its directory."""
+    """Returns the overrides of Hydra's settings, except those of the command itself and its directory."""
     return [
         override
         for override in hydra_config.overrides.hydra
@@ -72,7 +72,10 @@ def inherited_overrides(hydra_config: Any) -> list[str]:
 
 
 def trusting(config: Mapping[str, Any]) -> list[str]:
-    """The override by which a resumed run is told what a config trusts: it takes nobody's word but what was typed."""
+    """Returns the override that passes `trusted_targets` to a resumed run.
+
+    A resumed run ignores the `trusted_targets` in its directory: they are trusted only on the command line.
+    """
     trusted = list(config.get("trusted_targets") or [])
     return [f"trusted_targets={json.dumps(trusted)}"] if trusted else []
 
@@ -84,18 +87,21 @@ def run_verb(
 ) -> None:
     """Composes `conf/<config_name>.yaml` with the command line's overrides and calls `task` with it.
 
-    `prepare` is given the arguments before Hydra, and returns those that Hydra is to read.
-
-    Exits with 2 and one line on standard error for bad input, with 1 and one line for a training that
-    went wrong (3 if memory ran out), with 143 or 130 for one that a signal ended, with 1 and a traceback
+    Exits with 2 and one line on standard error for bad input, with 1 and one line for a failed training
+    (3 if memory ran out), with 143 or 130 for a training that a signal ended, and with 1 and a traceback
     for a bug.
+
+    Args:
+        task: the command.
+        config_name: name of its config.
+        prepare: maps the arguments of the command line to those that Hydra parses.
     """
-    # Hydra would print what is wrong over several lines and exit with 1; so it lets us do it.
+    # Makes Hydra raise errors; otherwise it prints several lines and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     if SWEEP_JOB in os.environ:
         threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     register_resolvers()
-    # Our files of conf/hydra/launcher have the names of those that a launcher's package brings.
+    # The files in conf/hydra/launcher share their names with configs of the launchers' packages.
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")
     decorate = hydra.main(
         version_base="1.3", config_path=str(config_folder()), config_name=config_name
@@ -114,7 +120,7 @@ def run_verb(
     except Exception as error:
         if guarded.is_composed:
             raise
-        # Nothing of ours has run: it is what Hydra makes of the command line or a file of the config.
+        # The task has not started, so the command line or a config file is invalid.
         guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
     finally:
         if launch.prints_errors():
@@ -125,24 +131,24 @@ def run_verb(
 
 
 class GuardedTask:
-    """A verb as Hydra calls it: what goes wrong is kept from Hydra, which would add lines of its own.
+    """A command as Hydra calls it; records errors instead of raising them, so that Hydra prints nothing.
 
-    The other jobs of a sweep go on. A launcher that runs them elsewhere adds what went wrong there, or sends
-    this there, where it is `run_elsewhere`.
+    The other jobs of a sweep continue. A launcher of remote processes either adds the errors of its jobs, or
+    pickles this object, which is unpickled as `run_elsewhere`.
 
     Args:
-        task: the verb.
+        task: the command.
     """
 
     def __init__(self, task: Callable[[DictConfig], Any]) -> None:
         self.refused: list[str] = []  # bad input
         self.failed: list[str] = []
         self.exit_code = EXIT_FAILURE
-        self.is_composed = False  # from now on an error that is none of input is a bug
+        self.is_composed = False  # if True, errors other than those of input are bugs
         self._task = task
 
     def __call__(self, config: DictConfig) -> Any:
-        """What the verb returns; None if it did not come to that."""
+        """Returns the result of the command; None if it failed."""
         self.is_composed = True
         try:
             return self._task(config)
@@ -153,14 +159,10 @@ class GuardedTask:
         except TrainingError as error:
             self.failed.append(one_line(error))
             self.exit_code = error.exit_code
-        except (
-            MemoryError,
-            OSError,
-            RuntimeError,
-        ) as error:  # what training says itself, of others
+        except (MemoryError, OSError, RuntimeError) as error:
             if is_of_memory(error):
-                helps = "what helps: a smaller batch_size or network"
-                self.failed.append(f"out of memory: {one_line(error)[:300]}; {helps}")
+                remedy = "reduce batch_size or the network"
+                self.failed.append(f"out of memory: {one_line(error)[:300]}; {remedy}")
                 self.exit_code = EXIT_OUT_OF_MEMORY
             elif is_of_disk(error):
                 self.failed.append(f"cannot be written: {one_line(error)}")
@@ -173,15 +175,15 @@ class GuardedTask:
 
 
 def _sent_elsewhere(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
-    register_resolvers()  # before the config that was sent with it is looked into
+    register_resolvers()  # before the config that was pickled with it is read
     return functools.partial(run_elsewhere, task)
 
 
 def run_elsewhere(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
-    """A job of a sweep in the process of another launcher, which takes what is raised back to the sweep.
+    """Runs a job of a sweep in a process of another launcher, which returns exceptions to the sweep.
 
     Raises:
-        TrainingError: a signal has ended it; for a launcher that is a failure as any other.
+        TrainingError: a signal has ended the job; a launcher treats this as any failure.
     """
     try:
         with ending_signals:
@@ -191,7 +193,7 @@ def run_elsewhere(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
 
 
 def _end_with_the_sweep() -> None:
-    """Waits until the sweep that started this job is gone, however it ended, then ends the job."""
+    """Waits until the sweep of this job has ended in any way, then ends the job."""
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
@@ -200,26 +202,26 @@ def _end_with_the_sweep() -> None:
 
 
 def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
-    """Hydra's message as one line, with the keys or files there are.
+    """Formats an error of Hydra as one line, with the allowed keys or files.
 
     Args:
-        error: what Hydra, or a config, refused.
-        config_name: that was composed.
-        arguments: that were typed.
+        error: error of Hydra or of a config.
+        config_name: name of the composed config.
+        arguments: arguments of the command line.
     """
     message = one_line(error)
     if isinstance(error, AssertionError | OSError) and not isinstance(error, HydraException):
-        # of a setting of Hydra's own
+        # from an invalid setting in the `hydra` section
         settings = [argument for argument in arguments if "hydra." in argument or "=" in argument]
-        return f"{' '.join(settings)}: Hydra cannot use this ({message})"
+        return f"{' '.join(settings)}: invalid setting of Hydra ({message})"
     if match := re.search(r"Could not override '([^']+)'", message):
         section, _, name = match.group(1).rpartition(".")
         allowed = _keys_of(section, config_name, arguments)
         return unknown_key(section, name, allowed) if allowed else f"unknown key {match.group(1)}"
     if match := re.search(r"Unknown plugin class *: '([\w.]+)'", message):
         needed = [extra for package, extra in LAUNCHERS.items() if package in match.group(1)]
-        how = f": pip install 'vgg_lit[{needed[0]}]'" if needed else ""
-        return f"hydra.launcher._target_={match.group(1)}: is not installed{how}"
+        remedy = f"; pip install 'vgg_lit[{needed[0]}]'" if needed else ""
+        return f"hydra.launcher._target_={match.group(1)}: is not installed{remedy}"
     if match := re.search(
         r"Could not find '(\w+)/([^']+)' Available options in '\w+': (.+?)(?: Config search path|$)",
         message,
@@ -228,12 +230,12 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         return f"{group}={choice}: there is no such config; allowed: {', '.join(options.split())}"
     if isinstance(error, OverrideParseException):
         return (
-            f"{error.override}: cannot be read as key=value; a value with spaces, commas or = "
-            f"""takes quotes: 'key="value"'"""
+            f"{error.override}: is not a valid key=value; quote a value with spaces, commas or =: "
+            f"""'key="value"'"""
         )
     if "Config group override must be a string" in message:
         wrong = [argument for argument in arguments if _is_no_choice(argument)]
-        return f"{', '.join(wrong)}: a group takes the name of one of its configs, such as none"
+        return f"{', '.join(wrong)}: the value of a group is the name of one of its configs, such as none"
     if isinstance(error, OmegaConfBaseException):
         return _with_key(error)
     if isinstance(error.__cause__, OmegaConfBaseException):
@@ -242,21 +244,24 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
 
 
 def _with_key(error: OmegaConfBaseException) -> str:
-    """What is wrong with the value of a key, and which key that is: typed with a reference, if unknown."""
+    """Formats an OmegaConf error as `key: message`.
+
+    Without a key in the error, names the overrides with an interpolation.
+    """
     message = one_line(error).partition(" full_key: ")[0]
     key = error.full_key or ", ".join(argument for argument in sys.argv[1:] if "${" in argument)
     return f"{key}: {message}" if key and key not in message else message
 
 
 def _is_no_choice(argument: str) -> bool:
-    """Whether an override gives a group a number or null, which is no name of a config."""
+    """Returns True if an override sets a group to a number or null, which no config is named."""
     group, _, choice = argument.partition("=")
     is_group = not group or (config_folder() / group).is_dir()
     return is_group and (choice == "null" or not re.match(r"[^\W\d]|\[", choice))
 
 
 def _keys_of(section: str, config_name: str, arguments: Sequence[str]) -> list[str]:
-    """The keys of a section of the config, composed with the groups that were chosen."""
+    """Returns the keys of a section of the config, composed with the chosen groups; empty on error."""
     folder = config_folder()
     groups = [
         argument
@@ -270,5 +275,5 @@ def _keys_of(section: str, config_name: str, arguments: Sequence[str]) -> list[s
             for part in section.split(".") if section else []:
                 config = config[part]
             return [str(key) for key in config]
-    except Exception:  # this only looks for a hint; the error being explained is what counts
+    except Exception:  # only a hint of the message; the original error is reported
         return []

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-BESIDE = ("resume", "trusted_targets")
+COMMAND_SETTINGS = ("resume", "trusted_targets")
 """Settings of the command, not of the run."""
 
 WITHOUT_EFFECT = (
@@ -36,7 +36,7 @@ WITHOUT_EFFECT = (
     "trainer.max_time",
     "trainer.limit_test_batches",
 )
-"""Settings, by how they begin, that do not decide which weights a run comes to."""
+"""Prefixes of settings that do not affect the trained weights."""
 
 
 def differing_settings(
@@ -48,7 +48,7 @@ def differing_settings(
     that only some configs have because their sections have different targets (`optimizer.betas`).
     """
     flat = {
-        name: dict(_setting(*item) for item in flattened(config) if item[0] not in BESIDE)
+        name: dict(_setting(*item) for item in flattened(config) if item[0] not in COMMAND_SETTINGS)
         for name, config in configs.items()
     }
     keys = sorted(
@@ -83,7 +83,7 @@ def flattened(
 
 
 def _setting(key: str, value: Any) -> tuple[str, Any]:
-    """A key and value as compared: `_target_` is the value of its section, a list is one text."""
+    """Returns the key and value to compare: `_target_` is the value of its section, a list one string."""
     section, _, name = key.rpartition(".")
     if name == "_target_":
         return section, str(value).rpartition(".")[2]
@@ -96,13 +96,13 @@ def changes(
     prefix: str = "",
     ignoring: Sequence[str] = (),
 ) -> Iterator[str]:
-    """The settings that would change a run's course, as `key=value (was value)`.
+    """Yields the changed settings that affect the trained weights, as `key=value (was value)`.
 
     Args:
-        before: of the run.
-        after: of today. A number of classes that is left to the data is the same.
-        prefix: of the keys.
-        ignoring: settings that may be others, beside those without effect.
+        before: config of the run.
+        after: new config; `num_classes=null` counts as unchanged.
+        prefix: prefix of the keys.
+        ignoring: more keys to ignore, in addition to the settings without effect.
     """
     for name in dict.fromkeys([*before, *after]):
         key = f"{prefix}{name}"

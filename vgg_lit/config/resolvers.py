@@ -1,4 +1,4 @@
-"""What a config computes: new directories, and what depends on this machine or its launcher."""
+"""OmegaConf resolvers: new directories, and values that depend on this machine or its launcher."""
 
 import secrets
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from vgg_lit.system.launch import launched
 
 
 def register_resolvers() -> None:
-    """Makes `${run_dir:...}`, `${launched:...}` and what else the configs compute known to them."""
+    """Registers the resolvers of the configs, such as `${run_dir:...}` and `${launched:...}`."""
     OmegaConf.register_new_resolver("ceil_div", ceil_div, replace=True)
     OmegaConf.register_new_resolver("gpus_a_job", gpus_a_job, replace=True)
     OmegaConf.register_new_resolver("launched", launched, replace=True)
@@ -20,27 +20,27 @@ def register_resolvers() -> None:
 
 
 def ceil_div(number: int, divisor: int) -> int:
-    """A share of a number of epochs, at least one."""
+    """Returns the quotient, rounded up: a share of a number of epochs, at least one."""
     return -(-number // divisor)
 
 
 def run_dir(resumed: str | None, *names: str | None) -> str:
-    """A new run's directory, after the first name that is set; or the one that is resumed."""
+    """Returns the resumed directory, or else a new one named after the first name that is set."""
     return resumed or f"logs/runs/{_first(names)}/{_now()}"
 
 
 def sweep_dir(*names: str | None) -> str:
-    """A new sweep's directory."""
+    """Returns a new directory for a sweep."""
     return f"logs/sweeps/{_first(names)}/{_now()}"
 
 
 def study_dir(name: str | None, *names: str | None) -> str:
-    """The directory of the study with a name; of one without, a new directory."""
+    """Returns the directory of a named study, or a new directory for a study without a name."""
     return f"logs/tune/{name}" if name else f"logs/tune/{_first(names)}/{_now()}"
 
 
 def gpus_a_job() -> int:
-    """What a job of a sweep asks its launcher for: a GPU, if this machine has any."""
+    """Returns the number of GPUs of a sweep's job: 1 if this machine has any, otherwise 0."""
     import torch
 
     return int(torch.cuda.is_available())
@@ -51,5 +51,5 @@ def _first(names: Sequence[str | None]) -> str:
 
 
 def _now() -> str:
-    """The time and four random hex digits: two runs of the same second share no directory."""
+    """Returns the time and four random hex digits, so that runs of the same second do not collide."""
     return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(2)}"

@@ -69,6 +69,11 @@ class Signals:
         self.received.append(signal.Signals(signum))
 
 
+def count_job_processes(devices: int | str | Sequence[int]) -> int:
+    """Returns the number of processes of a job with `trainer.devices`; `auto` counts as 1."""
+    return devices if isinstance(devices, int) else 1 if devices == "auto" else len(devices)
+
+
 def job_environment(share: Mapping[str, str], processes: int) -> dict[str, str]:
     """Returns the environment variables of a job.
 

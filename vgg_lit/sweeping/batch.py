@@ -1,4 +1,4 @@
-"""A batch of jobs: which of them to run, running them, and what became of each."""
+"""A batch of jobs of a sweep: selects, runs and records them."""
 
 import shlex
 import signal
@@ -19,10 +19,12 @@ from vgg_lit.errors import EXIT_BAD_INPUT, InputError, one_line
 from vgg_lit.launching.job_process import (
     JobProcess,
     Signals,
+    count_job_processes,
     job_environment,
     machine_shares,
 )
 from vgg_lit.launching.pool import Pool, record_failure
+from vgg_lit.runs import prepare_attempt
 from vgg_lit.sweeps import Job, JobStatus, Sweep
 from vgg_lit.tables import format_metric, print_facts, print_rows
 
@@ -32,20 +34,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class JobResult(JobReturn):
-    """What became of a job. A failed one has no value, where Hydra's own would end the sweep."""
+    """The result of a job. A failed one returns None; Hydra's JobReturn would raise and end the sweep."""
 
     @property  # type: ignore[misc]
     def return_value(self) -> Any:
-        """The objective, None of a job that is not done."""
+        """The objective; None if the job is not done."""
         return self._return_value
 
 
 class SweepBatch:
-    """Jobs of a sweep, as many at a time as the launcher allows.
+    """Jobs of a sweep; the launcher limits the number of parallel jobs.
 
     Args:
-        launcher: has been set up.
-        job_overrides: of each job; the same twice is one job.
+        launcher: launcher after its `setup`.
+        job_overrides: overrides of each job; jobs with equal overrides run once.
     """
 
     def __init__(self, launcher: "ProcessLauncher", job_overrides: Sequence[Sequence[str]]) -> None:
@@ -59,10 +61,10 @@ class SweepBatch:
         self.configs: dict[int, DictConfig] = {}  # by the job's number
 
     def run(self) -> list[JobResult]:
-        """Runs what is not done, shows a table, and hands what went wrong to the verb.
+        """Runs unfinished jobs, prints a table, and passes the errors to the command.
 
         Raises:
-            InputError: another sweep is at work in the directory.
+            InputError: another sweep is running in the directory.
             SystemExit: a signal has ended the sweep.
         """
         task = self.launcher.task_function
@@ -80,7 +82,7 @@ class SweepBatch:
         return [self._result(job) for job in jobs]
 
     def _plan(self, overrides: Sequence[str]) -> Job:
-        """Finds or makes the job with these overrides."""
+        """Finds or adds the job with these overrides."""
         load = self.launcher.hydra_context.config_loader.load_sweep_config
         config = load(self.launcher.config, list(overrides))
         job = self.sweep.find(overrides)
@@ -92,16 +94,16 @@ class SweepBatch:
         return job or self.sweep.add(overrides, str(config.hydra.sweep.subdir))
 
     def _is_to_run(self, job: Job) -> bool:
-        """Whether a job is neither done nor refused; says so if it is."""
+        """Returns True if a job is neither done nor refused; otherwise prints the reason."""
         if not self._is_done(job):
             job.reason = self._refusal(self.configs[job.number])
             job.status = "refused" if job.reason else "waiting"
         if job.status != "waiting":
-            self._say(job, f"refused: {job.reason}" if job.reason else "is done")
+            self._say(job, f"refused: {job.reason}" if job.reason else "already done")
         return job.status == "waiting"
 
     def _is_done(self, job: Job) -> bool:
-        """Whether a job's run says so, whoever brought it there; then takes over its figures."""
+        """Returns True if the status of the job's run is done; then copies its metrics to the job."""
         run = self.sweep.run(job)
         if run is None or self.sweep.status(job).get("status") != "done":
             return False
@@ -111,13 +113,13 @@ class SweepBatch:
         return True
 
     def _refusal(self, config: DictConfig) -> str | None:
-        """What is wrong with a job's config, as far as can be said before anything is started."""
+        """Returns the problem of a job's config that can be found before it starts, or None."""
         try:
             plain = to_plain(config, without="hydra")
             if plain["resume"]:
                 raise InputError(
-                    f"resume={plain['resume']}: goes on with one run; a sweep goes on by its own "
-                    "command with hydra.sweep.dir=<sweep directory>"
+                    f"resume={plain['resume']}: resumes one run; to resume a sweep, repeat its command "
+                    "with hydra.sweep.dir=<sweep directory>"
                 )
             with env_override({k: v for k, v in self.shares[0].items() if k.startswith("CUDA")}):
                 checked = check_train(plain)
@@ -128,12 +130,12 @@ class SweepBatch:
                 )
         except (InputError, OmegaConfBaseException) as error:
             return one_line(error)
-        except Exception:  # a network of one's own that cannot be built: its job will show where
+        except Exception:  # a custom network that cannot be built; its job reports the error
             return None
         return None
 
     def _run(self, waiting: list[Job], lock: Sequence[int]) -> None:
-        """Keeps every place filled until all jobs have ended, or a signal has ended them."""
+        """Runs the waiting jobs until all have ended, or a signal has ended them."""
 
         def start(share: Mapping[str, str]) -> tuple[Job, JobProcess] | None:
             job = waiting.pop(0)
@@ -146,25 +148,24 @@ class SweepBatch:
         self.pool.run(lambda: bool(waiting), start, self._finish)
 
     def _start(self, job: Job, share: Mapping[str, str], lock: Sequence[int]) -> JobProcess:
-        run = self.sweep.run(job)
-        is_resumed = run is not None and any(run.checkpoints.glob("*.ckpt"))
-        if not is_resumed:
-            self.sweep.set_aside(job)
         directory = self.sweep.directory(job)
-        self._say(job, f"{'goes on in' if is_resumed else 'starts in'} {directory}")
+        is_resumed = prepare_attempt(directory)
+        self._say(job, f"{'resumes in' if is_resumed else 'starts in'} {directory}")
         self._record(job, "running")
         devices = self.configs[job.number].trainer.get("devices", 1)
-        count = len(devices) if OmegaConf.is_list(devices) else devices
         return JobProcess(
             self._command(job, is_resumed),
-            env=job_environment(share, processes=count if isinstance(count, int) else 1),
+            env=job_environment(share, processes=count_job_processes(devices)),
             log=directory / "log.txt",
             prefix=f"[{job.number}] ",
             inherited=lock,
         )
 
     def _command(self, job: Job, is_resumed: bool) -> list[str]:
-        """A resumed run has its settings in its directory, but for what to trust; another is given them."""
+        """Returns the command of a job.
+
+        A resumed run reads its settings from its directory, except `trusted_targets`.
+        """
         command = [sys.executable, "-m", "vgg_lit.train", *config_flags(self.launcher.config.hydra)]
         directory = QuotedString(str(self.sweep.directory(job)), Quote.single).with_quotes()
         if is_resumed:
@@ -173,7 +174,7 @@ class SweepBatch:
         return [*command, *job.overrides, *of_hydra, f"hydra.run.dir={directory}"]
 
     def _finish(self, job: Job, process: JobProcess, code: int) -> None:
-        """Records how a job ended, in its own directory too where the job could not."""
+        """Records the result of a job; a failure also in the job's directory, if the job could not."""
         job.seconds += process.seconds
         job.exit_code = code if code >= 0 else None
         job.signal = signal.Signals(-code).name if code < 0 else None
@@ -184,7 +185,10 @@ class SweepBatch:
             self._record(job, *self._failure(job, process, code))
 
     def _record(self, job: Job, status: JobStatus, reason: str | None = None) -> None:
-        """Writes down how a job stands. A full disk ends no sweep: the runs themselves tell as much."""
+        """Records the status of a job in `sweep.json`.
+
+        A full disk does not end the sweep: `status.json` of each run has the same information.
+        """
         job.status, job.reason = status, reason
         if reason:
             self._say(job, f"{status}: {reason}")
@@ -194,7 +198,7 @@ class SweepBatch:
             self._say(job, f"not recorded: {error}")
 
     def _failure(self, job: Job, process: JobProcess, code: int) -> tuple[JobStatus, str]:
-        """Status and reason of a job that ended and is not done."""
+        """Returns the status and reason of a job that ended and is not done."""
         if code == EXIT_BAD_INPUT:
             return "refused", process.last_line
         return record_failure(
@@ -205,7 +209,7 @@ class SweepBatch:
         print(f"[{job.number}] {self.sweep.label(job)}: {text}", flush=True)
 
     def _report(self, task: GuardedTask) -> None:
-        """The table of the sweep and how to go on with it; what went wrong, for the verb to say."""
+        """Prints the table of the sweep and the command to resume it; passes the errors to the command."""
         config = self.launcher.config
         print_rows([self._row(job) for job in self.sweep.jobs], title=f"sweep {self.sweep.path}")
         if any(job.status != "done" for job in self.jobs):
@@ -214,7 +218,7 @@ class SweepBatch:
                 word for word in typed if not word.startswith(("hydra.sweep.dir=", "hydra.mode="))
             ]
             again.append(f"hydra.sweep.dir={self.sweep.path}")
-            print_facts({"go on": f"python -m vgg_lit.train -m {shlex.join(again)}"})
+            print_facts({"resume": f"python -m vgg_lit.train -m {shlex.join(again)}"})
         for job in self.jobs:
             log = self.sweep.directory(job) / "log.txt"
             place = f"; see {log}" if log.is_file() else ""

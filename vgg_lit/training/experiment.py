@@ -89,7 +89,7 @@ def run_experiment(
     with run.at_work() if run and trainer.is_global_zero else nullcontext():
         if run and trainer.is_global_zero:
             if resumed:
-                run.go_on(config, overrides)
+                run.resume(config, overrides)
             _print_header(run, trainer, classifier, datamodule, config)
             _record_weights(run, classifier, transfer, config)
             _log_config(trainer, config)

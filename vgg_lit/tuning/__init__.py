@@ -1,1 +1,1 @@
-"""What `tune` does: a search, what it varies, its study and what is shown of it."""
+"""Hyperparameter search: search space, study, driver of trials, and reports."""

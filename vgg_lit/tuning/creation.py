@@ -13,7 +13,7 @@ from vgg_lit.system.files import write_text
 from vgg_lit.tables import is_higher_better
 from vgg_lit.tuning.space import SearchSpace
 from vgg_lit.tuning.studies import StudyDirectory, build_pruner, build_sampler
-from vgg_lit.tuning.trial_configs import OF_THE_SEARCH, TrialConfigs
+from vgg_lit.tuning.trial_configs import SEARCH_SETTINGS, TrialConfigs
 
 OBJECTIVES = ("val/acc", "val/loss", "val/top5", "train/acc", "train/loss")
 
@@ -22,11 +22,11 @@ def check_study(settings: Tune, space: SearchSpace, trials: TrialConfigs) -> Non
     """Checks everything that needs no training.
 
     Raises:
-        InputError: a setting or the search space cannot be used; names the first one.
+        InputError: a setting or the search space cannot be used; the message names the first one.
     """
     if settings.resume:
         raise InputError(
-            f"resume={settings.resume}: resumes one run; a study is resumed by the same command"
+            f"resume={settings.resume}: resumes one run; to resume a study, run the same command again"
         )
     if settings.trainer["num_nodes"] != 1:
         raise InputError(
@@ -38,12 +38,14 @@ def check_study(settings: Tune, space: SearchSpace, trials: TrialConfigs) -> Non
     ):
         raise InputError(f"objective={objective}: allowed: {', '.join(OBJECTIVES)}")
     if objective.startswith("val/") and settings.data.get("val_fraction") == 0:
-        raise InputError(f"objective={objective}: nothing is validated with data.val_fraction=0")
+        raise InputError(
+            f"objective={objective}: needs a validation split; data.val_fraction=0 leaves none"
+        )
     for key in space.entries:
         if key.lstrip("+") in trials.keys:
             raise InputError(f"{key}: has a fixed value and is searched; remove one of the two")
     if settings.find_lr and "optimizer.lr" in space.entries:
-        raise InputError("find_lr=true: would replace the optimizer.lr that is searched")
+        raise InputError("find_lr=true: cannot be combined with a search for optimizer.lr")
     build_pruner(settings.pruner)
     grid = settings.sampler["_target_"].endswith(".GridSampler")
     build_sampler(settings.sampler, 0, space.grid() if grid else None)
@@ -59,7 +61,7 @@ def create_study(
     Raises:
         InputError: the existing study has other settings.
     """
-    shared = {key: value for key, value in trials.plain().items() if key not in OF_THE_SEARCH}
+    shared = {key: value for key, value in trials.plain().items() if key not in SEARCH_SETTINGS}
     wanted = {"objective": settings.objective, "space": space.entries, "settings": shared}
     with directory.lock():
         if directory.config_file.is_file():

@@ -1,8 +1,8 @@
-"""The driver of a study: takes trials, trains each in a process of its own, and records how they end.
+"""The driver of a study: takes trials, trains each in a separate process, and records their results.
 
-Several drivers may work on one study. A trial is taken under the study's lock and held by a lock of its
-own, which its processes inherit: one that is recorded as running and that nobody holds was left behind by
-a driver that was killed, and is taken up again with the same values.
+Several drivers can work on one study. A driver takes a trial under the study's lock and holds it with the
+trial's lock, which the processes of the trial inherit. If a trial is recorded as running but its lock is
+free, its driver was killed; the next driver resumes the trial with the same values.
 """
 
 import sys
@@ -21,11 +21,12 @@ from vgg_lit.errors import EXIT_BAD_INPUT, InputError
 from vgg_lit.launching.job_process import (
     JobProcess,
     Signals,
+    count_job_processes,
     job_environment,
     machine_shares,
 )
 from vgg_lit.launching.pool import Pool, record_failure
-from vgg_lit.runs import Run
+from vgg_lit.runs import find_run, prepare_attempt
 from vgg_lit.system.locks import take_lock
 from vgg_lit.tables import format_metric
 from vgg_lit.tuning.space import SearchSpace, Value
@@ -36,15 +37,15 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
 
 GRACE_SECONDS = 60.0
-"""From ctrl-C or SIGTERM until trials that have not ended are killed."""
+"""Time from ctrl-C or SIGTERM until running trials are killed."""
 
-LOOK_SECONDS = 1.0
-"""Between two looks at what other drivers do."""
+REFRESH_SECONDS = 1.0
+"""Time between two reads of the storage, which other drivers change."""
 
 
 @dataclass(frozen=True)
 class TakenTrial:
-    """A trial that is this driver's to run, as long as the file of its lock is open."""
+    """A trial that this driver runs; the driver owns it while the lock file is open."""
 
     number: int
     params: Mapping[str, Value]
@@ -52,13 +53,14 @@ class TakenTrial:
 
 
 class Search:
-    """Runs trials until the study has as many as it is to have.
+    """Runs trials until the study has `n_trials`.
 
     Args:
-        directory: of the study, which has been created.
-        space: what is searched.
-        settings: of the command.
-        command: that trains in a directory with overrides; None goes on with what is there.
+        directory: directory of the study, which exists.
+        space: search space.
+        settings: settings of the command.
+        command: function that returns the command of a training from its directory and overrides;
+            overrides of None resume the run in the directory.
     """
 
     def __init__(
@@ -82,20 +84,20 @@ class Search:
                 size *= len(values)
             self.n_trials = min(self.n_trials, size)
         self._trials: list[FrozenTrial] = []
-        self._look_at = self._take_at = 0.0  # when the storage is next asked
+        self._look_at = self._take_at = 0.0  # when to read the storage next
         self._is_waiting = False
         self._live: Live | None = None
 
     def run(self) -> None:
-        """Until all trials have ended, those of other drivers too.
+        """Runs trials until all have ended, including those of other drivers.
 
         Raises:
-            SystemExit: a signal has ended it; what was running can be gone on with.
+            SystemExit: a signal has ended the driver; the next driver resumes the running trials.
         """
         pool: Pool[TakenTrial] = Pool(
             machine_shares(self.settings.n_jobs), self.signals, GRACE_SECONDS
         )
-        console = Console(markup=False, emoji=False)  # names may have brackets
+        console = Console(markup=False, emoji=False)  # names may contain brackets
         if console.is_terminal:
             self._live = Live(console=console, transient=True, auto_refresh=False)
         with self.signals, self._live or nullcontext():
@@ -104,25 +106,25 @@ class Search:
             raise SystemExit(128 + pool.ending_signal)
 
     def has_result(self) -> bool:
-        """Whether a trial came to its end."""
+        """Returns True if a trial is completed."""
         return best_trial(self._trials, self.settings.objective) is not None
 
     def last_reason(self) -> str:
-        """Why the last trial failed, or how it ended."""
+        """Returns the reason why the last trial failed or was pruned."""
         last = self._trials[-1]
         return f"trial {last.number}: {last.user_attrs.get('reason', 'was pruned')}"
 
     def _has_more(self) -> bool:
-        """Whether a trial is still to begin, or to end elsewhere."""
+        """Returns True if a trial has not started, or has not ended in another driver."""
         if time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + LOOK_SECONDS
+            self._look_at = time.monotonic() + REFRESH_SECONDS
             self._trials = self.study.get_trials(deepcopy=False)
             self._show()
         begun = _begun(self._trials)
         return len(begun) < self.n_trials or not all(t.state.is_finished() for t in begun)
 
     def _show(self) -> None:
-        """Draws the table, if somebody looks."""
+        """Draws the table, if there is a terminal."""
         if self._live:
             self._live.update(live_table(self._trials, self.settings, self.n_trials), refresh=True)
 
@@ -131,21 +133,17 @@ class Search:
             return None
         taken = self._take()
         if taken is None:
-            self._take_at = time.monotonic() + LOOK_SECONDS
+            self._take_at = time.monotonic() + REFRESH_SECONDS
             return None
         self._look_at = 0.0
         directory = self.directory.trial(taken.number)
-        run = _run_in(directory)
-        is_resumed = run is not None and any(run.checkpoints.glob("*.ckpt"))
-        if run and not is_resumed:
-            run.set_aside()
+        is_resumed = prepare_attempt(directory)
         overrides = self.space.overrides(taken.params)
-        self._say(taken.number, f"{'goes on' if is_resumed else 'starts'}: {' '.join(overrides)}")
-        devices = self.settings.trainer["devices"]
+        self._say(taken.number, f"{'resumes' if is_resumed else 'starts'}: {' '.join(overrides)}")
         trial = TrialOfThisProcess(
             str(self.directory.path), taken.number, dict(self.settings.pruner)
         )
-        processes = devices if isinstance(devices, int) else 1
+        processes = count_job_processes(self.settings.trainer["devices"])
         try:
             process = JobProcess(
                 self._command(directory, None if is_resumed else overrides),
@@ -160,7 +158,7 @@ class Search:
         return taken, process
 
     def _take(self) -> TakenTrial | None:
-        """A trial that nobody is at, or a new one; None if there is neither."""
+        """Takes a trial that its driver left behind, or a new one; returns None if there is neither."""
         from optuna.trial import Trial, TrialState
 
         with self.directory.lock():
@@ -172,10 +170,10 @@ class Search:
                 if lock is None:
                     continue
                 left = TakenTrial(frozen.number, frozen.params, lock)
-                if not self._record_end(left):  # else it came to its end when its driver had gone
+                if not self._record_end(left):  # otherwise it ended after its driver
                     if frozen.params.keys() == self.space.distributions.keys():
                         return left
-                    self._set_sampler(frozen.number)  # its driver was killed as it drew
+                    self._set_sampler(frozen.number)  # its driver was killed while drawing values
                     self.study.sampler.before_trial(self.study, frozen)
                     params = self.space.suggest(Trial(self.study, frozen._trial_id))
                     return TakenTrial(frozen.number, params, lock)
@@ -183,12 +181,12 @@ class Search:
             if len(begun) >= self.n_trials:
                 if not self._is_waiting and any(not t.state.is_finished() for t in begun):
                     self._is_waiting = True
-                    self._say(None, "every trial has begun; waits for those that still run")
+                    self._say(None, "all trials have started; waiting for the running ones")
                 return None
             self._set_sampler(len(trials))
             trial = self.study.ask()
             new_lock = take_lock(self.directory.trial_lock(trial.number))
-            assert new_lock, "a trial's number is given once"
+            assert new_lock, "trial numbers are unique"
             return TakenTrial(trial.number, self.space.suggest(trial), new_lock)
 
     def _set_sampler(self, number: int) -> None:
@@ -200,7 +198,7 @@ class Search:
         if self._record_end(taken):
             return
         if self.signals.received:
-            self._say(taken.number, "interrupted; the study's next driver goes on with it")
+            self._say(taken.number, "interrupted; the next driver of the study resumes it")
             taken.lock.close()
         elif code == EXIT_BAD_INPUT:
             self._fail(taken, process.last_line)
@@ -209,10 +207,10 @@ class Search:
             self._fail(taken, record_failure(directory, process, code, is_asked=False)[1])
 
     def _record_end(self, taken: TakenTrial) -> bool:
-        """Records a trial whose run says that it is done or pruned; false if it says neither."""
+        """Records a trial whose run is done or pruned; returns False for any other status."""
         from optuna.trial import TrialState
 
-        run = _run_in(self.directory.trial(taken.number))
+        run = find_run(self.directory.trial(taken.number))
         try:
             status = run.status if run else {}
             metrics = run.metrics if run else {}
@@ -224,15 +222,13 @@ class Search:
         elif status.get("status") != "done":
             return False
         elif value is None:
-            known = ", ".join(metrics)
-            reason = (
-                f"objective={self.settings.objective}: is no metric of this run; there are {known}"
-            )
+            objective, available = self.settings.objective, ", ".join(metrics)
+            reason = f"objective={objective}: is not a metric of this run; available: {available}"
             self._fail(taken, reason)
         else:
             text = format_metric(self.settings.objective, value)
-            said = f"done: {self.settings.objective} {text}"
-            self._tell(taken, TrialState.COMPLETE, said, metrics, value)
+            message = f"done: {self.settings.objective} {text}"
+            self._tell(taken, TrialState.COMPLETE, message, metrics, value)
         return True
 
     def _fail(self, taken: TakenTrial, reason: str) -> None:
@@ -244,25 +240,25 @@ class Search:
         self,
         taken: TakenTrial,
         state: "TrialState",
-        said: str,
+        message: str,
         facts: Mapping[str, Any],
         value: float | None = None,
     ) -> None:
         from optuna.samplers import RandomSampler
         from optuna.trial import Trial
 
-        self.study.sampler = RandomSampler()  # one that draws nothing at a trial's end
+        self.study.sampler = RandomSampler()  # draws nothing at the end of a trial
         frozen = self.study.get_trials(deepcopy=False)[taken.number]
         trial = Trial(self.study, frozen._trial_id)
         for name in ("seconds", "reason"):
             if name in facts:
                 trial.set_user_attr(name, facts[name])
         self.study.tell(taken.number, value, state)
-        self._say(taken.number, said)
+        self._say(taken.number, message)
         taken.lock.close()
 
     def _say(self, number: int | None, text: str) -> None:
-        """Prints a line where no table is shown."""
+        """Prints a line about a trial; above a live table, only that of a failure."""
         if self._live is None:
             place = "" if number is None else f"[{number}] "
             print(f"{place}{text}", flush=True)
@@ -271,9 +267,5 @@ class Search:
 
 
 def _begun(trials: Sequence["FrozenTrial"]) -> list["FrozenTrial"]:
-    """Those that somebody has taken; others may have been queued from outside."""
+    """Returns the trials that a driver has taken; others may have been queued by other programs."""
     return [trial for trial in trials if trial.state.name != "WAITING"]
-
-
-def _run_in(directory: Path) -> Run | None:
-    return Run(directory) if (directory / "config.yaml").is_file() else None

@@ -1,15 +1,15 @@
-"""What a search varies: settings and their ranges, in the syntax of Hydra's sweeps.
+"""Search spaces: settings and their ranges, in the syntax of Hydra's sweeps.
 
 space = SearchSpace({"optimizer.lr": "tag(log, interval(1e-3, 1))", "model": "vgg11_bn,vgg13_bn"})
 params = space.suggest(study.ask())      # {"optimizer.lr": 0.0312, "model": "vgg13_bn"}
 space.overrides(params)                  # ["optimizer.lr=0.0312", "model=vgg13_bn"]
 
-a,b or choice(a, b)           one of these; of a whole group (model) or of a setting (data.batch_size)
-glob(vgg1*)                   one of a group's options with such a name
+a,b or choice(a, b)           one of these options of a group (model) or values of a setting (data.batch_size)
+glob(vgg1*)                   one of a group's options whose names match
 range(1, 10, step=2)          1, 3, 5, 7 or 9
-interval(0, 1)                any number between
-int(interval(1, 100))         any whole one
-tag(log, interval(1e-4, 1))   as likely between 1e-4 and 1e-3 as between 0.1 and 1
+interval(0, 1)                a number from 0 to 1
+int(interval(1, 100))         a whole number from 1 to 100
+tag(log, interval(1e-4, 1))   log-uniform: 1e-4 to 1e-3 is as likely as 0.1 to 1
 """
 
 import math
@@ -36,29 +36,29 @@ LOG = "log"
 KINDS = "a,b, choice(...), range(...), interval(...) or tag(log, interval(...))"
 
 NOT_SEARCHED = ("hydra", "name", "resume", "objective", "test", "trusted_targets")
-"""Settings of a command rather than of a training."""
+"""Settings of the command, not of a training."""
 
 CALL = re.compile(
     r"(space\.)?(?P<key>[^=\s]+)=(?P<text>\s*(choice|range|interval|tag|glob|int|float|sort|shuffle)\(.*)"
 )
-"""What is meant as a range, even if it is none."""
+"""Overrides that are meant as ranges, valid or not."""
 
 Value = str | int | float
 
 
 class SearchSpace:
-    """The settings that trials differ in.
+    """The settings that vary between trials.
 
     Args:
         entries: Hydra's sweep syntax by key; keys may be nested or dotted.
-        config_loader: knows the options of groups, which `glob` needs.
+        config_loader: loader of the options of groups, needed for `glob`.
 
     Attributes:
-        entries: one a setting, by its dotted key.
-        distributions: as Optuna knows them, by the same keys.
+        entries: Hydra's sweep syntax by dotted key.
+        distributions: Optuna's distributions by dotted key.
 
     Raises:
-        ConfigError: an entry is no search, or has nothing in it.
+        ConfigError: an entry is not a range, or is empty.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SearchSpace:
         self.entries = dict(flattened(entries))
         if not self.entries:
             raise ConfigError(
-                "space: has no setting to search; choose one with space=..., or type a range such as "
+                "space: has no setting to search; set space=..., or give a range such as "
                 "'optimizer.lr=tag(log, interval(1e-3, 1))'"
             )
         parser = OverridesParser.create(config_loader)
@@ -76,11 +76,11 @@ class SearchSpace:
         }
 
     def overrides(self, params: Mapping[str, Value]) -> list[str]:
-        """What is typed to train with such values."""
+        """Returns the overrides for the values of a trial."""
         return [f"{key}={params[key]}" for key in self.distributions]
 
     def suggest(self, trial: "Trial") -> dict[str, Value]:
-        """The values of a trial: those it has already, the others drawn."""
+        """Returns the values of a trial; draws those that it does not have yet."""
         from optuna.distributions import CategoricalDistribution, IntDistribution
 
         params: dict[str, Any] = {}
@@ -95,13 +95,13 @@ class SearchSpace:
         return params
 
     def check(self, check_overrides: Callable[[Sequence[str]], object]) -> None:
-        """Has every choice and both ends of every range checked, the other settings at their first.
+        """Checks every choice and both ends of every range, with the other settings at their first value.
 
         Args:
-            check_overrides: raises InputError for overrides that no training accepts.
+            check_overrides: function that raises InputError for invalid overrides.
 
         Raises:
-            ConfigError: some are refused; names the setting.
+            ConfigError: a value is invalid; the message names the setting.
         """
         firsts = {key: _ends(found)[0] for key, found in self.distributions.items()}
         is_checked = False
@@ -114,10 +114,10 @@ class SearchSpace:
             is_checked = True
 
     def grid(self) -> dict[str, list[Value]]:
-        """All values of each setting.
+        """Returns all values of each setting.
 
         Raises:
-            ConfigError: one is an interval, which has no end of them.
+            ConfigError: a setting is an interval, which has no finite set of values.
         """
         return {
             key: _values(found, f"space.{key}={self.entries[key]}")
@@ -126,9 +126,9 @@ class SearchSpace:
 
 
 def split_sweeps(overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """What was typed as a range of values, by key, and what was typed as one value.
+    """Splits overrides into ranges, by key, and single values.
 
-    What cannot be read and looks like no range is left to Hydra to refuse.
+    Invalid overrides count as single values, which Hydra refuses, unless they look like ranges.
     """
     parser = OverridesParser.create()
     sweeps, others = {}, []
@@ -137,7 +137,7 @@ def split_sweeps(overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
             parsed = parser.parse_override(override)
         except HydraException:
             if call := CALL.fullmatch(override):
-                sweeps[call["key"]] = call["text"]  # to be refused as a range
+                sweeps[call["key"]] = call["text"]  # refused later, as an invalid range
             else:
                 others.append(override)
             continue
@@ -151,7 +151,7 @@ def split_sweeps(overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 def _distribution(key: str, text: Any, parser: OverridesParser) -> "BaseDistribution":
     where = f"space.{key}={text}"
     if not isinstance(text, str):
-        raise ConfigError(f"{where}: is nothing to search in; allowed: {KINDS}")
+        raise ConfigError(f"{where}: is not a range; allowed: {KINDS}")
     if key.lstrip("+").partition(".")[0].partition("/")[0] in NOT_SEARCHED or key[0] == "~":
         raise ConfigError(f"{where}: {key} cannot be searched")
     try:
@@ -169,7 +169,7 @@ def _from_override(override: Override, where: str) -> "BaseDistribution":
 
     sweep = override.value()
     if not override.is_sweep_override():
-        raise ConfigError(f"{where}: is one value, nothing to search in; allowed: {KINDS}")
+        raise ConfigError(f"{where}: is one value, not a range; allowed: {KINDS}")
     tags: set[str] = getattr(sweep, "tags", set())
     if unknown := tags - {LOG}:
         raise ConfigError(f"{where}: unknown tag {', '.join(sorted(unknown))}; allowed: {LOG}")
@@ -178,12 +178,14 @@ def _from_override(override: Override, where: str) -> "BaseDistribution":
     if isinstance(sweep, RangeSweep):
         return _from_range(sweep, where)
     if tags:
-        raise ConfigError(f"{where}: {LOG} is for an interval or a range, not for choices")
+        raise ConfigError(
+            f"{where}: tag {LOG} is not for choices; allowed: interval(...), range(...)"
+        )
     if isinstance(sweep, ChoiceSweep):
-        sweep.shuffle = False  # a study knows choices by their places
+        sweep.shuffle = False  # a study identifies choices by their index
     choices = list(dict.fromkeys(override.sweep_string_iterator()))
     if not choices:
-        raise ConfigError(f"{where}: there is no such option in {override.key_or_group}")
+        raise ConfigError(f"{where}: no option of {override.key_or_group} matches")
     return CategoricalDistribution(choices)
 
 
@@ -194,9 +196,9 @@ def _from_interval(sweep: IntervalSweep, where: str) -> "BaseDistribution":
     assert low is not None
     assert high is not None
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise ConfigError(f"{where}: an interval has two finite ends")
+        raise ConfigError(f"{where}: an interval needs two finite ends")
     if low > high:
-        raise ConfigError(f"{where}: begins above its end")
+        raise ConfigError(f"{where}: the start is greater than the end")
     _check_log(is_log, low, where)
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=is_log)
@@ -210,26 +212,28 @@ def _from_range(sweep: RangeSweep, where: str) -> "BaseDistribution":
     start, stop, step = (Decimal(str(number)) for number in numbers)
     count = math.ceil((stop - start) / step) if step else 0
     if count < 1:
-        raise ConfigError(f"{where}: has no value in it")
+        raise ConfigError(f"{where}: is empty")
     low, high = sorted((start, start + (count - 1) * step))
     is_log = LOG in sweep.tags
     _check_log(is_log, float(low), where)
     if is_log and abs(step) != 1:
-        raise ConfigError(f"{where}: a range by {LOG} has step=1; or take interval(...)")
+        raise ConfigError(f"{where}: a range with tag {LOG} needs step=1; or use interval(...)")
     if all(isinstance(number, int) for number in numbers):
         return IntDistribution(int(low), int(high), step=int(abs(step)), log=is_log)
     if is_log:
-        raise ConfigError(f"{where}: a range by {LOG} is of whole numbers; or take interval(...)")
+        raise ConfigError(
+            f"{where}: a range with tag {LOG} needs whole numbers; or use interval(...)"
+        )
     return FloatDistribution(float(low), float(high), step=float(abs(step)))
 
 
 def _check_log(is_log: bool, low: float, where: str) -> None:
     if is_log and low <= 0:
-        raise ConfigError(f"{where}: begins at {low:g}, and a logarithm needs more than 0")
+        raise ConfigError(f"{where}: starts at {low:g}; with tag {LOG}, allowed: above 0")
 
 
 def _ends(found: "BaseDistribution") -> list[Value]:
-    """Every choice, or both ends of a range."""
+    """Returns every choice, or both ends of a range."""
     from optuna.distributions import CategoricalDistribution
 
     if isinstance(found, CategoricalDistribution):
@@ -253,14 +257,14 @@ def _values(found: "BaseDistribution", where: str) -> list[Value]:
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Splits a command line into settings typed as ranges, and the other arguments.
+    """Splits a command line into settings given as ranges, and the other arguments.
 
-    With typed ranges and no chosen space, only these ranges are searched.
+    With ranges and no `space=...`, only these ranges are searched.
     """
     parsed = get_args_parser().parse_args(list(arguments))
     sweeps, values = split_sweeps(parsed.overrides)
     others = [word for word in arguments if word not in parsed.overrides or word in values]
     if sweeps and not any(value.startswith("space=") for value in values):
-        # where a range stood: flags stay on their side
+        # insert at the first range, so that overrides stay together between flags
         others.insert(min(map(list(arguments).index, set(arguments) - set(others))), "space=none")
     return sweeps, others

@@ -1,8 +1,8 @@
-"""A study's directory: its trials in Optuna's storage, and a run directory each.
+"""The directory of a study: Optuna's storage, and the run directories of the trials.
 
 study.db or journal.log   Optuna's storage
-study.yaml                what is searched: space, objective, settings that all trials share
-trials/0 trials/1 ...     run directories; log.txt in each has what the trial printed
+study.yaml                space, objective, and settings that all trials share
+trials/0 trials/1 ...     run directories; log.txt in each is the output of the trial
 trials.csv, trials.md     the table
 history.png, importance.png
 experiment/best.yaml      the best trial's settings: train --config-dir <this directory> experiment=best
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
 Storage = Literal["sqlite", "journal"]
 
 STORAGE_FILES: dict[Storage, str] = {"sqlite": "study.db", "journal": "journal.log"}
-"""A database, and a log for a folder that several machines mount, where SQLite's locks may not hold."""
+"""A SQLite database, or a log for a folder that several machines mount, where SQLite's locks may fail."""
 
 TRIAL = "VGG_LIT_TRIAL"
-"""Set in the environment of a trial's processes: which one it is, as `TrialOfThisProcess` reads it."""
+"""Environment variable of a trial's processes; the fields of `TrialOfThisProcess` as JSON."""
 
 SAMPLERS, PRUNERS = ("optuna.samplers.",), ("optuna.pruners.",)
-"""What a config may name."""
+"""Prefixes of the targets that a config may name."""
 
 SECONDS_TO_WAIT = 120.0
-"""For a database that another process writes to."""
+"""Timeout of the SQLite database while another process writes to it."""
 
 
 def require_optuna() -> None:
-    """Checks that Optuna is there, and has it say no more than warnings.
+    """Checks that Optuna is installed, and limits its log to warnings.
 
     Raises:
-        InputError: it is not.
+        InputError: Optuna is not installed.
     """
     require("tune", "optuna", asked="vgg-tune")
     import optuna
@@ -60,10 +60,10 @@ def require_optuna() -> None:
 
 
 class StudyDirectory:
-    """A study and where it lies.
+    """A study in its directory.
 
     Args:
-        path: the directory; it need not be there yet.
+        path: the directory; it need not exist yet.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -71,7 +71,7 @@ class StudyDirectory:
 
     @property
     def config_file(self) -> Path:
-        """What is searched."""
+        """The file of the search space, the objective and the shared settings."""
         return self.path / "study.yaml"
 
     @property
@@ -80,29 +80,29 @@ class StudyDirectory:
         return self.path / "trials"
 
     def trial(self, number: int) -> Path:
-        """The run directory of a trial."""
+        """Returns the run directory of a trial."""
         return self.trials / str(number)
 
     def trial_lock(self, number: int) -> Path:
-        """The file that is locked while a driver, or what a killed one left behind, is at a trial."""
+        """Returns the lock file of a trial, locked while a driver or a trial of a killed driver runs it."""
         return self.path / ".locks" / str(number)
 
     def lock(self) -> AbstractContextManager[Any]:
-        """Keeps other drivers from taking a trial; they wait."""
+        """Returns the lock under which drivers take trials; other drivers wait for it."""
         self.path.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path / ".lock")
 
     @property
     def url(self) -> str:
-        """Of the storage, as `optuna-dashboard` takes it."""
+        """The URL or path of the storage, for `optuna-dashboard`."""
         file = self._file()
         return f"sqlite:///{file}" if file.name == STORAGE_FILES["sqlite"] else str(file)
 
     def create(self, storage: Storage, is_maximised: bool) -> None:
-        """Makes the storage with an empty study in it, if there is none; the caller holds the lock.
+        """Creates the storage with an empty study, if there is none; the caller holds the lock.
 
         Raises:
-            InputError: there is one of another kind.
+            InputError: the directory has a storage of another kind.
         """
         import optuna
 
@@ -117,7 +117,7 @@ class StudyDirectory:
         )
 
     def open(self, pruner: Mapping[str, Any]) -> "Study":
-        """The study. Its sampler draws nothing: to ask for trials, give it another.
+        """Opens the study. Set another sampler to ask for trials: the default one draws at random.
 
         Args:
             pruner: `_target_` and arguments.
@@ -125,7 +125,7 @@ class StudyDirectory:
         import optuna
 
         storage = self._storage(self._file())
-        (name,) = optuna.get_all_study_names(storage)  # not the directory's, which may have moved
+        (name,) = optuna.get_all_study_names(storage)  # the directory may have been renamed since
         return optuna.load_study(
             study_name=name,
             storage=storage,
@@ -150,10 +150,10 @@ class StudyDirectory:
 
 
 def build_pruner(spec: Mapping[str, Any]) -> "BasePruner":
-    """The pruner of a `pruner` group.
+    """Builds the pruner of a `pruner` group.
 
     Raises:
-        ConfigError: an argument is wrong.
+        ConfigError: an argument is invalid.
     """
     return instantiate(spec, key="pruner", prefixes=PRUNERS)
 
@@ -161,18 +161,18 @@ def build_pruner(spec: Mapping[str, Any]) -> "BasePruner":
 def build_sampler(
     spec: Mapping[str, Any], number: int, grid: Mapping[str, Any] | None = None
 ) -> "BaseSampler":
-    """The sampler of a `sampler` group, for one trial.
+    """Builds the sampler of a `sampler` group, for one trial.
 
-    Its draws depend on its seed and the trial's number, so that no two drivers draw the same and one that
-    is started again goes on as if it had never stopped. A grid is in one order for all of them.
+    The draws depend on the seed and on the trial's number, so that drivers draw different values, and the
+    same values as if a restarted driver had never stopped. All drivers use a grid in the same order.
 
     Args:
         spec: `_target_` and arguments.
-        number: of the trial.
-        grid: all values by key, for a sampler that takes them in turn.
+        number: number of the trial.
+        grid: all values by key, for a grid sampler.
 
     Raises:
-        ConfigError: an argument is wrong.
+        ConfigError: an argument is invalid.
     """
     if grid is not None:
         return instantiate(spec, key="sampler", prefixes=SAMPLERS, search_space=grid)
@@ -182,17 +182,17 @@ def build_sampler(
 
 
 def epochs_of(trial: "FrozenTrial") -> int:
-    """How many epochs a trial has reported."""
+    """Returns the number of epochs that a trial has reported."""
     return max(trial.intermediate_values, default=0)
 
 
 @dataclass(frozen=True)
 class TrialOfThisProcess:
-    """The trial that a training is, as its driver has told it.
+    """The trial that this process trains; its driver passes it in the environment.
 
     Args:
-        directory: of the study.
-        number: of the trial.
+        directory: directory of the study.
+        number: number of the trial.
         pruner: `_target_` and arguments.
     """
 
@@ -202,12 +202,12 @@ class TrialOfThisProcess:
 
     @classmethod
     def from_environment(cls) -> "TrialOfThisProcess | None":
-        """None where the training is no trial."""
+        """Returns the trial of this process; None if the training is not a trial."""
         text = os.environ.get(TRIAL)
         return cls(**json.loads(text)) if text else None
 
     def environment(self) -> dict[str, str]:
-        """What `from_environment` reads."""
+        """Returns the environment variables that `from_environment` reads."""
         return {TRIAL: json.dumps(asdict(self))}
 
     @cached_property
@@ -216,11 +216,11 @@ class TrialOfThisProcess:
         return StudyDirectory(self.directory).open(self.pruner)
 
     def report(self, epoch: int, value: float) -> bool:
-        """Reports the objective after an epoch, counted from 1; whether the trial is to be pruned."""
+        """Reports the objective after an epoch, counted from 1; returns True if the trial is to be pruned."""
         from optuna.trial import Trial
 
         frozen = self._study.get_trials(deepcopy=False)[self.number]
         trial = Trial(self._study, frozen._trial_id)
-        if epoch not in frozen.intermediate_values:  # else before an interruption
+        if epoch not in frozen.intermediate_values:  # otherwise reported before an interruption
             trial.report(value, epoch)
         return trial.should_prune()

@@ -1,4 +1,4 @@
-"""What is shown of a study, and what it leaves behind: tables, figures, and the best trial as an experiment."""
+"""Reports of a study: tables, figures, and the best trial as an experiment config."""
 
 import shlex
 from collections.abc import Collection, Sequence
@@ -32,19 +32,19 @@ STATES = {
     "RUNNING": "running",
     "WAITING": "waiting",
 }
-"""Optuna's words, and ours."""
+"""Displayed statuses by state of Optuna."""
 
 MOST_ROWS = 15
-"""Of the table that is shown while trials run."""
+"""Number of rows in the table that is shown while trials run."""
 
 
 def live_table(trials: Sequence["FrozenTrial"], settings: Tune, n_trials: int) -> Table:
-    """The last trials, and how many have ended."""
+    """Returns a table of the last trials; its title counts the finished ones."""
     best = best_trial(trials, settings.objective)
     ended = sum(trial.state.is_finished() for trial in trials)
-    title = f"{ended} of {n_trials} trials have ended"
+    title = f"{ended} of {n_trials} trials finished"
     if best:
-        title += f"; the best is {best.number}"
+        title += f"; best: trial {best.number}"
     table = Table(title=title, title_justify="left")
     rows = [_row(trial, settings) for trial in trials[-MOST_ROWS:]]
     for name in rows[0] if rows else ():
@@ -55,7 +55,7 @@ def live_table(trials: Sequence["FrozenTrial"], settings: Tune, n_trials: int) -
 
 
 def best_trial(trials: Sequence["FrozenTrial"], objective: str) -> "FrozenTrial | None":
-    """The best of those that came to their end, of equals the first; None if none has."""
+    """Returns the best completed trial, of equal ones the first; None if no trial is completed."""
     done = [trial for trial in trials if STATES[trial.state.name] == "done"]
     sign = -1 if is_higher_better(objective) else 1
     return min(done, key=lambda trial: sign * (trial.value or 0.0), default=None)
@@ -68,14 +68,14 @@ def report(
     groups: Collection[str],
     flags: Sequence[str],
 ) -> None:
-    """Prints the table and what to do next; writes tables, figures and the best trial's experiment.
+    """Prints the table and the next commands; writes tables, figures and the best trial's experiment.
 
     Args:
-        directory: of the study.
-        settings: of the command.
-        shared: overrides that all trials were given.
+        directory: directory of the study.
+        settings: settings of the command.
+        shared: overrides of all trials.
         groups: names of the groups that an experiment can override.
-        flags: with which trainings are told of other configs.
+        flags: flags that select other configs, for trainings.
     """
     study = directory.open(settings.pruner)
     trials = study.get_trials(deepcopy=False)
@@ -94,7 +94,7 @@ def report(
         facts["best"] = f"trial {best.number}, {settings.objective} {text}: " + str(
             directory.trial(best.number)
         )
-        facts["train it"] = command
+        facts["train"] = command
     facts["written"] = f"{directory.path}: {', '.join(written)}"
     facts["dashboard"] = f"optuna-dashboard {directory.url}"
     print_facts(facts)
@@ -135,7 +135,7 @@ def _to_csv(trials: Sequence["FrozenTrial"], settings: Tune) -> str:
 
 
 def _saved_epochs(trials: Sequence["FrozenTrial"], settings: Tune) -> str:
-    """How much pruning has saved, of the trials that did not fail."""
+    """Formats the number of trained epochs and the share saved by pruning, without failed trials."""
     ended = [trial for trial in trials if STATES[trial.state.name] in ("done", "pruned")]
     trained = sum(map(epochs_of, ended))
     whole = len(ended) * settings.trainer["max_epochs"]
@@ -146,7 +146,7 @@ def _saved_epochs(trials: Sequence["FrozenTrial"], settings: Tune) -> str:
 
 
 def _draw(path: Path, study: "Study", trials: Sequence["FrozenTrial"], settings: Tune) -> list[str]:
-    """The figures that the trials are enough for; their names."""
+    """Writes the figures for which there are enough trials; returns their names."""
     import optuna
 
     from vgg_lit.analysis.study_charts import importance_chart, objective_chart
@@ -164,7 +164,7 @@ def _draw(path: Path, study: "Study", trials: Sequence["FrozenTrial"], settings:
     }
     try:
         importances = optuna.importance.get_param_importances(study)
-    except (ValueError, RuntimeError):  # of too few trials, or of equals
+    except (ValueError, RuntimeError):  # too few trials, or equal values
         importances = {}
     if importances:
         figures["importance.png"] = importance_chart(importances, settings.objective)
@@ -181,11 +181,11 @@ def _write_experiment(
     groups: Collection[str],
     flags: Sequence[str],
 ) -> str:
-    """Writes `experiment/best.yaml`; the command that trains it."""
+    """Writes `experiment/best.yaml`; returns the command that trains it."""
     values = [f"{name}={value}" for name, value in best.params.items()]
     defaults, content, others = as_experiment([*shared, *values], groups)
     place = ["--config-dir", str(directory.path)]
-    if "--config-dir" in flags:  # which Hydra takes once
+    if "--config-dir" in flags:  # Hydra accepts this flag once
         place = [*flags, f"hydra.searchpath=['{directory.path.resolve()}']"]
     command = shlex.join(["python", "-m", "vgg_lit.train", *place, "experiment=best", *others])
     text = format_metric(settings.objective, best.value or 0.0)
@@ -205,14 +205,14 @@ def _write_experiment(
 def as_experiment(
     overrides: Sequence[str], groups: Collection[str]
 ) -> tuple[list[Any], dict[str, Any], list[str]]:
-    """What overrides come to in an experiment's file.
+    """Converts overrides to the content of an experiment's file.
 
     Args:
-        overrides: as they are typed; later ones count.
-        groups: that the file can override.
+        overrides: overrides of a command line; the last one of a key wins.
+        groups: names of the groups that the file can override.
 
     Returns:
-        Its defaults, its settings, and the overrides that no file can hold, such as deletions.
+        The file's defaults, its settings, and the overrides that a file cannot hold, such as deletions.
     """
     extended: list[Any] = []
     chosen: dict[str, Any] = {}

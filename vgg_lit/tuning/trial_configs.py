@@ -18,10 +18,10 @@ from vgg_lit.config.command import config_flags, explain_refusal, inherited_over
 from vgg_lit.config.schema import Train, Tune
 from vgg_lit.errors import InputError
 
-UNLESS_TYPED = ("test=false",)
-"""Test images choose nothing, so trials do not evaluate them."""
+TRIAL_DEFAULTS = ("test=false",)
+"""First overrides of a trial: trials do not evaluate the test set, which must not select settings."""
 
-OF_THE_SEARCH = {"name", *(Tune.model_fields.keys() - Train.model_fields.keys())}
+SEARCH_SETTINGS = {"name", *(Tune.model_fields.keys() - Train.model_fields.keys())}
 """Settings of the search, which trials do not receive."""
 
 
@@ -30,7 +30,7 @@ class TrialConfigs:
 
     Args:
         hydra: Hydra's config of this command.
-        config_loader: loader that composed it.
+        config_loader: the loader that composed it.
 
     Attributes:
         shared: overrides of all trials.
@@ -45,7 +45,7 @@ class TrialConfigs:
         self.shared = [
             str(override.input_line)
             for override in parsed
-            if override.key_or_group.partition(".")[0] not in OF_THE_SEARCH
+            if override.key_or_group.partition(".")[0] not in SEARCH_SETTINGS
         ]
         self.keys = {override.key_or_group for override in parsed}
 
@@ -63,7 +63,7 @@ class TrialConfigs:
         return to_plain(self._compose(overrides), without="hydra")
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        typed = [*self._of_hydra, *UNLESS_TYPED, *self.shared, *overrides]
+        typed = [*self._of_hydra, *TRIAL_DEFAULTS, *self.shared, *overrides]
         try:
             return self.config_loader.load_configuration("train", typed, RunMode.RUN)
         except (HydraException, OmegaConfBaseException) as error:
@@ -75,5 +75,5 @@ class TrialConfigs:
         command = [sys.executable, "-m", "vgg_lit.train", *self._flags]
         if overrides is None:
             return [*command, f"resume={place}", *trusting(self.plain())]
-        typed = [*UNLESS_TYPED, *self.shared, *overrides, *self._of_hydra]
+        typed = [*TRIAL_DEFAULTS, *self.shared, *overrides, *self._of_hydra]
         return [*command, *typed, f"hydra.run.dir={place}"]

@@ -148,7 +148,7 @@ def test_an_unexpected_error_is_not_reported_as_bad_input(verb, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (MemoryError("no more"), 3, "out of memory: no more; what helps: a smaller batch_size"),
+        (MemoryError("no more"), 3, "out of memory: no more; reduce batch_size"),
         (RuntimeError("CUDA out of memory. Tried to"), 3, "out of memory: CUDA out of memory."),
         (
             OSError(28, "No space left on device", "a.csv"),

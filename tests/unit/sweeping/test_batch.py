@@ -71,7 +71,7 @@ def test_the_table_lists_every_job_and_the_command_to_resume(sweep):
         ["1", "seed=1", "failed", ""],
     ]
     again = "python -m vgg_lit.train -m seed=0,1 hydra.sweep.dir=swept"
-    assert out.splitlines()[-1] == f"go on  {again}"
+    assert out.splitlines()[-1] == f"resume  {again}"
 
 
 def test_a_resumed_sweep_runs_only_unfinished_jobs(sweep):
@@ -80,7 +80,7 @@ def test_a_resumed_sweep_runs_only_unfinished_jobs(sweep):
     again = sweep(healed, "seed=0,1,3")
     assert again.started == ["seed=1", "seed=3"]
     assert (again.code, again.err) == (0, "")
-    assert "go on" not in again.out
+    assert "resume  " not in again.out
     assert [job.objective for job in again.sweep.jobs] == [0.25, 1.0, 1.0]
     last = sweep(healed, "seed=0,1,3")
     assert last.started == []
@@ -263,7 +263,7 @@ def test_a_signal_ends_all_jobs_and_the_sweep(sent, code, sweep, tmp_path, recor
     assert done.sweep.jobs[0].exit_code == code
     assert record("swept/0")["status"] == "preempted"
     assert done.err == ""
-    assert "go on  python -m vgg_lit.train -m seed=0,1 hydra.sweep.dir=swept" in done.out
+    assert "resume  python -m vgg_lit.train -m seed=0,1 hydra.sweep.dir=swept" in done.out
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -296,7 +296,7 @@ def test_a_directory_accepts_one_sweep_at_a_time(sweep):
         second = sweep({"seed=1": "done()"}, "seed=1")
     assert second.code == 2
     assert second.started == []
-    assert second.err.startswith("error: hydra.sweep.dir=swept: a sweep, or a job it left behind")
+    assert second.err.startswith("error: hydra.sweep.dir=swept: another sweep, or a job")
     assert second.err.count("\n") == 1
 
 

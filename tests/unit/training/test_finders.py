@@ -91,13 +91,13 @@ def test_resume_auto_finds_the_run_by_its_overrides(found):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("trainer.devices=2", "takes one process"),
-        ("trainer.num_nodes=2", "takes one process"),
-        ("trainer.fast_dev_run=true", "not with trainer.fast_dev_run"),
-        ("ckpt_path=a.ckpt", "not with ckpt_path=a.ckpt"),
-        ("resume=logs/runs/a", "not with resume=logs/runs/a"),
+        ("trainer.devices=2", "needs one process"),
+        ("trainer.num_nodes=2", "needs one process"),
+        ("trainer.fast_dev_run=true", "cannot be combined with trainer.fast_dev_run"),
+        ("ckpt_path=a.ckpt", "cannot be combined with ckpt_path=a.ckpt"),
+        ("resume=logs/runs/a", "cannot be combined with resume=logs/runs/a"),
         ("optimizer.layer_rates={block1:0.1}", "one rate for all"),
-        ("~optimizer.lr", "is given no lr to replace"),
+        ("~optimizer.lr", "needs an lr in the settings"),
     ],
 )
 def test_contradictory_settings_are_refused(override, message, compose, tiny):

@@ -79,7 +79,7 @@ def test_a_run_that_is_being_trained_is_not_resumed(begun):
     os.read(reading, 1)
     try:
         assert find_resumed(["model=vgg11", "resume=auto"]) == ["model=vgg11"]
-        with pytest.raises(InputError, match="another process is at work"), run.at_work():
+        with pytest.raises(InputError, match="another process is training this run"), run.at_work():
             pass
     finally:
         os.kill(pid, 9)
@@ -182,7 +182,7 @@ def test_a_resumed_run_warns_about_changed_settings(verb, tiny_run, tmp_path, mo
     )
     done = verb("train", f"resume={tiny_run.path}", "data.batch_size=8", "trainer.max_epochs=9")
     assert done.code == 0, done.err
-    assert [line.split(": the run")[0] for line in done.err.splitlines()] == [
+    assert [line.split(": the result")[0] for line in done.err.splitlines()] == [
         "warning: data.batch_size=8 (was 16)",
         "warning: trainer.max_epochs=9 (was 2)",
     ]

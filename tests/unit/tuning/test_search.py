@@ -125,7 +125,7 @@ class Driven:
 
 @pytest.fixture
 def driven(tmp_path, monkeypatch):
-    monkeypatch.setattr(search, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(search, "REFRESH_SECONDS", 0.05)
     monkeypatch.setattr(pool, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(job_process, "SECONDS_TO_FOLLOW", 0.2)
     driven = Driven(tmp_path)
@@ -164,7 +164,7 @@ if number == 4: end("pruned"); sys.exit(0)
     assert reasons[0] == "exit code 1, RuntimeError: out of luck"
     assert reasons[1] == "killed by SIGKILL, as the system does when memory runs out"
     assert reasons[2] == "seed=x: no number"
-    assert reasons[3] == "objective=val/acc: is no metric of this run; there are val/loss"
+    assert reasons[3] == "objective=val/acc: is not a metric of this run; available: val/loss"
 
 
 def test_a_killed_driver_loses_no_trial_and_repeats_none(driven):
@@ -185,7 +185,7 @@ if number == 2:
     assert again.returncode == 0, err
     assert driven.states == ["COMPLETE"] * 4
     assert len(driven.started) == 4
-    assert "waits for those that still run" in out
+    assert "waiting for the running ones" in out
 
 
 @pytest.mark.slow

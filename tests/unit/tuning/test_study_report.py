@@ -79,8 +79,8 @@ def test_the_best_trial_is_an_experiment(written, compose):
     directory, out = written
     best = directory.open(NONE).best_trial
     assert best.number == 3
-    (line,) = [line for line in out.splitlines() if line.startswith("train it")]
-    assert line.split(None, 2)[2] == (
+    (line,) = [line for line in out.splitlines() if line.startswith("train ")]
+    assert line.split(None, 1)[1] == (
         f"python -m vgg_lit.train --config-dir {directory.path} experiment=best"
     )
     register_resolvers()
@@ -110,7 +110,7 @@ def test_the_best_trial_has_the_best_value_and_the_lowest_number(directory):
 def test_the_live_table_counts_finished_trials(directory):
     table = live_table(directory.open(NONE).trials, settings_of(), 10)
     assert table.row_count == 4
-    assert table.title == "4 of 10 trials have ended; the best is 3"
+    assert table.title == "4 of 10 trials finished; best: trial 3"
     assert live_table([], settings_of(), 10).row_count == 0
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from vgg_lit.launching import job_process
-from vgg_lit.launching.job_process import job_environment, machine_shares
+from vgg_lit.launching.job_process import count_job_processes, job_environment, machine_shares
 from vgg_lit.system.launch import SWEEP_JOB
 
 
@@ -96,6 +97,13 @@ def eight_threads(monkeypatch):
 def test_threads_are_divided_among_jobs(n_jobs, processes, threads, eight_threads):
     for share in machine_shares(n_jobs):
         assert job_environment(share, processes).get("OMP_NUM_THREADS") == threads
+
+
+@pytest.mark.parametrize(
+    ("devices", "processes"), [(2, 2), ("auto", 1), ([1, 3], 2), (OmegaConf.create([1, 3]), 2)]
+)
+def test_a_job_has_one_process_per_device(devices, processes):
+    assert count_job_processes(devices) == processes
 
 
 def test_a_user_defined_number_of_threads_is_kept(eight_threads, monkeypatch):
