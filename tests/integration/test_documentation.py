@@ -56,7 +56,7 @@ SHOWN = [line for block in fenced("bash")[2:] for line in block.splitlines()]
 # Each once, on however many pages it stands.
 COMMANDS = list(dict.fromkeys(line for line in SHOWN if line and not line.startswith("# ")))
 
-# What has a test of its own below, because it needs more than a folder to run in.
+# Tested separately below, because it needs more than a working directory.
 OWN_NETWORK = "python -m vgg_lit.train model=my_net 'trusted_targets=[my_package]'"
 EXPORTED = "python -m vgg_lit.predict model=<run>/export images=shoe.png"
 TENSORBOARD = "tensorboard --logdir logs"
