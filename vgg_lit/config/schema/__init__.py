@@ -28,6 +28,7 @@ from vgg_lit.config.schema.groups import (
     PrunerGroup,
     SamplerGroup,
     SchedulerGroup,
+    SourceSettings,
 )
 from vgg_lit.config.schema.sections import Section
 from vgg_lit.config.schema.train import Data, Init, Train, Trainer, Tune
@@ -61,8 +62,8 @@ GROUPS: dict[str, type[BaseModel]] = {
 }
 """The settings of each group of configs."""
 
-SUBSECTIONS: dict[str, type[Section]] = {"init": Init}
-"""The settings of sections of a command that have no group."""
+SUBSECTIONS: dict[str, type[BaseModel]] = {"init": Init, "data.source": SourceSettings}
+"""The settings of sections that have no group."""
 
 __all__ = [
     "COMMANDS",

@@ -50,6 +50,49 @@ class ModelGroup(Target):
     image_size: PositiveInt = setting("${data.image_size}", "Input size in pixels.")
 
 
+class MixingSettings(Target):
+    """`augment.mixing`, for `vgg_lit.data.MixUp` and `vgg_lit.data.CutMix`."""
+
+    target: str = argument("Class of the mixing.", alias="_target_")
+    alpha: Positive = argument(
+        "Parameter of Beta(alpha, alpha), from which shares are drawn; smaller values mix less."
+    )
+
+
+class JitterSettings(Target):
+    """`augment.jitter`, for `vgg_lit.data.ScaleJitter`."""
+
+    image_size: PositiveInt = setting("${data.image_size}", "Side of the crop in pixels.")
+    min_scale: PositiveInt | None = setting(
+        None, "Smallest side in pixels after rescaling; null is image_size."
+    )
+    max_scale: PositiveInt | None = setting(
+        None, "Largest side in pixels after rescaling; null is twice min_scale."
+    )
+
+
+class ColourSettings(Target):
+    """`augment.colour`, for `vgg_lit.data.ColourShift`."""
+
+    std: NotNegative = setting(
+        0.1, "Size of the shift in units of the eigenvalues of the pixel covariance."
+    )
+
+
+class PolicySettings(Target):
+    """`augment.autoaugment`, for `vgg_lit.data.AutoAugment`."""
+
+    policy: Literal["cifar10", "imagenet", "svhn"] = setting(
+        "cifar10", "Data set that the policy was found on."
+    )
+
+
+class CutoutSettings(Target):
+    """`augment.cutout`, for `vgg_lit.data.Cutout`."""
+
+    size: PositiveInt = setting(16, "Side of the square in pixels.")
+
+
 class AugmentGroup(Target):
     """The `augment` group: one augmentation, or `vgg_lit.data.Compose` of several named ones."""
 
@@ -62,17 +105,28 @@ class AugmentGroup(Target):
     probability: Share = argument("Probability that a rectangle of an image is erased.")
     scale: Pair = argument("Smallest and largest share of the image area to erase.")
     ratio: Pair = argument("Smallest and largest height / width of the erased rectangle.")
-    mixing: Spec | None = argument(
-        "Mixing of different images; the weights are drawn from Beta(alpha, alpha)."
+    mixing: MixingSettings | None = argument("Mixing of the images and labels of a batch.")
+    jitter: JitterSettings | None = argument("Random rescaling and crop.")
+    colour: ColourSettings | None = argument("Random shift of the colours.")
+    autoaugment: PolicySettings | None = argument("AutoAugment.")
+    cutout: CutoutSettings | None = argument("Cutout.")
+
+
+class SourceSettings(Target):
+    """`data.source`, for the sources of `vgg_lit.data`."""
+
+    target: str = argument("Class of the source.", alias="_target_")
+    root: str = argument("Folder of the files.")
+    download: bool = argument("Downloads the files if they are missing.")
+    in_channels: PositiveInt = argument("Channels to decode.")
+    size: PositiveInt = argument("Side in pixels to resize images to.")
+    test_fraction: Fraction = argument(
+        "Share held out for testing if the folder is not split into train and test."
     )
-    jitter: Spec | None = argument(
-        "Random rescaling; the side is drawn from min_scale to max_scale pixels."
+    in_memory: bool = argument(
+        "Keeps decoded images in memory; false decodes the files in every epoch."
     )
-    colour: Spec | None = argument(
-        "Colour shift; std is in units of the eigenvalues of the pixel covariance."
-    )
-    autoaugment: Spec | None = argument("AutoAugment; policy is cifar10, imagenet or svhn.")
-    cutout: Spec | None = argument("Cutout; size is the side of the square in pixels.")
+    num_workers: Interval = argument("Worker processes for decoding.")
 
 
 class OptimizerGroup(Target):
