@@ -20,11 +20,7 @@ HYDRA = {"type": "object", "description": "Settings of Hydra."}
 def editor_schema() -> dict[str, Any]:
     """Returns the schema: a definition for each command and group, and for experiment and debug files."""
     definitions: dict[str, Any] = {
-        "interpolation": {
-            "type": "string",
-            "pattern": r"^\?\?\?$|\$\{.*\}",
-            "description": "A value of Hydra: a missing value (???) or an interpolation (${...}).",
-        }
+        "interpolation": {"type": "string", "pattern": r"^\?\?\?$|\$\{.*\}"}
     }
     for name, section in GROUPS.items():
         definitions[name] = _file(section, name, definitions)
