@@ -1,4 +1,4 @@
-"""Compares runs: a table of their differing settings and final metrics, and learning curves.
+"""Compares runs: differing settings, final metrics, learning curves.
 
 python -m vgg_lit.compare runs=logs/sweeps/vgg13_bn_slim/2026-01-31_12-00-00_1f3a
 python -m vgg_lit.compare 'runs=[<run>,<run>]' sort=seconds output=two

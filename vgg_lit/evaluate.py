@@ -1,4 +1,4 @@
-"""Evaluates trained runs on their test set, or on other data with the same classes.
+"""Evaluates trained runs on their test set or on other data.
 
 python -m vgg_lit.evaluate run=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a
 python -m vgg_lit.evaluate run=<run> data=fashion_mnist

@@ -1,4 +1,4 @@
-"""Exports a trained run as files that run without this package, with a model card.
+"""Exports a trained run as files that run without this package.
 
 python -m vgg_lit.export run=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a
 python -m vgg_lit.export run=<run> 'formats=[onnx,onnx_int8]' output=exported

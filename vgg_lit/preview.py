@@ -1,4 +1,4 @@
-"""Draws the effect of an augmentation on training images, epoch by epoch.
+"""Draws augmented training images.
 
 python -m vgg_lit.preview augment=trivial_erasing output=preview.png
 python -m vgg_lit.preview augment=cutmix data=cifar10 images=4 epochs=8

@@ -1,4 +1,4 @@
-"""Trains a finished run again from its config and compares the results bit by bit.
+"""Trains a run again from its config and compares the results.
 
 python -m vgg_lit.reproduce run=logs/runs/vgg13_bn_slim/2026-01-31_12-00-00_1f3a
 python -m vgg_lit.reproduce run=downloads/a_run data_root=/datasets

@@ -1,4 +1,4 @@
-"""Paints one picture in the style of another, with the feature maps of a trained network.
+"""Paints one picture in the style of another.
 
 python -m vgg_lit.stylize content=me.jpg style=painting.jpg weights=logs/runs/vgg16_bn/2026-01-31_12-00-00_1f3a
 python -m vgg_lit.stylize content=me.jpg style=painting.jpg weights=torchvision variant=vgg19 size=384

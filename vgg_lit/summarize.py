@@ -1,4 +1,4 @@
-"""Shows the costs of a network: shapes, parameters, multiply-adds and memory, layer by layer.
+"""Shows parameters, multiply-adds and memory of a network by layer.
 
 python -m vgg_lit.summarize model=vgg16_bn data=cifar10
 python -m vgg_lit.summarize run=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a output=cost.json

@@ -1,4 +1,4 @@
-r"""Runs torchrun with errors of one line and with the exit code of the failed process.
+r"""Starts processes as torchrun does, with one-line errors.
 
 python -m vgg_lit.torchrun --nnodes=2 --nproc-per-node=4 --rdzv-backend=c10d --rdzv-endpoint=node0:29500 \
     --max-restarts=3 -m vgg_lit.train trainer=multinode

@@ -1,4 +1,4 @@
-"""Searches for hyperparameters: each trial is a training in a separate process.
+"""Searches for hyperparameters; each trial is a separate process.
 
 python -m vgg_lit.tune                                  # learning rate, weight decay, label smoothing
 python -m vgg_lit.tune 'optimizer.lr=tag(log, interval(1e-3, 1))' model=vgg11_bn,vgg13_bn n_trials=40

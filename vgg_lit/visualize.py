@@ -1,4 +1,4 @@
-"""Draws a trained run: figures as PNG files, and one HTML report with all of them.
+"""Draws figures of a trained run and an HTML report with all of them.
 
 python -m vgg_lit.visualize run=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a
 python -m vgg_lit.visualize run=<run> 'figures=[activations,attributions]' image=shoe.png

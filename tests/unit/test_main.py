@@ -25,7 +25,7 @@ def test_the_list_names_every_command_with_its_purpose(monkeypatch, capsys):
     assert set(listed) == {file.stem for file in configs.glob("*.yaml")} | {"torchrun"}
     assert set(listed) == set(COMMANDS)
     assert all(purpose.endswith(".") for purpose in listed.values())
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize("flag", ["--version", "-V"])
