@@ -1,7 +1,4 @@
-"""The settings of a section as rows of text, for help and reference.
-
-[row.key for row in setting_rows(Trainer, "trainer.")]  # ["trainer.accelerator", ...]
-"""
+"""Rows of text for help and reference: `setting_rows(Trainer, "trainer.")` yields one for each setting."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
