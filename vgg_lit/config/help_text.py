@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vgg_lit.config.group_options import BASES, groups_of, options_of
 from vgg_lit.config.schema import COMMANDS, GROUPS
-from vgg_lit.config.setting_rows import SettingRow, rows_of, values_by_option
+from vgg_lit.config.setting_rows import SettingRow, setting_rows, values_by_option
 
 WIDTH = 80
 KEY_WIDTH = 26
@@ -61,9 +61,12 @@ def _blocks(command: str, conf: Path) -> Iterator[str]:
 def sections_of(command: str, conf: Path) -> dict[str, list[SettingRow]]:
     """Returns the settings of a command by heading: the command's own, then those of each group."""
     section = COMMANDS[command]
-    rows = list(rows_of(section))
+    rows = list(setting_rows(section))
     inherited = {
-        row.key for base in section.__bases__ if base in COMMANDS.values() for row in rows_of(base)
+        row.key
+        for base in section.__bases__
+        if base in COMMANDS.values()
+        for row in setting_rows(base)
     }
     titled = {"Settings": [row for row in rows if row.key not in inherited]}
     if inherited:
@@ -77,7 +80,7 @@ def sections_of(command: str, conf: Path) -> dict[str, list[SettingRow]]:
 def _rows_of_group(group: str, conf: Path) -> Iterator[SettingRow]:
     """Yields the settings of a group, with the values in its files where the schema has no default."""
     values = values_by_option(conf / group)
-    for row in rows_of(GROUPS[group], f"{group}."):
+    for row in setting_rows(GROUPS[group], f"{group}."):
         in_files = values.get(row.key.removeprefix(f"{group}."), "")
         yield replace(row, default=row.default or in_files)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from vgg_lit.config.group_options import description_of_group, groups_of, options_of
 from vgg_lit.config.help_text import sections_of
 from vgg_lit.config.schema import COMMANDS, ProcessLauncherSettings
-from vgg_lit.config.setting_rows import SettingRow, rows_of
+from vgg_lit.config.setting_rows import SettingRow, setting_rows
 
 
 def reference_blocks(conf: Path) -> dict[str, str]:
@@ -48,7 +48,7 @@ def _commands(conf: Path) -> Iterator[str]:
         yield _table(f"`{command}`", sections_of(command, conf)["Settings"])
     yield "### hydra.launcher"
     yield "The process launcher of sweeps."
-    yield _table("`hydra.launcher`", rows_of(ProcessLauncherSettings, "hydra.launcher."))
+    yield _table("`hydra.launcher`", setting_rows(ProcessLauncherSettings, "hydra.launcher."))
 
 
 def _table(heading: str, rows: Iterable[SettingRow]) -> str:

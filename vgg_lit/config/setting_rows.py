@@ -1,7 +1,4 @@
-"""The settings of a section as rows of text, for help and reference.
-
-[row.key for row in rows_of(Trainer, "trainer.")]  # ["trainer.accelerator", "trainer.devices", ...]
-"""
+"""Rows of text for help and reference: `setting_rows(Trainer, "trainer.")` yields one for each setting."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,7 +32,7 @@ class SettingRow:
     description: str
 
 
-def rows_of(section: type[BaseModel], prefix: str = "") -> Iterator[SettingRow]:
+def setting_rows(section: type[BaseModel], prefix: str = "") -> Iterator[SettingRow]:
     """Yields the settings of a section and of the sections in it; leaves out groups and targets.
 
     Args:
@@ -56,7 +53,7 @@ def _rows(
         inner = [_definition(branch, definitions) for branch in field.get("anyOf", [field])]
         nested = [branch for branch in inner if branch]
         if key in SUBSECTIONS:
-            yield from rows_of(SUBSECTIONS[key], f"{key}.")
+            yield from setting_rows(SUBSECTIONS[key], f"{key}.")
         elif nested:
             yield from _rows(nested[0], definitions, f"{key}.")
         else:

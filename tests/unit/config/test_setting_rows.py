@@ -3,11 +3,11 @@
 import pytest
 
 from vgg_lit.config.schema import Init, Train, Trainer
-from vgg_lit.config.setting_rows import allowed, rows_of, shown, values_by_option
+from vgg_lit.config.setting_rows import allowed, setting_rows, shown, values_by_option
 
 
 def test_a_row_has_key_range_default_and_description():
-    rows = {row.key: row for row in rows_of(Trainer, "trainer.")}
+    rows = {row.key: row for row in setting_rows(Trainer, "trainer.")}
     row = rows["trainer.max_epochs"]
     assert (row.allowed, row.default) == ("integer >= 1", "18")
     assert row.description == "Number of epochs."
@@ -15,7 +15,7 @@ def test_a_row_has_key_range_default_and_description():
 
 
 def test_a_section_without_a_group_is_listed_and_a_group_is_not():
-    keys = [row.key for row in rows_of(Train)]
+    keys = [row.key for row in setting_rows(Train)]
     assert {f"init.{field.alias or name}" for name, field in Init.model_fields.items()} < set(keys)
     assert not {"model", "trainer", "init"} & set(keys)
 

@@ -64,7 +64,9 @@ class JitterSettings(Target):
 
     image_size: PositiveInt = setting("${data.image_size}", "Side of the crop in pixels.")
     min_scale: PositiveInt | None = setting(
-        None, "Smallest side in pixels after rescaling; null is image_size."
+        None,
+        "Smallest side in pixels after rescaling, at most that of the images in the data set; null is "
+        "image_size.",
     )
     max_scale: PositiveInt | None = setting(
         None, "Largest side in pixels after rescaling; null is twice min_scale."
