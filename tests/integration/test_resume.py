@@ -205,7 +205,7 @@ def test_a_damaged_last_checkpoint_is_reported_and_the_previous_used(
 
 def test_a_run_without_a_checkpoint_cannot_be_resumed(tmp_path, crash, resume):
     broken = crash(tmp_path / "broken", 0, 1)
-    with pytest.raises(InputError, match="has written none yet"):
+    with pytest.raises(InputError, match="has not written any"):
         resume(broken)
 
 

@@ -168,6 +168,7 @@ class Summarize(Section):
         "vgg13_bn_slim",
         "Network to describe; all is the paper's Table 1 with ResNet-50 and EfficientNet-B0.",
         optional=True,
+        is_group=True,
     )
     data: Spec = setting("fashion_mnist_sample", "Data set, for the input size and the classes.")
     augment: Spec = setting("none", "Augmentation, which has no effect here.")
