@@ -31,7 +31,7 @@ from vgg_lit.hardware import seed_device
 from vgg_lit.metrics import ACCURACIES, build_metrics, epoch_metrics
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
-from vgg_lit.optim import Steps, build_optimizer, build_scheduler
+from vgg_lit.optim import Steps, build_optimizer, build_scheduler, rest_finished_layers
 from vgg_lit.targets import ConfigError, instantiate
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -104,6 +104,7 @@ class Classifier(L.LightningModule):
         schedule asks for, has them made before the checkpoint is read.
         """
         self.trainer.fit_loop._load_combined_loader_states()
+        self._rest_finished_layers()  # a run resumed within an epoch does not start that one
 
     def train(self, mode: bool = True) -> "Classifier":
         """Sets the mode of all but frozen batch norm, which stays in evaluation."""
@@ -165,7 +166,18 @@ class Classifier(L.LightningModule):
         """Has the metrics logged with the next batch: once an epoch, at whose end they are computed."""
         self._are_metrics_logged = False
 
-    on_train_epoch_start = on_validation_epoch_start = on_test_epoch_start = _begin_epoch
+    on_validation_epoch_start = on_test_epoch_start = _begin_epoch
+
+    def on_train_epoch_start(self) -> None:
+        """Begins the epoch; layers whose epochs are over keep no gradient."""
+        self._begin_epoch()
+        self._rest_finished_layers()
+
+    def _rest_finished_layers(self) -> None:
+        # DDP waits for the gradient of every parameter that had one when it began.
+        if self.trainer.world_size == 1:
+            for optimizer in self.trainer.optimizers:
+                rest_finished_layers(optimizer, self.current_epoch)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser and, unless the rate is constant, its schedule."""

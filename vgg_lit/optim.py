@@ -6,7 +6,7 @@ interval and the monitored metric cannot be set wrong. `optimizer.lr` is the rat
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,8 @@ def build_optimizer(spec: Mapping[str, Any], net: nn.Module, fused: bool = True)
 
     `decay_norm_and_bias: false` in the spec keeps weight decay off biases and normalisation layers
     (every parameter with fewer than two dimensions). `layer_rates: {block1: 0.1}` multiplies the rate
-    of layers or blocks; their groups bear their names.
+    of layers or blocks; their groups bear their names. `layer_epochs: {whiten: 3}` ends the training of
+    such a group after that many epochs: its schedule is compressed into them, and its rate is 0 after.
 
     Raises:
         ConfigError: the optimiser does not take an argument or refuses its value, or `net` has no such
@@ -65,7 +66,10 @@ def build_optimizer(spec: Mapping[str, Any], net: nn.Module, fused: bool = True)
     if not isinstance(decay_all, bool):
         raise ConfigError(f"optimizer.decay_norm_and_bias={decay_all}: should be true or false")
     layer_rates = arguments.pop("layer_rates", None) or {}
-    groups = parameter_groups(net, layer_rates)
+    layer_epochs = arguments.pop("layer_epochs", None) or {}
+    _check_layer_epochs(layer_epochs)
+    named = {**dict.fromkeys(layer_epochs, 1.0), **layer_rates}
+    groups = parameter_groups(net, named)
     if not decay_all:
         groups = [part for group in groups for part in _split_by_decay(group)]
     trainable = [parameter for group in groups for parameter in group["params"]]
@@ -74,7 +78,32 @@ def build_optimizer(spec: Mapping[str, Any], net: nn.Module, fused: bool = True)
     optimizer: Optimizer = instantiate(arguments, key="optimizer", params=groups)
     for group in optimizer.param_groups:
         group["lr"] *= layer_rates.get(group.get("name"), 1)
+        if group.get("name") in layer_epochs:
+            group["epochs"] = layer_epochs[group["name"]]
     return optimizer
+
+
+def _check_layer_epochs(layer_epochs: Mapping[str, int]) -> None:
+    check_type(layer_epochs, dict[str, int], key="optimizer.layer_epochs")
+    for name, epochs in layer_epochs.items():
+        if epochs < 1:
+            raise ConfigError(f"optimizer.layer_epochs.{name}={epochs}: should be at least 1")
+
+
+def rest_finished_layers(optimizer: Optimizer, epoch: int) -> None:
+    """Takes the gradient from the groups whose `layer_epochs` are over; their rate is 0.
+
+    The backward pass then ends before them if they are the first layers.
+
+    Args:
+        optimizer: from `build_optimizer`.
+        epoch: counted from 0.
+    """
+    for group in optimizer.param_groups:
+        if epoch >= group.get("epochs", math.inf):
+            for parameter in group["params"]:
+                parameter.requires_grad_(False)
+                parameter.grad = None
 
 
 def parameter_groups(net: nn.Module, layer_rates: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -124,7 +153,14 @@ def _has_fused_step(target: Any, parameters: Sequence[nn.Parameter]) -> bool:
 def build_scheduler(
     spec: Mapping[str, Any], optimizer: Optimizer, steps: Steps
 ) -> dict[str, Any] | None:
-    """Lightning's `lr_scheduler_config` for the scheduler that `spec` describes; None for `constant`."""
+    """Lightning's `lr_scheduler_config` for the scheduler that `spec` describes; None for `constant`.
+
+    Raises:
+        ConfigError: an argument is wrong, or `optimizer.layer_epochs` meets a schedule other than `linear`.
+    """
+    target = str(spec.get("_target_"))
+    if target != "vgg_lit.optim.linear" and any("epochs" in g for g in optimizer.param_groups):
+        raise ConfigError(f"optimizer.layer_epochs: needs scheduler=linear, not {target}")
     return instantiate(spec, key="scheduler", optimizer=optimizer, steps=steps)
 
 
@@ -186,6 +222,36 @@ def cosine(
         return _half_cosine(1.0, end_factor, progress)
 
     return _every_step(LambdaLR(optimizer, factor))
+
+
+def linear(
+    optimizer: Optimizer, steps: Steps, warmup_fraction: float = 0.0, end_factor: float = 0.0
+) -> dict[str, Any]:
+    """Linear warm-up, then a straight line down to `end_factor` times the rate, by step.
+
+    A group with `epochs` (see `build_optimizer`) goes down to 0 over that many epochs.
+
+    Source: Keller Jordan 2024, https://arxiv.org/abs/2404.00498, section 3 and listing 4.
+    """
+    _check_range("warmup_fraction", warmup_fraction, at_least=0, below=1)
+    _check_range("end_factor", end_factor, at_least=0, at_most=1)
+    warmup = round(steps.total * warmup_fraction)
+
+    def factor_until(total: int, last: float) -> Callable[[int], float]:
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            return 1 + (last - 1) * min(1.0, (step - warmup) / max(1, total - warmup))
+
+        return factor
+
+    factors = [
+        factor_until(min(steps.total, group["epochs"] * steps.per_epoch), 0.0)
+        if "epochs" in group
+        else factor_until(steps.total, end_factor)
+        for group in optimizer.param_groups
+    ]
+    return _every_step(LambdaLR(optimizer, factors))
 
 
 def step(
@@ -288,7 +354,8 @@ def check(optimizer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> None:
         ConfigError: as `build_optimizer` and `build_scheduler`.
     """
     # which has no layers of a network's names
-    built = build_optimizer({**optimizer, "layer_rates": None}, nn.Linear(1, 1))
+    apart = {"layer_rates": None, "layer_epochs": None}
+    built = build_optimizer({**optimizer, **apart}, nn.Linear(1, 1))
     for group in built.param_groups:
         try:  # what torch lets pass and no run survives
             _check_range("lr", float(group["lr"]), above=0)

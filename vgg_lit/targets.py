@@ -27,6 +27,7 @@ ALLOWED = (
     "vgg_lit.data.",
     "vgg_lit.ImageDataModule",
     "vgg_lit.optim.",
+    "vgg_lit.muon.",
     "vgg_lit.callbacks.",
     "torch.nn.",
     "torch.optim.",

@@ -14,7 +14,7 @@ FLOORS = [
     {"environment", "errors", "files", "schema", "tables"},
     {"extras", "hardware", "targets"},
     {"models", "data"},
-    {"analysis", "checkpoints", "exporting", "metrics", "optim"},
+    {"analysis", "checkpoints", "exporting", "metrics", "muon", "optim"},
     {"classifier"},
     {"runs"},
     {"processes", "sweeps", "trained", "tuning"},

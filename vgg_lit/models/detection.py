@@ -46,7 +46,8 @@ def faster_rcnn(
     """
     if not isinstance(net, VGG):
         raise InputError(f"a detector needs a VGG's convolutions; this is a {type(net).__name__}")
-    backbone = copy.deepcopy(net.features[:-1])
+    ends_in_pool = isinstance(net.features[-1], nn.MaxPool2d)
+    backbone = copy.deepcopy(net.features[:-1] if ends_in_pool else net.features)
     backbone.out_channels = net.plan[-1][-1].channels  # type: ignore[assignment]
     return FasterRCNN(
         backbone,

@@ -19,11 +19,13 @@ from torch import Tensor, nn
 
 from vgg_lit.errors import InputError
 from vgg_lit.models.block_checkpointing import run_blocks
+from vgg_lit.models.head_layers import GlobalMaxPool, LogitScale
 from vgg_lit.models.initialisation import initialise
 from vgg_lit.models.variants import (
     LRN,
     VARIANTS,
     Head,
+    Layers,
     Plan,
     PlanLike,
     positive_int,
@@ -34,6 +36,10 @@ from vgg_lit.models.variants import (
     smallest_image_size,
     unknown,
 )
+from vgg_lit.models.whitening import whitening_layer
+
+
+PAPER_LAYERS = Layers()
 
 
 class VGG(nn.Module):
@@ -62,32 +68,35 @@ class VGG(nn.Module):
         image_size: int,
         batch_norm: bool,
         checkpoint_blocks: bool = False,
+        layers: Layers = PAPER_LAYERS,
     ) -> None:
         super().__init__()
+        layers.check_norm(batch_norm)
         self.plan = plan
         self.head = head
+        self.layers = layers
         self.num_classes = positive_int("num_classes", num_classes)
         self.in_channels = positive_int("in_channels", in_channels)
         self.image_size = positive_int("image_size", image_size)
         self.checkpoint_blocks = checkpoint_blocks
         self.first_module = 0
-        if image_size < smallest_image_size(plan):
+        if image_size < smallest_image_size(plan) + layers.margin:
             raise InputError(
                 f"image_size={image_size} is too small for {len(plan)} pools; "
-                f"the smallest is {smallest_image_size(plan)}"
+                f"the smallest is {smallest_image_size(plan) + layers.margin}"
             )
 
-        side = head.pool or image_size // smallest_image_size(plan)
-        features = dict(_conv_layers(plan, in_channels, batch_norm))
+        side = head.pool or self.map_side(image_size)
+        features = dict(_conv_layers(plan, in_channels, batch_norm, layers))
         classifier = dict(
             _fc_layers(plan[-1][-1].channels * side**2, head, num_classes, first=len(plan) + 1)
         )
         self.features = nn.Sequential(*features.values())
-        self.avgpool = nn.AdaptiveAvgPool2d((head.pool, head.pool)) if head.pool else nn.Identity()
+        self.avgpool = _head_pool(head)
         self.classifier = nn.Sequential(*classifier.values())
         self.layer_paths = {
             **{name: f"features.{i}" for i, name in enumerate(features)},
-            **({"avgpool": "avgpool"} if head.pool else {}),
+            **({f"{head.pooling}pool": "avgpool"} if head.pool else {}),
             **{name: f"classifier.{i}" for i, name in enumerate(classifier)},
         }
 
@@ -112,9 +121,12 @@ class VGG(nn.Module):
             raise unknown("layer", name, self.layer_paths)
         return self.get_submodule(self.layer_paths[name])
 
+    def map_side(self, image_side: int) -> int:
+        """Side of the last map of an image, both in their own pixels."""
+        return (image_side - self.layers.margin) // smallest_image_size(self.plan)
+
     def _check_size(self, height: int, width: int) -> None:
-        stride = smallest_image_size(self.plan)
-        if not height // stride == width // stride == self.image_size // stride:
+        if not self.map_side(height) == self.map_side(width) == self.map_side(self.image_size):
             raise InputError(
                 f"a {height}x{width} image does not fit this network, whose head flattens the "
                 f"maps of {self.image_size}x{self.image_size} images; a head with a pool, such as "
@@ -122,20 +134,54 @@ class VGG(nn.Module):
             )
 
 
-def _conv_layers(plan: Plan, in_channels: int, batch_norm: bool) -> Iterator[tuple[str, nn.Module]]:
+def _conv_layers(
+    plan: Plan, in_channels: int, batch_norm: bool, layers: Layers
+) -> Iterator[tuple[str, nn.Module]]:
+    act = layers.activation
+    if layers.whitening:
+        yield "whiten", whitening_layer(in_channels, layers.whitening)
+        yield f"whiten_{act}", _activation(act)
+        in_channels = 2 * in_channels * layers.whitening**2
     for b, block in enumerate(plan, 1):
         for c, conv in enumerate(block, 1):
             yield (
                 f"block{b}_conv{c}",
-                nn.Conv2d(in_channels, conv.channels, conv.kernel, padding=conv.kernel // 2),
+                nn.Conv2d(
+                    in_channels,
+                    conv.channels,
+                    conv.kernel,
+                    padding=conv.kernel // 2,
+                    bias=layers.conv_bias,
+                ),
             )
+            if layers.pool_first and c == 1:
+                yield f"block{b}_pool", nn.MaxPool2d(kernel_size=2, stride=2)
             if batch_norm:
-                yield f"block{b}_bn{c}", nn.BatchNorm2d(conv.channels)
-            yield f"block{b}_relu{c}", nn.ReLU(inplace=True)
+                yield f"block{b}_bn{c}", _norm(conv.channels, layers)
+            yield f"block{b}_{act}{c}", _activation(act)
             if conv.lrn:  # behind the ReLU, as in AlexNet (Krizhevsky et al. 2012, section 3.3)
                 yield f"block{b}_lrn{c}", nn.LocalResponseNorm(*LRN)
             in_channels = conv.channels
-        yield f"block{b}_pool", nn.MaxPool2d(kernel_size=2, stride=2)
+        if not layers.pool_first:
+            yield f"block{b}_pool", nn.MaxPool2d(kernel_size=2, stride=2)
+
+
+def _activation(name: str) -> nn.Module:
+    return nn.GELU() if name == "gelu" else nn.ReLU(inplace=True)
+
+
+def _norm(channels: int, layers: Layers) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels, layers.norm_eps, layers.norm_momentum)
+    norm.weight.requires_grad_(layers.norm_scale)
+    return norm
+
+
+def _head_pool(head: Head) -> nn.Module:
+    if head.pool is None:
+        return nn.Identity()
+    if head.pooling == "max":
+        return GlobalMaxPool()
+    return nn.AdaptiveAvgPool2d((head.pool, head.pool))
 
 
 def _fc_layers(
@@ -149,7 +195,9 @@ def _fc_layers(
         # Also where nothing is dropped, so that the state_dict keys do not depend on it.
         yield f"fc{n}_dropout", nn.Dropout(head.dropout)
         in_features = size
-    yield f"fc{first + len(head.hidden)}", nn.Linear(in_features, num_classes)
+    yield f"fc{first + len(head.hidden)}", nn.Linear(in_features, num_classes, bias=head.bias)
+    if head.logit_scale != 1:
+        yield "logit_scale", LogitScale(head.logit_scale)
 
 
 def build(
@@ -164,6 +212,13 @@ def build(
     init: str = "kaiming",
     batch_norm: bool | None = None,
     checkpoint_blocks: bool = False,
+    activation: str = "relu",
+    pool_first: bool = False,
+    conv_bias: bool = True,
+    norm_scale: bool = True,
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
+    whitening: int | None = None,
 ) -> VGG:
     """The network of that variant, freshly initialised.
 
@@ -178,6 +233,15 @@ def build(
         init: a name of `initialisation.INITS`.
         batch_norm: for plans only, since a name says it; None means no.
         checkpoint_blocks: less memory for a second forward pass in training; see `VGG`.
+        activation: "relu" or "gelu".
+        pool_first: the pool follows the first convolution of its block, before the norm.
+        conv_bias: convolutions have a bias.
+        norm_scale: batch norm learns a scale; else the scale stays 1.
+        norm_eps: added to the variance in batch norm.
+        norm_momentum: share of a batch in the running statistics of batch norm.
+        whitening: side in pixels of the filters of a fixed first layer that whitens patches; None
+            means no such layer. Its filters come from training images: see
+            `vgg_lit.models.whitening.whiten`.
 
     Raises:
         InputError: a value is not allowed; the message names it and those that are.
@@ -193,8 +257,14 @@ def build(
         image_size=top.image_size if image_size is None else image_size,
         batch_norm=network.batch_norm,
         checkpoint_blocks=checkpoint_blocks,
+        layers=Layers(
+            activation, pool_first, conv_bias, norm_scale, norm_eps, norm_momentum, whitening
+        ),
     )
     initialise(net, init)
+    if top.weight_std is not None:
+        last = net.layer(f"fc{len(net.plan) + 1 + len(top.hidden)}")
+        nn.init.normal_(last.get_parameter("weight"), std=top.weight_std)
     return net
 
 
@@ -212,6 +282,13 @@ class Builder(Protocol):
         dropout: float | None = ...,
         init: str = ...,
         checkpoint_blocks: bool = ...,
+        activation: str = ...,
+        pool_first: bool = ...,
+        conv_bias: bool = ...,
+        norm_scale: bool = ...,
+        norm_eps: float = ...,
+        norm_momentum: float = ...,
+        whitening: int | None = ...,
     ) -> VGG:
         """The network, freshly initialised."""
 

@@ -26,6 +26,7 @@ from vgg_lit.files import write_text
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.transfer import Transfer
 from vgg_lit.models.vgg import VGG
+from vgg_lit.models.whitening import NUM_IMAGES, whiten, whitens
 from vgg_lit.optim import Steps
 from vgg_lit.processes.launch import rank
 from vgg_lit.processes.shared_fate import shared_fate
@@ -73,6 +74,7 @@ def run_experiment(
         classifier.load_weights(start_from)  # what does not fit is said before a run begins
         explain_restoring(trainer, start_from)
     else:
+        whiten_first_layer(classifier, datamodule)
         transfer = copy_weights(config, classifier.net)
     freeze_layers(config, classifier.net)
     run = resumed
@@ -134,6 +136,12 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
         compile=config["compile"],
         small_map_gemm=config["small_map_gemm"],
     )
+
+
+def whiten_first_layer(classifier: Classifier, datamodule: ImageDataModule) -> None:
+    """Sets the filters of a whitening layer, where the network has one, from training images."""
+    if whitens(classifier.net):
+        whiten(classifier.net, datamodule.training_inputs(NUM_IMAGES))
 
 
 def _sound_checkpoint(run: Run) -> Path:

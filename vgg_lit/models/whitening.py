@@ -1,0 +1,81 @@
+"""A first layer with fixed filters that whiten patches of the training images.
+
+    net = build(plan, batch_norm=True, whitening=2)
+    whiten(net, x_BCHW)  # normalised training images: sets the filters
+
+The filters are the eigenvectors of the covariance of all k x k patches, each divided by the root of
+its eigenvalue, followed by their negatives. Their outputs are uncorrelated and of variance 1, so that
+the layers behind them learn equally fast in all directions. The filters do not train; the bias does.
+
+Source: Page 2019, "How to train your ResNet 8: bag of tricks" (patch whitening); Keller Jordan 2024,
+https://arxiv.org/abs/2404.00498, section 3.2 (negatives, bias).
+
+Shape suffixes: B images, C channels, H and W pixels, K side of a patch, D values of a patch (C K K),
+O filters.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+EPS = 5e-4
+"""Added to each eigenvalue, so that directions without variance are not blown up to noise."""
+
+NUM_IMAGES = 5_000
+"""Training images that the covariance is measured on."""
+
+
+def whitening_layer(in_channels: int, side: int) -> nn.Conv2d:
+    """The layer, whose filters `whiten` sets: no padding, 2 C k^2 filters, frozen weight."""
+    layer = nn.Conv2d(in_channels, 2 * in_channels * side**2, side)
+    layer.weight.requires_grad_(False)
+    return layer
+
+
+def whitens(net: nn.Module) -> bool:
+    """Returns True if the network has a whitening layer."""
+    layers = getattr(net, "layers", None)
+    return bool(getattr(layers, "whitening", None))
+
+
+def whiten(net: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Sets the filters of the network's whitening layer from normalised images, in place.
+
+    Args:
+        net: a VGG with `whitening`.
+        batches: images (B, C, H, W) of the training split.
+    """
+    layer = net.get_submodule("features.0")
+    assert whitens(net) and isinstance(layer, nn.Conv2d)
+    with torch.no_grad():
+        layer.weight.copy_(whitening_filters(batches, layer.kernel_size[0]))
+
+
+def whitening_filters(batches: Iterable[Tensor], side: int, eps: float = EPS) -> Tensor:
+    """The filters (O, C, K, K) in float64, of the greatest variance first, then their negatives.
+
+    Args:
+        batches: images (B, C, H, W).
+        side: side of a patch, pixels.
+        eps: added to each eigenvalue.
+    """
+    count, sums_D, products_DD, channels = 0, None, None, 1
+    for images_BCHW in batches:
+        channels = images_BCHW.shape[1]
+        windows_BCHWKK = images_BCHW.unfold(2, side, 1).unfold(3, side, 1)
+        patches_PD = windows_BCHWKK.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2).double()
+        count += len(patches_PD)
+        batch_sums_D, batch_products_DD = patches_PD.sum(0), patches_PD.T @ patches_PD
+        sums_D = batch_sums_D if sums_D is None else sums_D + batch_sums_D
+        products_DD = batch_products_DD if products_DD is None else products_DD + batch_products_DD
+    assert sums_D is not None and products_DD is not None, "no images"
+    mean_D = sums_D / count
+    covariance_DD = products_DD / count - mean_D.outer(mean_D)
+    values_D, vectors_DD = torch.linalg.eigh(covariance_DD.cpu())
+    values_D, vectors_DD = values_D.flip(0).clamp_min(0), vectors_DD.flip(1).T
+    # An eigenvector has either sign: the one whose largest component is positive is taken.
+    largest_D = vectors_DD.abs().argmax(1, keepdim=True)
+    vectors_DD = vectors_DD * vectors_DD.gather(1, largest_D).sign()
+    scaled_DD = vectors_DD / (values_D + eps).sqrt()[:, None]
+    return torch.cat([scaled_DD, -scaled_DD]).unflatten(1, (channels, side, side))

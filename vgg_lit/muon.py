@@ -1,0 +1,166 @@
+"""Muon for convolution filters, SGD with Nesterov momentum for everything else, in one optimiser.
+
+    Muon(net.parameters(), lr=0.24, sgd_lr=100.0)
+
+A filter bank, as a matrix of one row an output channel, moves along the nearest orthogonal matrix to
+its momentum: all directions at the same speed. Its length is brought back to a constant before each
+step, which batch norm behind it does not notice and which makes the rate a relative one.
+
+Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks",
+https://kellerjordan.github.io/posts/muon/. Bernstein & Newhouse 2024, https://arxiv.org/abs/2409.20325,
+for the iteration.
+
+Shape suffixes: O output channels, I values of a filter, S the shorter and L the longer of the two.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of x, x^3 and x^5 in the Newton-Schulz iteration: the steepest rise at 0 that ends near 1.
+
+Source: Jordan et al. 2024, section "Coefficients".
+"""
+
+
+class Muon(Optimizer):
+    """Muon for parameters with four dimensions; SGD with Nesterov momentum for the others.
+
+    Each group it is given becomes two, that of the others first: `lr` is then the rate of the group,
+    whatever its kind, and a schedule multiplies all of them alike. The state is one momentum buffer a
+    parameter.
+
+    Args:
+        params: parameters or groups.
+        lr: rate of filters, as a fraction of their length where `rescale` is set.
+        momentum: of filters.
+        steps: Newton-Schulz iterations.
+        rescale: bring each filter bank to the norm sqrt(output channels) before its step; for layers
+            with batch norm behind them.
+        sgd_lr: rate of all other parameters.
+        sgd_momentum: of all other parameters.
+        weight_decay: share of all other parameters that a step at the first rate takes away, whatever
+            that rate is; filters have none.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.24,
+        momentum: float = 0.6,
+        steps: int = 3,
+        rescale: bool = True,
+        sgd_lr: float = 0.1,
+        sgd_momentum: float = 0.85,
+        weight_decay: float = 0.0,
+    ) -> None:
+        for name, rate in (("lr", lr), ("sgd_lr", sgd_lr)):
+            if not rate > 0:
+                raise ValueError(f"{name}={rate}: should be above 0")
+        for name, share in (("momentum", momentum), ("sgd_momentum", sgd_momentum)):
+            if not 0 <= share < 1:
+                raise ValueError(f"{name}={share}: should be at least 0 and below 1")
+        if steps < 1:
+            raise ValueError(f"steps={steps}: should be at least 1")
+        if weight_decay < 0:
+            raise ValueError(f"weight_decay={weight_decay}: should be at least 0")
+        self._sgd = {"lr": sgd_lr, "momentum": sgd_momentum, "is_muon": False}
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "steps": steps,
+            "rescale": rescale,
+            "weight_decay": weight_decay,
+            "is_muon": True,
+            # As torch's fused optimisers it leaves out a step for which `found_inf` is set.
+            "fused": True,
+        }
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds the filters and the other parameters of a group as two groups, without empty ones."""
+        params = param_group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        filters = [p for p in params if p.ndim == 4]
+        others = [p for p in params if p.ndim != 4]
+        if others or not params:
+            super().add_param_group({**param_group, **self._sgd, "params": others})
+        if filters:
+            super().add_param_group({**param_group, "params": filters})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Moves every parameter that has a gradient, unless `found_inf` is set."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        found_inf: Tensor | None = getattr(self, "found_inf", None)
+        if found_inf is not None and found_inf.device.type == "cpu":
+            if found_inf:
+                return loss
+            found_inf = None
+        for group in self.param_groups:
+            move = _muon_step if group["is_muon"] else _sgd_step
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(parameter)
+                buffer = state["momentum_buffer"]
+                if found_inf is None:
+                    move(parameter, parameter.grad, buffer, group)
+                    continue
+                # On a device that the host does not wait for, both values are computed.
+                before = parameter.clone(), buffer.clone()
+                move(parameter, parameter.grad, buffer, group)
+                for tensor, kept in zip((parameter, buffer), before, strict=True):
+                    tensor.copy_(torch.where(found_inf > 0, kept, tensor))
+        return loss
+
+
+def _muon_step(filters: Tensor, gradient: Tensor, buffer: Tensor, group: dict[str, Any]) -> None:
+    buffer.mul_(group["momentum"]).add_(gradient)
+    ahead_OI = gradient.add(buffer, alpha=group["momentum"]).flatten(1)
+    if group["rescale"]:
+        filters.mul_(len(filters) ** 0.5 / torch.linalg.vector_norm(filters))
+    update_OI = orthogonalise(ahead_OI, group["steps"]).to(filters.dtype)
+    filters.add_(update_OI.view(filters.shape), alpha=-group["lr"])
+
+
+def _sgd_step(parameter: Tensor, gradient: Tensor, buffer: Tensor, group: dict[str, Any]) -> None:
+    if group["weight_decay"]:
+        first_lr = group.get("initial_lr", group["lr"])  # a schedule sets it
+        gradient = gradient.add(parameter, alpha=group["weight_decay"] / first_lr)
+    buffer.mul_(group["momentum"]).add_(gradient)
+    parameter.add_(gradient.add(buffer, alpha=group["momentum"]), alpha=-group["lr"])
+
+
+def orthogonalise(matrix_OI: Tensor, steps: int) -> Tensor:
+    """The matrix with all its singular values brought near 1, by a quintic iteration in bf16.
+
+    With X = U S V^T each iteration makes a X + b (X X^T) X + c (X X^T)^2 X = U (a S + b S^3 + c S^5) V^T,
+    and products alone are needed. The singular values end within about 0.3 of 1, which suffices.
+
+    Args:
+        matrix_OI: of any scale.
+        steps: iterations.
+    """
+    a, b, c = COEFFICIENTS
+    x_SL = matrix_OI.bfloat16()
+    is_tall = x_SL.shape[0] > x_SL.shape[1]
+    if is_tall:
+        x_SL = x_SL.T
+    x_SL = x_SL / (torch.linalg.vector_norm(x_SL) + 1e-7)  # no singular value is above 1
+    for _ in range(steps):
+        gram_SS = x_SL @ x_SL.T
+        x_SL = a * x_SL + (b * gram_SS + c * gram_SS @ gram_SS) @ x_SL
+    return x_SL.T if is_tall else x_SL
