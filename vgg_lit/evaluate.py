@@ -39,7 +39,9 @@ def evaluate(config: DictConfig) -> dict[str, float]:
 
     from vgg_lit.data.views import asked_views
 
-    views = asked_views(settings.flip, settings.scales, settings.dense, settings.crops)
+    views = asked_views(
+        settings.flip, settings.scales, settings.dense, settings.crops, settings.shifts
+    )
     for one in trained:
         one.check_views(views)
     spec = _data_spec(config, settings, trained)

@@ -151,6 +151,7 @@ class Evaluate(Section):
     scales: Annotated[list[PositiveInt], Field(min_length=1)] | None
     dense: bool
     crops: PositiveInt | None
+    shifts: Annotated[int, Field(ge=0)]
     augment: Spec
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     batch_size: PositiveInt | None

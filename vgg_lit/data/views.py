@@ -26,16 +26,38 @@ class Views:
             a single one from the centre; None shows the whole image, to a dense network.
         scales: smallest sides Q in pixels that the network's input is rescaled to; () leaves it as it is.
         flip: whether each view is followed by its mirror image.
+        shift: pixels; above 0 the single view is followed by itself shifted by so many up and left, and
+            by as many down and right, mirrored at the edge. Those two together count as much as the
+            view: its weight is 2, theirs 1 each.
+
+    Source of the shifts: Keller Jordan 2024, https://arxiv.org/abs/2404.00498, section 3.5 ("multi-crop
+    evaluation"), which averages logits where posteriors are averaged here.
     """
 
     grid: int | None = 1
     scales: tuple[int, ...] = ()
     flip: bool = False
+    shift: int = 0
+
+    def __post_init__(self) -> None:
+        if self.shift and self.grid != 1:
+            raise InputError(
+                f"shifts={self.shift}: goes with the single view, not with dense or crops"
+            )
 
     @property
     def is_dense(self) -> bool:
         """Whether the views are whole images for a dense network."""
         return self.grid is None
+
+    def weighted(
+        self, images_BCHW: Tensor, preprocessing: Preprocessing
+    ) -> Iterator[tuple[Tensor, int]]:
+        """The views of `of`, each with its weight in an average."""
+        shifted_from = 1 + self.flip if self.shift else math.inf
+        for number, view_BCHW in enumerate(self.of(images_BCHW, preprocessing)):
+            is_shifted = number % self.count >= shifted_from
+            yield view_BCHW, 1 if is_shifted or not self.shift else 2
 
     def of(self, images_BCHW: Tensor, preprocessing: Preprocessing) -> Iterator[Tensor]:
         """The views of uint8 source images as network input, one batch a view, the same for all images."""
@@ -46,6 +68,10 @@ class Views:
                 yield view_BCHW
                 if self.flip:
                     yield view_BCHW.flip(-1)
+                for shifted_BCHW in shifts(view_BCHW, self.shift) if self.shift else ():
+                    yield shifted_BCHW
+                    if self.flip:
+                        yield shifted_BCHW.flip(-1)
 
     def check(self, image_size: int, smallest_dense: int = 1) -> None:
         """Whether a network can see these views.
@@ -57,6 +83,10 @@ class Views:
         Raises:
             InputError: a scale is too small for it, or for so many different crops.
         """
+        if self.shift >= image_size:
+            raise InputError(
+                f"shifts={self.shift}: should be below the image's {image_size} pixels"
+            )
         smallest = smallest_dense if self.grid is None else image_size + self.grid - 1
         wrong = [scale for scale in self.scales or (image_size,) if scale < smallest]
         if not wrong:
@@ -78,32 +108,45 @@ class Views:
     @property
     def count(self) -> int:
         """Views of each image a scale."""
-        return (self.grid or 1) ** 2 * (1 + self.flip)
+        return (self.grid or 1) ** 2 * (1 + self.flip) * (3 if self.shift else 1)
 
     def __str__(self) -> str:
         if self.grid is not None and self.grid > 1:
             return f"{self.count} crops"
         if self.grid is None:
             return "dense, flip" if self.flip else "dense"
-        if self.scales:
-            return "centre crop, flip" if self.flip else "centre crop"
-        return "flip" if self.flip else "single view"
+        parts = [
+            *(["centre crop"] if self.scales else []),
+            *(["flip"] if self.flip else []),
+            *([f"shifts by {self.shift}"] if self.shift else []),
+        ]
+        return ", ".join(parts) or "single view"
 
 
 def asked_views(
-    flip: bool, scales: Sequence[int] | None, dense: bool, crops: int | None
+    flip: bool, scales: Sequence[int] | None, dense: bool, crops: int | None, shift: int = 0
 ) -> tuple[Views, ...]:
     """What the options of an evaluation ask for: dense views, crops, or both to be averaged.
 
     Raises:
-        InputError: `crops` makes no grid.
+        InputError: `crops` makes no grid, or shifts are asked for with dense views or crops.
     """
     sides = tuple(scales or ())
+    if shift and (dense or crops is not None):
+        raise InputError(f"shifts={shift}: goes with the single view, not with dense or crops")
     asked = [Views(None, sides, flip)] if dense else []
     if crops is not None:
         grid, mirrored = crop_grid(crops)
         asked.append(Views(grid, sides, flip or mirrored))
-    return tuple(asked) or (Views(1, sides, flip),)
+    return tuple(asked) or (Views(1, sides, flip, shift),)
+
+
+def shifts(x_BCHW: Tensor, by: int) -> Iterator[Tensor]:
+    """The images moved by so many pixels up and left, then down and right, mirrored at the edge."""
+    height, width = x_BCHW.shape[-2:]
+    padded_BCHW = F.pad(x_BCHW, [by] * 4, mode="reflect")
+    yield padded_BCHW[..., 2 * by :, 2 * by :]
+    yield padded_BCHW[..., :height, :width]
 
 
 def describe(views: Sequence[Views]) -> str:

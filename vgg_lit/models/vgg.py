@@ -38,7 +38,6 @@ from vgg_lit.models.variants import (
 )
 from vgg_lit.models.whitening import whitening_layer
 
-
 PAPER_LAYERS = Layers()
 
 

@@ -47,7 +47,8 @@ def whiten(net: nn.Module, batches: Iterable[Tensor]) -> None:
         batches: images (B, C, H, W) of the training split.
     """
     layer = net.get_submodule("features.0")
-    assert whitens(net) and isinstance(layer, nn.Conv2d)
+    assert whitens(net)
+    assert isinstance(layer, nn.Conv2d)
     with torch.no_grad():
         layer.weight.copy_(whitening_filters(batches, layer.kernel_size[0]))
 
@@ -60,16 +61,13 @@ def whitening_filters(batches: Iterable[Tensor], side: int, eps: float = EPS) ->
         side: side of a patch, pixels.
         eps: added to each eigenvalue.
     """
-    count, sums_D, products_DD, channels = 0, None, None, 1
+    count, sums_D, products_DD = 0, torch.zeros(()), torch.zeros(())
     for images_BCHW in batches:
-        channels = images_BCHW.shape[1]
         windows_BCHWKK = images_BCHW.unfold(2, side, 1).unfold(3, side, 1)
         patches_PD = windows_BCHWKK.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2).double()
         count += len(patches_PD)
-        batch_sums_D, batch_products_DD = patches_PD.sum(0), patches_PD.T @ patches_PD
-        sums_D = batch_sums_D if sums_D is None else sums_D + batch_sums_D
-        products_DD = batch_products_DD if products_DD is None else products_DD + batch_products_DD
-    assert sums_D is not None and products_DD is not None, "no images"
+        sums_D = sums_D + patches_PD.sum(0)
+        products_DD = products_DD + patches_PD.T @ patches_PD
     mean_D = sums_D / count
     covariance_DD = products_DD / count - mean_D.outer(mean_D)
     values_D, vectors_DD = torch.linalg.eigh(covariance_DD.cpu())
@@ -78,4 +76,4 @@ def whitening_filters(batches: Iterable[Tensor], side: int, eps: float = EPS) ->
     largest_D = vectors_DD.abs().argmax(1, keepdim=True)
     vectors_DD = vectors_DD * vectors_DD.gather(1, largest_D).sign()
     scaled_DD = vectors_DD / (values_D + eps).sqrt()[:, None]
-    return torch.cat([scaled_DD, -scaled_DD]).unflatten(1, (channels, side, side))
+    return torch.cat([scaled_DD, -scaled_DD]).unflatten(1, (-1, side, side))
