@@ -103,10 +103,6 @@ class Muon(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         found_inf: Tensor | None = getattr(self, "found_inf", None)
-        if found_inf is not None and found_inf.device.type == "cpu":
-            if found_inf:
-                return loss
-            found_inf = None
         for group in self.param_groups:
             move = _muon_step if group["is_muon"] else _sgd_step
             for parameter in group["params"]:
@@ -119,7 +115,7 @@ class Muon(Optimizer):
                 if found_inf is None:
                     move(parameter, parameter.grad, buffer, group)
                     continue
-                # On a device that the host does not wait for, both values are computed.
+                # Both values are computed: to choose on the host would be to wait for the device.
                 before = parameter.clone(), buffer.clone()
                 move(parameter, parameter.grad, buffer, group)
                 for tensor, kept in zip((parameter, buffer), before, strict=True):

@@ -122,7 +122,13 @@ def test_finished_run_goes_on_for_more_epochs(schedule, tmp_path, train, resume)
         ("scheduler=plateau", "trainer.check_val_every_n_epoch=2", "scheduler.patience=0"),
         ("optimizer=adamw", "optimizer.lr=0.01"),
         (
-            *("optimizer=muon", "scheduler=linear", "model.whitening=2", "model.norm_scale=false"),
+            *(
+                "optimizer=muon",
+                "scheduler=linear",
+                "model.whitening=2",
+                "data.image_size=34",
+                "model.norm_scale=false",
+            ),
             *("optimizer.layer_epochs={whiten: 1}", "trainer.gradient_clip_val=null"),
         ),
         pytest.param(
@@ -163,7 +169,7 @@ def test_options_that_carry_state_survive_a_resume(options, tmp_path, train, cra
         ("scheduler=plateau", "scheduler.patience=0"),
         ("scheduler=step", "scheduler.every_epochs=1"),
         (
-            *("optimizer=muon", "scheduler=linear", "model.whitening=2"),
+            *("optimizer=muon", "scheduler=linear", "model.whitening=2", "data.image_size=34"),
             *("optimizer.layer_epochs={whiten: 1}", "trainer.gradient_clip_val=null"),
         ),
     ],
