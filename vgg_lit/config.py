@@ -121,6 +121,10 @@ def _check_finders(config: Train) -> None:
         raise ConfigError(f"{finder}: not with trainer.fast_dev_run, which takes too few steps")
     if config.find_lr and optimizer.get("layer_rates"):
         raise ConfigError("find_lr=true: not with optimizer.layer_rates: it finds one rate for all")
+    if config.find_lr and "sgd_lr" in optimizer:
+        raise ConfigError(
+            f"find_lr=true: not with {optimizer['_target_']}, which has two rates: it finds one for all"
+        )
     if config.find_lr and "lr" not in optimizer:
         raise ConfigError(f"find_lr=true: {optimizer['_target_']} is given no lr to replace")
 
