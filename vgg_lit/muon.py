@@ -96,7 +96,7 @@ class Muon(Optimizer):
             super().add_param_group({**param_group, "params": filters})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Moves every parameter that has a gradient, unless `found_inf` is set."""
         loss = None
         if closure is not None:
