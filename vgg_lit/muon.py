@@ -36,13 +36,13 @@ class Muon(Optimizer):
 
     Args:
         params: parameters or groups.
-        lr: rate of filters, as a fraction of their length where `rescale` is set.
-        momentum: of filters.
+        lr: learning rate of filters, as a fraction of their length where `rescale` is set.
+        momentum: momentum of filters.
         steps: Newton-Schulz iterations.
         rescale: bring each filter bank to the norm sqrt(output channels) before its step; for layers
             with batch norm behind them.
-        sgd_lr: rate of all other parameters.
-        sgd_momentum: of all other parameters.
+        sgd_lr: learning rate of all other parameters.
+        sgd_momentum: momentum of all other parameters.
         weight_decay: share of all other parameters that a step at the first rate takes away, whatever
             that rate is; filters have none.
 
@@ -147,7 +147,7 @@ def orthogonalise(matrix_OI: Tensor, steps: int) -> Tensor:
     and products alone are needed. The singular values end within about 0.3 of 1, which suffices.
 
     Args:
-        matrix_OI: of any scale.
+        matrix_OI: a matrix of any scale.
         steps: iterations.
     """
     a, b, c = COEFFICIENTS

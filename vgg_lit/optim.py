@@ -55,7 +55,7 @@ def build_optimizer(spec: Mapping[str, Any], net: nn.Module, fused: bool = True)
     `decay_norm_and_bias: false` in the spec keeps weight decay off biases and normalisation layers
     (every parameter with fewer than two dimensions). `layer_rates: {block1: 0.1}` multiplies the rate
     of layers or blocks; their groups bear their names. `layer_epochs: {whiten: 3}` ends the training of
-    such a group after that many epochs: its schedule is compressed into them, and its rate is 0 after.
+    these layers after three epochs: their schedule is compressed into them, and their rate is 0 after.
 
     Raises:
         ConfigError: the optimiser does not take an argument or refuses its value, or `net` has no such

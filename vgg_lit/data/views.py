@@ -26,9 +26,9 @@ class Views:
             a single one from the centre; None shows the whole image, to a dense network.
         scales: smallest sides Q in pixels that the network's input is rescaled to; () leaves it as it is.
         flip: whether each view is followed by its mirror image.
-        shift: pixels; above 0 the single view is followed by itself shifted by so many up and left, and
-            by as many down and right, mirrored at the edge. Those two together count as much as the
-            view: its weight is 2, theirs 1 each.
+        shift: pixels; above 0 the single view is followed by two copies, one shifted by that distance up
+            and left, one down and right, mirrored at the edge. The weight of the view is 2, that of
+            each copy 1.
 
     Source of the shifts: Keller Jordan 2024, https://arxiv.org/abs/2404.00498, section 3.5 ("multi-crop
     evaluation"), which averages logits where posteriors are averaged here.
@@ -142,7 +142,7 @@ def asked_views(
 
 
 def shifts(x_BCHW: Tensor, by: int) -> Iterator[Tensor]:
-    """The images moved by so many pixels up and left, then down and right, mirrored at the edge."""
+    """The images moved by `by` pixels up and left, then down and right, mirrored at the edge."""
     height, width = x_BCHW.shape[-2:]
     padded_BCHW = F.pad(x_BCHW, [by] * 4, mode="reflect")
     yield padded_BCHW[..., 2 * by :, 2 * by :]

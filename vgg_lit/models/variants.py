@@ -52,7 +52,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Layers:
-    """How a plan becomes layers; the defaults are the paper's, with PyTorch's batch norm.
+    """The layers built from a plan; the defaults are the paper's, with PyTorch's batch norm.
 
     Attributes:
         activation: "relu" or "gelu" (Hendrycks & Gimpel 2016, https://arxiv.org/abs/1606.08415),
@@ -109,7 +109,7 @@ class Layers:
 
 
 ACTIVATIONS = ("relu", "gelu")
-"""What may follow a convolution."""
+"""The activations by name."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The filters of the whitening layer: what they make of the patches they were measured on."""
+"""The filters of the whitening layer, and their outputs on the patches they were measured on."""
 
 import torch
 from torch.nn import functional as F
