@@ -72,8 +72,11 @@ def whitening_filters(batches: Iterable[Tensor], side: int, eps: float = EPS) ->
     covariance_DD = products_DD / count - mean_D.outer(mean_D)
     values_D, vectors_DD = torch.linalg.eigh(covariance_DD.cpu())
     values_D, vectors_DD = values_D.flip(0).clamp_min(0), vectors_DD.flip(1).T
-    # An eigenvector has either sign: the one whose largest component is positive is taken.
-    largest_D = vectors_DD.abs().argmax(1, keepdim=True)
-    vectors_DD = vectors_DD * vectors_DD.gather(1, largest_D).sign()
+    # An eigenvector has either sign: its first large component is made positive. The largest would not
+    # do, since many of these vectors have several of the same size.
+    sizes_DD = vectors_DD.abs()
+    is_large_DD = sizes_DD > 0.5 * sizes_DD.amax(1, keepdim=True)
+    first_D = is_large_DD.int().argmax(1, keepdim=True)
+    vectors_DD = vectors_DD * vectors_DD.gather(1, first_D).sign()
     scaled_DD = vectors_DD / (values_D + eps).sqrt()[:, None]
     return torch.cat([scaled_DD, -scaled_DD]).unflatten(1, (-1, side, side))
