@@ -21,6 +21,7 @@ from vgg_lit.errors import InputError
 from vgg_lit.models.block_checkpointing import run_blocks
 from vgg_lit.models.head_layers import GlobalMaxPool, LogitScale
 from vgg_lit.models.initialisation import initialise
+from vgg_lit.models.pooled_conv import PooledConv2d
 from vgg_lit.models.variants import (
     LRN,
     VARIANTS,
@@ -86,7 +87,7 @@ class VGG(nn.Module):
             )
 
         side = head.pool or self.map_side(image_size)
-        features = dict(_conv_layers(plan, in_channels, batch_norm, layers))
+        features = dict(_conv_layers(plan, in_channels, batch_norm, layers, image_size))
         classifier = dict(
             _fc_layers(plan[-1][-1].channels * side**2, head, num_classes, first=len(plan) + 1)
         )
@@ -134,18 +135,20 @@ class VGG(nn.Module):
 
 
 def _conv_layers(
-    plan: Plan, in_channels: int, batch_norm: bool, layers: Layers
+    plan: Plan, in_channels: int, batch_norm: bool, layers: Layers, image_size: int
 ) -> Iterator[tuple[str, nn.Module]]:
-    act = layers.activation
+    act, side = layers.activation, image_size - layers.margin
     if layers.whitening:
         yield "whiten", whitening_layer(in_channels, layers.whitening)
         yield f"whiten_{act}", _activation(act)
         in_channels = 2 * in_channels * layers.whitening**2
     for b, block in enumerate(plan, 1):
         for c, conv in enumerate(block, 1):
+            is_pooled = layers.pool_first and c == 1
+            is_cropped = is_pooled and side % 2 == 1
             yield (
                 f"block{b}_conv{c}",
-                nn.Conv2d(
+                (PooledConv2d if is_cropped else nn.Conv2d)(
                     in_channels,
                     conv.channels,
                     conv.kernel,
@@ -153,7 +156,7 @@ def _conv_layers(
                     bias=layers.conv_bias,
                 ),
             )
-            if layers.pool_first and c == 1:
+            if is_pooled:
                 yield f"block{b}_pool", nn.MaxPool2d(kernel_size=2, stride=2)
             if batch_norm:
                 yield f"block{b}_bn{c}", _norm(conv.channels, layers)
@@ -161,6 +164,7 @@ def _conv_layers(
             if conv.lrn:  # behind the ReLU, as in AlexNet (Krizhevsky et al. 2012, section 3.3)
                 yield f"block{b}_lrn{c}", nn.LocalResponseNorm(*LRN)
             in_channels = conv.channels
+        side //= 2
         if not layers.pool_first:
             yield f"block{b}_pool", nn.MaxPool2d(kernel_size=2, stride=2)
 
