@@ -1,5 +1,6 @@
 """The LightningDataModule: train, validation and test splits of a source, as network input."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -163,6 +164,18 @@ class ImageDataModule(L.LightningDataModule):
                 images_BCHW, targets = mixing(images_BCHW, targets, draws, len(self.classes))
         x_BCHW = self.preprocessing.normalize(self.preprocessing.resize(images_BCHW))
         return x_BCHW, targets, ids_B
+
+    def training_inputs(self, count: int) -> Iterator[Tensor]:
+        """Network input, not augmented, of the first `count` training images, batch by batch, on the CPU."""
+        images, ids = self._images["train"], self._ids["train"][:count]
+        order = EvaluationOrder(len(ids), min(self.batch_size, len(ids)), 0, 1)
+        loader: BatchLoader
+        if isinstance(images, ImageFiles):
+            loader = StreamedBatches(images, ids, order, torch.device("cpu"))
+        else:
+            loader = ResidentBatches(images.images_NCHW.cpu(), images.labels_N, ids, order)
+        for batch in loader.in_order():
+            yield self.to_input(batch)[0]
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the training-image statistics that augmentation uses, for a resumed run."""

@@ -27,6 +27,7 @@ from vgg_lit.launching.shared_fate import ending_together
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.variants import network_name
 from vgg_lit.models.vgg import VGG
+from vgg_lit.models.whitening import NUM_IMAGES, whiten, whitens
 from vgg_lit.optim import Steps
 from vgg_lit.runs import Run
 from vgg_lit.system.files import write_text
@@ -80,6 +81,7 @@ def run_experiment(
         classifier.load_weights(start_from)  # reports a mismatch before a run starts
         explain_restoring(trainer, start_from)
     else:
+        whiten_first_layer(classifier, datamodule)
         transfer = copy_weights(config, classifier.net)
     freeze_layers(config, classifier.net)
     run = resumed
@@ -140,6 +142,12 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
         compile=config["compile"],
         small_map_gemm=config["small_map_gemm"],
     )
+
+
+def whiten_first_layer(classifier: Classifier, datamodule: ImageDataModule) -> None:
+    """Sets the filters of a whitening layer, where the network has one, from training images."""
+    if whitens(classifier.net):
+        whiten(classifier.net, datamodule.training_inputs(NUM_IMAGES))
 
 
 def _sound_checkpoint(run: Run) -> Path:
