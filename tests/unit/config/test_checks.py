@@ -291,5 +291,8 @@ def test_gpus_are_checked_by_number(compose, monkeypatch):
 
 def test_no_single_rate_is_found_for_an_optimiser_with_two(compose):
     plain = to_plain(compose("optimizer=muon", "find_lr=true"))
-    with pytest.raises(ConfigError, match=r"find_lr=true: not with vgg_lit\.muon\.Muon"):
+    with pytest.raises(
+        ConfigError,
+        match=r"find_lr=true: finds one rate; cannot be combined with vgg_lit\.optim\.Muon",
+    ):
         check_train(plain)
