@@ -30,9 +30,9 @@ Source: Jordan et al. 2024, section "Coefficients".
 class Muon(Optimizer):
     """Muon for parameters with four dimensions; SGD with Nesterov momentum for the others.
 
-    Each group it is given becomes two, that of the others first: `lr` is then the rate of the group,
-    whatever its kind, and a schedule multiplies all of them alike. The state is one momentum buffer a
-    parameter.
+    Each group it is given becomes up to three: convolutions, FC layers, and biases with norms. `lr` is
+    then the rate of the group, whatever its kind, and a schedule multiplies all of them alike. The state
+    is one momentum buffer a parameter.
 
     Args:
         params: parameters or groups.
@@ -42,6 +42,7 @@ class Muon(Optimizer):
         rescale: bring each filter bank to the norm sqrt(output channels) before its step; for layers
             with batch norm behind them.
         sgd_lr: learning rate of all other parameters.
+        fc_lr: learning rate of the weights of FC layers; None: `sgd_lr`.
         sgd_momentum: momentum of all other parameters.
         weight_decay: share of all other parameters that a step at the first rate takes away, whatever
             that rate is; filters have none.
@@ -58,11 +59,12 @@ class Muon(Optimizer):
         steps: int = 3,
         rescale: bool = True,
         sgd_lr: float = 0.1,
+        fc_lr: float | None = None,
         sgd_momentum: float = 0.85,
         weight_decay: float = 0.0,
     ) -> None:
-        for name, rate in (("lr", lr), ("sgd_lr", sgd_lr)):
-            if not rate > 0:
+        for name, rate in (("lr", lr), ("sgd_lr", sgd_lr), ("fc_lr", fc_lr)):
+            if rate is not None and not rate > 0:
                 raise ValueError(f"{name}={rate}: should be above 0")
         for name, share in (("momentum", momentum), ("sgd_momentum", sgd_momentum)):
             if not 0 <= share < 1:
@@ -72,6 +74,7 @@ class Muon(Optimizer):
         if weight_decay < 0:
             raise ValueError(f"weight_decay={weight_decay}: should be at least 0")
         self._sgd = {"lr": sgd_lr, "momentum": sgd_momentum, "is_muon": False}
+        self._fc = self._sgd if fc_lr is None else {**self._sgd, "lr": fc_lr}
         defaults = {
             "lr": lr,
             "momentum": momentum,
@@ -85,15 +88,14 @@ class Muon(Optimizer):
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds the filters and the other parameters of a group as two groups, without empty ones."""
+        """Adds the parameters of a group as one group of each kind, without empty ones."""
         params = param_group["params"]
         params = [params] if isinstance(params, Tensor) else list(params)
-        filters = [p for p in params if p.ndim == 4]
-        others = [p for p in params if p.ndim != 4]
-        if others or not params:
-            super().add_param_group({**param_group, **self._sgd, "params": others})
-        if filters:
-            super().add_param_group({**param_group, "params": filters})
+        kinds: dict[int, dict[str, Any]] = {4: {}, 2: self._fc, 0: self._sgd}
+        for ndim, options in kinds.items():
+            found = [p for p in params if (p.ndim if p.ndim in kinds else 0) == ndim]
+            if found:
+                super().add_param_group({**param_group, **options, "params": found})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
