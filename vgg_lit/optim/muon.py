@@ -31,9 +31,9 @@ Source: Jordan et al. 2024, section "Coefficients".
 class Muon(Optimizer):
     """Muon for parameters with four dimensions; SGD with Nesterov momentum for the others.
 
-    Each given group is split in two, first the other parameters, then the filters. `lr` is the learning
-    rate of a group of either kind, and a schedule multiplies all of them. The state is one momentum buffer
-    per parameter.
+    Each given group is split into up to three: convolutions, fully connected layers, and biases with norms.
+    `lr` is the learning rate of a group of any kind, and a schedule multiplies all of them. The state is one
+    momentum buffer per parameter.
 
     Args:
         params: parameters or groups.
@@ -43,6 +43,7 @@ class Muon(Optimizer):
         rescale: True sets each convolution to the norm sqrt(output channels) before its step; for
             layers followed by batch norm.
         sgd_lr: learning rate of all other parameters.
+        fc_lr: learning rate of the weights of FC layers; None: `sgd_lr`.
         sgd_momentum: momentum of all other parameters.
         weight_decay: share of all other parameters that a step at the first learning rate removes,
             independent of that rate; filters have no weight decay.
@@ -59,11 +60,12 @@ class Muon(Optimizer):
         steps: int = 3,
         rescale: bool = True,
         sgd_lr: float = 0.1,
+        fc_lr: float | None = None,
         sgd_momentum: float = 0.85,
         weight_decay: float = 0.0,
     ) -> None:
-        for name, rate in (("lr", lr), ("sgd_lr", sgd_lr)):
-            if not rate > 0:
+        for name, rate in (("lr", lr), ("sgd_lr", sgd_lr), ("fc_lr", fc_lr)):
+            if rate is not None and not rate > 0:
                 raise ValueError(f"{name}={rate}: must be above 0")
         for name, share in (("momentum", momentum), ("sgd_momentum", sgd_momentum)):
             if not 0 <= share < 1:
@@ -73,6 +75,7 @@ class Muon(Optimizer):
         if weight_decay < 0:
             raise ValueError(f"weight_decay={weight_decay}: must be at least 0")
         self._sgd = {"lr": sgd_lr, "momentum": sgd_momentum, "is_muon": False}
+        self._fc = self._sgd if fc_lr is None else {**self._sgd, "lr": fc_lr}
         defaults = {
             "lr": lr,
             "momentum": momentum,
@@ -86,15 +89,14 @@ class Muon(Optimizer):
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds the filters and the other parameters of a group as two groups, without empty ones."""
+        """Adds the parameters of a group as one group of each kind, without empty ones."""
         params = param_group["params"]
         params = [params] if isinstance(params, Tensor) else list(params)
-        filters = [p for p in params if p.ndim == 4]
-        others = [p for p in params if p.ndim != 4]
-        if others or not params:
-            super().add_param_group({**param_group, **self._sgd, "params": others})
-        if filters:
-            super().add_param_group({**param_group, "params": filters})
+        kinds: dict[int, dict[str, Any]] = {4: {}, 2: self._fc, 0: self._sgd}
+        for ndim, options in kinds.items():
+            found = [p for p in params if (p.ndim if p.ndim in kinds else 0) == ndim]
+            if found:
+                super().add_param_group({**param_group, **options, "params": found})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

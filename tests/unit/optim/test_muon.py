@@ -80,7 +80,12 @@ def test_groups_have_their_rates_and_decay_does_not_depend_on_them():
     net = network()
     optimizer = build_optimizer({**SPEC, "weight_decay": 0.01, "layer_rates": {"fc2": 10}}, net)
     rates = [(g.get("name"), g["is_muon"], g["lr"]) for g in optimizer.param_groups]
-    assert rates == [(None, False, 0.1), (None, True, 0.2), ("fc2", False, 1.0)]
+    assert rates == [
+        *((None, True, 0.2), (None, False, 0.1)),  # convolutions; biases and norms
+        *(("fc2", False, 1.0), ("fc2", False, 1.0)),  # weight; bias
+    ]
+    apart = build_optimizer({**SPEC, "fc_lr": 3.0}, network())
+    assert [g["lr"] for g in apart.param_groups] == [0.2, 3.0, 0.1]
     fc, before = net.layer("fc2"), net.layer("fc2").weight.detach().clone()
     for parameter in net.parameters():
         parameter.grad = torch.zeros_like(parameter)
@@ -137,7 +142,7 @@ def test_it_returns_what_a_closure_returns():
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        *(("lr", 0.0), ("sgd_lr", -1.0), ("momentum", 1.0), ("sgd_momentum", -0.1)),
+        *(("lr", 0.0), ("sgd_lr", -1.0), ("fc_lr", 0.0), ("momentum", 1.0), ("sgd_momentum", -0.1)),
         *(("steps", 0), ("weight_decay", -1.0)),
     ],
 )

@@ -168,6 +168,9 @@ class OptimizerGroup(Target):
         "Sets each convolution to the norm sqrt(output channels) before a step of Muon."
     )
     sgd_lr: Positive = argument("Peak learning rate of the parameters that Muon updates by SGD.")
+    fc_lr: Positive | None = argument(
+        "Peak learning rate of the weights of fully connected layers; null is sgd_lr."
+    )
     sgd_momentum: Fraction = argument("Momentum of the parameters that Muon updates by SGD.")
 
 
