@@ -80,7 +80,7 @@ def run_experiment(
         classifier.load_weights(start_from)  # reports a mismatch before a run starts
         explain_restoring(trainer, start_from)
     else:
-        transfer = copy_weights(config, classifier.net)
+        transfer = copy_weights(config, classifier.net, datamodule.classes)
     freeze_layers(config, classifier.net)
     run = resumed
     if trainer.is_global_zero and not run:
@@ -243,7 +243,7 @@ def _record_weights(
     """Prints copied and frozen weights; records the copied ones in `init.json`."""
     if transfer:
         origin = config["init"]["from"]
-        print_facts({"init   ": f"from {origin}: {transfer}"})
+        print_facts({"init   ": f"from {origin} ({transfer.layout}): {transfer}"})
         record = {"from": origin, **asdict(transfer)}
         write_text(run.path / "init.json", json.dumps(record, indent=2) + "\n")
     if config["freeze"]:
