@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isqrt
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -260,9 +260,7 @@ def _plan(features: Mapping[int, Mapping[str, Tensor]]) -> tuple[Plan, int, bool
         weight, step = tensors.get("weight"), index - last
         if weight is not None and weight.ndim == 1 and step == 1 and "running_mean" in tensors:
             norms += 1
-        elif (
-            weight is not None and weight.ndim == 4 and 2 <= step <= 4 and (last >= 0 or not index)
-        ):
+        elif _is_conv(weight) and 2 <= step <= 4 and (last >= 0 or not index):
             if step > 2:
                 blocks.append([])
             if step == 4:
@@ -281,6 +279,14 @@ def _plan(features: Mapping[int, Mapping[str, Tensor]]) -> tuple[Plan, int, bool
             f"weights do not fit a VGG: {norms} of {convs} convolutions have batch norm"
         )
     return tuple(map(tuple, blocks)), in_channels, norms > 0
+
+
+def _is_conv(weight: Tensor | None) -> TypeGuard[Tensor]:
+    """Returns True if a tensor may be the weight of a convolution with an odd, square kernel."""
+    if weight is None or weight.ndim != 4 or not weight.numel():
+        return False
+    height, width = weight.shape[2:]
+    return height == width and height % 2 == 1
 
 
 def _shape(path: str, tensors: Mapping[str, Tensor]) -> tuple[int, int]:

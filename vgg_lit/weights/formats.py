@@ -14,6 +14,7 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from vgg_lit.models.layers import weighted_layers
 from vgg_lit.models.variants import network_name
 from vgg_lit.system.weightless import weightless
 from vgg_lit.targets import instantiate
-from vgg_lit.value_types import check_preprocessing
 from vgg_lit.weights.conventions import (
     class_names,
     fill,
@@ -167,15 +167,15 @@ def _without_weights(model: Mapping[str, Any]) -> nn.Module:
 def _described(
     metadata: Mapping[str, str],
 ) -> tuple[tuple[str, ...] | None, Mapping[str, Any] | None]:
-    """Returns the class names and the preprocessing in a safetensors file of vgg_lit's export."""
+    """Returns the class names and the normalisation in a safetensors file of `vgg_lit.export`."""
     try:
         description = json.loads(metadata.get("vgg_lit", "{}"))
-        preprocessing = description.get("preprocessing")
-        if preprocessing:
-            check_preprocessing(preprocessing)
-    except (ValueError, AttributeError, TypeError):  # not by vgg_lit
+        steps = description.get("preprocessing", {})
+        mean, std = ([float(value) for value in steps[name]] for name in ("mean", "std"))
+        is_sound = len(mean) == len(std) and all(map(isfinite, mean + std)) and min(std) > 0
+    except (ValueError, AttributeError, TypeError, KeyError):  # not by vgg_lit
         return None, None
-    return class_names(description), preprocessing
+    return class_names(description), {"mean": mean, "std": std} if is_sound else None
 
 
 def _outputs(net: nn.Module) -> int:

@@ -147,9 +147,10 @@ def randomised(net, seed=1):
     """The network in evaluation mode; all its tensors, including statistics, depend on the seed."""
     torch.manual_seed(seed)
     for name, tensor in net.state_dict().items():
-        if tensor.is_floating_point():
-            low = 0.5 if "running_var" in name else -0.5
-            nn.init.uniform_(tensor, low, 1.0)
+        if tensor.ndim > 1:
+            nn.init.kaiming_normal_(tensor)
+        elif tensor.is_floating_point():
+            nn.init.uniform_(tensor, 0.5 if name.endswith(("weight", "var")) else -0.1, 1.0)
     return net.eval()
 
 
@@ -409,7 +410,7 @@ HOSTILE = {
     "a whole network": lambda mark: kuangliu("vgg11"),
     "a path": lambda mark: mark,
     "a function of numpy": lambda mark: Payload((np.fromfile, (str(mark),))),
-    "getattr": lambda mark: Payload((getattr, (np, "save"))),
+    "getattr": lambda mark: Payload((getattr, (np.float64, "mro"))),
     "a tebibyte": lambda mark: Payload((bytearray, (2**40,))),
 }
 
@@ -462,10 +463,10 @@ MISFITS = {
     "a missing batch norm": (_change(**{f"features__1__{n}": None for n in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")}), "7 of 8 convolutions have batch norm"),
     "an unknown tensor": (_change(features__0__scale=torch.zeros(4)), "a VGG: unknown: features.0.scale"),
     "a convolution of one dimension": (_change(features__0__weight=torch.zeros(4, 3, 3)), "features.0 is not a convolution"),
-    "an even kernel": (_change(features__0__weight=torch.zeros(4, 3, 2, 2)), "do not fit a VGG"),
+    "an even kernel": (_change(features__0__weight=torch.zeros(4, 3, 2, 2)), "features.0 is not a convolution"),
     "another chain": (_change(features__4__weight=torch.zeros(8, 5, 3, 3)), "of other shapes than their layers: features.4.weight"),
     "a gap": (_change(features__99__weight=torch.zeros(8, 5, 3, 3)), "features.99 is not a convolution"),
-    "no channels": (_change(features__0__weight=torch.zeros(0, 3, 3, 3)), "do not fit a VGG"),
+    "no channels": (_change(features__0__weight=torch.zeros(0, 3, 3, 3)), "features.0 is not a convolution"),
     "a rectangular map": (_change(classifier__weight=torch.zeros(10, 2 * CHANNELS)), "not square maps of 32 channels"),
     "a head of one dimension": (_change(classifier__weight=torch.zeros(10)), "classifier is not a fully connected"),
     "a short bias": (_change(classifier__bias=torch.zeros(3)), "of other shapes than their layers: classifier.bias"),
@@ -484,7 +485,6 @@ def test_weights_that_do_not_fit_are_named_in_one_line(name, tmp_path):
     ("make", "key", "complaint"),
     [
         (chenyaofo, "classifier.3", "missing: classifier.3.weight, classifier.3.bias; unknown: classifier.6.weight"),
-        (chenyaofo, "classifier.6", "missing|unknown|layer is missing"),
         (weiaicunzai, "classifier.3", "missing: classifier.3"),
         (weiaicunzai, "classifier.0", "not square maps|a layer is missing|missing"),
         (Timm, "head.fc", r"has other layers \(pre_logits.fc1, pre_logits.fc2\)"),
@@ -540,7 +540,9 @@ def test_another_width_is_one_line_with_the_remedy(tmp_path):
 
 
 def test_a_run_prints_the_layout_of_its_weights(train, tmp_path, capsys):
-    state = randomised(build("vgg11_bn", width=1 / 32, head="linear", in_channels=1)).state_dict()
+    state = randomised(
+        build("vgg11_bn", width=1 / 32, head="linear", in_channels=1, num_classes=10)
+    ).state_dict()
     names = {"classifier.0.weight": "classifier.weight", "classifier.0.bias": "classifier.bias"}
     file = saved(tmp_path, {"net": {f"module.{names.get(n, n)}": w for n, w in state.items()}})
     run = train(tmp_path / "run", "model=vgg11_bn", f"init.from={file}", "logger=none")
