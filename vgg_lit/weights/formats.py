@@ -171,7 +171,8 @@ def _described(
     try:
         description = json.loads(metadata.get("vgg_lit", "{}"))
         steps = description.get("preprocessing", {})
-        mean, std = ([float(value) for value in steps[name]] for name in ("mean", "std"))
+        names = ("subtract_mean", "divide_by_std")
+        mean, std = ([float(value) for value in steps[name]] for name in names)
         is_sound = len(mean) == len(std) and all(map(isfinite, mean + std)) and min(std) > 0
     except (ValueError, AttributeError, TypeError, KeyError):  # not by vgg_lit
         return None, None
@@ -248,8 +249,11 @@ def trained_vgg(weights: str, variant: str) -> tuple[VGG, Sequence[float], Seque
     Raises:
         InputError: there are no such weights, or they belong to another type of network.
     """
+    model = (
+        {"_target_": f"vgg_lit.models.{variant}"} if variant in COMPARISON else {"variant": variant}
+    )
     try:
-        origin = load_origin(weights, {"variant": variant})
+        origin = load_origin(weights, model)
     except InputError as error:
         raise InputError(f"weights={weights}: {error}") from error
     net = origin.net
