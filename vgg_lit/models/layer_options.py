@@ -56,7 +56,7 @@ class Layers:
         """Refuses options of batch norm for a network without it.
 
         Raises:
-            InputError: such an option is set.
+            InputError: an option of batch norm is set.
         """
         for name in ("norm_scale", "norm_eps", "norm_momentum"):
             value = getattr(self, name)

@@ -82,7 +82,7 @@ def run_experiment(
         explain_restoring(trainer, start_from)
     else:
         whiten_first_layer(classifier, datamodule)
-        transfer = copy_weights(config, classifier.net)
+        transfer = copy_weights(config, classifier.net, datamodule.classes)
     freeze_layers(config, classifier.net)
     run = resumed
     if trainer.is_global_zero and not run:
@@ -251,7 +251,7 @@ def _record_weights(
     """Prints copied and frozen weights; records the copied ones in `init.json`."""
     if transfer:
         origin = config["init"]["from"]
-        print_facts({"init   ": f"from {origin}: {transfer}"})
+        print_facts({"init   ": f"from {origin} ({transfer.layout}): {transfer}"})
         record = {"from": origin, **asdict(transfer)}
         write_text(run.path / "init.json", json.dumps(record, indent=2) + "\n")
     if config["freeze"]:

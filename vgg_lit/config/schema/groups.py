@@ -1,7 +1,6 @@
 """The arguments of the groups that are built by their `_target_`.
 
-They are for help, reference and editors: a group may have other arguments, because a target may be
-any class that the user trusts.
+They are for help, reference and editors; a target of the user may have other arguments.
 """
 
 from typing import Annotated, Any, Literal

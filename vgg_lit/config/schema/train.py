@@ -137,13 +137,13 @@ class Init(Section):
 
     origin: str | None = setting(
         None,
-        "Source of the initial weights: a run, a checkpoint, a torchvision file, or torchvision.",
+        "Source of the initial weights: a run, a file with a state dict, or torchvision.",
         alias="from",
     )
     layers: list[str] | dict[str, str] | None = setting(
         None,
         "Layers to copy, as a list or as a mapping from new to source layer; null is all that both "
-        "networks have.",
+        "networks have, the last one only for the same classes.",
     )
 
 
