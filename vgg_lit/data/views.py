@@ -30,7 +30,7 @@ class Views:
             and left, one down and right, mirrored at the edge. The weight of the view is 2, that of
             each copy 1.
 
-    Source of the shifts: Keller Jordan 2024, https://arxiv.org/abs/2404.00498, section 3.5 ("multi-crop
+    Source of the shifts: Keller Jordan 2024, https://arxiv.org/abs/2404.00498 ("multi-crop
     evaluation"), which averages logits where posteriors are averaged here.
     """
 
