@@ -29,7 +29,7 @@ class Views:
         shift: distance in pixels; above 0 the single view is followed by two copies, one shifted up and
             left, one down and right, mirrored at the edge. The view has weight 2, each copy weight 1.
 
-    Source of the shifts: Keller Jordan 2024, https://arxiv.org/abs/2404.00498, section 3.5 ("multi-crop
+    Source of the shifts: Keller Jordan 2024, https://arxiv.org/abs/2404.00498 ("multi-crop
     evaluation"), which averages logits instead of posteriors.
     """
 

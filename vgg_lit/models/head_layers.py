@@ -21,7 +21,7 @@ class GlobalMaxPool(nn.Module):
 class LogitScale(nn.Module):
     """Multiplies logits by a constant.
 
-    Source: Keller Jordan 2024, https://arxiv.org/abs/2404.00498, section 2 (a scale of 1/9 there).
+    Source: Keller Jordan 2024, https://arxiv.org/abs/2404.00498.
     """
 
     def __init__(self, factor: float) -> None:

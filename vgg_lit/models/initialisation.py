@@ -72,7 +72,7 @@ def dirac(layer: Weighted) -> None:
     The filters beyond the number of input channels, and FC layers, get PyTorch's default.
 
     Source: Zagoruyko & Komodakis 2017, https://arxiv.org/abs/1706.00388, for the initial identity;
-    Keller Jordan 2024, https://arxiv.org/abs/2404.00498, section 3.3, for the part of the filters.
+    Keller Jordan 2024, https://arxiv.org/abs/2404.00498, for the part of the filters.
     """
     layer.reset_parameters()
     if layer.bias is not None:

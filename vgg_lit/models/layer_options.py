@@ -23,7 +23,7 @@ class Layers:
             image (see `vgg_lit.models.whitening`); None: no such layer.
 
     Source: Keller Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU",
-    https://arxiv.org/abs/2404.00498, sections 2 and 3, except the defaults.
+    https://arxiv.org/abs/2404.00498, except the defaults.
     """
 
     activation: str = "relu"

@@ -8,7 +8,7 @@ its eigenvalue, followed by their negatives. Their outputs are uncorrelated and 
 the layers behind them learn equally fast in all directions. The filters do not train; the bias does.
 
 Source: Page 2019, "How to train your ResNet 8: bag of tricks" (patch whitening); Keller Jordan 2024,
-https://arxiv.org/abs/2404.00498, section 3.2 (negatives, bias).
+https://arxiv.org/abs/2404.00498 (negatives, bias).
 
 Shape suffixes: B images, C channels, H and W pixels, K side of a patch, D values of a patch (C K K),
 O filters.

@@ -102,7 +102,7 @@ def linear(
 
     A group with `epochs` (see `build_optimizer`) goes down to 0 over that many epochs.
 
-    Source: Keller Jordan 2024, https://arxiv.org/abs/2404.00498, section 3 and listing 4.
+    Source: Keller Jordan 2024, https://arxiv.org/abs/2404.00498.
     """
     check_range("warmup_fraction", warmup_fraction, at_least=0, below=1)
     check_range("end_factor", end_factor, at_least=0, at_most=1)
