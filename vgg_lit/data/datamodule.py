@@ -18,7 +18,6 @@ from vgg_lit.data.batches import (
     TrainingOrder,
 )
 from vgg_lit.data.draws import Draws
-from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.preprocessing import Normalization, Preprocessing
 from vgg_lit.data.sources import Images, ResidentImages, Source, Split, load_checked
 from vgg_lit.data.splits import stratified_subset
@@ -222,7 +221,7 @@ class ImageDataModule(L.LightningDataModule):
     def _loader(self, split: Split, name: str, order: Order) -> BatchLoader:
         images, ids = self._images[split], self._ids[name]
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
-        if isinstance(images, ImageFiles):
+        if not isinstance(images, ResidentImages):
             return StreamedBatches(images, ids, order, device)
         # train and validation share one copy on the device
         resident = ResidentImages(images.images_NCHW.to(device), images.labels_N)
