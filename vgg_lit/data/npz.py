@@ -100,14 +100,13 @@ class NpzImages:
     def _converted(self, images: np.ndarray) -> np.ndarray:
         """Returns images as (N, in_channels, H, H); grey of colour is Pillow's luma."""
         if images.ndim == 3:
-            channels = np.broadcast_to(
-                images[:, None], (len(images), self.in_channels, *images.shape[1:])
-            )
-            return np.array(channels)
+            return np.repeat(images[:, None], self.in_channels, axis=1)
         if self.in_channels == 3:
             return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        grey = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
-        return np.stack(grey)[:, None] if grey else images[..., :1].transpose(0, 3, 1, 2)
+        grey = np.empty((len(images), 1, *images.shape[1:3]), np.uint8)
+        for position, image in enumerate(images):
+            grey[position, 0] = Image.fromarray(image).convert("L")
+        return grey
 
     def _read_labels(self, split: str) -> np.ndarray:
         key = f"{split}_labels"
