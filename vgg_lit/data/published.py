@@ -157,9 +157,10 @@ class PublishedImages:
 
     def _remedy(self, files: list[PublishedFile], problem: str) -> str:
         names = ", ".join(file.name for file in files)
+        are_archives = all(file.members for file in files)  # unpacked to a folder below root
+        place = self.root if are_archives else self.root / self.folders[-1]
         return (
-            f"{self.title}: {names} {problem}; put {'them' if len(files) > 1 else 'it'} into"
-            f" {self.root / self.folders[-1]},"
+            f"{self.title}: {names} {problem}; put {'them' if len(files) > 1 else 'it'} into {place},"
             " or use data=fashion_mnist_sample, which needs no download"
         )
 
