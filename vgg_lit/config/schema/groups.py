@@ -7,13 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from vgg_lit.config.schema.sections import NEEDED, Seed, Target, argument, setting
+from vgg_lit.config.schema.sections import NEEDED, Interval, Seed, Target, argument, setting
 from vgg_lit.value_types import Fraction, PositiveInt, Spec
 
 Head = Literal["imagenet", "cifar", "linear", "gap"]
 FirstWeights = Literal["kaiming", "xavier", "paper", "pytorch", "dirac"]
 Share = Annotated[float, Field(ge=0, le=1)]
-Interval = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -124,23 +123,6 @@ class AugmentGroup(Target):
     colour: ColourSettings | None = argument("Random shift of the colours.")
     autoaugment: PolicySettings | None = argument("AutoAugment.")
     cutout: CutoutSettings | None = argument("Cutout.")
-
-
-class SourceSettings(Target):
-    """`data.source`, for the sources of `vgg_lit.data`."""
-
-    target: str = argument("Class of the source.", alias="_target_")
-    root: str = argument("Folder of the files.")
-    download: bool = argument("Downloads the files if they are missing.")
-    in_channels: PositiveInt = argument("Channels to decode.")
-    size: PositiveInt = argument("Side in pixels to resize images to.")
-    test_fraction: Fraction = argument(
-        "Share held out for testing if the folder is not split into train and test."
-    )
-    in_memory: bool = argument(
-        "Keeps decoded images in memory; false decodes the files in every epoch."
-    )
-    num_workers: Interval = argument("Worker processes for decoding.")
 
 
 class OptimizerGroup(Target):
