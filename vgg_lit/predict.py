@@ -15,14 +15,9 @@ from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Predict
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.prediction import Predictor, classify, find_images, load_trained
-from vgg_lit.evaluation.prediction_report import (
-    predictions_csv,
-    print_differences,
-    print_predictions,
-)
+from vgg_lit.evaluation.prediction_report import report_predictions
+from vgg_lit.evaluation.trained import find_trained
 from vgg_lit.runs import Run
-from vgg_lit.system.files import write_text
-from vgg_lit.tables import print_facts
 from vgg_lit.targets import trust
 
 
@@ -44,11 +39,9 @@ def predict(config: DictConfig) -> None:
         paths, predictor, settings.batch_size, settings.top_k, settings.invert
     )
     if predictions:
-        output = Path(settings.output or folder / "predictions.csv")
-        write_text(output, predictions_csv(predictions))
-        print_predictions(predictions)
-        print_differences(predictions, settings.invert)
-        print_facts({"written": f"{output} ({len(predictions)} images)"})
+        report_predictions(
+            predictions, Path(settings.output or folder / "predictions.csv"), settings.invert
+        )
     if unreadable:
         others = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
         raise InputError(
@@ -74,10 +67,7 @@ def _find_network(settings: Predict) -> tuple[Path, Path]:
             f"accelerator={settings.accelerator}: an exported model runs on the CPU; allowed: auto, cpu"
         )
     if settings.precision is not None:
-        raise InputError(
-            f"precision={settings.precision}: an exported model has a fixed precision; "
-            "allowed only with run=<run>"
-        )
+        raise InputError(f"precision={settings.precision}: allowed only with run=<run>")
     from vgg_lit.exporting.model import find_program
 
     program = find_program(Path(str(settings.exported)).expanduser())
@@ -86,16 +76,8 @@ def _find_network(settings: Predict) -> tuple[Path, Path]:
 
 def _load(file: Path, settings: Predict) -> Predictor:
     if settings.run is not None:
-        from vgg_lit.evaluation.trained import find_trained
-        from vgg_lit.system.hardware import count_devices, resolve_precision
-
         (trained,) = find_trained([Run(settings.run)], settings.checkpoint)
-        count_devices(settings.accelerator)
-        precision, reason = resolve_precision(
-            settings.precision or trained.run.config["trainer"]["precision"], settings.accelerator
-        )
-        print_facts({"checkpoint": str(file), "precision": f"{precision} ({reason})"})
-        return load_trained(trained, settings.accelerator, precision)
+        return load_trained(trained, settings.accelerator, settings.precision)
     from vgg_lit.exporting.model import ExportedModel
 
     model = ExportedModel(file)

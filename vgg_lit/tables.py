@@ -26,7 +26,7 @@ def print_facts(facts: Mapping[str, str]) -> None:
 
 
 def shorten_middle(text: str, width: int) -> str:
-    """Replaces the middle of a text by an ellipsis if it is wider than `width` columns.
+    """Replaces the middle of a text by an ellipsis if it is wider than `width` columns; keeps more of the end.
 
     Characters of Chinese, Japanese and Korean are two columns wide.
     """
@@ -34,7 +34,7 @@ def shorten_middle(text: str, width: int) -> str:
         return text
     tail = ""
     for character in reversed(text):
-        if cell_len(tail) + cell_len(character) > width // 2:
+        if cell_len(tail) + cell_len(character) > 2 * width // 3:
             break
         tail = character + tail
     head = ""

@@ -1,6 +1,6 @@
 """Class probabilities of image files.
 
-predictor = load_trained(trained, "auto", "32-true")
+predictor = load_trained(trained, "auto", precision=None)
 predictions, unreadable = classify(find_images("photos"), predictor, batch_size=64, top_k=3)
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import shown
+from vgg_lit.tables import print_facts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,13 +63,15 @@ class Prediction:
     is_like_inverted: bool = False
 
 
-def load_trained(trained: "Trained", accelerator: str, precision: str) -> Predictor:
+def load_trained(trained: "Trained", accelerator: str, precision: str | None) -> Predictor:
     """Loads the network of a checkpoint onto its device; it computes as in an evaluation.
+
+    Prints the checkpoint and the precision.
 
     Args:
         trained: checkpoint of a run.
         accelerator: device type in Lightning's terms.
-        precision: precision in Lightning's terms.
+        precision: precision in Lightning's terms; None is as in the run.
 
     Raises:
         InputError: the checkpoint is damaged, or there is no such device.
@@ -78,12 +81,17 @@ def load_trained(trained: "Trained", accelerator: str, precision: str) -> Predic
     from vgg_lit.classifier import Classifier
     from vgg_lit.evaluation.scoring import Member
     from vgg_lit.evaluation.views import Views
+    from vgg_lit.system.hardware import count_devices, resolve_precision
     from vgg_lit.system.lightning_internals import quieten_lightning
 
     quieten_lightning()
+    count_devices(accelerator)
+    asked = precision or trained.run.config["trainer"]["precision"]
+    used, reason = resolve_precision(asked, accelerator)
+    print_facts({"checkpoint": str(trained.checkpoint), "precision": f"{used} ({reason})"})
     prepare, ranges = trained.preprocessing, trained.image_ranges
     classifier = Classifier.load_from_checkpoint(trained.checkpoint)
-    member = Member(classifier, prepare.source_size, accelerator, precision)
+    member = Member(classifier, prepare.source_size, accelerator, used)
 
     def probabilities(images_BCHW: "Tensor") -> "Tensor":
         with torch.inference_mode():

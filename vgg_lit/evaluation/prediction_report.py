@@ -1,12 +1,13 @@
 """Printed and written predictions for image files."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.cells import cell_len
 from rich.table import Table
 
 from vgg_lit.evaluation.prediction import Prediction
-from vgg_lit.system.files import shown
+from vgg_lit.system.files import shown, write_text
 from vgg_lit.tables import plain_console, print_facts, shorten_middle, to_csv
 
 MOST_ROWS = 20
@@ -15,6 +16,20 @@ SHORTEST_PATH = 24
 
 _EDGE, _BETWEEN = 1, 3  # columns of the table's left edge; of the space and edge of each column
 _UNLIKE = "unlike"
+
+
+def report_predictions(predictions: Sequence[Prediction], output: Path, is_inverted: bool) -> None:
+    """Writes predictions to a CSV file, then prints them.
+
+    Args:
+        predictions: predictions with the same number of classes.
+        output: file to write.
+        is_inverted: True if the pixels were inverted.
+    """
+    write_text(output, predictions_csv(predictions))
+    print_predictions(predictions)
+    print_differences(predictions, is_inverted)
+    print_facts({"written": f"{output} ({len(predictions)} images)"})
 
 
 def predictions_csv(predictions: Sequence[Prediction]) -> str:

@@ -24,6 +24,7 @@ Figure = Literal[
     "classes",
     "pairs",
     "galleries",
+    "wrong_labels",
     "calibration",
     "filters",
     "activations",
