@@ -18,6 +18,7 @@ from vgg_lit.evaluation.prediction import Predictor, classify, find_images, load
 from vgg_lit.evaluation.prediction_report import report_predictions
 from vgg_lit.evaluation.trained import find_trained
 from vgg_lit.runs import Run
+from vgg_lit.tables import print_facts
 from vgg_lit.targets import trust
 
 
@@ -82,6 +83,7 @@ def _load(file: Path, settings: Predict) -> Predictor:
 
     model = ExportedModel(file)
     card = model.description
+    print_facts({"model": str(model.path)})
     return Predictor(
         model.probabilities, card.classes, card.in_channels, card.source_size, card.image_ranges
     )

@@ -14,6 +14,9 @@ MOST_ROWS = 20
 SHORTEST_PATH = 24
 """Columns for the path of an image, before a further class is shown."""
 
+HINT_FROM = 0.1
+"""Share of images that have to be like inverted training images for a hint at `invert`."""
+
 _EDGE, _BETWEEN = 1, 3  # columns of the table's left edge; of the space and edge of each column
 _UNLIKE = "unlike"
 
@@ -108,6 +111,7 @@ def print_differences(predictions: Sequence[Prediction], is_inverted: bool) -> N
             f"{shown(first.path)}: {'; '.join(first.differences)}"
         }
     )
-    if inverted := sum(one.is_like_inverted for one in unlike):
+    inverted = sum(one.is_like_inverted for one in unlike)
+    if inverted >= HINT_FROM * len(predictions):
         setting = "without invert=true" if is_inverted else "with invert=true"
         print(f"{inverted} of them would be like training images {setting}")

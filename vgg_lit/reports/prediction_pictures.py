@@ -57,7 +57,7 @@ def pairs(run: Inspection, choice: Choice) -> Iterator[Picture]:
         rows.append((label, run.shown(positions), captions))
     title = "Most confused pairs: examples with the confidence of the error"
     figure = figures.image_rows(rows, title)
-    text = "The most confident errors of each pair."
+    text = f"The most confident errors of each pair. {_listing(run)}"
     yield Picture("pairs", "Most confused pairs", [text], figure)
 
 
@@ -75,8 +75,9 @@ def galleries(run: Inspection, choice: Choice) -> Iterator[Picture]:
             "The most confident errors first.",
         ),
     ):
-        meaning = "class and confidence" if name == "right" else "class, → prediction, confidence"
-        yield Picture(f"gallery_{name}", title, [text], _gallery(run, positions, title, meaning))
+        meaning = "class, confidence" if name == "right" else "class, → prediction, confidence"
+        figure = _gallery(run, positions, title, meaning)
+        yield Picture(f"gallery_{name}", title, [f"{text} {_listing(run)}"], figure)
 
 
 def wrong_labels(run: Inspection, choice: Choice) -> Iterator[Picture]:
@@ -106,6 +107,10 @@ def wrong_labels(run: Inspection, choice: Choice) -> Iterator[Picture]:
 def _gallery(run: Inspection, positions: Tensor, title: str, meaning: str) -> Figure:
     captions = [[*outcome(run, p), short_name(run, p)] for p in positions.tolist()]
     return figures.gallery(run.shown(positions), captions, f"{title}: {meaning}, image")
+
+
+def _listing(run: Inspection) -> str:
+    return f"predictions_{run.split}.csv lists all images."
 
 
 def _percent(share: Tensor) -> str:

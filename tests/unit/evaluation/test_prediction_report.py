@@ -94,4 +94,6 @@ def test_images_beyond_the_table_are_counted_as_unlike(capsys):
     print_differences([like] * 30 + [unlike] * 2, is_inverted=False)
     out = capsys.readouterr().out
     assert "unlike the training images  2 of 32; the first, b.png: mean 83 %" in out
-    assert "2 of them would be like training images with invert=true" in out
+    assert "invert" not in out
+    print_differences([like] * 30 + [unlike] * 4, is_inverted=False)
+    assert "4 of them would be like training images with invert=true" in capsys.readouterr().out
