@@ -41,7 +41,7 @@ def test_the_outcome_of_each_image_is_written(verb, tiny_run, tmp_path):
         assert row["true"] == FashionMNISTSample.classes[labels[int(row["image"])]]
     views = ("flip=true", "data=fashion_mnist_sample", "data.test_size=20")
     assert verb("evaluate", f"run={run.path}", "accelerator=cpu", *views).code == 0
-    other = run.path / "evaluations" / "predictions_fashion_mnist_sample_test_single-view-flip.csv"
+    (other,) = (run.path / "evaluations").glob("predictions_fashion_mnist_sample_test_*flip*.csv")
     assert len(read_csv(other)) == 20
     assert not (run.path / "predictions_test.csv").exists()
 
@@ -118,7 +118,7 @@ def test_requested_views_are_listed_after_the_single_view(verb, run):
     done = verb("evaluate", f"run={run.path}", "accelerator=cpu", *views)
     assert done.code == 0, done.err
     name = "fashion_mnist_sample_test_dense-flip-8-crops-at-36-40"
-    assert written(run) == [f"{name}.json", f"{name}.md"]
+    assert written(run) == [f"{name}.json", f"{name}.md", f"predictions_{name}.csv"]
     record = read(run, name)
     labels = [row["views"] for row in record["rows"]]
     assert labels == [

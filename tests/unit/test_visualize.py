@@ -121,7 +121,9 @@ def test_captions_have_class_prediction_and_confidence(inspection):
     for caption, position in zip(captions, found.wrong(CHOICE.images), strict=True):
         true, predicted = found.labels_N[position], found.predicted_N[position]
         sure = f"{100 * found.confidence_N[position]:.0f} %"
-        assert caption.split("\n") == [classes[true], f"→ {classes[predicted]}", sure]
+        *outcome, name = caption.split("\n")
+        assert outcome == [classes[true], f"→ {classes[predicted]}", sure]
+        assert name == f"image {inspection.names[position]}"
 
 
 def test_the_confusion_figure_is_scikit_learns(inspection):

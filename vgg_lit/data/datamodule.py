@@ -25,7 +25,7 @@ from vgg_lit.data.sources import Images, Source, Split, load_checked
 from vgg_lit.data.splits import stratified_subset
 from vgg_lit.data.statistics import ChannelStatistics
 from vgg_lit.errors import InputError
-from vgg_lit.system.files import shown
+from vgg_lit.system.files import shown_path
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -127,7 +127,7 @@ class ImageDataModule(L.LightningDataModule):
             ids: ids of the images, as in the batches of the split.
         """
         paths = getattr(self._images["test" if split == "test" else "train"], "paths", None)
-        return [shown(paths[i]) if paths else str(i) for i in ids.tolist()]
+        return [shown_path(paths[i]) if paths else str(i) for i in ids.tolist()]
 
     def train_dataloader(self) -> BatchLoader:
         """Returns a resumable loader, shuffled by (seed, epoch).

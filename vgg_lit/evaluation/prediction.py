@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vgg_lit.errors import InputError
-from vgg_lit.system.files import shown
+from vgg_lit.system.files import shown_path
 from vgg_lit.tables import print_facts
 
 if TYPE_CHECKING:
@@ -122,12 +122,14 @@ def _find(pattern: str) -> list[str]:
         found = sorted(_files_below(path))
         if not found:
             raise InputError(
-                f"images={shown(pattern)}: the folder holds no image; allowed: {', '.join(SUFFIXES)}"
+                f"images={shown_path(pattern)}: the folder holds no image; allowed: {', '.join(SUFFIXES)}"
             )
         return [str(file) for file in found]
     matches = sorted(p for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
     if not matches:
-        raise InputError(f"images={shown(pattern)}: no such file or folder, and no match as a glob")
+        raise InputError(
+            f"images={shown_path(pattern)}: no such file or folder, and no match as a glob"
+        )
     return matches
 
 

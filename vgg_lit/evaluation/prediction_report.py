@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.table import Table
 
 from vgg_lit.evaluation.prediction import Prediction
-from vgg_lit.system.files import shown, write_text
+from vgg_lit.system.files import shown_path, write_text
 from vgg_lit.tables import plain_console, print_facts, shorten_middle, to_csv
 
 MOST_ROWS = 20
@@ -39,7 +39,7 @@ def predictions_csv(predictions: Sequence[Prediction]) -> str:
     """Formats predictions as CSV: a row an image, two columns a class, and the differences."""
     return to_csv(
         [
-            {"image": shown(one.path)}
+            {"image": shown_path(one.path)}
             | {
                 key: value
                 for rank, (name, probability) in enumerate(one.likeliest, 1)
@@ -63,7 +63,7 @@ def print_predictions(predictions: Sequence[Prediction], most: int = MOST_ROWS) 
     """
     console = plain_console()
     rows = predictions[:most]
-    paths = [shown(one.path) for one in rows]
+    paths = [shown_path(one.path) for one in rows]
     cells = [[f"{name} {100 * p:.1f} %" for name, p in one.likeliest] for one in rows]
     is_marked = any(one.differences for one in rows)
     left = console.width - _EDGE - _BETWEEN - (len(_UNLIKE) + _BETWEEN if is_marked else 0)
@@ -108,7 +108,7 @@ def print_differences(predictions: Sequence[Prediction], is_inverted: bool) -> N
     print_facts(
         {
             "unlike the training images": f"{len(unlike)} of {len(predictions)}; the first, "
-            f"{shown(first.path)}: {'; '.join(first.differences)}"
+            f"{shown_path(first.path)}: {'; '.join(first.differences)}"
         }
     )
     inverted = sum(one.is_like_inverted for one in unlike)

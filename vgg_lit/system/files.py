@@ -79,7 +79,7 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def shown(path: str | os.PathLike[str]) -> str:
+def shown_path(path: str | os.PathLike[str]) -> str:
     r"""Returns a path for messages and tables: on one line, printable in any encoding.
 
     Bytes that are not UTF-8 (a name in Latin-1) and control characters are escaped: `caf\xe9.jpg`.
