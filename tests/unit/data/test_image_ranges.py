@@ -49,7 +49,7 @@ def test_quantities_are_those_of_the_pixels():
     values = image.double() / 255
     expected = (values.mean(), values.std(correction=0), 2 / 9, 2 / 9)
     found = pixel_quantities(image.view(1, 1, 3, 3))
-    torch.testing.assert_close(found, torch.tensor([expected], dtype=torch.float32))
+    torch.testing.assert_close(found, torch.tensor([expected], dtype=torch.float64))
 
 
 def test_ranges_survive_json(sample):
