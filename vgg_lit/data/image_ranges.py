@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgg_lit.data.image_files import ImageFiles, checked
-from vgg_lit.data.sources import Images
+from vgg_lit.data.image_files import checked
+from vgg_lit.data.sources import Images, ResidentImages
 from vgg_lit.errors import InputError
 
 QUANTITIES = ("mean", "deviation", "dark pixels", "bright pixels")
@@ -125,7 +125,7 @@ def measure_ranges(images: Images, ids: Tensor) -> ImageRanges:
 
 def _sample(images: Images, ids: Tensor) -> Iterator[Tensor]:
     """Yields batches of the sample."""
-    if isinstance(images, ImageFiles):
+    if not isinstance(images, ResidentImages):
         batches = [part.tolist() for part in _spread(ids, MOST_STREAMED).split(_BATCH)]
         yield from checked(images.loader(batches))
         return
