@@ -66,6 +66,8 @@ def run_experiment(
     """
     datamodule = load_datamodule(config)
     classifier = build_classifier(config, datamodule)
+    if datamodule.sizes["train"]:
+        classifier.image_ranges = datamodule.image_ranges().to_dict()
     start_from = _sound_checkpoint(resumed) if resumed else config["ckpt_path"]
     step = check_state(start_from, config, _steps(config, datamodule)) if start_from else 0
     trainer = build_trainer(
