@@ -217,7 +217,7 @@ class Classifier(L.LightningModule):
     def _steps(self) -> Steps:
         total = self.trainer.estimated_stepping_batches
         datamodule = getattr(self.trainer, "datamodule", None)
-        has_validation = getattr(datamodule, "val_fraction", 1) > 0
+        has_validation = getattr(datamodule, "has_validation", True)
         return Steps(
             total=int(total),
             per_epoch=max(1, int(total) // max(1, self.trainer.max_epochs or 1)),

@@ -52,6 +52,7 @@ class Data(Section):
     train_size: PositiveInt | None
     test_size: PositiveInt | None
     normalize: Literal["mean_std", "mean", "none"] = "mean_std"
+    balanced: bool = False
     augment: Spec
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     root: str | None = None

@@ -1,8 +1,10 @@
 """Batch loaders for resident and streamed images, in an order that depends only on (seed, epoch).
 
 A batch is (uint8 images BCHW, int64 labels B, int64 ids B). Ids are indices into the official split,
-so an id names the same image in any subset. In an evaluation over several ranks, a position that
-pads the last batch has id and label PADDING.
+so an id names the same image in any subset; the ids of an official validation split follow those of
+the train split. If an image is visited again in the same epoch, its id is increased by a multiple of
+REPEAT, so that it is augmented differently. In an evaluation over several ranks, a position that pads
+the last batch has id and label PADDING.
 """
 
 import time
@@ -13,6 +15,7 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from vgg_lit.data.balancing import REPEAT, balanced_order
 from vgg_lit.data.draws import permutation
 from vgg_lit.data.image_files import ImageFiles, checked
 from vgg_lit.errors import InputError
@@ -56,6 +59,8 @@ class TrainingOrder:
         rank: rank of this process.
         world_size: number of processes.
         reshuffle: True draws a new permutation in each epoch; False repeats that of epoch 0.
+        balanced_by: labels of the images; if given, each class is visited equally often in an epoch
+            (see `vgg_lit.data.balancing`).
 
     Raises:
         InputError: the batch size is not divisible by the number of ranks or is larger than the
@@ -70,6 +75,7 @@ class TrainingOrder:
         rank: int = 0,
         world_size: int = 1,
         reshuffle: bool = True,
+        balanced_by: Tensor | None = None,
     ) -> None:
         if batch_size % world_size:
             below = batch_size // world_size * world_size
@@ -80,12 +86,15 @@ class TrainingOrder:
             )
         if batch_size > num_images:
             raise InputError(
-                f"batch_size={batch_size}: larger than the {num_images} training images"
+                f"data.batch_size={batch_size}: larger than the {num_images:,} training images; set "
+                f"data.batch_size={num_images // world_size * world_size or world_size} or less, or add "
+                "images"
             )
         self.batch_size = batch_size // world_size
         self.epoch = 0
         self._num_images, self._seed, self._reshuffle = num_images, seed, reshuffle
         self._rank, self._world_size = rank, world_size
+        self._balanced_by = balanced_by
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the current epoch."""
@@ -97,7 +106,11 @@ class TrainingOrder:
     def positions(self, epoch: int) -> Tensor:
         """Returns this rank's slices of the epoch's global batches."""
         visited = len(self) * self.batch_size * self._world_size
-        order = permutation(self._num_images, self._seed, epoch if self._reshuffle else 0)[:visited]
+        epoch = epoch if self._reshuffle else 0
+        if self._balanced_by is None:
+            order = permutation(self._num_images, self._seed, epoch)[:visited]
+        else:
+            order = balanced_order(self._balanced_by, self._seed, epoch)[:visited]
         return order.view(-1, self._world_size, self.batch_size)[:, self._rank].flatten()
 
 
@@ -145,15 +158,17 @@ class BatchLoader(ABC):
     before the first epoch of a resumed run.
 
     Args:
-        ids_M: ids of the visited images in their split, on the CPU.
+        ids_M: indices of the visited images in their split, on the CPU.
         order: order in which those M images are visited.
+        first_id: id of the first image of the split.
 
     Attributes:
         asked_at: time at which the current batch was requested, from `time.perf_counter`.
     """
 
-    def __init__(self, ids_M: Tensor, order: Order) -> None:
+    def __init__(self, ids_M: Tensor, order: Order, first_id: int = 0) -> None:
         self.ids_M = ids_M
+        self.first_id = first_id
         self.asked_at = 0.0
         self.sampler = order
         self.batch_sampler = None  # Lightning reads it from any loader that has a sampler
@@ -197,6 +212,20 @@ class BatchLoader(ABC):
     def _read(self, positions: Tensor) -> Iterator[Batch]:
         """Yields the batches at these positions of the subset."""
 
+    def _look_up(self, positions: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns rows, labels and ids at positions of the subset, on the CPU.
+
+        PADDING stays PADDING in labels and ids; its row is 0.
+        """
+        is_image, within = positions >= 0, positions.clamp(min=0)
+        rows = torch.where(is_image, self.ids_M[within % REPEAT], 0)
+        ids = rows + self.first_id + within // REPEAT * REPEAT
+        return (
+            rows,
+            torch.where(is_image, labels_N[rows], PADDING),
+            torch.where(is_image, ids, PADDING),
+        )
+
 
 class ResidentBatches(BatchLoader):
     """Batches gathered from images that are stored on the device.
@@ -204,23 +233,30 @@ class ResidentBatches(BatchLoader):
     Args:
         images_NCHW: images of a whole official split, on the device.
         labels_N: labels of that split, on the device.
-        ids_M: ids of the visited images, on the CPU.
+        ids_M: indices of the visited images, on the CPU.
         order: order in which those M images are visited.
+        first_id: id of the first image of the split.
     """
 
-    def __init__(self, images_NCHW: Tensor, labels_N: Tensor, ids_M: Tensor, order: Order) -> None:
-        super().__init__(ids_M, order)
+    def __init__(
+        self,
+        images_NCHW: Tensor,
+        labels_N: Tensor,
+        ids_M: Tensor,
+        order: Order,
+        first_id: int = 0,
+    ) -> None:
+        super().__init__(ids_M, order, first_id)
         self._images, self._labels = images_NCHW, labels_N
 
     def _read(self, positions: Tensor) -> Iterator[Batch]:
         # one transfer per epoch; no transfer and no device sync per batch
-        ids, labels = _look_up(positions, self.ids_M, self._labels.cpu())
-        device = self._images.device
-        size = self.sampler.batch_size
-        for ids_B, labels_B in zip(
-            ids.to(device).split(size), labels.to(device).split(size), strict=True
+        parts = self._look_up(positions, self._labels.cpu())
+        device, size = self._images.device, self.sampler.batch_size
+        for rows_B, labels_B, ids_B in zip(
+            *(part.to(device).split(size) for part in parts), strict=True
         ):
-            yield self._images.index_select(0, ids_B.clamp(min=0)), labels_B, ids_B
+            yield self._images.index_select(0, rows_B), labels_B, ids_B
 
 
 class StreamedBatches(BatchLoader):
@@ -228,15 +264,21 @@ class StreamedBatches(BatchLoader):
 
     Args:
         files: files of a whole official split.
-        ids_M: ids of the visited images.
+        ids_M: indices of the visited images.
         order: order in which those M images are visited.
         device: device that the batches are copied to.
+        first_id: id of the first image of the split.
     """
 
     def __init__(
-        self, files: ImageFiles, ids_M: Tensor, order: Order, device: torch.device
+        self,
+        files: ImageFiles,
+        ids_M: Tensor,
+        order: Order,
+        device: torch.device,
+        first_id: int = 0,
     ) -> None:
-        super().__init__(ids_M, order)
+        super().__init__(ids_M, order, first_id)
         self._labels = files.labels_N
         # the workers persist across epochs; the loader rereads this list in each epoch
         self._pending: list[Sequence[int]] = []
@@ -246,8 +288,8 @@ class StreamedBatches(BatchLoader):
 
     def _read(self, positions: Tensor) -> Iterator[Batch]:
         size = self.sampler.batch_size
-        ids, labels = _look_up(positions, self.ids_M, self._labels)
-        self._pending[:] = [ids_B.clamp(min=0).tolist() for ids_B in ids.split(size)]
+        rows, labels, ids = self._look_up(positions, self._labels)
+        self._pending[:] = [rows_B.tolist() for rows_B in rows.split(size)]
         images = map(self._to_device, checked(self._loader))
         parts = (part.to(self._device).split(size) for part in (labels, ids))
         yield from zip(images, *parts, strict=True)
@@ -266,9 +308,3 @@ class StreamedBatches(BatchLoader):
         # so that the next copy cannot reuse the memory before it is read
         copied_BCHW.record_stream(steps)
         return copied_BCHW
-
-
-def _look_up(positions: Tensor, ids_M: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the ids and labels at positions of a subset; PADDING stays PADDING in both."""
-    ids = torch.where(positions < 0, PADDING, ids_M[positions.clamp(min=0)])
-    return ids, torch.where(ids < 0, PADDING, labels_N[ids.clamp(min=0)])

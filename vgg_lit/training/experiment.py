@@ -20,6 +20,7 @@ from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.checkpoints.storage import set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
+from vgg_lit.data.class_sizes import describe_classes
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import InputError
@@ -29,11 +30,11 @@ from vgg_lit.models.variants import network_name
 from vgg_lit.models.vgg import VGG
 from vgg_lit.optim import Steps
 from vgg_lit.runs import Run
-from vgg_lit.system.files import write_text
+from vgg_lit.system.files import shown, write_text
 from vgg_lit.system.launch import rank
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.training.restoring import check_state, explain_restoring
-from vgg_lit.training.trainer import build_trainer, precision_of
+from vgg_lit.training.trainer import build_trainer, check_sizes, precision_of
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.weights.transfer import Transfer
 
@@ -64,6 +65,7 @@ def run_experiment(
         InputError: the data or a checkpoint cannot be used.
     """
     datamodule = load_datamodule(config)
+    check_sizes(config, datamodule)
     classifier = build_classifier(config, datamodule)
     start_from = _sound_checkpoint(resumed) if resumed else config["ckpt_path"]
     step = check_state(start_from, config, _steps(config, datamodule)) if start_from else 0
@@ -71,7 +73,7 @@ def run_experiment(
         config,
         path,
         batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
-        has_validation=datamodule.val_fraction > 0,
+        has_validation=datamodule.has_validation,
         first_step=step if resumed else 0,
         report=report,
     )
@@ -92,6 +94,7 @@ def run_experiment(
                 run.go_on(config, overrides)
             _print_header(run, trainer, classifier, datamodule, config)
             _record_weights(run, classifier, transfer, config)
+            _record_damage(run, datamodule)
             _log_config(trainer, config)
         with shared_fate(trainer, path):
             with _training_data(config, classifier, datamodule) as data:
@@ -162,7 +165,7 @@ def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
     return Steps(
         total=per_epoch * config["trainer"]["max_epochs"],
         per_epoch=per_epoch,
-        has_validation=datamodule.val_fraction > 0,
+        has_validation=datamodule.has_validation,
     )
 
 
@@ -229,6 +232,8 @@ def _print_header(
         {
             "run": str(run.path),
             "data": f"{datamodule.source.name}: {sizes}; {len(datamodule.classes)} classes",
+            "classes": describe_classes(datamodule.classes, datamodule.class_sizes),
+            **(facts() if (facts := getattr(datamodule.source, "facts", None)) else {}),
             "network": f"{network_name(config['model'])}, {parameters:,} parameters, "
             f"input {channels} x {side} x {side}",
             "device": f"{trainer.world_size} x {trainer.strategy.root_device.type}, "
@@ -249,6 +254,13 @@ def _record_weights(
     if config["freeze"]:
         sizes = [p.numel() for p in classifier.net.parameters() if not p.requires_grad]
         print_facts({"frozen ": f"{', '.join(config['freeze'])}: {sum(sizes):,} parameters"})
+
+
+def _record_damage(run: Run, datamodule: ImageDataModule) -> None:
+    """Lists in the run directory the damaged images that are left out, with the reasons."""
+    if damaged := getattr(datamodule.source, "damaged_files", None):
+        lines = [f"{shown(path)}: {reason}\n" for path, reason in sorted(damaged.items())]
+        write_text(run.path / "damaged.txt", "".join(lines))
 
 
 def _print_footer(run: Run) -> None:
