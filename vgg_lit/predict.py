@@ -16,7 +16,7 @@ from vgg_lit.config.schema import Predict
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.prediction import Predictor, classify, find_images, load_trained
 from vgg_lit.runs import Run
-from vgg_lit.system.files import write_text
+from vgg_lit.system.files import shown, write_text
 from vgg_lit.tables import predictions_csv, print_facts, print_predictions
 from vgg_lit.targets import trust
 
@@ -35,6 +35,7 @@ def predict(config: DictConfig) -> None:
     paths = find_images(settings.images)
     predictor = _load(file, settings)
     read, rows, unreadable = classify(paths, predictor, settings.batch_size, settings.top_k)
+    read = [shown(path) for path in read]
     if read:
         print_predictions(read, rows)
         output = Path(settings.output or folder / "predictions.csv")

@@ -87,6 +87,12 @@ class ImageFolder:
         self.labels = labels
         self.max_megapixels = max_megapixels
         self.damaged = damaged
+        if shown(self.root).isascii() and not str(self.root).isascii():
+            # configs and checkpoints hold text, which cannot name such a folder
+            raise ConfigError(
+                f"data.root={shown(self.root)}: the name of the folder is not UTF-8; rename it, or "
+                "give a link to it"
+            )
         if not self.root.is_dir():
             raise ConfigError(f"data.root={shown(self.root)}: no such folder")
         self._passed_over: Counter[str]

@@ -1,9 +1,13 @@
 """Reading of an image file as a square uint8 tensor, with checks against damage."""
 
 import math
+import os
 import struct
+import sys
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
@@ -22,7 +26,7 @@ MAX_MEGAPIXELS = 120.0
 _BYTES_PER_PIXEL = 8  # of an uncompressed file with four 16-bit channels
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError),
-    *(ZeroDivisionError, AttributeError, MemoryError, struct.error, zlib.error),
+    *(ZeroDivisionError, struct.error, zlib.error),
 )
 
 
@@ -84,7 +88,7 @@ def _decode(path: str | Path, in_channels: int, size: int, max_megapixels: float
         dimensions = webp_size(file.read(30))
     if dimensions:  # Pillow allocates memory for a WebP image when it opens the file
         _check_size(*dimensions, path, max_megapixels)
-    with _opened(path, max_megapixels) as image:
+    with _quiet_libtiff(path), _opened(path, max_megapixels) as image:
         _check_before_decoding(image, path, max_megapixels)
         # a large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the target size
         image.draft(None, (2 * size, 2 * size))
@@ -95,6 +99,25 @@ def _decode(path: str | Path, in_channels: int, size: int, max_megapixels: float
         small = small.convert("RGBA")
         small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB")
     return np.array(small.convert("L" if in_channels == 1 else "RGB"))
+
+
+@contextmanager
+def _quiet_libtiff(path: str | Path) -> Iterator[None]:
+    """Silences libtiff, which writes to the standard error of the process, while a TIFF is read."""
+    with open(path, "rb") as file:
+        is_tiff = file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    if not is_tiff:
+        yield
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _opened(path: str | Path, max_megapixels: float) -> Image.Image:

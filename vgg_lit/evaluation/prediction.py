@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vgg_lit.data.folder_listing import list_folder
+from vgg_lit.data.image_formats import ENDINGS
 from vgg_lit.errors import InputError
+from vgg_lit.system.files import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 Likeliest = list[tuple[str, float]]
 """Classes of an image with their probabilities, the likeliest first."""
@@ -65,6 +66,8 @@ def load_trained(checkpoint: Path, accelerator: str) -> Predictor:
 def find_images(pattern: str) -> list[str]:
     """Returns the sorted image files of a path, a glob, or a folder with its subfolders.
 
+    Hidden files and folders are passed over, except if a path or glob names them.
+
     Raises:
         InputError: there is no such image.
     """
@@ -72,16 +75,16 @@ def find_images(pattern: str) -> list[str]:
     if path.is_file():
         return [str(path)]
     if path.is_dir():
-        found = [str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
+        found = [str(p) for p in sorted(path / name for name in list_folder(path).image_paths())]
         if not found:
             raise InputError(
-                f"images={pattern}: the folder holds no image; read: {', '.join(SUFFIXES)}"
+                f"images={shown(pattern)}: the folder holds no image; read: {', '.join(ENDINGS)}"
             )
         return found
     found = sorted(p for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
     if not found:
         raise InputError(
-            f"images={pattern}: there is no such file or folder, and no file matches it"
+            f"images={shown(pattern)}: there is no such file or folder, and no file matches it"
         )
     return found
 

@@ -231,7 +231,7 @@ def _print_header(
     print_facts(
         {
             "run": str(run.path),
-            "data": f"{datamodule.source.name}: {sizes}; {len(datamodule.classes)} classes",
+            "data": f"{datamodule.source.name}: {sizes}; {len(datamodule.classes):,} classes",
             "classes": describe_classes(datamodule.classes, datamodule.class_sizes),
             **(facts() if (facts := getattr(datamodule.source, "facts", None)) else {}),
             "network": f"{network_name(config['model'])}, {parameters:,} parameters, "
