@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from vgg_lit.data.image_formats import ENDINGS
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.prediction import find_images, likeliest, load_trained
 
@@ -24,6 +25,22 @@ def test_a_file_or_a_glob_selects_images(folder):
     assert find_images(str(folder / "notes.txt")) == [str(folder / "notes.txt")]
     assert find_images(str(folder / "*.png")) == [str(folder / "b.png")]
     assert find_images(str(folder / "**" / "*.jpeg")) == [str(folder / "deep" / "c.jpeg")]
+
+
+def test_hidden_files_and_links_that_are_read_already_are_passed_over(folder):
+    for name in (".a.png", "._a.png", ".cache/a.png", "__MACOSX/a.png", "deep/.DS_Store"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    (folder / "again").symlink_to(folder / "deep")
+    found = [path.removeprefix(f"{folder}/") for path in find_images(str(folder))]
+    assert found == ["a.JPG", "b.png", "deep/c.jpeg"]
+
+
+def test_all_formats_are_found(tmp_path):
+    names = sorted(f"a{ending}" for ending in ENDINGS)
+    for name in (*names, "a.heic"):
+        (tmp_path / name).write_bytes(b"x")
+    assert find_images(str(tmp_path)) == [str(tmp_path / name) for name in names]
 
 
 def test_a_tilde_is_expanded(folder, monkeypatch):

@@ -73,14 +73,16 @@ def list_folder(root: str | Path) -> Folder:
     seen = {_identity(place) for place in (root, *root.resolve().parents)}
     links: list[tuple[Folder, str]] = []
     _fill(top, root, seen, links)
-    for parent, name in links:  # after the real folders; grows while it is read
-        path = _join(parent.path, name)
-        if _identity(root / path) in seen:
-            parent.passed_over["links to folders that are read already"] += 1
-            continue
-        seen.add(_identity(root / path))
-        parent.folders[name] = Folder(path)
-        _fill(parent.folders[name], root, seen, links)
+    while links:  # after the real folders, and sorted: which of two links is followed must not vary
+        found, links = sorted(links, key=lambda link: (link[0].path, link[1])), []
+        for parent, name in found:
+            path = _join(parent.path, name)
+            if _identity(root / path) in seen:
+                parent.passed_over["links to folders that are read already"] += 1
+                continue
+            seen.add(_identity(root / path))
+            parent.folders[name] = Folder(path)
+            _fill(parent.folders[name], root, seen, links)
     for folder in top.walk():
         folder.folders = dict(sorted(folder.folders.items()))
     return top

@@ -283,7 +283,8 @@ def _refuse_same_subfolders(base: Folder, root: str) -> None:
         else:
             hint = f"set data.root to one of them, merge the folders, {_REMEDY}"
         raise ConfigError(
-            f"data.root={root}: {shown(first)}/ and {shown(second)}/ hold the same subfolders "
+            f"data.root={root}: {shown(base.folders[first].path)}/ and "
+            f"{shown(base.folders[second].path)}/ hold the same subfolders "
             f"({_some(common)}), so they are not classes; {hint}"
         )
 
