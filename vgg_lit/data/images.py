@@ -135,10 +135,16 @@ def _check_before_decoding(image: Image.Image, path: str | Path, max_megapixels:
     if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
         raise InputError(f"{shown(path)}: has 32 bits per channel; allowed: 8 or 16")
     with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as body:
-        if not is_complete(image.format, body):
-            raise InputError(
-                f"{shown(path)}: the image is damaged (truncated: it has no end marker)"
-            )
+        if _lacks_strips(image) or not is_complete(image.format, body):
+            raise InputError(f"{shown(path)}: the image is damaged (truncated: its end is missing)")
+
+
+def _lacks_strips(image: Image.Image) -> bool:
+    """Returns True if strips or tiles of a TIFF are missing, whose place Pillow would leave black."""
+    boxes = [box for _, box, *_ in image.tile]
+    return image.format == "TIFF" and not any(
+        right >= image.width and bottom >= image.height for _, _, right, bottom in boxes
+    )
 
 
 def _check_size(width: int, height: int, path: str | Path, max_megapixels: float) -> None:

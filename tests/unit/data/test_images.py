@@ -270,3 +270,12 @@ def test_a_damaged_tiff_prints_nothing(tmp_path, capfd):
     with pytest.raises(InputError, match="damaged"):
         read_image(path, 3, 32)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_gif_whose_first_frame_is_smaller_than_its_canvas_is_read(tmp_path):
+    path = tmp_path / "a.gif"
+    Image.new("L", (4, 4), 200).save(path)
+    body = bytearray(path.read_bytes())
+    body[6:10] = b"\x08\0\x08\0"
+    path.write_bytes(body)
+    assert read_image(path, 1, 8)[0, 0, 0] == 200
