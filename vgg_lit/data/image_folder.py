@@ -88,10 +88,14 @@ class ImageFolder:
         self.max_megapixels = max_megapixels
         self.damaged = damaged
         if shown(self.root).isascii() and not str(self.root).isascii():
-            # configs and checkpoints hold text, which cannot name such a folder
+            # configs and checkpoints are UTF-8
             raise ConfigError(
                 f"data.root={shown(self.root)}: the name of the folder is not UTF-8; rename it, or "
                 "give a link to it"
+            )
+        if self.root.is_file():
+            raise ConfigError(
+                f"data.root={shown(self.root)}: is a file; unpack it and give the folder"
             )
         if not self.root.is_dir():
             raise ConfigError(f"data.root={shown(self.root)}: no such folder")

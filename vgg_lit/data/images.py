@@ -141,7 +141,7 @@ def _check_before_decoding(image: Image.Image, path: str | Path, max_megapixels:
 
 def _lacks_strips(image: Image.Image) -> bool:
     """Returns True if strips or tiles of a TIFF are missing, whose place Pillow would leave black."""
-    boxes = [box for _, box, *_ in image.tile]
+    boxes = [box for _, box, *_ in getattr(image, "tile", [])]
     return image.format == "TIFF" and not any(
         right >= image.width and bottom >= image.height for _, _, right, bottom in boxes
     )

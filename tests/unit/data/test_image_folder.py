@@ -175,6 +175,9 @@ def test_a_corrupt_image_is_named(divided, cache, num_workers, in_memory):
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"data\.root=.*nowhere: no such folder"):
         make(tmp_path / "nowhere")
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"photos\.zip: is a file; unpack it"):
+        make(tmp_path / "photos.zip")
 
 
 def test_a_folder_name_that_is_not_utf8_is_refused(divided, tmp_path):
