@@ -37,7 +37,8 @@ class ImageDataModule(L.LightningDataModule):
     """Train, validation and test batches of one source, as network input.
 
     Validation is the official validation split of the source, or else a stratified part of the official
-    train split; the official test split is used only for testing. The Trainer needs `use_distributed_sampler=False`: the loaders shard by rank.
+    train split; the official test split is used only for testing. The Trainer needs
+    `use_distributed_sampler=False`: the loaders shard by rank.
 
     Args:
         source: source of the images.

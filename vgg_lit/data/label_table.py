@@ -14,7 +14,8 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from vgg_lit.data.image_formats import is_image_name
-from vgg_lit.data.layouts import SPELLINGS, Layout, read_split_name
+from vgg_lit.data.layouts import Layout
+from vgg_lit.data.split_names import SPELLINGS, read_split_name
 from vgg_lit.errors import ConfigError
 from vgg_lit.system.files import shown
 

@@ -10,40 +10,17 @@
 A folder that looks like none of them is refused, because a wrong guess trains on wrong labels.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import NamedTuple
 
 from vgg_lit.data.folder_listing import Folder
 from vgg_lit.data.image_formats import ENDINGS
+from vgg_lit.data.split_names import read_split_name
 from vgg_lit.errors import ConfigError
 from vgg_lit.system.files import shown
 
-SPELLINGS = {
-    **dict.fromkeys(("train", "training", "trn"), "train"),
-    **dict.fromkeys(("test", "testing", "tst"), "test"),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "dev"), "val"),
-}
-"""The split of each spelling, in lower case."""
-
-_NEUTRAL = ("set", "data", "dataset", "images", "image", "imgs", "img", "split", "folder", "files")
-_NEUTRAL_ENDING = re.compile(rf"(?<=.)({'|'.join(sorted(_NEUTRAL, key=len, reverse=True))})$")
 _REMEDY = "or list the images in a table (data.source.labels=<file>)"
-
-
-class SplitName(NamedTuple):
-    """The reading of a name such as `seg_train`.
-
-    Attributes:
-        split: "train", "test" or "val".
-        rest: the other words, without neutral ones such as "set"; the same in the names of one data
-            set.
-    """
-
-    split: str
-    rest: str
 
 
 @dataclass(frozen=True)
@@ -67,17 +44,6 @@ class Layout:
     def classes(self) -> tuple[str, ...]:
         """Class names, sorted."""
         return tuple(next(iter(self.splits.values())))
-
-
-def read_split_name(name: str) -> SplitName | None:
-    """Returns the split that a name stands for; None for other names."""
-    words = [word for word in re.split(r"[\W\d_]+", name.casefold()) if word]
-    words = [word if word in SPELLINGS else _NEUTRAL_ENDING.sub("", word) for word in words]
-    found = [word for word in words if word in SPELLINGS]
-    if len(found) != 1:
-        return None
-    rest = "_".join(word for word in words if word != found[0] and word not in _NEUTRAL)
-    return SplitName(SPELLINGS[found[0]], rest)
 
 
 def find_layout(listing: Folder, root: str) -> Layout:

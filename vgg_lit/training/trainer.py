@@ -76,8 +76,6 @@ def _needs_validation(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"callbacks.{name}.monitor={monitor}"
     if str(config["scheduler"].get("_target_", "")).endswith(".plateau"):
         yield "scheduler=plateau"
-    if str(config.get("objective", "")).startswith("val/"):
-        yield f"objective={config['objective']}"
 
 
 def build_trainer(

@@ -1,12 +1,10 @@
 """Layouts of image folders, as people have them: recognised, or refused in one line."""
 
-import os
-
 import pytest
 
 from vgg_lit.data.folder_listing import list_folder
-from vgg_lit.data.layouts import find_layout, read_split_name
-from vgg_lit.errors import ConfigError, InputError
+from vgg_lit.data.layouts import find_layout
+from vgg_lit.errors import ConfigError
 
 
 def make(root, *paths):
@@ -166,56 +164,8 @@ def test_other_layouts_are_refused_in_one_line(tmp_path, paths, words):
     assert "\n" not in str(caught.value)
 
 
-def test_split_names():
-    assert read_split_name("seg_train") == ("train", "seg")
-    assert read_split_name("TestImages") == ("test", "")
-    assert read_split_name("train_test") is None
-    assert read_split_name("cats") is None
-    assert read_split_name("contest") is None
-
-
-def test_linked_folders_are_followed_once(tmp_path):
-    root = make(tmp_path / "root", "{cat,dog}/1.jpg")
-    make(tmp_path / "elsewhere", "more/2.jpg")
-    (root / "cat/linked").symlink_to(tmp_path / "elsewhere")
-    (root / "dog/linked").symlink_to(tmp_path / "elsewhere")
-    (root / "dog/loop").symlink_to(root / "dog")
-    (root / "dog/up").symlink_to(tmp_path)
-    (tmp_path / "elsewhere/back").symlink_to(root)
-    listing = list_folder(root)
-    assert listing.image_paths() == ["cat/1.jpg", "cat/linked/more/2.jpg", "dog/1.jpg"]
-    assert listing.count_passed_over() == {"links to folders that are read already": 4}
-
-
 def test_a_linked_class_folder_is_a_class(tmp_path):
     root = make(tmp_path / "root", "dog/1.jpg")
     make(tmp_path / "elsewhere", "2.jpg")
     (root / "cat").symlink_to(tmp_path / "elsewhere")
     assert layout_of(root).splits["all"] == {"cat": ["cat/2.jpg"], "dog": ["dog/1.jpg"]}
-
-
-def test_what_is_passed_over_is_counted(tmp_path):
-    root = make(
-        tmp_path,
-        *("cat/1.jpg", "cat/2.heic", "cat/3.HEIC", "cat/README", "cat/._1.jpg", ".DS_Store"),
-        *("@eaDir/cat/1.jpg", ".ipynb_checkpoints/1.jpg", "dog/a.tar.gz"),
-    )
-    listing = list_folder(root)
-    assert listing.image_paths() == ["cat/1.jpg"]
-    expected = {".heic": 2, "without ending": 1, "hidden": 3, "@eaDir/": 1, ".gz": 1}
-    assert listing.count_passed_over() == expected
-
-
-def test_names_that_are_not_utf8_are_listed(tmp_path):
-    make(tmp_path, "dog/1.jpg")
-    os.mkdir(os.fsencode(tmp_path) + b"/ch\xe2t")
-    (tmp_path / os.fsdecode(b"ch\xe2t") / os.fsdecode(b"caf\xe9.jpg")).touch()
-    found = layout_of(tmp_path)
-    assert [os.fsencode(name) for name in found.classes] == [b"ch\xe2t", b"dog"]
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_cannot_be_read_is_named(tmp_path):
-    make(tmp_path, "cat/1.jpg").joinpath("cat").chmod(0)
-    with pytest.raises(InputError, match="cat: cannot be read"):
-        list_folder(tmp_path)
