@@ -24,7 +24,7 @@ from torchmetrics import Metric
 
 from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
 from vgg_lit.checkpoints.weights import read_trained
-from vgg_lit.data.batches import PADDING
+from vgg_lit.data.orders import PADDING
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.metrics import ACCURACIES, build_metrics, epoch_metrics
 from vgg_lit.models.freezing import rest_frozen_norms
@@ -230,7 +230,7 @@ class Classifier(L.LightningModule):
     def _steps(self) -> Steps:
         total = self.trainer.estimated_stepping_batches
         datamodule = getattr(self.trainer, "datamodule", None)
-        has_validation = getattr(datamodule, "val_fraction", 1) > 0
+        has_validation = getattr(datamodule, "has_validation", True)
         return Steps(
             total=int(total),
             per_epoch=max(1, int(total) // max(1, self.trainer.max_epochs or 1)),

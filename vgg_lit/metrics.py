@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from vgg_lit.data.batches import PADDING
+from vgg_lit.data.orders import PADDING
 
 # metric -> k of the top-k accuracy
 ACCURACIES = {

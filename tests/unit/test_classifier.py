@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from vgg_lit.classifier import Classifier
 from vgg_lit.data import FashionMNISTSample, ImageDataModule
-from vgg_lit.data.batches import PADDING
+from vgg_lit.data.orders import PADDING
 from vgg_lit.errors import ConfigError
 
 MODEL = {

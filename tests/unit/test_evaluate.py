@@ -60,6 +60,7 @@ def test_other_classes_are_refused_by_name(verb, tiny_run, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     for name in ("cat", "dog"):
         (tmp_path / "pets" / name).mkdir(parents=True)
+        (tmp_path / "pets" / name / "1.png").touch()
     arguments = (f"run={tiny_run.path}", "data=image_folder", f"data.root={tmp_path / 'pets'}")
     error = error_of(verb("evaluate", *arguments))
     assert "its 2 classes differ from the 10 of" in error

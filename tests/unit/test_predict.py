@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from vgg_lit.data.fashion_mnist import FashionMNISTSample
+from vgg_lit.data.image_formats import ENDINGS
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.prediction import find_images, likeliest, load_trained
 from vgg_lit.evaluation.trained import find_trained
@@ -44,15 +45,20 @@ def test_a_list_selects_each_image_once(folder):
         find_images([str(folder), "nowhere"])
 
 
-def test_hidden_files_are_passed_over_and_links_are_followed_once(folder, tmp_path):
-    for name in (".hidden.png", ".cache/d.png", "elsewhere/e.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    (folder / "deep" / "loop").symlink_to(folder)
-    (tmp_path / "elsewhere").rename(tmp_path.parent / "elsewhere")
-    (folder / "linked").symlink_to(tmp_path.parent / "elsewhere")
+def test_hidden_files_and_links_that_are_read_already_are_passed_over(folder):
+    for name in (".a.png", "._a.png", ".cache/a.png", "__MACOSX/a.png", "deep/.DS_Store"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    (folder / "again").symlink_to(folder / "deep")
     found = [path.removeprefix(f"{folder}/") for path in find_images(str(folder))]
-    assert found == ["a.JPG", "b.png", "deep/c.jpeg", "linked/e.png"]
+    assert found == ["a.JPG", "b.png", "deep/c.jpeg"]
+
+
+def test_all_formats_are_found(tmp_path):
+    names = sorted(f"a{ending}" for ending in ENDINGS)
+    for name in (*names, "a.heic"):
+        (tmp_path / name).write_bytes(b"x")
+    assert find_images(str(tmp_path)) == [str(tmp_path / name) for name in names]
 
 
 def test_a_tilde_is_expanded(folder, monkeypatch):

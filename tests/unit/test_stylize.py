@@ -92,7 +92,7 @@ def test_pixels_stay_in_range_and_the_input_is_unchanged():
     [
         (("weights=nowhere",), ["weights=nowhere", "allowed: a run directory"]),
         (("content=none.png",), ["none.png", "no such image file"]),
-        (("style=notes.txt",), ["notes.txt", "not a PNG or JPEG"]),
+        (("style=notes.txt",), ["notes.txt", "not a PNG, JPEG"]),
         (("output=picture.gif",), ["output=picture.gif", ".png, .jpg"]),
         (("content_layer=block4_con2",), ["'block4_con2'", "Did you mean 'block4_conv2'"]),
         (("style_layers=[block9_conv1]",), ["'block9_conv1'", "block1_conv1"]),

@@ -204,7 +204,7 @@ def test_a_run_without_metrics_csv_has_no_history(verb, run):
         (("figures=[histery]",), ["figures", "'history'"]),
         (("layers=[block1_con1]",), ["unknown layer 'block1_con1'", "block1_conv1"]),
         (("image=nowhere.png",), ["nowhere.png", "no such image"]),
-        (("image=config.yaml",), ["config.yaml", "not a PNG or JPEG"]),
+        (("image=config.yaml",), ["config.yaml", "not a PNG, JPEG"]),
         (("checkpoint=worst",), ["checkpoint=worst", "best, last"]),
         (("split=train",), ["split=train"]),
         (("layers=[fc6]", "figures=[activations]", "accelerator=cpu"), ["fc6 has no maps"]),

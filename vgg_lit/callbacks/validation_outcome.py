@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vgg_lit.analysis.errors import Predictions
-from vgg_lit.data.batches import PADDING
+from vgg_lit.data.orders import PADDING
 
 Gather = Callable[[Tensor], Tensor]
 """Maps a tensor to the stacked tensors of all processes; with one process to the tensor itself."""

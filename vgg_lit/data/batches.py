@@ -1,142 +1,26 @@
 """Batch loaders for resident and streamed images, in an order that depends only on (seed, epoch).
 
 A batch is (uint8 images BCHW, int64 labels B, int64 ids B). Ids are indices into the official split,
-so an id names the same image in any subset. In an evaluation over several ranks, a position that
-pads the last batch has id and label PADDING.
+so an id names the same image in any subset; the ids of an official validation split follow those of
+the train split. If an image is visited again in the same epoch, its id is increased by a multiple of
+REPEAT, so that it is augmented differently. In an evaluation over several ranks, a position that pads
+the last batch has id and label PADDING.
 """
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from vgg_lit.data.draws import permutation
+from vgg_lit.data.balancing import REPEAT
 from vgg_lit.data.image_files import ImageFiles, checked
 from vgg_lit.data.image_records import ImageRecords
-from vgg_lit.errors import InputError
+from vgg_lit.data.orders import PADDING, Order
 
 Batch: TypeAlias = tuple[Tensor, Tensor, Tensor]
-
-PADDING = -1  # id and label of a padding position without an image
-
-
-class Order(Protocol):
-    """The positions of a subset that one rank visits in an epoch, split into batches.
-
-    Attributes:
-        batch_size: batch size of this rank.
-        epoch: current epoch; Lightning sets it through `set_epoch` before each epoch.
-    """
-
-    batch_size: int
-    epoch: int
-
-    def set_epoch(self, epoch: int) -> None:
-        """Sets the current epoch."""
-
-    def __len__(self) -> int:
-        """Returns the number of batches."""
-
-    def positions(self, epoch: int) -> Tensor:
-        """Returns the int64 positions of all batches in sequence, on the CPU, with any PADDING."""
-
-
-class TrainingOrder:
-    """A new permutation in each epoch; the incomplete last batch is dropped.
-
-    Global batch k is `perm[k * B : (k + 1) * B]` for any number of ranks; rank r takes the r-th
-    contiguous slice of it.
-
-    Args:
-        num_images: number of images in the subset.
-        batch_size: global batch size, over all ranks.
-        seed: seed of the permutations.
-        rank: rank of this process.
-        world_size: number of processes.
-        reshuffle: True draws a new permutation in each epoch; False repeats that of epoch 0.
-
-    Raises:
-        InputError: the batch size is not divisible by the number of ranks or is larger than the
-            subset.
-    """
-
-    def __init__(
-        self,
-        num_images: int,
-        batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-        reshuffle: bool = True,
-    ) -> None:
-        if batch_size % world_size:
-            below = batch_size // world_size * world_size
-            sizes = " or ".join(str(size) for size in (below, below + world_size) if size)
-            raise InputError(
-                f"batch_size={batch_size}: the global batch is not divisible by {world_size}"
-                f" processes; nearest allowed: {sizes}"
-            )
-        if batch_size > num_images:
-            raise InputError(
-                f"batch_size={batch_size}: larger than the {num_images} training images"
-            )
-        self.batch_size = batch_size // world_size
-        self.epoch = 0
-        self._num_images, self._seed, self._reshuffle = num_images, seed, reshuffle
-        self._rank, self._world_size = rank, world_size
-
-    def set_epoch(self, epoch: int) -> None:
-        """Sets the current epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self._num_images // (self.batch_size * self._world_size)
-
-    def positions(self, epoch: int) -> Tensor:
-        """Returns this rank's slices of the epoch's global batches."""
-        visited = len(self) * self.batch_size * self._world_size
-        order = permutation(self._num_images, self._seed, epoch if self._reshuffle else 0)[:visited]
-        return order.view(-1, self._world_size, self.batch_size)[:, self._rank].flatten()
-
-
-class EvaluationOrder:
-    """Every position exactly once over all ranks, in order: rank r takes r, r + world_size, ...
-
-    All ranks have the same number and sizes of batches: if the subset is not divisible by the number
-    of ranks, some ranks end with one PADDING.
-
-    Args:
-        num_images: number of images in the subset.
-        batch_size: global batch size, over all ranks; the batch size of a rank is rounded up.
-        rank: rank of this process.
-        world_size: number of processes.
-    """
-
-    def __init__(
-        self, num_images: int, batch_size: int, rank: int = 0, world_size: int = 1
-    ) -> None:
-        self.batch_size = -(-batch_size // world_size)
-        self.epoch = 0
-        self._num_images, self._rank, self._world_size = num_images, rank, world_size
-
-    def set_epoch(self, epoch: int) -> None:
-        """Sets the current epoch; the order is the same in every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return -(-self._per_rank // self.batch_size)
-
-    def positions(self, epoch: int) -> Tensor:
-        """Returns this rank's positions, the same in every epoch."""
-        positions = self._rank + self._world_size * torch.arange(self._per_rank)
-        return positions.masked_fill(positions >= self._num_images, PADDING)
-
-    @property
-    def _per_rank(self) -> int:
-        return -(-self._num_images // self._world_size)
 
 
 class BatchLoader(ABC):
@@ -146,15 +30,17 @@ class BatchLoader(ABC):
     before the first epoch of a resumed run.
 
     Args:
-        ids_M: ids of the visited images in their split, on the CPU.
+        ids_M: indices of the visited images in their split, on the CPU.
         order: order in which those M images are visited.
+        first_id: id of the first image of the split.
 
     Attributes:
         asked_at: time at which the current batch was requested, from `time.perf_counter`.
     """
 
-    def __init__(self, ids_M: Tensor, order: Order) -> None:
+    def __init__(self, ids_M: Tensor, order: Order, first_id: int = 0) -> None:
         self.ids_M = ids_M
+        self.first_id = first_id
         self.asked_at = 0.0
         self.sampler = order
         self.batch_sampler = None  # Lightning reads it from any loader that has a sampler
@@ -198,6 +84,20 @@ class BatchLoader(ABC):
     def _read(self, positions: Tensor) -> Iterator[Batch]:
         """Yields the batches at these positions of the subset."""
 
+    def _look_up(self, positions: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns rows, labels and ids at positions of the subset, on the CPU.
+
+        PADDING stays PADDING in labels and ids; its row is 0.
+        """
+        is_image, within = positions >= 0, positions.clamp(min=0)
+        rows = torch.where(is_image, self.ids_M[within % REPEAT], 0)
+        ids = rows + self.first_id + within // REPEAT * REPEAT
+        return (
+            rows,
+            torch.where(is_image, labels_N[rows], PADDING),
+            torch.where(is_image, ids, PADDING),
+        )
+
 
 class ResidentBatches(BatchLoader):
     """Batches gathered from images that are stored on the device.
@@ -205,23 +105,30 @@ class ResidentBatches(BatchLoader):
     Args:
         images_NCHW: images of a whole official split, on the device.
         labels_N: labels of that split, on the device.
-        ids_M: ids of the visited images, on the CPU.
+        ids_M: indices of the visited images, on the CPU.
         order: order in which those M images are visited.
+        first_id: id of the first image of the split.
     """
 
-    def __init__(self, images_NCHW: Tensor, labels_N: Tensor, ids_M: Tensor, order: Order) -> None:
-        super().__init__(ids_M, order)
+    def __init__(
+        self,
+        images_NCHW: Tensor,
+        labels_N: Tensor,
+        ids_M: Tensor,
+        order: Order,
+        first_id: int = 0,
+    ) -> None:
+        super().__init__(ids_M, order, first_id)
         self._images, self._labels = images_NCHW, labels_N
 
     def _read(self, positions: Tensor) -> Iterator[Batch]:
         # one transfer per epoch; no transfer and no device sync per batch
-        ids, labels = _look_up(positions, self.ids_M, self._labels.cpu())
-        device = self._images.device
-        size = self.sampler.batch_size
-        for ids_B, labels_B in zip(
-            ids.to(device).split(size), labels.to(device).split(size), strict=True
+        parts = self._look_up(positions, self._labels.cpu())
+        device, size = self._images.device, self.sampler.batch_size
+        for rows_B, labels_B, ids_B in zip(
+            *(part.to(device).split(size) for part in parts), strict=True
         ):
-            yield self._images.index_select(0, ids_B.clamp(min=0)), labels_B, ids_B
+            yield self._images.index_select(0, rows_B), labels_B, ids_B
 
 
 class StreamedBatches(BatchLoader):
@@ -229,9 +136,10 @@ class StreamedBatches(BatchLoader):
 
     Args:
         files: files of a whole official split.
-        ids_M: ids of the visited images.
+        ids_M: indices of the visited images.
         order: order in which those M images are visited.
         device: device that the batches are copied to.
+        first_id: id of the first image of the split.
     """
 
     def __init__(
@@ -240,8 +148,9 @@ class StreamedBatches(BatchLoader):
         ids_M: Tensor,
         order: Order,
         device: torch.device,
+        first_id: int = 0,
     ) -> None:
-        super().__init__(ids_M, order)
+        super().__init__(ids_M, order, first_id)
         self._labels = files.labels_N
         # the workers persist across epochs; the loader rereads this list in each epoch
         self._pending: list[Sequence[int]] = []
@@ -251,8 +160,8 @@ class StreamedBatches(BatchLoader):
 
     def _read(self, positions: Tensor) -> Iterator[Batch]:
         size = self.sampler.batch_size
-        ids, labels = _look_up(positions, self.ids_M, self._labels)
-        self._pending[:] = [ids_B.clamp(min=0).tolist() for ids_B in ids.split(size)]
+        rows, labels, ids = self._look_up(positions, self._labels)
+        self._pending[:] = [rows_B.tolist() for rows_B in rows.split(size)]
         images = map(self._to_device, checked(self._loader))
         parts = (part.to(self._device).split(size) for part in (labels, ids))
         yield from zip(images, *parts, strict=True)
@@ -271,9 +180,3 @@ class StreamedBatches(BatchLoader):
         # so that the next copy cannot reuse the memory before it is read
         copied_BCHW.record_stream(steps)
         return copied_BCHW
-
-
-def _look_up(positions: Tensor, ids_M: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the ids and labels at positions of a subset; PADDING stays PADDING in both."""
-    ids = torch.where(positions < 0, PADDING, ids_M[positions.clamp(min=0)])
-    return ids, torch.where(ids < 0, PADDING, labels_N[ids.clamp(min=0)])

@@ -26,7 +26,7 @@ class CachedFeatures(L.LightningDataModule):
         super().__init__()
         self.images = images
         self.features = features
-        self.val_fraction = images.val_fraction
+        self.has_validation = images.has_validation
 
     def train_dataloader(self) -> BatchLoader:
         """Returns the features of the training images."""
@@ -43,7 +43,7 @@ class CachedFeatures(L.LightningDataModule):
     def _cached(self, loader: BatchLoader) -> BatchLoader:
         assert self.trainer is not None
         device = self.trainer.strategy.root_device
-        rows = int(loader.ids_M.max()) + 1  # an id is a row index: the image's index in its split
+        rows = int(loader.ids_M.max()) + 1
         labels_N = torch.zeros(rows, dtype=torch.int64)
         features_NCHW: Tensor | None = None
         for batch in loader.in_order():
@@ -53,7 +53,10 @@ class CachedFeatures(L.LightningDataModule):
                 features_BCHW = self.features(x_BCHW)
             if features_NCHW is None:
                 features_NCHW = features_BCHW.new_zeros(rows, *features_BCHW.shape[1:])
-            features_NCHW[ids_B] = features_BCHW
-            labels_N[ids_B.cpu()] = labels_B.cpu()
+            rows_B = ids_B - loader.first_id  # the image's index in its split
+            features_NCHW[rows_B] = features_BCHW
+            labels_N[rows_B.cpu()] = labels_B.cpu()
         assert features_NCHW is not None, "a loader has at least one image"
-        return ResidentBatches(features_NCHW, labels_N, loader.ids_M, loader.sampler)
+        return ResidentBatches(
+            features_NCHW, labels_N, loader.ids_M, loader.sampler, loader.first_id
+        )

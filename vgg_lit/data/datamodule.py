@@ -2,26 +2,27 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, cast
 
 import lightning as L
 import torch
 from torch import Tensor
 
 from vgg_lit.data.augment import Augmentation, Prepared
-from vgg_lit.data.batches import (
-    Batch,
-    BatchLoader,
-    EvaluationOrder,
-    Order,
-    ResidentBatches,
-    StreamedBatches,
-    TrainingOrder,
-)
+from vgg_lit.data.batches import Batch, BatchLoader, ResidentBatches, StreamedBatches
+from vgg_lit.data.datamodule_options import check_agreement, check_options, choose_subset
 from vgg_lit.data.draws import Draws
 from vgg_lit.data.image_ranges import ImageRanges, measure_ranges
+from vgg_lit.data.orders import EvaluationOrder, Order, TrainingOrder
 from vgg_lit.data.preprocessing import Normalization, Preprocessing
-from vgg_lit.data.sources import Images, ResidentImages, Source, Split, load_checked
+from vgg_lit.data.sources import (
+    Images,
+    ResidentImages,
+    Source,
+    Split,
+    has_validation,
+    load_checked,
+)
 from vgg_lit.data.splits import stratified_subset
 from vgg_lit.data.statistics import ChannelStatistics
 from vgg_lit.errors import InputError
@@ -31,8 +32,9 @@ from vgg_lit.system.files import shown_path
 class ImageDataModule(L.LightningDataModule):
     """Train, validation and test batches of one source, as network input.
 
-    Validation is a stratified part of the official train split; the official test split is used only
-    for testing. The Trainer needs `use_distributed_sampler=False`: the loaders shard by rank.
+    Validation is the official validation split of the source, or else a stratified part of the official
+    train split; the official test split is used only for testing. The Trainer needs
+    `use_distributed_sampler=False`: the loaders shard by rank.
 
     Args:
         source: source of the images.
@@ -40,8 +42,9 @@ class ImageDataModule(L.LightningDataModule):
         in_channels: number of image channels; if given, must equal the source's.
         image_size: side of the network's input, pixels.
         batch_size: global batch size, over all ranks, in training and evaluation.
-        val_fraction: validation share of the official train split, 0 <= fraction < 1; 0 means no
-            validation.
+        val_fraction: validation share of the official train split, 0 <= fraction < 1; each class keeps
+            a training image. 0 means no validation; for a source with an official validation split,
+            other values have no effect.
         train_size: number of training images, a stratified subset of the train split without the
             validation images; None: all.
         test_size: number of test images, a stratified subset of the official test split; None: all.
@@ -50,6 +53,7 @@ class ImageDataModule(L.LightningDataModule):
         augment: augmentation of training batches: (uint8 images BCHW, Draws) -> images BCHW; None:
             no augmentation.
         seed: seed of the splits, the order and the augmentation.
+        balanced: True trains on each class equally often, see `vgg_lit.data.balancing`.
         preprocessing: preprocessing of a finished run, whose normalisation and image_size are kept;
             None measures the official train split.
 
@@ -73,6 +77,7 @@ class ImageDataModule(L.LightningDataModule):
         normalize: Normalization = "mean_std",
         augment: Augmentation | None = None,
         seed: int = 0,
+        balanced: bool = False,
         preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__()
@@ -86,15 +91,17 @@ class ImageDataModule(L.LightningDataModule):
         self.normalize = normalize
         self.augment = augment
         self.seed = seed
+        self.balanced = balanced
         if preprocessing is not None:
             self.preprocessing = preprocessing
-        self._check_ranges()
-        self._check_agreement("num_classes", num_classes, len(self.classes))
-        self._check_agreement("in_channels", in_channels, source.in_channels)
+        check_options(self)
+        check_agreement(source, "num_classes", num_classes, len(self.classes))
+        check_agreement(source, "in_channels", in_channels, source.in_channels)
         if preprocessing is not None:
-            self._check_agreement("in_channels", preprocessing.in_channels, source.in_channels)
+            check_agreement(source, "in_channels", preprocessing.in_channels, source.in_channels)
         self._images: dict[Split, Images] = {}
-        # per "train", "val" and "test": indices into the official split
+        # per "train", "val" and "test": indices into the official split that has its images
+        self._has_own_validation = val_fraction > 0 and has_validation(source)
         self._ids: dict[str, Tensor] = {}
         self._train_order: TrainingOrder | None = None
         self._statistics: ChannelStatistics | None = None
@@ -109,6 +116,20 @@ class ImageDataModule(L.LightningDataModule):
             self._load("train")
         if stage in (None, "test"):
             self._load("test")
+
+    @property
+    def has_validation(self) -> bool:
+        """Returns True if there are validation images; after `setup("fit")`."""
+        return len(self._ids["val"]) > 0 if "val" in self._ids else self.val_fraction > 0
+
+    @property
+    def class_sizes(self) -> dict[str, list[int]]:
+        """Number of images of each class in each split that is set up."""
+        labels = {n: self._images[self._stored_in(n)].labels_N[i] for n, i in self._ids.items()}
+        classes = len(self.classes)
+        return {
+            n: torch.bincount(values, minlength=classes).tolist() for n, values in labels.items()
+        }
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -130,27 +151,30 @@ class ImageDataModule(L.LightningDataModule):
         return [shown_path(paths[i]) if paths else str(i) for i in ids.tolist()]
 
     def train_dataloader(self) -> BatchLoader:
-        """Returns a resumable loader, shuffled by (seed, epoch).
+        """Returns a resumable loader, shuffled (and balanced by class) by (seed, epoch).
 
         It is not reshuffled under `Trainer(overfit_batches=...)`.
         """
         rank, world_size = self._rank_and_world_size()
         num_images = len(self._ids["train"])
         reshuffle = not getattr(self.trainer, "overfit_batches", 0)
-        order = TrainingOrder(num_images, self.batch_size, self.seed, rank, world_size, reshuffle)
+        labels_M = self._images["train"].labels_N[self._ids["train"]] if self.balanced else None
+        order = TrainingOrder(
+            num_images, self.batch_size, self.seed, rank, world_size, reshuffle, labels_M
+        )
         self._train_order = order
-        return self._loader("train", "train", order)
+        return self._loader("train", order)
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         """Returns a loader of every validation image once.
 
-        If val_fraction is 0, returns an empty list, which Lightning treats as no loader.
+        If there are none, returns an empty list, which Lightning treats as no loader.
         """
-        return self._evaluation_loader("train", "val") if len(self._ids["val"]) else []
+        return self._evaluation_loader("val") if len(self._ids["val"]) else []
 
     def test_dataloader(self) -> BatchLoader:
         """Returns a loader of every test image once."""
-        return self._evaluation_loader("test", "test")
+        return self._evaluation_loader("test")
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Returns the network input of a batch on the device, augmented in training."""
@@ -206,26 +230,37 @@ class ImageDataModule(L.LightningDataModule):
         images = load_checked(self.source, split)
         ids = torch.arange(len(images.labels_N))
         if split == "train":
-            size = round(self.val_fraction * len(ids))
-            in_val = stratified_subset(images.labels_N, ids, size, self.seed, "validation split")
-            self._ids["train"] = self._subset("train_size", self.train_size, images, ids[~in_val])
-            self._ids["val"] = ids[in_val]
+            own = self._load_own_validation(images.size) if self._has_own_validation else None
+            size = 0 if own else round(self.val_fraction * len(ids))
+            in_val = stratified_subset(
+                images.labels_N, ids, size, self.seed, "validation split", keep=1
+            )
+            self._ids["train"] = choose_subset(
+                "train_size", self.train_size, self.seed, images, ids[~in_val]
+            )
+            self._ids["val"] = torch.arange(len(own.labels_N)) if own else ids[in_val]
         else:
-            self._ids["test"] = self._subset("test_size", self.test_size, images, ids)
+            self._ids["test"] = choose_subset("test_size", self.test_size, self.seed, images, ids)
         self._set_preprocessing(images)
         if split == "train" and isinstance(self.augment, Prepared):
             self._prepare_augment(self._statistics or images.statistics())
         self._images[split] = images
 
-    def _subset(self, option: str, size: int | None, images: Images, ids: Tensor) -> Tensor:
-        if size is None:
-            return ids
-        if size > len(ids):
+    def _load_own_validation(self, size: int) -> Images:
+        images = load_checked(self.source, "val")
+        if images.size != size:
             raise InputError(
-                f"{option}={size}: only {len(ids)} images available;"
-                f" allowed: at most {len(ids)}, or null for all"
+                f"{self.source.name}: validation images have {images.size} pixels, training images "
+                f"{size}; they must be the same"
             )
-        return ids[stratified_subset(images.labels_N[ids], ids, size, self.seed, option)]
+        self._images["val"] = images
+        return images
+
+    def _stored_in(self, name: str) -> Split:
+        """Returns the official split that has the images of "train", "val" or "test"."""
+        if name == "val" and not self._has_own_validation:
+            return "train"
+        return cast(Split, name)
 
     def _set_preprocessing(self, images: Images) -> None:
         """Measures this source, or adapts the given preprocessing to its image size."""
@@ -242,42 +277,24 @@ class ImageDataModule(L.LightningDataModule):
         if isinstance(self.augment, Prepared):
             self.augment.prepare(self.preprocessing.padded_size, statistics)
 
-    def _evaluation_loader(self, split: Split, name: str) -> BatchLoader:
-        rank, world_size = self._rank_and_world_size()
-        order = EvaluationOrder(len(self._ids[name]), self.batch_size, rank, world_size)
-        return self._loader(split, name, order)
+    def _evaluation_loader(self, name: str) -> BatchLoader:
+        order = EvaluationOrder(len(self._ids[name]), self.batch_size, *self._rank_and_world_size())
+        return self._loader(name, order)
 
-    def _loader(self, split: Split, name: str, order: Order) -> BatchLoader:
+    def _loader(self, name: str, order: Order) -> BatchLoader:
+        split = self._stored_in(name)
         images, ids = self._images[split], self._ids[name]
+        # ids continue those of the train split, because train and validation draws share streams
+        first_id = len(self._images["train"].labels_N) if split == "val" else 0
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
         if not isinstance(images, ResidentImages):
-            return StreamedBatches(images, ids, order, device)
+            return StreamedBatches(images, ids, order, device, first_id)
         # train and validation share one copy on the device
         resident = replace(images, images_NCHW=images.images_NCHW.to(device))
         self._images[split] = resident
-        return ResidentBatches(resident.images_NCHW, resident.labels_N, ids, order)
+        return ResidentBatches(resident.images_NCHW, resident.labels_N, ids, order, first_id)
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
-
-    def _check_agreement(self, option: str, given: int | None, actual: int) -> None:
-        if given is not None and given != actual:
-            raise InputError(
-                f"{option}={given}: does not match {self.source.name}, which has {actual}"
-            )
-
-    def _check_ranges(self) -> None:
-        if self.normalize not in get_args(Normalization):
-            allowed = ", ".join(get_args(Normalization))
-            raise InputError(f"normalize={self.normalize}: unknown; allowed: {allowed}")
-        if self.image_size < 1:
-            raise InputError(f"image_size={self.image_size}: must be at least 1 pixel")
-        if self.batch_size < 1:
-            raise InputError(f"batch_size={self.batch_size}: must be at least 1 image")
-        if not 0 <= self.val_fraction < 1:
-            raise InputError(f"val_fraction={self.val_fraction}: must be at least 0 and below 1")
-        for option, size in (("train_size", self.train_size), ("test_size", self.test_size)):
-            if size is not None and size < 1:
-                raise InputError(f"{option}={size}: must be at least 1 image, or null for all")

@@ -6,12 +6,14 @@ fingerprint of its inputs. Reading a missing, stale or damaged entry returns Non
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import replacing, sha256
@@ -61,13 +63,45 @@ def write_record(path: Path, fingerprint: str, values: dict[str, Any]) -> None:
 
 
 @contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock of an entry, so that of several processes only one builds it.
+
+    The lock is released when its process ends, also if it is killed; the temporary files of killed
+    processes are removed. On a file system without locks, processes may do the same work.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"), mode=0o666)
+        try:
+            lock.acquire(timeout=2)
+        except Timeout:
+            print(f"waiting for another process that fills {path}", file=sys.stderr)
+            lock.acquire()
+        except NotImplementedError:
+            pass
+        else:
+            for unfinished in path.parent.glob(f".{path.stem}.*.tmp"):
+                unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def _writing(path: Path) -> Iterator[Path]:
     """`replacing`, but raises InputError if the folder cannot be written."""
     try:
         with replacing(path) as temporary:
             yield temporary
     except OSError as error:
-        raise InputError(
-            f"cannot write the image cache {path.parent} ({error.strerror}):"
-            " set VGG_LIT_CACHE to a writable folder"
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"cannot write the image cache {path.parent} ({error.strerror}):"
+        " set VGG_LIT_CACHE to a writable folder"
+    )

@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,36 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vgg_lit.data import image_cache
-from vgg_lit.data.images import read_image
+from vgg_lit.data.images import MAX_MEGAPIXELS, read_image
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import InputError
+from vgg_lit.system.files import shown_path
 from vgg_lit.system.hardware import count_cores
 
-_DECODING = 2  # version of the decoding from file to pixels: part of the fingerprint
+_DECODING = 3  # version of the decoding from file to pixels: part of the fingerprint
 _BATCH = 256  # files per worker task when a whole split is read
 _BAR_FROM = 5_000  # number of files that shows a progress bar: decoding fewer takes seconds
+_NAMED = 20  # damaged files that a message names
+
+
+class DamagedImages(InputError):
+    """Damaged files of a folder.
+
+    Args:
+        root: the folder.
+        reasons: the problem of each damaged file, by path relative to `root`.
+        total: number of files that were read, damaged or not.
+    """
+
+    def __init__(self, root: Path, reasons: Mapping[str, str], total: int) -> None:
+        self.reasons = dict(reasons)
+        first = sorted(reasons)[:_NAMED]
+        named = ", ".join(f"{shown_path(path)} ({reasons[path]})" for path in first)
+        more = f" and {len(reasons) - len(first):,} more" if len(reasons) > len(first) else ""
+        super().__init__(
+            f"data.root={shown_path(root)}: {len(reasons):,} of {total:,} images cannot be used: {named}"
+            f"{more}; repair or remove them, or leave them out with data.source.damaged=skip"
+        )
 
 
 @dataclass(frozen=True)
@@ -37,7 +59,8 @@ class ImageFiles:
         size: side after decoding, pixels.
         num_workers: number of decoding processes, capped at the number of cores; 0 decodes in the
             main process.
-        cache: `.npy` file of the decoded images; statistics are stored next to it.
+        cache: `.npy` file of the decoded images; statistics and damage are stored next to it.
+        max_megapixels: larger images are damaged.
     """
 
     root: Path
@@ -47,39 +70,92 @@ class ImageFiles:
     size: int
     num_workers: int
     cache: Path
+    max_megapixels: float = MAX_MEGAPIXELS
 
     def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
         """Returns a loader that decodes `batches` (lists of positions), reread on each iteration."""
-        decoder = _Decoder(self.root, self.paths, self.in_channels, self.size)
-        return decoding_loader(decoder, batches, self.num_workers, pin_memory)
+        return decoding_loader(self._decoder(), batches, self.num_workers, pin_memory)
 
     def decoded(self) -> Tensor:
         """Returns all images (N, C, H, W) from the cache; builds the cache if missing or stale.
 
         Raises:
-            InputError: a file cannot be read, or the cache cannot be written.
+            DamagedImages: files cannot be read; the message names them.
+            InputError: the cache cannot be written.
         """
         fingerprint = self._fingerprint()
         array = image_cache.read_array(self.cache, fingerprint)
         if array is None:
-            shape = (len(self.paths), self.in_channels, self.size, self.size)
-            image_cache.write_array(self.cache, fingerprint, shape, self._decode_into)
-            array = image_cache.read_array(self.cache, fingerprint)
+            with image_cache.locked(self.cache):
+                # another process may have built it in the meantime
+                array = image_cache.read_array(self.cache, fingerprint)
+                if array is None:
+                    shape = (len(self.paths), self.in_channels, self.size, self.size)
+                    image_cache.write_array(self.cache, fingerprint, shape, self._decode_into)
+                    array = image_cache.read_array(self.cache, fingerprint)
         if array is None:
             raise InputError(f"{self.cache}: reads back differently than written; check the disk")
         return torch.from_numpy(array)
 
     def statistics(self) -> ChannelStatistics:
-        """Returns the statistics of all pixels of the split; computed once and then cached."""
+        """Returns the statistics of all pixels of the split; computed once and then cached.
+
+        Raises:
+            DamagedImages: files cannot be read; the message names them.
+        """
         path, fingerprint = self.cache.with_suffix(".sums.json"), self._fingerprint()
         record = image_cache.read_record(path, fingerprint)
         if record is None:
-            sums = np.zeros((1 + self.in_channels, 1 + self.in_channels), np.int64)
-            for images in self._in_order("Summing up pixels"):
-                sums += pixel_sums(images)
-            record = {"sums": sums.tolist()}
-            image_cache.write_record(path, fingerprint, record)
+            with image_cache.locked(self.cache):
+                record = image_cache.read_record(path, fingerprint)
+                if record is None:
+                    record = {"sums": self._sum_pixels().tolist()}
+                    image_cache.write_record(path, fingerprint, record)
         return channel_statistics(np.array(record["sums"]))
+
+    def without(self, damaged: Collection[str]) -> "ImageFiles":
+        """Returns the files without the paths in `damaged`."""
+        if not damaged:
+            return self
+        kept = [i for i, path in enumerate(self.paths) if path not in damaged]
+        paths = tuple(self.paths[i] for i in kept)
+        return replace(self, paths=paths, labels_N=self.labels_N[kept])
+
+    def read_damage(self) -> dict[str, str] | None:
+        """Returns the reasons of `write_damage` by path; None if they are unknown or out of date.
+
+        Files that were unreadable only for a moment are found by reading the damaged ones again.
+        """
+        record = image_cache.read_record(self._damage_file, self._fingerprint())
+        if record is None:
+            return None
+        decoder = self._decoder()
+        for path in record["damaged"]:
+            try:
+                decoder[self.paths.index(path)]
+            except InputError:
+                continue
+            return None
+        return dict(record["damaged"])
+
+    def write_damage(self, reasons: Mapping[str, str]) -> None:
+        """Stores the damaged files in the cache, so that they are not searched again."""
+        with image_cache.locked(self.cache):
+            record = {"damaged": dict(reasons)}
+            image_cache.write_record(self._damage_file, self._fingerprint(), record)
+
+    @property
+    def _damage_file(self) -> Path:
+        return self.cache.with_suffix(".damaged.json")
+
+    def _decoder(self) -> "_Decoder":
+        return _Decoder(self.root, self.paths, self.in_channels, self.size, self.max_megapixels)
+
+    def _sum_pixels(self) -> np.ndarray:
+        sums = np.zeros((1 + self.in_channels, 1 + self.in_channels), np.int64)
+        for images in self._in_order("Summing up pixels"):
+            sums += pixel_sums(images)
+        return sums
 
     def _decode_into(self, array: np.ndarray) -> None:
         start = 0
@@ -88,25 +164,41 @@ class ImageFiles:
             start += len(images)
 
     def _in_order(self, description: str) -> Iterator[Tensor]:
-        """Yields the whole split in batches, with a progress bar for large splits."""
+        """Yields the whole split in batches, with a progress bar for large splits.
+
+        Raises:
+            DamagedImages: at the end, if any file is damaged; its pixels are 0.
+        """
         positions = range(len(self.paths))
         batches = [positions[i : i + _BATCH] for i in range(0, len(positions), _BATCH)]
         quick = len(positions) < _BAR_FROM
+        reasons: dict[str, str] = {}
         with Progress(console=Console(stderr=True), transient=True, disable=quick) as progress:
-            task = progress.add_task(f"{description} of {self.root}", total=len(positions))
-            for images in checked(self.loader(batches)):
+            task = progress.add_task(
+                f"{description} of {shown_path(self.root)}", total=len(positions)
+            )
+            for batch in self.loader(batches):
+                images = batch
+                if isinstance(batch, _Incomplete):
+                    images = batch.images
+                    reasons |= {self.paths[i]: reason for i, reason in batch.reasons.items()}
                 yield images
                 progress.advance(task, len(images))
+        if reasons:
+            raise DamagedImages(self.root, reasons, len(self.paths))
 
     def _fingerprint(self) -> str:
         """Returns a hash of the decoding and of all files' names, sizes and modification times."""
-        digest = hashlib.sha256(f"{_DECODING} {self.in_channels} {self.size}".encode())
+        settings = f"{_DECODING} {self.in_channels} {self.size} {self.max_megapixels}"
+        digest = hashlib.sha256(settings.encode())
+        root = os.fspath(self.root)
         for path in self.paths:
             try:
-                status = os.stat(self.root / path)
-            except OSError as error:  # a dangling link or a file just deleted
-                raise InputError(f"{self.root / path}: cannot be read ({error.strerror})") from None
-            digest.update(f"\0{path}\0{status.st_size}\0{status.st_mtime_ns}".encode())
+                status = os.stat(f"{root}/{path}")
+                state = f"{status.st_size}\0{status.st_mtime_ns}"
+            except OSError:  # a dangling link, or a file just deleted: damaged
+                state = "absent"
+            digest.update(b"\0" + os.fsencode(path) + f"\0{state}".encode())
         return digest.hexdigest()
 
 
@@ -127,28 +219,67 @@ def decoding_loader(
 
 
 def checked(loader: DataLoader) -> Iterator[Tensor]:
-    """Yields the decoded batches of a `decoding_loader`; raises the InputError of a worker."""
+    """Yields the decoded batches of a `decoding_loader`.
+
+    Raises:
+        InputError: an image is damaged; the message names it.
+    """
     for images in loader:
         if isinstance(images, InputError):
             raise images
+        if isinstance(images, _Incomplete):
+            raise InputError(next(iter(images.messages.values())))
         yield images
+
+
+@dataclass(frozen=True)
+class _Incomplete:
+    """A batch with damaged images.
+
+    Attributes:
+        images: the batch; 0 for damaged images.
+        messages: messages by position in the split, each with the path of the file.
+        reasons: the same messages without the path.
+    """
+
+    images: Tensor
+    messages: Mapping[int, str]
+    reasons: Mapping[int, str]
 
 
 class _Decoder(Dataset):
     """The dataset in a worker process: file names and decoding options."""
 
-    def __init__(self, root: Path, paths: tuple[str, ...], in_channels: int, size: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        paths: tuple[str, ...],
+        in_channels: int,
+        size: int,
+        max_megapixels: float,
+    ) -> None:
         self.root, self.paths = root, paths
-        self.in_channels, self.size = in_channels, size
+        self.in_channels, self.size, self.max_megapixels = in_channels, size, max_megapixels
 
-    def __getitems__(self, positions: Sequence[int]) -> Tensor | InputError:
-        try:
-            return torch.stack([self[position] for position in positions])
-        except InputError as error:
-            return error  # the DataLoader would wrap an error raised in a worker in a traceback
+    def __getitems__(self, positions: Sequence[int]) -> Tensor | _Incomplete:
+        images = torch.zeros(
+            (len(positions), self.in_channels, self.size, self.size), dtype=torch.uint8
+        )
+        # returned, not raised: the DataLoader would wrap an error of a worker in a traceback
+        messages: dict[int, str] = {}
+        reasons: dict[int, str] = {}
+        for row, position in enumerate(positions):
+            try:
+                images[row] = self[position]
+            except InputError as error:
+                messages[position] = str(error)
+                name = shown_path(self.root / self.paths[position])
+                reasons[position] = str(error).removeprefix(f"{name}: ")
+        return _Incomplete(images, messages, reasons) if messages else images
 
     def __getitem__(self, position: int) -> Tensor:
-        return read_image(self.root / self.paths[position], self.in_channels, self.size)
+        path = self.root / self.paths[position]
+        return read_image(path, self.in_channels, self.size, self.max_megapixels)
 
 
 def _leave_process_group(worker: int) -> None:

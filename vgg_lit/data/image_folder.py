@@ -1,28 +1,37 @@
-"""A folder of custom images: one subfolder per class, with or without a separate test split."""
+"""A folder of custom images: one subfolder per class, or a table of labels; divided or not."""
 
 import hashlib
 import os
+import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from vgg_lit.data import image_cache
-from vgg_lit.data.image_files import ImageFiles
+from vgg_lit.data.folder_listing import list_folder
+from vgg_lit.data.image_files import DamagedImages, ImageFiles
+from vgg_lit.data.images import MAX_MEGAPIXELS
+from vgg_lit.data.label_table import read_label_table
+from vgg_lit.data.layouts import Layout, find_layout
 from vgg_lit.data.sources import Images, ResidentImages, Split
 from vgg_lit.data.splits import stratified_subset
-from vgg_lit.errors import InputError
+from vgg_lit.errors import ConfigError, InputError
+from vgg_lit.system.files import shown_path
 from vgg_lit.system.hardware import count_cores
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
 _TEST_SEED = 0  # not the run's seed: the test set must never change
 
 
 class ImageFolder:
-    """PNG and JPEG files in `root/train/<class>/` and `root/test/<class>/`, or in `root/<class>/`.
+    """Image files in class folders; `vgg_lit.data.layouts` describes the layouts.
 
-    Without a `train` folder, a stratified test split is held out by a hash of the file names. It does
-    not depend on the run's seed and is stable when images are added. Files may be in subfolders of
-    their class; hidden files and folders and other formats are skipped.
+    Without a test folder, a stratified test split is held out by a hash of the file names: it does not
+    depend on the run's seed, and every class with two or more images is in both splits. A validation
+    folder next to a test folder is the validation split; alone it is the test split. Files may be in
+    subfolders of their class; hidden files and other formats are passed over.
 
     Args:
         root: folder of the images; never written to.
@@ -31,7 +40,14 @@ class ImageFolder:
         in_memory: True decodes once into a cache and holds all images in memory; False decodes
             during training.
         num_workers: number of decoding processes; None uses the available cores, at most 8.
-        test_fraction: share of the images held out for testing if there is no `train` folder.
+        test_fraction: share of the images held out for testing if the folder is not divided.
+        labels: table with the labels of the files, in place of class folders, see
+            `vgg_lit.data.label_table`; a relative path starts at `root`.
+        max_megapixels: images with more pixels are damaged.
+        damaged: "error" refuses a folder with damaged images and names them; "skip" leaves them out.
+
+    Attributes:
+        has_validation: True if the folder has a validation split.
     """
 
     name = "image_folder"
@@ -44,6 +60,9 @@ class ImageFolder:
         in_memory: bool = True,
         num_workers: int | None = None,
         test_fraction: float = 0.2,
+        labels: str | None = None,
+        max_megapixels: float = MAX_MEGAPIXELS,
+        damaged: Literal["error", "skip"] = "error",
     ) -> None:
         if in_channels not in (1, 3):
             raise InputError(f"in_channels={in_channels}: must be 1 (grey) or 3 (colour)")
@@ -55,121 +74,162 @@ class ImageFolder:
             )
         if not 0 < test_fraction < 1:
             raise InputError(f"test_fraction={test_fraction}: must be above 0 and below 1")
+        if not 0 < max_megapixels < 10_000:
+            raise InputError(f"max_megapixels={max_megapixels}: must be above 0 and below 10000")
+        if damaged not in ("error", "skip"):
+            raise InputError(f"damaged={damaged}: unknown; allowed: error, skip")
         self.root = Path(root).expanduser()
         self.in_channels = in_channels
         self.size = size
         self.in_memory = in_memory
         self.num_workers = min(8, count_cores()) if num_workers is None else num_workers
         self.test_fraction = test_fraction
+        self.labels = labels
+        self.max_megapixels = max_megapixels
+        self.damaged = damaged
+        if shown_path(self.root).isascii() and not str(self.root).isascii():
+            # configs and checkpoints are UTF-8
+            raise ConfigError(
+                f"data.root={shown_path(self.root)}: the name of the folder is not UTF-8; rename it, or "
+                "give a link to it"
+            )
+        if self.root.is_file():
+            raise ConfigError(
+                f"data.root={shown_path(self.root)}: is a file; unpack it and give the folder"
+            )
         if not self.root.is_dir():
-            raise InputError(f"root={self.root}: no such folder")
-        self.has_splits = (self.root / "train").is_dir() and bool(_folders(self.root / "train"))
-        self.classes = self._find_classes()
+            raise ConfigError(f"data.root={shown_path(self.root)}: no such folder")
+        self._passed_over: Counter[str]
+        self._layout = self._read_layout()
+        self._names = self._layout.classes
+        self.classes = tuple(map(shown_path, self._names))
+        self.has_validation = "val" in self._layout.splits
+        self._readable: dict[Split, ImageFiles] = {}
+        self._damage: dict[str, str] = {}
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits of the folder."""
+        return ("train", "val", "test") if self.has_validation else ("train", "test")
+
+    @property
+    def damaged_files(self) -> Mapping[str, str]:
+        """Reasons by path of the damaged images of all splits that are left out; after `prepare`."""
+        return self._damage
+
+    def facts(self) -> dict[str, str]:
+        """Returns lines for the header of a run: the layout, and the files that are not used."""
+        layout = self._layout.description
+        if "all" in self._layout.splits:
+            layout += f", {100 * self.test_fraction:g} % held out for testing"
+        lines = {"folder": f"{shown_path(self.root)}: {layout}"}
+        counts = [f"{count:,} {kind}" for kind, count in self._passed_over.most_common()]
+        if passed_over := [*self._layout.passed_over, *counts]:
+            lines["passed over"] = ", ".join(passed_over)
+        if self._damage:
+            lines["left out"] = f"{len(self._damage):,} damaged images"
+        return lines
 
     def prepare(self) -> None:
-        """Decodes into the cache, or computes the statistics for normalisation."""
-        train, test = self._files("train"), self._files("test")
-        if self.in_memory:
-            train.decoded()
-            test.decoded()
-        else:
-            train.statistics()
+        """Decodes into the cache, or computes the statistics for normalisation; finds damaged files.
+
+        Raises:
+            InputError: images are damaged; the message names those of all splits.
+        """
+        damage: dict[str, str] = {}
+        for split in self.splits:
+            damage |= self._find_damage(self._without_damage(split))
+        if damage:
+            total = sum(len(self._files(split).paths) for split in self.splits)
+            raise DamagedImages(self.root, damage, total)
 
     def load(self, split: Split) -> Images:
         """Returns the images of a split, sorted by class and path."""
-        files = self._files(split)
+        files = self._without_damage(split)
         if not self.in_memory:
             return files
         return ResidentImages(files.decoded(), files.labels_N, files.paths)
 
-    def _find_classes(self) -> tuple[str, ...]:
-        if not self.has_splits:
-            classes = _folders(self.root)
-            if not classes:
-                raise InputError(
-                    f"root={self.root}: has no class folders; one subfolder per class is needed"
-                )
-            return classes
-        classes, test_classes = _folders(self.root / "train"), _folders(self.root / "test")
-        if not test_classes:
-            raise InputError(f"root={self.root}: has train/ but no class folders in test/")
-        if classes != test_classes:
-            odd = ", ".join(sorted(set(classes) ^ set(test_classes)))
-            raise InputError(
-                f"root={self.root}: train/ and test/ have different class folders: {odd}"
-            )
-        return classes
+    def _find_damage(self, files: ImageFiles) -> dict[str, str]:
+        try:
+            self._decode(files)
+        except DamagedImages as error:
+            return error.reasons
+        return {}
+
+    def _decode(self, files: ImageFiles) -> None:
+        if self.in_memory:
+            files.decoded()
+        else:
+            files.statistics()
+
+    def _read_layout(self) -> Layout:
+        listing = list_folder(self.root)
+        self._passed_over = listing.count_passed_over()
+        if self.labels is None:
+            return find_layout(listing, shown_path(self.root))
+        table = self.root / Path(self.labels).expanduser()
+        return read_label_table(table, self.root, listing.image_paths())
+
+    def _without_damage(self, split: Split) -> ImageFiles:
+        """Returns the files of a split; with `damaged=skip` without the damaged ones."""
+        if split not in self._readable:
+            files = self._files(split)
+            if self.damaged == "skip":
+                damage = files.read_damage()
+                if damage is None:
+                    damage = self._find_damage(files)
+                    files.write_damage(damage)
+                self._damage |= damage
+                files = files.without(damage)
+            self._readable[split] = files
+        return self._readable[split]
 
     def _files(self, split: Split) -> ImageFiles:
-        paths, labels = self._listing(split if self.has_splits else "")
-        labels_N = torch.tensor(labels)
-        if not self.has_splits:
+        undivided = "all" in self._layout.splits
+        paths: list[str] = []
+        labels: list[int] = []
+        per_class = self._layout.splits["all" if undivided else split]
+        for label, name in enumerate(self._names):
+            paths += per_class[name]
+            labels += [label] * len(per_class[name])
+        labels_N = torch.tensor(labels, dtype=torch.int64)
+        if undivided:
             in_test_N = self._in_test(paths, labels_N)
             chosen_N = in_test_N if split == "test" else ~in_test_N
             paths = [paths[i] for i in chosen_N.nonzero().flatten().tolist()]
             labels_N = labels_N[chosen_N]
         return ImageFiles(
-            self.root,
+            self.root / self._layout.base,
             tuple(paths),
             labels_N,
             self.in_channels,
             self.size,
             self.num_workers,
             self._cache_file(split),
+            self.max_megapixels,
         )
-
-    def _listing(self, subfolder: str) -> tuple[list[str], list[int]]:
-        """Returns the relative paths and labels of all images, sorted by class and path."""
-        paths: list[str] = []
-        labels: list[int] = []
-        for label, name in enumerate(self.classes):
-            folder = self.root / subfolder / name
-            found = _image_paths(folder, self.root)
-            if not found:
-                raise InputError(f"{folder}: no PNG or JPEG images in this class folder")
-            paths += found
-            labels += [label] * len(found)
-        return paths, labels
 
     def _in_test(self, paths: list[str], labels_N: torch.Tensor) -> torch.Tensor:
         size = round(self.test_fraction * len(paths))
-        if not 0 < size < len(paths):
-            raise InputError(
-                f"test_fraction={self.test_fraction}: {size} of {len(paths)} images are for testing;"
-                " training and testing need at least one image each"
-            )
-        digests = (hashlib.sha256(path.encode()).digest() for path in paths)
+        digests = (hashlib.sha256(os.fsencode(path)).digest() for path in paths)
         ids_N = torch.tensor([int.from_bytes(digest[:7], "big") for digest in digests])
-        return stratified_subset(labels_N, ids_N, size, _TEST_SEED, "test split")
+        in_test_N = stratified_subset(
+            labels_N, ids_N, size, _TEST_SEED, "test split", at_least=1, keep=1
+        )
+        if not in_test_N.any():
+            raise InputError(
+                f"data.root={shown_path(self.root)}: each of the {len(self._names):,} classes has one "
+                "image, so none can be held out for testing; add images, or divide the folder into "
+                "train/ and test/"
+            )
+        return in_test_N
 
     def _cache_file(self, split: Split) -> Path:
         described = (
             f"{self.root.resolve()}|{split}|{self.in_channels}|{self.size}|{self.test_fraction}"
+            f"|{self.labels}|{self.max_megapixels}"
         )
-        key = hashlib.sha256(described.encode()).hexdigest()[:16]
-        return image_cache.cache_folder() / f"{self.root.name}-{split}-{key}.npy"
-
-
-def _folders(folder: Path) -> tuple[str, ...]:
-    """Returns the names of the visible subfolders, sorted."""
-    if not folder.is_dir():
-        return ()
-    try:
-        names = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
-    return tuple(sorted(name for name in names if not name.startswith(".")))
-
-
-def _image_paths(folder: Path, root: Path) -> list[str]:
-    """Returns the paths of the images below a folder, relative to root, sorted."""
-    found: list[str] = []
-    for parent, subfolders, names in os.walk(folder):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        folder_path = Path(parent).relative_to(root).as_posix()
-        found += (f"{folder_path}/{name}" for name in names if _is_image(name))
-    return sorted(found)
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
+        key = hashlib.sha256(os.fsencode(described)).hexdigest()[:16]
+        name = re.sub(r"[^\w.-]", "_", shown_path(self.root.name))[:80]
+        return image_cache.cache_folder() / f"{name}-{split}-{key}.npy"

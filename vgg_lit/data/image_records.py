@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vgg_lit.data import image_cache
 from vgg_lit.data.image_files import checked, decoding_loader
-from vgg_lit.data.images import MAX_PIXELS, fit_image
+from vgg_lit.data.images import MAX_MEGAPIXELS, fit_image
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import InputError, one_line
 
@@ -134,7 +134,7 @@ def decode(record: Any, in_channels: int, size: int) -> Tensor:
     """Returns an image as uint8 (in_channels, size, size), converted as `read_image` does.
 
     Raises:
-        InputError: it is not an image, is larger than 50 megapixels, or is damaged.
+        InputError: it is not an image, is larger than `MAX_MEGAPIXELS`, or is damaged.
     """
     try:
         with warnings.catch_warnings():
@@ -143,14 +143,14 @@ def decode(record: Any, in_channels: int, size: int) -> Tensor:
                 record = Image.open(io.BytesIO(record), formats=_FORMATS)
             elif not isinstance(record, Image.Image):
                 record = Image.fromarray(np.asarray(record))
-            if record.width * record.height > MAX_PIXELS:
-                raise InputError(f"exceeds the limit of {MAX_PIXELS // 10**6} megapixels")
+            if record.width * record.height > MAX_MEGAPIXELS * 1e6:
+                raise InputError(f"exceeds the limit of {MAX_MEGAPIXELS:g} megapixels")
             record.draft(None, (2 * size, 2 * size))
             return torch.from_numpy(fit_image(record, in_channels, size))
     except InputError:
         raise
     except Image.DecompressionBombError:
-        raise InputError(f"exceeds the limit of {MAX_PIXELS // 10**6} megapixels") from None
+        raise InputError(f"exceeds the limit of {MAX_MEGAPIXELS:g} megapixels") from None
     except _DAMAGE as error:
         raise InputError(f"the image is damaged or unreadable ({one_line(error)})") from None
 

@@ -1,8 +1,13 @@
-"""Reading of an image file, PNG or JPEG, as a square uint8 tensor, with checks against damage."""
+"""Reading of an image file as a square uint8 tensor, with checks against damage."""
 
+import math
+import os
 import struct
+import sys
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
@@ -11,15 +16,21 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from vgg_lit.errors import InputError
-from vgg_lit.system.files import replacing
+from vgg_lit.data.image_formats import FORMAT_NAMES, FORMATS, is_complete, webp_size
+from vgg_lit.errors import InputError, one_line
+from vgg_lit.system.files import replacing, shown_path
 
-MAX_PIXELS = 50_000_000
-MAX_BYTES = 8 * MAX_PIXELS  # size of an uncompressed file with four 16-bit channels
-_FORMATS = ("PNG", "JPEG")
-_PNG_END = b"IEND\xaeB`\x82"
-_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+MAX_MEGAPIXELS = 120.0
+"""The default limit: the photos of a phone with 108 megapixels are read."""
+
+_BYTES_PER_PIXEL = 8  # of an uncompressed file with four 16-bit channels
+MAX_BYTES = int(_BYTES_PER_PIXEL * MAX_MEGAPIXELS * 1e6)
+"""The default limit on the size of an image file."""
+
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError),
+    *(ZeroDivisionError, struct.error, zlib.error),
+)
 
 
 PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -34,40 +45,54 @@ def write_image(path: Path, image_CHW: Tensor) -> None:
         image.save(temporary, format=PICTURE_FORMATS[path.suffix], quality=95)
 
 
-def read_image(path: str | Path, in_channels: int, size: int) -> Tensor:
+def read_image(
+    path: str | Path, in_channels: int, size: int, max_megapixels: float = MAX_MEGAPIXELS
+) -> Tensor:
     """Returns an image as uint8 (in_channels, size, size).
 
-    The shorter side is resized to `size` and the centre is cropped. The EXIF orientation is applied
-    if it can be read, transparency is composited over white, 16-bit grey is scaled to 8 bits, and
-    palettes and CMYK are converted.
+    The format is PNG, JPEG, WebP, BMP, TIFF or GIF, whatever the ending of the file; of several frames
+    or pages the first is read. The shorter side is resized to `size` and the centre is cropped. The
+    EXIF orientation is applied if it can be read, transparency is composited over white, 16-bit grey is
+    scaled to 8 bits, and palettes and CMYK are converted.
+
+    Args:
+        path: the image file.
+        in_channels: 1 for grey, 3 for colour.
+        size: side of the result, pixels.
+        max_megapixels: images with more pixels, or more than 8 bytes for each of them, are refused.
 
     Raises:
-        InputError: the file is missing, not a PNG or JPEG, larger than 50 megapixels or 400 MB, or
-            damaged.
+        InputError: the file is missing, not an image of these formats, too large, or damaged.
     """
+    name = shown_path(path)
     if not Path(path).is_file():  # opening a pipe would block
-        raise InputError(f"{path}: no such image file")
-    if Path(path).stat().st_size > MAX_BYTES:
-        raise InputError(_too_large(path))
+        raise InputError(f"{name}: no such image file")
+    if Path(path).stat().st_size > _BYTES_PER_PIXEL * max_megapixels * 1e6:
+        raise InputError(_too_large(name, max_megapixels))
     try:
         with warnings.catch_warnings():
             # Pillow warns about damaged EXIF, and about sizes that our lower limit refuses anyway
             warnings.filterwarnings("ignore", module="PIL")
-            pixels = _decode(path, in_channels, size)
+            pixels = _decode(path, in_channels, size, max_megapixels)
     except InputError:
         raise
     except Image.DecompressionBombError:
-        raise InputError(_too_large(path)) from None
+        raise InputError(_too_large(name, max_megapixels)) from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: not a PNG or JPEG image") from None
+        raise InputError(f"{name}: not a {FORMAT_NAMES} image") from None
     except _DAMAGE as error:
-        raise InputError(f"{path}: the image is damaged or unreadable ({error})") from None
+        reason = "".join(c if c.isprintable() else "?" for c in one_line(error))
+        raise InputError(f"{name}: the image is damaged or unreadable ({reason})") from None
     return torch.from_numpy(pixels)
 
 
-def _decode(path: str | Path, in_channels: int, size: int) -> np.ndarray:
-    with Image.open(path, formats=_FORMATS) as image:
-        _check_before_decoding(image, path)
+def _decode(path: str | Path, in_channels: int, size: int, max_megapixels: float) -> np.ndarray:
+    with open(path, "rb") as file:
+        dimensions = webp_size(file.read(30))
+    if dimensions:  # Pillow allocates memory for a WebP image when it opens the file
+        _check_size(*dimensions, path, max_megapixels)
+    with _quiet_libtiff(path), _opened(path, max_megapixels) as image:
+        _check_before_decoding(image, path, max_megapixels)
         # a large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the target size
         image.draft(None, (2 * size, 2 * size))
         return fit_image(image, in_channels, size)
@@ -78,31 +103,71 @@ def fit_image(image: Image.Image, in_channels: int, size: int) -> np.ndarray:
     ImageOps.exif_transpose(image, in_place=True)
     # as few copies of the whole image as possible: it may be large
     small = ImageOps.fit(_resizable(image), (size, size), Image.Resampling.BILINEAR)
-    if "A" in small.mode:
+    if "A" in small.mode or "a" in small.mode:
         small = small.convert("RGBA")
         small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB")
     pixels = np.array(small.convert("L" if in_channels == 1 else "RGB"))
     return pixels.reshape(size, size, in_channels).transpose(2, 0, 1).copy()
 
 
-def _check_before_decoding(image: Image.Image, path: str | Path) -> None:
+@contextmanager
+def _quiet_libtiff(path: str | Path) -> Iterator[None]:
+    """Silences libtiff, which writes to the standard error of the process, while a TIFF is read."""
+    with open(path, "rb") as file:
+        is_tiff = file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    if not is_tiff:
+        yield
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _opened(path: str | Path, max_megapixels: float) -> Image.Image:
+    """Opens an image with our limit in place of Pillow's, which refuses 179 megapixels and more."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, math.ceil(max_megapixels * 1e6)
+    try:
+        return Image.open(path, formats=FORMATS)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _check_before_decoding(image: Image.Image, path: str | Path, max_megapixels: float) -> None:
     """Checks the size in the header and the end marker, because Pillow checks neither."""
-    if image.width * image.height > MAX_PIXELS:
-        raise InputError(_too_large(path))
+    _check_size(image.width, image.height, path, max_megapixels)
+    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
+        raise InputError(f"{shown_path(path)}: has 32 bits per channel; allowed: 8 or 16")
     with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as body:
-        if image.format == "PNG":
-            complete = body.rfind(_PNG_END) > 0
-        else:
-            # entropy-coded data never contains FF D9: one after the last start of scan ends the image
-            complete = body.rfind(_JPEG_END) > body.rfind(_JPEG_SCAN)
-    if not complete:
-        raise InputError(f"{path}: the image is damaged (truncated: it has no end marker)")
+        if _lacks_strips(image) or not is_complete(image.format, body):
+            raise InputError(
+                f"{shown_path(path)}: the image is damaged (truncated: its end is missing)"
+            )
 
 
-def _too_large(path: str | Path) -> str:
+def _lacks_strips(image: Image.Image) -> bool:
+    """Returns True if strips or tiles of a TIFF are missing, whose place Pillow would leave black."""
+    boxes = [box for _, box, *_ in getattr(image, "tile", [])]
+    return image.format == "TIFF" and not any(
+        right >= image.width and bottom >= image.height for _, _, right, bottom in boxes
+    )
+
+
+def _check_size(width: int, height: int, path: str | Path, max_megapixels: float) -> None:
+    if width * height > max_megapixels * 1e6:
+        raise InputError(_too_large(shown_path(path), max_megapixels))
+
+
+def _too_large(name: str, max_megapixels: float) -> str:
+    size = _BYTES_PER_PIXEL * max_megapixels
     return (
-        f"{path}: exceeds the limit of {MAX_PIXELS // 10**6} megapixels or {MAX_BYTES // 10**6} MB;"
-        " resize the image"
+        f"{name}: exceeds the limit of {max_megapixels:g} megapixels or {size:g} MB; resize the image,"
+        " or raise data.source.max_megapixels in training"
     )
 
 

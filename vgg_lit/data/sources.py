@@ -16,7 +16,8 @@ from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.targets import instantiate
 
-Split: TypeAlias = Literal["train", "test"]
+Split: TypeAlias = Literal["train", "val", "test"]
+"""A split as published; "val" only for a source with `has_validation`."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,12 @@ Images: TypeAlias = ResidentImages | ImageFiles | ImageRecords
 
 @runtime_checkable
 class Source(Protocol):
-    """A data set with an official train and test split."""
+    """A data set with an official train and test split.
+
+    Two more members are optional. `has_validation: bool = True` declares an official validation split,
+    which `load("val")` returns; otherwise a part of the train split is used. `facts()` returns a
+    `dict[str, str]` with lines for the header of a run, after `prepare`.
+    """
 
     @property
     def name(self) -> str:
@@ -82,6 +88,11 @@ class Source(Protocol):
 
     def load(self, split: Split) -> Images:
         """Returns the verified images of a split, always in the same order."""
+
+
+def has_validation(source: Source) -> bool:
+    """Returns True if a source has an official validation split."""
+    return bool(getattr(source, "has_validation", False))
 
 
 def build_source(spec: Any) -> Source:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vgg_lit.data.batches import PADDING
+from vgg_lit.data.orders import PADDING
 from vgg_lit.tables import to_csv
 
 COLUMNS = ("image", "true", "predicted", "probability", "loss", "rank")

@@ -5,12 +5,13 @@ predictions, unreadable = classify(find_images("photos"), predictor, batch_size=
 """
 
 import glob
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vgg_lit.data.folder_listing import list_folder
+from vgg_lit.data.image_formats import ENDINGS
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import shown_path
 from vgg_lit.tables import print_facts
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from vgg_lit.data.image_ranges import ImageRanges
     from vgg_lit.evaluation.trained import Trained
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 Likeliest = list[tuple[str, float]]
 """Classes of an image with their probabilities, the likeliest first."""
@@ -107,6 +106,8 @@ def find_images(images: str | Sequence[str]) -> list[str]:
 
     The files of a folder or glob are sorted. Hidden files and folders in a folder are passed over.
 
+    Hidden files and folders are passed over, except if a path or glob names them.
+
     Raises:
         InputError: there is no such image.
     """
@@ -119,10 +120,10 @@ def _find(pattern: str) -> list[str]:
     if path.is_file():
         return [str(path)]
     if path.is_dir():
-        found = sorted(_files_below(path))
+        found = [str(p) for p in sorted(path / name for name in list_folder(path).image_paths())]
         if not found:
             raise InputError(
-                f"images={shown_path(pattern)}: the folder holds no image; allowed: {', '.join(SUFFIXES)}"
+                f"images={shown_path(pattern)}: the folder holds no image; allowed: {', '.join(ENDINGS)}"
             )
         return [str(file) for file in found]
     matches = sorted(p for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
@@ -131,21 +132,6 @@ def _find(pattern: str) -> list[str]:
             f"images={shown_path(pattern)}: no such file or folder, and no match as a glob"
         )
     return matches
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Yields the visible image files of a folder and its subfolders; follows each link once."""
-    visited: set[str] = set()
-    for parent, subfolders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in visited:
-            subfolders.clear()
-            continue
-        visited.add(real)
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
-                yield Path(parent, name)
 
 
 def classify(

@@ -23,7 +23,8 @@ from torch.nn import functional as F
 from torchmetrics import Metric
 
 from vgg_lit.classifier import Classifier
-from vgg_lit.data.batches import PADDING, Batch
+from vgg_lit.data.batches import Batch
+from vgg_lit.data.orders import PADDING
 from vgg_lit.data.preprocessing import Preprocessing
 from vgg_lit.evaluation.image_outcomes import ImageOutcomes
 from vgg_lit.evaluation.views import Views, describe_views

@@ -1,11 +1,9 @@
 """One experiment: loads the data, trains, tests and records the results."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,13 +28,12 @@ from vgg_lit.models.vgg import VGG
 from vgg_lit.models.whitening import NUM_IMAGES, whiten, whitens
 from vgg_lit.optim import Steps
 from vgg_lit.runs import Run
-from vgg_lit.system.files import write_text
 from vgg_lit.system.launch import rank
 from vgg_lit.tables import print_facts, print_metrics
+from vgg_lit.training.facts import print_footer, print_header, record_damage, record_weights
 from vgg_lit.training.restoring import check_state, explain_restoring
-from vgg_lit.training.trainer import build_trainer, precision_of
+from vgg_lit.training.trainer import build_trainer, check_sizes
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
-from vgg_lit.weights.transfer import Transfer
 
 FINAL = ("val/acc", "val/loss", "test/acc", "test/loss", "seconds")
 """Metrics that TensorBoard shows together with the hyperparameters."""
@@ -65,6 +62,7 @@ def run_experiment(
         InputError: the data or a checkpoint cannot be used.
     """
     datamodule = load_datamodule(config)
+    check_sizes(config, datamodule)
     classifier = build_classifier(config, datamodule)
     if datamodule.sizes["train"]:
         classifier.image_ranges = datamodule.image_ranges().to_dict()
@@ -74,7 +72,7 @@ def run_experiment(
         config,
         path,
         batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
-        has_validation=datamodule.val_fraction > 0,
+        has_validation=datamodule.has_validation,
         first_step=step if resumed else 0,
         report=report,
     )
@@ -94,8 +92,9 @@ def run_experiment(
         if run and trainer.is_global_zero:
             if resumed:
                 run.resume(config, overrides)
-            _print_header(run, trainer, classifier, datamodule, config)
-            _record_weights(run, classifier, transfer, config)
+            print_header(run, trainer, classifier, datamodule, config)
+            record_weights(run, classifier, transfer, config)
+            record_damage(run, datamodule)
             _log_config(trainer, config)
         with ending_together(trainer, path):
             with _training_data(config, classifier, datamodule) as data:
@@ -111,7 +110,7 @@ def run_experiment(
         if pruned:
             print_facts({"pruned ": pruned})
         print_metrics(metrics, title=f"{network_name(config['model'])} on {datamodule.source.name}")
-        _print_footer(run)
+        print_footer(run)
     return metrics
 
 
@@ -172,7 +171,7 @@ def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
     return Steps(
         total=per_epoch * config["trainer"]["max_epochs"],
         per_epoch=per_epoch,
-        has_validation=datamodule.val_fraction > 0,
+        has_validation=datamodule.has_validation,
     )
 
 
@@ -221,58 +220,6 @@ def _tested_metrics(
         trainer.test(classifier, datamodule=datamodule, verbose=False)
         metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
     return metrics
-
-
-def _print_header(
-    run: Run,
-    trainer: L.Trainer,
-    classifier: Classifier,
-    datamodule: ImageDataModule,
-    config: Mapping[str, Any],
-) -> None:
-    sizes = ", ".join(f"{size:,} {name}" for name, size in datamodule.sizes.items() if size)
-    parameters = sum(parameter.numel() for parameter in classifier.net.parameters())
-    precision, reason = precision_of(config["trainer"])
-    side = datamodule.image_size
-    channels = datamodule.source.in_channels
-    print_facts(
-        {
-            "run": str(run.path),
-            "data": f"{datamodule.source.name}: {sizes}; {len(datamodule.classes)} classes",
-            "network": f"{network_name(config['model'])}, {parameters:,} parameters, "
-            f"input {channels} x {side} x {side}",
-            "device": f"{trainer.world_size} x {trainer.strategy.root_device.type}, "
-            f"{precision} ({reason})",
-        }
-    )
-
-
-def _record_weights(
-    run: Run, classifier: Classifier, transfer: Transfer | None, config: Mapping[str, Any]
-) -> None:
-    """Prints copied and frozen weights; records the copied ones in `init.json`."""
-    if transfer:
-        origin = config["init"]["from"]
-        print_facts({"init   ": f"from {origin} ({transfer.layout}): {transfer}"})
-        record = {"from": origin, **asdict(transfer)}
-        write_text(run.path / "init.json", json.dumps(record, indent=2) + "\n")
-    if config["freeze"]:
-        sizes = [p.numel() for p in classifier.net.parameters() if not p.requires_grad]
-        print_facts({"frozen ": f"{', '.join(config['freeze'])}: {sum(sizes):,} parameters"})
-
-
-def _print_footer(run: Run) -> None:
-    """Prints the files of the run and the next commands."""
-    facts = {"inspect": f"tensorboard --logdir {run.path}"}
-    if any(run.checkpoints.glob("*.ckpt")):
-        facts |= {
-            "checkpoint": str(run.checkpoint()),
-            "evaluate": f"python -m vgg_lit.evaluate run={run.path}",
-            "predict": f"python -m vgg_lit.predict run={run.path} images=<file or folder>",
-        }
-    if profiles := sorted(run.path.glob("*-profile.txt")):
-        facts["profile"] = ", ".join(map(str, profiles))
-    print_facts(facts)
 
 
 def _log_config(trainer: L.Trainer, config: Mapping[str, Any]) -> None:

@@ -1,8 +1,9 @@
 """Builds the Lightning Trainer of a config."""
 
 import inspect
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from vgg_lit.callbacks import LayerTimes, ProgressBar
 from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
+from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import ConfigError, one_line
 from vgg_lit.launching.ddp import (
     SharedBuffers,
@@ -40,6 +42,40 @@ BAR_REFRESHES = 5
 def precision_of(trainer: Mapping[str, Any]) -> tuple[str, str]:
     """Returns the precision of a `trainer` group on this machine, and the reason."""
     return resolve_precision(trainer["precision"], trainer["accelerator"])
+
+
+def check_sizes(config: Mapping[str, Any], datamodule: ImageDataModule) -> None:
+    """Checks that there are enough images for a batch, and for validation if a setting needs it.
+
+    Raises:
+        ConfigError: the batch is larger than the training split, or the validation split is empty.
+    """
+    training, batch = datamodule.sizes["train"], datamodule.batch_size
+    if batch > training:
+        raise ConfigError(
+            f"data.batch_size={batch}: larger than the {training:,} training images; set "
+            f"data.batch_size={training} or less, or add images"
+        )
+    if datamodule.has_validation or not datamodule.val_fraction:
+        return
+    user = next(_needs_validation(config), None)
+    if user is not None:
+        share = min(0.5, math.ceil(100 / training) / 100)
+        raise ConfigError(
+            f"data.val_fraction={datamodule.val_fraction}: leaves 0 of {training:,} training images "
+            f"for validation, but {user} needs them; set data.val_fraction={share} or more, set it to "
+            "0 to train without validation, or add images"
+        )
+
+
+def _needs_validation(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the settings that use validation metrics."""
+    for name, spec in (config.get("callbacks") or {}).items():
+        monitor = str((spec or {}).get("monitor", ""))
+        if monitor.startswith("val/"):
+            yield f"callbacks.{name}.monitor={monitor}"
+    if str(config["scheduler"].get("_target_", "")).endswith(".plateau"):
+        yield "scheduler=plateau"
 
 
 def build_trainer(

@@ -36,7 +36,7 @@ from vgg_lit.weights.conventions import (
     unwrap,
     without_prefixes,
 )
-from vgg_lit.weights.untrusted import check_sizes, read_file
+from vgg_lit.weights.untrusted import check_weight_sizes, read_file
 
 TORCHVISION = "torchvision"
 COMPARISON = ("resnet18", "resnet50", "efficientnet_b0")
@@ -136,7 +136,7 @@ def _from_file(path: Path, model: Mapping[str, Any], device: str) -> Origin:
     classes, preprocessing = _described(metadata)
     try:
         weights, entry = unwrap(content)
-        check_sizes(weights, path)
+        check_weight_sizes(weights, path)
         if isinstance(net, VGG):
             convention, net = read_vgg(without_prefixes(weights))
             layout = str(convention)

@@ -87,7 +87,7 @@ def read_file(path: Path, device: str = "cpu") -> tuple[Any, Mapping[str, str]]:
         ) from error
 
 
-def check_sizes(weights: Mapping[str, Tensor], path: Path) -> None:
+def check_weight_sizes(weights: Mapping[str, Tensor], path: Path) -> None:
     """Checks that the weights are dense tensors, and not larger than the file.
 
     One stored value can be expanded to any shape, and would need that memory in a network.

@@ -3,7 +3,7 @@
 import torch
 
 from vgg_lit.callbacks.validation_outcome import ValidationOutcome
-from vgg_lit.data.batches import PADDING
+from vgg_lit.data.orders import PADDING
 
 
 def test_padding_is_not_in_the_outcome():

@@ -3,7 +3,9 @@ import itertools
 import pytest
 import torch
 
-from vgg_lit.data.batches import PADDING, EvaluationOrder, ResidentBatches, TrainingOrder
+from vgg_lit.data.balancing import REPEAT
+from vgg_lit.data.batches import ResidentBatches
+from vgg_lit.data.orders import PADDING, EvaluationOrder, TrainingOrder
 from vgg_lit.errors import InputError
 
 CASES = [(17, 4), (12, 4), (40, 8), (100, 12), (6, 6)]
@@ -119,3 +121,35 @@ def test_a_batch_size_not_divisible_by_the_ranks_is_refused():
 def test_a_batch_larger_than_the_subset_is_refused():
     with pytest.raises(InputError, match="batch_size=64: larger than the 10 training images"):
         TrainingOrder(10, 64, 0)
+
+
+def test_a_balanced_order_repeats_images_with_other_ids():
+    labels = torch.tensor([0] * 27 + [1] * 3)
+    images = torch.arange(30, dtype=torch.uint8).view(30, 1, 1, 1).expand(30, 1, 2, 2).contiguous()
+
+    def batches(rank, world_size, batch_size):
+        order = TrainingOrder(30, batch_size, 0, rank, world_size, balanced_by=labels)
+        return list(ResidentBatches(images, labels, torch.arange(30), order))
+
+    whole = batches(0, 1, 10)
+    ids = torch.cat([ids_B for _, _, ids_B in whole])
+    assert len(set(ids.tolist())) == 30
+    for images_BCHW, labels_B, ids_B in whole:
+        assert torch.equal(images_BCHW[:, 0, 0, 0].long(), ids_B % REPEAT)
+        assert torch.equal(labels_B, labels[ids_B % REPEAT])
+    assert sum(labels_B.sum() for _, labels_B, _ in whole) == 15
+    ranks = [batches(rank, 2, 10) for rank in (0, 1)]
+    for (_, _, all_B), (_, _, first_B), (_, _, second_B) in zip(whole, *ranks, strict=True):
+        assert torch.equal(all_B, torch.cat([first_B, second_B]))
+
+
+def test_ids_of_a_second_split_follow_those_of_the_first():
+    images = torch.zeros(5, 1, 2, 2, dtype=torch.uint8)
+    order = EvaluationOrder(3, 2, 1, 2)  # ends with a padding
+    loader = ResidentBatches(images, torch.arange(5), torch.tensor([4, 0, 2]), order, 100)
+    assert epoch_ids(loader) == [[100], [PADDING]]
+
+
+def test_a_batch_larger_than_the_training_split_is_refused():
+    with pytest.raises(InputError, match=r"data\.batch_size=16: larger than the 9 .*=8 or less"):
+        TrainingOrder(9, 16, 0, 0, 2)

@@ -73,7 +73,7 @@ def test_without_validation_images_there_is_no_loader():
     cached = CachedFeatures(images, halves)
     cached.trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     assert cached.val_dataloader() == []
-    assert cached.val_fraction == 0
+    assert not cached.has_validation
 
 
 def test_a_loader_resumes_in_mid_epoch(pair):

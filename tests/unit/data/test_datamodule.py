@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from vgg_lit.data.augment import Compose, FlipCrop
+from vgg_lit.data.balancing import REPEAT
 from vgg_lit.data.batches import ResidentBatches, StreamedBatches
 from vgg_lit.data.colour import ColourShift
 from vgg_lit.data.datamodule import ImageDataModule
@@ -102,6 +103,101 @@ def test_val_fraction_of_zero_gives_no_validation():
     module = make(val_fraction=0)
     assert module.val_dataloader() == []
     assert module.sizes["train"] == 200
+
+
+class WithValidation(Numbers):
+    """`Numbers` with an official validation split of 30 images, levels 60 to 89."""
+
+    has_validation = True
+
+    def load(self, split):
+        if split != "val":
+            return super().load(split)
+        self.loaded.append(split)
+        levels = torch.arange(60, 90, dtype=torch.uint8).view(30, 1, 1, 1)
+        return ResidentImages(levels.expand(30, 1, 28, 28).contiguous(), torch.arange(30) % 3)
+
+
+def test_an_official_validation_split_replaces_the_held_out_images():
+    module = ImageDataModule(WithValidation(), batch_size=16)
+    module.setup()
+    assert module.source.loaded == ["train", "val", "test"]
+    assert module.sizes == {"train": 200, "val": 30, "test": 50}
+    assert module.has_validation
+    assert module.preprocessing.mean == pytest.approx((99.5 / 255,))  # of the training images
+    batches = list(module.val_dataloader())
+    assert torch.cat([images[:, 0, 0, 0] for images, _, _ in batches]).tolist() == [*range(60, 90)]
+    assert torch.equal(ids_of(module.val_dataloader()), torch.arange(200, 230))
+    assert max(ids_of(module.train_dataloader())) < 200
+    assert module.class_sizes["val"] == [10, 10, 10]
+
+
+def test_an_official_validation_split_is_not_used_with_val_fraction_0():
+    module = ImageDataModule(WithValidation(), batch_size=16, val_fraction=0)
+    module.setup("fit")
+    assert module.source.loaded == ["train"]
+    assert module.val_dataloader() == []
+    assert not module.has_validation
+
+
+def test_an_official_validation_split_of_another_size_is_refused():
+    class Larger(WithValidation):
+        def load(self, split):
+            images = super().load(split)
+            if split != "val":
+                return images
+            return ResidentImages(images.images_NCHW.repeat(1, 1, 2, 2), images.labels_N)
+
+    with pytest.raises(InputError, match="validation images have 56 pixels, training images 28"):
+        ImageDataModule(Larger()).setup()
+
+
+def test_the_sizes_of_classes_are_counted():
+    module = make(val_fraction=0.2, test_size=10)
+    assert module.class_sizes == {"train": [80, 40, 40], "val": [20, 10, 10], "test": [5, 3, 2]}
+
+
+def test_validation_leaves_an_image_of_each_class_for_training():
+    class Few(Numbers):
+        def load(self, split):
+            images = super().load(split)
+            return ResidentImages(images.images_NCHW[:5], torch.tensor([0, 0, 1, 1, 2]))
+
+    module = ImageDataModule(Few(), val_fraction=0.9, batch_size=1)
+    module.setup()
+    assert module.class_sizes == {"train": [1, 1, 1], "val": [1, 1, 0], "test": [2, 2, 1]}
+
+
+def test_a_validation_split_that_rounds_to_nothing_is_none():
+    module = make(val_fraction=0.002)
+    assert module.val_dataloader() == []
+    assert not module.has_validation
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_balanced_training_shows_classes_equally_often(world_size):
+    modules = [
+        make(TrainerStandIn(rank, world_size), balanced=True, augment=FlipCrop(), image_size=28)
+        for rank in range(world_size)
+    ]
+    labels = torch.cat([labels for m in modules for _, labels, _ in m.train_dataloader()])
+    assert torch.bincount(labels).tolist() == pytest.approx([176 / 3] * 3, abs=3)
+    loader = modules[0].train_dataloader()
+    first = [ids.tolist() for _, _, ids in loader]
+    loader.load_state_dict({"epoch": 0, "batches": 4})
+    assert [ids.tolist() for _, _, ids in loader] == first[4:]
+
+
+def test_a_repeated_image_is_augmented_differently():
+    module = make(TrainerStandIn(), balanced=True, augment=FlipCrop(), image_size=28)
+    inputs = {}
+    for batch in module.train_dataloader():
+        xs, _, ids = module.on_after_batch_transfer(batch, 0)
+        for x, i in zip(xs, ids.tolist(), strict=True):
+            inputs.setdefault(i % REPEAT, []).append(x)
+    repeated = [xs for xs in inputs.values() if len(xs) > 1]
+    assert len(repeated) > 10
+    assert sum(not torch.equal(xs[0], xs[1]) for xs in repeated) > len(repeated) / 2
 
 
 def test_setup_loads_each_split_once_and_only_if_needed():

@@ -79,17 +79,6 @@ def test_nested_folders_are_read_and_other_files_skipped(divided):
     assert "train/cat/more/000.jpg" in paths
 
 
-def test_a_class_may_be_named_train(tmp_path):
-    for name in ("bus", "train"):
-        fill(tmp_path / "root" / name, 5)
-    assert make(tmp_path / "root").classes == ("bus", "train")
-
-
-def test_one_class_is_enough(tmp_path):
-    fill(tmp_path / "root/only", 5)
-    assert len(make(tmp_path / "root").load("test").labels_N) == 1
-
-
 def counted(monkeypatch):
     """Returns a list that collects the paths of decoded images."""
     calls = []
@@ -168,7 +157,7 @@ def test_more_workers_than_cores_are_not_started(divided, monkeypatch, recwarn):
 
 def test_a_dangling_link_is_named(divided):
     (divided / "train/cat/gone.png").symlink_to(divided / "nowhere.png")
-    with pytest.raises(InputError, match=r"gone\.png: cannot be read"):
+    with pytest.raises(InputError, match=r"train/cat/gone\.png \(no such image file\)"):
         make(divided).prepare()
 
 
@@ -183,34 +172,155 @@ def test_a_corrupt_image_is_named(divided, cache, num_workers, in_memory):
     assert not list(cache.glob("*.tmp"))
 
 
-def test_missing_and_inconsistent_folders_are_refused(tmp_path, divided):
-    with pytest.raises(InputError, match="nowhere: no such folder"):
+def test_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"data\.root=.*nowhere: no such folder"):
         make(tmp_path / "nowhere")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no class folders"):
-        make(tmp_path / "empty")
-    fill(divided / "train/eel", 1)
-    with pytest.raises(InputError, match="have different class folders: eel"):
-        make(divided)
-    (divided / "test/eel").mkdir()
-    with pytest.raises(InputError, match="test/eel: no PNG or JPEG"):
-        make(divided).prepare()
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"photos\.zip: is a file; unpack it"):
+        make(tmp_path / "photos.zip")
 
 
-def test_train_without_test_is_refused(tmp_path):
-    fill(tmp_path / "root/train/cat", 2)
-    with pytest.raises(InputError, match="no class folders in test/"):
-        make(tmp_path / "root")
+def test_a_folder_name_that_is_not_utf8_is_refused(divided, tmp_path):
+    other = tmp_path / os.fsdecode(b"caf\xe9")
+    divided.rename(other)
+    with pytest.raises(InputError, match=r"caf\\xe9: the name of the folder is not UTF-8"):
+        make(other)
 
 
-def test_too_few_images_for_a_test_split_are_refused(tmp_path):
-    fill(tmp_path / "root/cat", 2)
-    with pytest.raises(InputError, match=r"test_fraction=0\.2: 0 of 2 images are for testing"):
+def test_classes_without_test_images_are_accepted(divided):
+    fill(divided / "train/eel", 2)
+    source = make(divided)
+    assert source.classes == ("cat", "dog", "eel")
+    assert source.load("test").labels_N.tolist() == [0, 0, 1, 1]
+
+
+def test_a_validation_folder_is_a_split(divided):
+    assert not make(divided).has_validation
+    fill(divided / "valid/dog", 3)
+    source = make(divided)
+    assert source.has_validation
+    source.prepare()
+    assert source.load("val").labels_N.tolist() == [1, 1, 1]
+    assert len(source.load("train").labels_N) == 10
+    assert "valid/ for validation" in source.facts()["folder"]
+
+
+def test_the_folder_around_gives_the_same_splits(undivided, tmp_path):
+    around = tmp_path / "around" / "dataset"
+    around.parent.mkdir()
+    (around / "__MACOSX").mkdir(parents=True)
+    undivided.rename(around / "photos")
+    outer, inner = make(tmp_path / "around"), make(around / "photos")
+    assert outer._files("test").paths == inner._files("test").paths
+    assert torch.equal(outer.load("train").images_NCHW, inner.load("train").images_NCHW)
+
+
+@pytest.mark.parametrize("num", [2, 3, 4, 5, 9])
+def test_every_class_of_two_images_is_in_both_splits(tmp_path, num):
+    for name in "abcdefgh":
+        fill(tmp_path / "root" / name, num)
+    fill(tmp_path / "root" / "one", 1)
+    source = make(tmp_path / "root", size=2)
+    train, test = (torch.bincount(source._files(s).labels_N, minlength=9) for s in source.splits)
+    assert (train > 0).all()
+    assert (test[:8] > 0).all()
+    assert test[8] == 0
+    assert (train + test == torch.tensor([num] * 8 + [1])).all()
+
+
+def test_classes_of_one_image_each_are_refused(tmp_path):
+    for name in ("cat", "dog"):
+        fill(tmp_path / "root" / name, 1)
+    with pytest.raises(InputError, match=r"each of the 2 classes has one image.*train/ and test/"):
         make(tmp_path / "root").prepare()
 
 
+def test_facts_count_what_is_passed_over(divided):
+    assert set(make(divided).facts()) == {"folder"}
+    for name in ("train/cat/a.HEIC", "train/dog/b.heic", "test/notes", "test/cat/.DS_Store"):
+        (divided / name).write_bytes(b"x")
+    fill(divided / "unlabelled", 2)
+    fill(divided / "train", 1)
+    assert make(divided).facts()["passed over"] == (
+        "unlabelled/ (2 images), 1 images outside the class folders in train/, "
+        "2 .heic, 1 without ending, 1 hidden"
+    )
+
+
+@pytest.fixture
+def broken(undivided):
+    for name in ("cat/001.png", "dog/000.jpg", "dog/001.png"):
+        (undivided / name).write_bytes(b"no image")
+    return undivided
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_damaged_images_of_all_splits_are_named_at_once(broken, in_memory):
+    with pytest.raises(InputError, match="3 of 30 images") as caught:
+        make(broken, in_memory=in_memory).prepare()
+    for name in ("cat/001.png", "dog/000.jpg", "dog/001.png"):
+        assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_damaged_images_are_left_out_if_asked(broken, in_memory, monkeypatch, cache):
+    whole = make(broken)
+    source = make(broken, damaged="skip", in_memory=in_memory)
+    source.prepare()
+    names = ["cat/001.png", "dog/000.jpg", "dog/001.png"]
+    assert sorted(source.damaged_files) == names
+    assert source.facts()["left out"] == "3 damaged images"
+    images = {split: source.load(split) for split in source.splits}
+    for split, found in images.items():  # the splits are those of the whole folder
+        paths, labels_N = whole._files(split).paths, whole._files(split).labels_N
+        kept = [i for i, path in enumerate(paths) if path not in names]
+        assert torch.equal(found.labels_N, labels_N[kept])
+        if not in_memory:
+            assert found.paths == tuple(paths[i] for i in kept)
+    assert sum(len(found.labels_N) for found in images.values()) == 27
+    calls = counted(monkeypatch)
+    again = make(broken, damaged="skip", in_memory=in_memory)
+    again.prepare()
+    assert sorted(again.damaged_files) == names
+    assert len(calls) == 3  # only the damaged files are read again
+    fill(broken / "dog", 1)  # repaired
+    repaired = make(broken, damaged="skip", in_memory=in_memory)
+    repaired.prepare()
+    assert sorted(repaired.damaged_files) == [names[0], names[2]]
+
+
+def test_a_table_gives_labels_and_splits(undivided):
+    rows = ["file;label;split"]
+    rows += [f"cat/{i:03}.{'png' if i % 2 else 'jpg'};{i % 3};train" for i in range(10)]
+    rows += ["dog/000.jpg;2;Testing", "dog/001.png;0;valid"]
+    (undivided / "labels.csv").write_text("\n".join(rows), encoding="utf-8-sig")
+    source = make(undivided, labels="labels.csv")
+    source.prepare()
+    assert source.classes == ("0", "1", "2")
+    assert source.has_validation
+    assert source.load("train").labels_N.tolist() == [0] * 4 + [1] * 3 + [2] * 3
+    assert source.load("test").labels_N.tolist() == [2]
+    assert source.load("val").labels_N.tolist() == [0]
+    assert source.facts()["folder"].endswith("labels and splits of labels.csv")
+    assert source.facts()["passed over"] == "18 images that are not in the table, 1 .csv"
+
+
+def test_settings_that_change_the_images_change_the_cache(divided, cache):
+    for options in ({}, {"max_megapixels": 5}, {"in_channels": 1}, {"size": 4}):
+        make(divided, **options).load("test")
+    assert len(list(cache.glob("*.npy"))) == 4
+
+
 @pytest.mark.parametrize(
-    "option", [{"in_channels": 2}, {"size": 0}, {"num_workers": -1}, {"test_fraction": 1.0}]
+    "option",
+    [
+        {"in_channels": 2},
+        {"size": 0},
+        {"num_workers": -1},
+        {"test_fraction": 1.0},
+        {"max_megapixels": 0},
+        {"damaged": "ignore"},
+    ],
 )
 def test_values_out_of_range_are_refused(divided, option):
     with pytest.raises(InputError, match=f"{next(iter(option))}="):

@@ -28,3 +28,30 @@ def test_a_larger_subset_contains_a_smaller_one():
     labels, ids = torch.arange(100) % 2, torch.arange(100)
     small, large = (stratified_subset(labels, ids, size, 0, "s") for size in (20, 60))
     assert (large | ~small).all()
+
+
+def test_few_samples_are_spread_over_all_classes():
+    labels = torch.arange(3000) // 3
+    ids = torch.arange(3000)
+    mask = stratified_subset(labels, ids, 300, 0, "s")
+    chosen = labels[mask]
+    assert len(set(chosen.tolist())) == 300
+    assert torch.histc(chosen.float(), 10, 0, 999).min() > 10
+    # which classes are chosen depends on ids, not on the order of the labels
+    again = stratified_subset(999 - labels, ids, 300, 0, "s")
+    assert torch.equal(mask, again)
+
+
+def test_bounds_for_each_class():
+    labels = torch.tensor([0] * 100 + [1] * 3 + [2] * 2 + [3])
+    mask = stratified_subset(labels, torch.arange(106), 20, 0, "s", at_least=1, keep=1)
+    assert torch.bincount(labels[mask], minlength=4).tolist() == [19, 1, 1, 0]
+    mask = stratified_subset(labels, torch.arange(106), 100, 0, "s", keep=1)
+    assert torch.bincount(labels[mask], minlength=4).tolist() == [94, 2, 1, 0]
+
+
+def test_published_splits_are_as_before():
+    labels, ids = torch.arange(6000) % 10, torch.arange(6000)
+    mask = stratified_subset(labels, ids, 64, 3, "train_size", keep=1)
+    assert torch.bincount(labels[mask]).tolist() == [7, 7, 7, 7, 6, 6, 6, 6, 6, 6]
+    assert int(ids[mask].sum()) == 196136

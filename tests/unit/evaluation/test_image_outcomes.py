@@ -6,7 +6,7 @@ import io
 import pytest
 import torch
 
-from vgg_lit.data.batches import PADDING
+from vgg_lit.data.orders import PADDING
 from vgg_lit.evaluation.image_outcomes import COLUMNS, ImageOutcomes
 from vgg_lit.evaluation.scoring import Scores
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from vgg_lit.classifier import Classifier
-from vgg_lit.data.batches import PADDING
+from vgg_lit.data.orders import PADDING
 from vgg_lit.data.preprocessing import Preprocessing
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.scoring import Member, Row, Scores, log_mean, rows_of, score

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from vgg_lit.system.files import remove_unfinished, replacing, write_text
+from vgg_lit.system.files import remove_unfinished, replacing, shown_path, write_text
 
 
 def test_text_is_written_in_utf_8_and_folders_are_created(tmp_path):
@@ -71,3 +71,10 @@ def test_only_temporary_files_of_killed_processes_are_removed(tmp_path):
     remove_unfinished(tmp_path)
     assert not begun.exists()
     assert {path.name for path in tmp_path.iterdir()} == {"file.txt", "file.tmp", ".file"}
+
+
+def test_names_are_shown_on_one_line_in_any_encoding():
+    assert shown_path("a/b c.jpg") == "a/b c.jpg"
+    assert shown_path(os.fsdecode(b"caf\xe9.jpg")) == "caf\\xe9.jpg"
+    assert shown_path("caf\u00e9.jpg") == "caf\u00e9.jpg"
+    assert shown_path("a\nb\t\x1b[31m\u202e.jpg") == "a\\nb\\t\\x1b[31m\\u202e.jpg"

@@ -217,8 +217,8 @@ class Compare(Section):
 class Stylize(Section):
     """The settings of `vgg_lit.stylize`."""
 
-    content: str = setting(NEEDED, "Picture with the content, PNG or JPEG.")
-    style: str = setting(NEEDED, "Picture with the style, PNG or JPEG.")
+    content: str = setting(NEEDED, "Picture with the content, an image file.")
+    style: str = setting(NEEDED, "Picture with the style, an image file.")
     weights: str = setting(
         NEEDED, "A run, a checkpoint, torchvision, or a file with a torchvision state_dict."
     )

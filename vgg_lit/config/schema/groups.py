@@ -7,13 +7,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from vgg_lit.config.schema.sections import NEEDED, Interval, Seed, Target, argument, setting
+from vgg_lit.config.schema.sections import (
+    NEEDED,
+    Interval,
+    Positive,
+    Seed,
+    Target,
+    argument,
+    setting,
+)
 from vgg_lit.value_types import Fraction, PositiveInt, Spec
 
 Head = Literal["imagenet", "cifar", "linear", "gap"]
 FirstWeights = Literal["kaiming", "xavier", "paper", "pytorch", "dirac"]
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 

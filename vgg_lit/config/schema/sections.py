@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Interval = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
 Names = Annotated[list[str], Field(min_length=1)]
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 Split = Literal["test", "val"]

@@ -1,8 +1,8 @@
 """The settings of `data.source`, for all sources of `vgg_lit.data`."""
 
-from typing import Any
+from typing import Any, Literal
 
-from vgg_lit.config.schema.sections import Interval, Target, argument
+from vgg_lit.config.schema.sections import Interval, Positive, Target, argument
 from vgg_lit.value_types import Fraction, PositiveInt
 
 
@@ -33,6 +33,10 @@ class SourceSettings(Target):
     test_fraction: Fraction = argument(
         "Share held out for testing if the folder is not split into train and test."
     )
+    damaged: Literal["error", "skip"] = argument(
+        "Names the damaged images and stops, or trains without them and records them."
+    )
+    max_megapixels: Positive = argument("Largest image; a larger one counts as damaged.")
     in_memory: bool = argument(
         "Keeps decoded images in memory; false decodes the files in every epoch."
     )

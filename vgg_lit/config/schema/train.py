@@ -38,6 +38,11 @@ class Data(Section):
     )
     train_size: PositiveInt | None = setting(None, "Number of training images to use; null is all.")
     test_size: PositiveInt | None = setting(None, "Number of test images to use; null is all.")
+    balanced: bool = setting(
+        False,
+        "Shows each class equally often in training; small classes repeat their images.",
+        optional=True,
+    )
     normalize: Literal["mean_std", "mean", "none"] = setting(
         "mean_std",
         "Statistics of the training pixels to normalise with; mean only subtracts, as in the paper.",

@@ -1,0 +1,36 @@
+"""A line on the classes of a data set: their names, and the numbers of their images."""
+
+from collections.abc import Mapping, Sequence
+
+_NAMED = 10
+
+
+def describe_classes(classes: Sequence[str], sizes: Mapping[str, Sequence[int]]) -> str:
+    """Returns the first class names, the fewest and most images, and classes that lack images.
+
+    Args:
+        classes: class names.
+        sizes: number of images of each class by split.
+    """
+    totals = [sum(split) for split in zip(*sizes.values(), strict=True)]
+    fewest, most = min(totals), max(totals)
+    if fewest == most:
+        counts = f"{most:,} images each"
+    else:
+        smallest, largest = classes[totals.index(fewest)], classes[totals.index(most)]
+        counts = f"{fewest:,} ({smallest}) to {most:,} ({largest}) images"
+    parts = [_some(classes), counts]
+    for split, name in (("train", "training"), ("test", "test")):
+        lacking = [
+            c
+            for c, size in zip(classes, sizes.get(split, [1] * len(classes)), strict=True)
+            if not size
+        ]
+        if lacking:
+            parts.append(f"{len(lacking):,} without {name} images: {_some(lacking)}")
+    return "; ".join(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
