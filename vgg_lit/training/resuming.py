@@ -1,5 +1,6 @@
 """Resumed runs: the run that `resume=auto` selects, its config and its command line."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from vgg_lit.config.differences import changes
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
-from vgg_lit.sweeps import Job, Sweep
+from vgg_lit.system.claims import claim
 
 AUTO = "resume=auto"
 
@@ -104,6 +105,8 @@ def last_unfinished(
 ) -> Run | None:
     """Returns the last run of the given settings that is not done, not training and has an intact checkpoint.
 
+    The run is claimed for this process, so that two commands at the same time do not select the same run.
+
     Args:
         folder: folder of runs.
         wanted: settings of the run.
@@ -115,8 +118,10 @@ def last_unfinished(
             is_wanted = run.status.get("status") != "done" and not list(
                 changes(run.typed_config, wanted, ignoring=ignoring)
             )
-            if is_wanted and not run.is_at_work():
-                run.newest_checkpoint()
+            if not is_wanted:
+                continue
+            run.newest_checkpoint()
+            if claim(run.path):
                 return run
         except (InputError, OSError):  # a damaged run, or one of another user
             continue
@@ -149,6 +154,14 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
     return {str(key): value for key, value in OmegaConf.to_container(resumed).items()}  # type: ignore[union-attr]
 
 
+def warn_of_changes(run: Run, config: Mapping[str, Any]) -> None:
+    """Prints the settings of a resumed run that change its result."""
+    for change in changes(run.config, config):
+        print(
+            f"warning: {change}: the result will differ from an uninterrupted run", file=sys.stderr
+        )
+
+
 def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
     """Returns the run of a restarted job of a sweep; None if the job has no checkpoint yet.
 
@@ -160,14 +173,14 @@ def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
     if not (path / "config.yaml").is_file():
         return None
     run = Run(path)
-    before = (path / "overrides.txt").read_text(encoding="utf-8").split("\n")[:-1]
-    if before != list(overrides):
+    if not run.overrides.are_of_job(overrides):
         raise InputError(
-            f"{path}: contains another job ({' '.join(before)}); to resume a sweep, repeat its command exactly"
+            f"{path}: contains another job ({' '.join(run.overrides.begun_with)}); to resume a sweep, repeat its "
+            "command exactly"
         )
     try:
         run.newest_checkpoint()
     except InputError:  # no checkpoint yet
-        Sweep(path.parent).set_aside(Job(0, before, path.name))
+        run.set_aside()
         return None
     return run
