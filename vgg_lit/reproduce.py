@@ -5,6 +5,7 @@ python -m vgg_lit.reproduce run=downloads/a_run data_root=/datasets
 python -m vgg_lit.reproduce run=downloads/a_run 'changes={trainer.devices:2}'
 """
 
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,7 @@ from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Reproduce
 from vgg_lit.errors import InputError, TrainingError
-from vgg_lit.reports.training_again import checked_config, train_again
+from vgg_lit.reports.training_again import changes_of_resumes, checked_config, train_again
 from vgg_lit.runs import Run
 from vgg_lit.system.files import write_text
 from vgg_lit.tables import print_facts
@@ -35,6 +36,12 @@ def reproduce(config: DictConfig) -> None:
     output = Path(settings.output)
     if (output / "config.yaml").exists():
         raise InputError(f"output={output}: already holds a run; choose another directory")
+    if changed := changes_of_resumes(original):
+        print(
+            f"warning: run={settings.run}: was resumed with {' '.join(changed)}; the repetition uses the "
+            "last settings from its start, so that its result may differ",
+            file=sys.stderr,
+        )
     with TemporaryDirectory() as folder:
         # The run's own file is not used: Hydra would apply a `defaults` list or a `hydra` section in it.
         text = OmegaConf.to_yaml(OmegaConf.create(checked_config(original)))

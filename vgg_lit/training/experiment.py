@@ -32,7 +32,8 @@ from vgg_lit.runs import Run
 from vgg_lit.system.files import write_text
 from vgg_lit.system.launch import rank
 from vgg_lit.tables import print_facts, print_metrics
-from vgg_lit.training.restoring import check_state, explain_restoring
+from vgg_lit.training.changed_settings import ChangedSettings
+from vgg_lit.training.restoring import START, check_state, explain_restoring
 from vgg_lit.training.trainer import build_trainer, precision_of
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.weights.transfer import Transfer
@@ -66,19 +67,22 @@ def run_experiment(
     datamodule = load_datamodule(config)
     classifier = build_classifier(config, datamodule)
     start_from = _sound_checkpoint(resumed) if resumed else config["ckpt_path"]
-    step = check_state(start_from, config, _steps(config, datamodule)) if start_from else 0
+    steps = _steps(config, datamodule)
+    position = check_state(start_from, config, steps) if start_from else START
     trainer = build_trainer(
         config,
         path,
         batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
         has_validation=datamodule.val_fraction > 0,
-        first_step=step if resumed else 0,
+        first_step=position.step if resumed else 0,
         report=report,
     )
     transfer = None
     if start_from:
         classifier.load_weights(start_from)  # reports a mismatch before a run starts
         explain_restoring(trainer, start_from)
+        if resumed:
+            trainer.callbacks.append(ChangedSettings(resumed.config, config, steps))  # type: ignore[attr-defined]
     else:
         transfer = copy_weights(config, classifier.net)
     freeze_layers(config, classifier.net)
@@ -91,6 +95,8 @@ def run_experiment(
             if resumed:
                 run.resume(config, overrides)
             _print_header(run, trainer, classifier, datamodule, config)
+            if start_from:
+                print_facts({"resumes": f"{position}, from {start_from}"})
             _record_weights(run, classifier, transfer, config)
             _log_config(trainer, config)
         with ending_together(trainer, path):
@@ -99,7 +105,7 @@ def run_experiment(
             pruned = _pruned(trainer)
             is_tested = config["test"] and not pruned
             metrics = _tested_metrics(trainer, classifier, datamodule, is_tested)
-    metrics["seconds"] = time.perf_counter() - started
+    metrics["seconds"] = time.perf_counter() - started + _seconds_before(trainer)
     if run and trainer.is_global_zero:
         run.write_metrics(metrics)
         _log_hyperparameters(trainer, config, metrics)
@@ -211,6 +217,11 @@ def _tested_metrics(
         trainer.test(classifier, datamodule=datamodule, verbose=False)
         metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
     return metrics
+
+
+def _seconds_before(trainer: L.Trainer) -> float:
+    """Returns the seconds of earlier attempts at the run."""
+    return sum(c.seconds_before for c in trainer.callbacks if isinstance(c, Checkpointing))  # type: ignore[attr-defined]
 
 
 def _print_header(

@@ -6,7 +6,7 @@ The file is intact, but its state may belong to another optimiser, or it may com
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as L
 import torch
@@ -37,8 +37,24 @@ RESTORE_ERRORS = (
 WEIGHTS_ONLY_HINT = "to load only the weights, set init.from"
 
 
-def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> int:
-    """Checks that a training can resume from a checkpoint; returns the optimiser step of the checkpoint.
+class Position(NamedTuple):
+    """The place of a checkpoint in its training: optimiser steps, completed epochs."""
+
+    step: int
+    epochs: int
+    is_within_epoch: bool
+
+    def __str__(self) -> str:
+        if self.is_within_epoch:
+            return f"in epoch {self.epochs + 1}, after step {self.step}"
+        return f"after epoch {self.epochs}, step {self.step}"
+
+
+START = Position(0, 0, is_within_epoch=False)
+
+
+def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> Position:
+    """Checks that a training can resume from a checkpoint; returns the position of the checkpoint.
 
     Args:
         path: checkpoint file.
@@ -61,7 +77,10 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> int:
         _check_epochs(checkpoint, config["trainer"]["max_epochs"])
         _check_optimizer(checkpoint, config["optimizer"], net)
         _check_schedule(checkpoint, config, net, steps)
-    return step
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
+        is_within = epochs["ready"] > epochs["processed"]
+        return Position(step, epochs["processed"], is_within)
+    raise AssertionError("the block above returns or raises")
 
 
 def explain_restoring(trainer: L.Trainer, path: Path) -> None:
