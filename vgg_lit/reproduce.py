@@ -5,7 +5,6 @@ python -m vgg_lit.reproduce run=downloads/a_run data_root=/datasets
 python -m vgg_lit.reproduce run=downloads/a_run 'changes={trainer.devices:2}'
 """
 
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +17,7 @@ from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.reports.training_again import changes_of_resumes, checked_config, train_again
 from vgg_lit.runs import Run
 from vgg_lit.system.files import write_text
+from vgg_lit.system.terminal import warn
 from vgg_lit.tables import print_facts
 
 
@@ -37,10 +37,9 @@ def reproduce(config: DictConfig) -> None:
     if (output / "config.yaml").exists():
         raise InputError(f"output={output}: already holds a run; choose another directory")
     if changed := changes_of_resumes(original):
-        print(
-            f"warning: run={settings.run}: was resumed with {' '.join(changed)}; the repetition uses the "
-            "last settings from its start, so that its result may differ",
-            file=sys.stderr,
+        warn(
+            f"run={settings.run}: was resumed with {' '.join(changed)}; the repetition uses the "
+            "last settings from its start, so that its result may differ"
         )
     with TemporaryDirectory() as folder:
         # The run's own file is not used: Hydra would apply a `defaults` list or a `hydra` section in it.
@@ -63,7 +62,7 @@ def reproduce(config: DictConfig) -> None:
 
 def main() -> None:
     """Runs the console script `vgg-reproduce`."""
-    run_verb(reproduce, "reproduce")
+    run_verb(reproduce, "reproduce", needs_output=False)
 
 
 if __name__ == "__main__":

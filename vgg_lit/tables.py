@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from vgg_lit.system.terminal import visible
+
 
 def _console() -> Console:
     """A console without markup: rich would interpret brackets and colons in file and class names."""
@@ -21,7 +23,7 @@ def print_facts(facts: Mapping[str, str]) -> None:
     """Prints names and values in two columns; values are not wrapped, so that they can be copied."""
     width = max(map(len, facts))
     for name, value in facts.items():
-        print(f"{name:<{width}}  {value}", flush=True)
+        print(f"{name:<{width}}  {visible(value)}", flush=True)
 
 
 STAGES = ("train", "val", "test")
@@ -31,12 +33,12 @@ NUMBER = re.compile(r"\s*([-+]?[\d.,]+(e[-+]?\d+)?( %)?)?\s*")
 
 def print_metrics(metrics: Mapping[str, float], title: str) -> None:
     """Prints metrics as a table by stage, accuracies in per cent."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=visible(title), title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name in sorted(metrics, key=_place):
         if not name.endswith("/top1"):  # the same as acc
-            table.add_row(name, format_metric(name, metrics[name]))
+            table.add_row(visible(name), format_metric(name, metrics[name]))
     _console().print(table)
 
 
@@ -54,7 +56,7 @@ def print_predictions(
     for rank in range(1, len(rows[0]) + 1):
         table.add_column(str(rank))
     for path, row in list(zip(paths, rows, strict=True))[:most]:
-        table.add_row(path, *(f"{name} {100 * p:.1f} %" for name, p in row))
+        table.add_row(visible(path), *(f"{visible(name)} {100 * p:.1f} %" for name, p in row))
     _console().print(table)
     if len(paths) > most:
         print(f"... and {len(paths) - most} more")
@@ -70,12 +72,12 @@ def print_rows(
         title: title of the table.
         ends_section: indices of the rows with a line below.
     """
-    table = Table(title=title, title_justify="left")
+    table = Table(title=visible(title), title_justify="left")
     for name in rows[0]:
         is_number = all(NUMBER.fullmatch(row[name]) for row in rows)
-        table.add_column(name, overflow="fold", justify="right" if is_number else "left")
+        table.add_column(visible(name), overflow="fold", justify="right" if is_number else "left")
     for number, row in enumerate(rows):
-        table.add_row(*row.values(), end_section=number in ends_section)
+        table.add_row(*map(visible, row.values()), end_section=number in ends_section)
     console = _console()
     if not console.is_terminal:  # no width limit in a file or a pipe
         options = console.options.update(max_width=sys.maxsize)

@@ -8,7 +8,6 @@ python -m vgg_lit.train seed=1 resume=auto                     # the last run of
 """
 
 import os
-import sys
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from vgg_lit.errors import InputError
 from vgg_lit.runs import Run, check_vacant
 from vgg_lit.system import launch
 from vgg_lit.system.claims import claimed, release
+from vgg_lit.system.terminal import warn
 from vgg_lit.training.resuming import begun_job, resumed_config, warn_of_changes
 from vgg_lit.training.starting import prepare
 from vgg_lit.tuning.studies import TrialOfThisProcess
@@ -82,17 +82,16 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     report = trial.report if trial else None
     metrics = run_experiment(plain, path, overrides, resumed, report)
     if plain["objective"] not in metrics:
-        print(
-            f"warning: objective={plain['objective']}: is not a metric of this run; available: "
-            f"{', '.join(metrics)}",
-            file=sys.stderr,
+        warn(
+            f"objective={plain['objective']}: is not a metric of this run; available: "
+            f"{', '.join(metrics)}"
         )
     return metrics.get(plain["objective"])
 
 
 def main() -> None:
     """Runs the console script `vgg-train`."""
-    run_verb(train, "train", prepare)
+    run_verb(train, "train", prepare, needs_output=False)
 
 
 if __name__ == "__main__":

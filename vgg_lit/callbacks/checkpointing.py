@@ -1,7 +1,6 @@
 """Saves `best.ckpt`, `last.ckpt` and the last one before it, `previous.ckpt`."""
 
 import math
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from vgg_lit.metrics import epoch_metrics
 from vgg_lit.system.collectives import Agreement
 from vgg_lit.system.ending_signals import ending_signals
 from vgg_lit.system.lightning_internals import is_between_steps, log_epoch
+from vgg_lit.system.terminal import warn
 
 NOTHING, SAVE = 0, 1
 """Flags that a process contributes after a step; other values are numbers of signals to end with."""
@@ -160,7 +160,7 @@ class Checkpointing(Checkpoint):
             _checkpoint_io(trainer).finish()
         except TrainingError as error:
             if not isinstance(exception, TrainingError):  # for example an earlier write that failed
-                print(f"warning: {error}", file=sys.stderr)
+                warn(str(error))
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

@@ -4,7 +4,6 @@ torch restores `patience` of a schedule or `momentum` of an optimiser with its s
 `patience` of early stopping, so that without this module an override of a resumed run had no effect.
 """
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
+from vgg_lit.system.terminal import warn
 from vgg_lit.targets import instantiate
 
 PROGRESS = ("optimizer", "lr_lambdas", "last_epoch", "_last_lr", "_step_count")
@@ -117,9 +117,8 @@ def _report_rise(trainer: L.Trainer) -> None:
         current = schedule.optimizer.param_groups[0]["lr"]
         planned = schedule.base_lrs[0] * schedule.lr_lambdas[0](schedule.last_epoch)
         if planned > current * SMALLEST_RISE:
-            print(
-                f"warning: the learning rate rises again at step {trainer.global_step + 1}, from "
+            warn(
+                f"the learning rate rises again at step {trainer.global_step + 1}, from "
                 f"{current:.3g} to {planned:.3g}: the schedule spans trainer.max_epochs="
-                f"{trainer.max_epochs}",
-                file=sys.stderr,
+                f"{trainer.max_epochs}"
             )

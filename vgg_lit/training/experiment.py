@@ -1,7 +1,6 @@
 """One experiment: loads the data, trains, tests and records the results."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -31,6 +30,7 @@ from vgg_lit.optim import Steps
 from vgg_lit.runs import Run
 from vgg_lit.system.files import write_text
 from vgg_lit.system.launch import rank
+from vgg_lit.system.terminal import warn
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.training.changed_settings import ChangedSettings
 from vgg_lit.training.restoring import START, check_state, explain_restoring
@@ -156,9 +156,9 @@ def _sound_checkpoint(run: Run) -> Path:
     checkpoint, damages = run.newest_checkpoint()
     if is_main:
         for path, damage in damages.items():
-            print(f"warning: {damage}; kept as {set_aside(path).name}", file=sys.stderr)
+            warn(f"{damage}; kept as {set_aside(path).name}")
         if damages:
-            print(f"warning: resumes from {checkpoint} instead", file=sys.stderr)
+            warn(f"resumes from {checkpoint} instead")
     return checkpoint
 
 

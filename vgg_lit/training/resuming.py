@@ -1,6 +1,5 @@
 """Resumed runs: the run that `resume=auto` selects, its config and its command line."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError, unknown_key
 from vgg_lit.runs import Run
 from vgg_lit.system.claims import claim
+from vgg_lit.system.terminal import warn
 
 AUTO = "resume=auto"
 
@@ -211,9 +211,7 @@ def _forced(argument: str, override: Override) -> str:
 def warn_of_changes(run: Run, config: Mapping[str, Any]) -> None:
     """Prints the settings of a resumed run that change its result."""
     for change in changes(run.config, config):
-        print(
-            f"warning: {change}: the result will differ from an uninterrupted run", file=sys.stderr
-        )
+        warn(f"{change}: the result will differ from an uninterrupted run")
 
 
 def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
