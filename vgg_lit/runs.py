@@ -64,12 +64,15 @@ class Run:
     ) -> "Run":
         """Writes the config, overrides, environment and status of a new run in `path`.
 
+        Removes files that an interrupted write left behind.
+
         Raises:
             InputError: the directory already holds a run.
         """
         path = Path(path)
         path.mkdir(parents=True, exist_ok=True)
         check_vacant(path)
+        remove_unfinished(path)
         write_text(path / "overrides.txt", as_lines(overrides))
         write_json(path / "environment.json", describe_environment())
         write_text(path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,6 +97,9 @@ def classify(
 
     Returns:
         The files that could be read, the likeliest classes of each, and the errors of the others.
+
+    Raises:
+        TrainingError: the output of the network is not finite.
     """
     read: list[str] = []
     rows: list[Likeliest] = []
@@ -105,7 +108,13 @@ def classify(
         unreadable += bad
         if good:
             read += good
-            rows += likeliest(predictor.probabilities(images), predictor.classes, top_k)
+            probabilities_BK = predictor.probabilities(images)
+            if not probabilities_BK.isfinite().all():
+                raise TrainingError(
+                    "the network's output is not finite: its weights are not, or overflow; "
+                    "use another checkpoint"
+                )
+            rows += likeliest(probabilities_BK, predictor.classes, top_k)
     return read, rows, unreadable
 
 

@@ -104,7 +104,7 @@ def _change_callback(
         if {"monitor", "mode"}.intersection(changed):
             if isinstance(callback, Checkpointing):
                 callback.best_score, callback.best_metrics = None, {}
-            elif isinstance(callback, EarlyStopping):
+            elif isinstance(callback, EarlyStopping) and isinstance(fresh, EarlyStopping):
                 callback.best_score, callback.wait_count = fresh.best_score, 0
 
 

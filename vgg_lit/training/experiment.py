@@ -221,7 +221,8 @@ def _tested_metrics(
 
 def _seconds_before(trainer: L.Trainer) -> float:
     """Returns the seconds of earlier attempts at the run."""
-    return sum(c.seconds_before for c in trainer.callbacks if isinstance(c, Checkpointing))  # type: ignore[attr-defined]
+    found = (c for c in trainer.callbacks if isinstance(c, Checkpointing))  # type: ignore[attr-defined]
+    return next((callback.seconds_before for callback in found), 0.0)
 
 
 def _print_header(
