@@ -61,7 +61,7 @@ def test_a_prediction_that_is_not_finite_is_an_error(broken_run, verb, tmp_path)
 
 
 def test_a_score_that_is_not_finite_is_an_error(broken_run, verb):
-    done = verb("evaluate", f"run={broken_run.path}", "accelerator=cpu", "data.test_size=20")
+    done = verb("evaluate", f"run={broken_run.path}", "accelerator=cpu")
     assert done.code == 1, done
     assert "the scores are not finite" in done.err
     assert done.err.count("\n") == 1
