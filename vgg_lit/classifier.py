@@ -29,7 +29,7 @@ from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.metrics import ACCURACIES, build_metrics, epoch_metrics
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
-from vgg_lit.optim import Steps, build_optimizer, build_scheduler
+from vgg_lit.optim import Steps, build_optimizer, build_scheduler, fix_finished_layers
 from vgg_lit.system.hardware import seed_device
 from vgg_lit.system.lightning_internals import restore_loader_position
 from vgg_lit.targets import instantiate
@@ -100,8 +100,9 @@ class Classifier(L.LightningModule):
             self.net.compile()
 
     def on_train_start(self) -> None:
-        """Restores the data loader's position in a resumed run."""
+        """Restores the data loader's position in a resumed run, and fixes finished layers."""
         restore_loader_position(self.trainer)
+        self._fix_finished_layers()  # a run resumed within an epoch does not start that epoch
 
     def train(self, mode: bool = True) -> "Classifier":
         """Sets the mode of all modules except frozen batch norm, which stays in evaluation mode."""
@@ -163,7 +164,18 @@ class Classifier(L.LightningModule):
         """Makes the next batch log the metrics: once per epoch; they are computed at its end."""
         self._are_metrics_logged = False
 
-    on_train_epoch_start = on_validation_epoch_start = on_test_epoch_start = _begin_epoch
+    on_validation_epoch_start = on_test_epoch_start = _begin_epoch
+
+    def on_train_epoch_start(self) -> None:
+        """Begins the epoch; layers whose epochs are over keep no gradient."""
+        self._begin_epoch()
+        self._fix_finished_layers()
+
+    def _fix_finished_layers(self) -> None:
+        # DDP waits for the gradient of every parameter that had one when it began.
+        if self.trainer.world_size == 1:
+            for optimizer in self.trainer.optimizers:
+                fix_finished_layers(optimizer, self.current_epoch)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser and, unless the rate is constant, its schedule."""

@@ -34,7 +34,9 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     from vgg_lit.evaluation.views import asked_views
     from vgg_lit.system.hardware import count_devices
 
-    views = asked_views(settings.flip, settings.scales, settings.dense, settings.crops)
+    views = asked_views(
+        settings.flip, settings.scales, settings.dense, settings.crops, settings.shifts
+    )
     for one in trained:
         one.check_views(views)
     data = _data_arguments(config, settings, trained)

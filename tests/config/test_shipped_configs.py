@@ -2,6 +2,7 @@
 
 import importlib
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -29,6 +30,8 @@ OPTIONS = sorted(
 )
 OF_THE_SEARCH = ("space", "sampler", "pruner")
 """Groups that only `tune` has."""
+OF_ONES_OWN = ("huggingface", "npz", "torchvision")
+"""Options of `data` that name no data set: the user does."""
 SMALL_DATA = ("data.train_size=64", "data.test_size=40", "data.batch_size=16")
 SMALL = ("model.width=0.03125", *SMALL_DATA)
 SHORT = ("trainer.max_epochs=1", "trainer.precision=32-true")
@@ -109,6 +112,37 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "images"
 
 
+@pytest.fixture
+def set_of_ones_own(tmp_path, monkeypatch):
+    """`set_of_ones_own(option)`: the overrides that name a small data set of a library or a file."""
+    monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
+
+    def make(option):
+        if option == "torchvision":
+            options = "{size:40,image_size:[3,9,9],num_classes:2}"
+            return ["data.source.dataset=FakeData", f"data.source.options={options}"]
+        if option == "npz":
+            images = np.zeros((40, 28, 28), np.uint8)
+            labels = np.arange(40)[:, None] % 2
+            arrays = {f"{split}_images": images for split in ("train", "test")}
+            arrays |= {f"{split}_labels": labels for split in ("train", "test")}
+            np.savez(tmp_path / "set.npz", **arrays)
+            return [f"data.root={tmp_path / 'set.npz'}"]
+        datasets = pytest.importorskip("datasets", reason="needs the extra hf")
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+        kinds = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["ant", "bee"])}
+        for split in ("train", "test"):
+            pictures = [Image.new("RGB", (9, 9), (6 * i, 9, 9)) for i in range(40)]
+            rows = {"image": pictures, "label": [i % 2 for i in range(40)]}
+            features = datasets.Features(kinds)
+            file = tmp_path / "parquet" / f"{split}-00000-of-00001.parquet"
+            file.parent.mkdir(exist_ok=True)
+            datasets.Dataset.from_dict(rows, features=features).to_parquet(file)
+        return [f"data.source.path={tmp_path / 'parquet'}"]
+
+    return make
+
+
 def overrides_of(group, option, folder):
     """The overrides that try an option out quickly."""
     name = f"{group}=[default,{option}]" if group == "callbacks" else f"{group}={option}"
@@ -156,8 +190,12 @@ def is_abstract(group, option):
         if pair[0] not in OF_THE_SEARCH
     ],
 )
-def test_option_composes_and_trains(group, option, compose, folder, published, tmp_path):
+def test_option_composes_and_trains(
+    group, option, compose, folder, published, set_of_ones_own, tmp_path
+):
     overrides = overrides_of(group, option, folder)
+    if group == "data" and option in OF_ONES_OWN:
+        overrides += [*set_of_ones_own(option), "data.train_size=32", "data.test_size=16"]
     if option in SHALLOWER:
         shallower = to_plain(compose(*SHALLOWER[option], *SMALL, *SHORT, "trainer.accelerator=cpu"))
         published(shallower["data"]["source"])
@@ -185,7 +223,7 @@ def test_option_composes_and_trains(group, option, compose, folder, published, t
         pytest.skip(
             "composed and checked, not trained: test_command_line.py trains in two processes"
         )
-    if "download" in plain["data"]["source"]:
+    if "download" in plain["data"]["source"] and option not in OF_ONES_OWN:
         published(plain["data"]["source"])
     metrics = run_experiment(plain, tmp_path / "run", overrides)
     run = Run(tmp_path / "run")
@@ -237,7 +275,9 @@ def test_network_config_matches_its_file_name(option, compose):
 DOWNLOADED = [
     option
     for group, option in OPTIONS
-    if group == "data" and "download:" in (CONF / "data" / f"{option}.yaml").read_text()
+    if group == "data"
+    and option not in OF_ONES_OWN
+    and "download:" in (CONF / "data" / f"{option}.yaml").read_text()
 ]
 
 
@@ -253,6 +293,19 @@ def test_missing_data_are_reported_with_their_path_and_an_alternative(option, co
     assert str(tmp_path / "here") in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "key"),
+    [
+        ("huggingface", "data.source.path"),
+        ("npz", "data.root"),
+        ("torchvision", "data.source.dataset"),
+    ],
+)
+def test_a_data_set_of_a_library_needs_its_name(option, key, compose):
+    with pytest.raises(ConfigError, match=rf"{key}: is needed; set it with {key}="):
+        to_plain(compose(f"data={option}"))
 
 
 def test_image_folder_needs_a_root(compose):

@@ -93,12 +93,12 @@ def test_the_wheel_holds_the_sample_and_the_licences(installed):
     assert (ours / "vgg_lit/data/sample/LICENSE").is_file()
 
 
-def test_one_console_script_per_verb(installed):
+def test_console_scripts_of_the_commands_and_their_list(installed):
     entry_points = configparser.ConfigParser()
     entry_points.read(next(installed.glob("*.dist-info")) / "entry_points.txt")
     verbs = {path.stem for path in (ROOT / "conf").glob("*.yaml")}
     scripts = {f"vgg-{verb}": f"vgg_lit.{verb}:main" for verb in verbs}
-    assert dict(entry_points["console_scripts"]) == scripts
+    assert dict(entry_points["console_scripts"]) == {**scripts, "vgg": "vgg_lit.__main__:main"}
 
 
 def test_the_wheel_composes_and_trains_in_an_empty_folder(installed, tiny, tmp_path):

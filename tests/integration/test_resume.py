@@ -121,6 +121,16 @@ def test_finished_run_resumes_for_more_epochs(schedule, tmp_path, train, resume)
         ("scheduler=plateau", "data.val_fraction=0", "scheduler.patience=0"),
         ("scheduler=plateau", "trainer.check_val_every_n_epoch=2", "scheduler.patience=0"),
         ("optimizer=adamw", "optimizer.lr=0.01"),
+        (
+            *(
+                "optimizer=muon",
+                "scheduler=linear",
+                "model.whitening=2",
+                "data.image_size=34",
+                "model.norm_scale=false",
+            ),
+            *("optimizer.layer_epochs={whiten: 1}", "trainer.gradient_clip_val=null"),
+        ),
         pytest.param(
             (
                 "callbacks=[default,ema]",
@@ -158,6 +168,10 @@ def test_stateful_options_survive_a_resume(options, tmp_path, train, crash, resu
         ("callbacks.checkpointing.asynchronous=true",),
         ("scheduler=plateau", "scheduler.patience=0"),
         ("scheduler=step", "scheduler.every_epochs=1"),
+        (
+            *("optimizer=muon", "scheduler=linear", "model.whitening=2", "data.image_size=34"),
+            *("optimizer.layer_epochs={whiten: 1}", "trainer.gradient_clip_val=null"),
+        ),
     ],
     ids=lambda options: ",".join(options) or "default",
 )
@@ -205,7 +219,7 @@ def test_a_damaged_last_checkpoint_is_reported_and_the_previous_used(
 
 def test_a_run_without_a_checkpoint_cannot_be_resumed(tmp_path, crash, resume):
     broken = crash(tmp_path / "broken", 0, 1)
-    with pytest.raises(InputError, match="has written none yet"):
+    with pytest.raises(InputError, match="has not written any"):
         resume(broken)
 
 

@@ -155,3 +155,9 @@ def test_bad_input_is_one_line(arguments, words, verb, empty_folder):
     assert done.err.count("\n") == 1
     assert all(word in done.err for word in words), done.err
     assert not list(empty_folder.iterdir())
+
+
+@pytest.mark.parametrize(("labels", "classes"), [("fine", 100), ("coarse", 20)])
+def test_classes_that_depend_on_the_data_are_counted(verb, labels, classes):
+    done = verb("summarize", "data=cifar100", f"data.source.labels={labels}", "model=vgg11")
+    assert f"{512 * classes + classes:,}" in done.out

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from torch import nn
 
-from vgg_lit.models.variants import smallest_image_size
 from vgg_lit.models.vgg import VGG
 
 
@@ -51,7 +50,7 @@ def receptive_fields_of(net: VGG, image_size: int) -> dict[str, ReceptiveField]:
     """
     fields = receptive_fields(net.features)
     last = fields[-1]
-    window = image_size // smallest_image_size(net.plan)
+    window = net.map_side(image_size)
     sliding = ReceptiveField(last.side + (window - 1) * last.jump, last.jump)
     if net.head.pool:
         fields.append(_adaptively_pooled(last, window, net.head.pool))

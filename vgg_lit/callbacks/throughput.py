@@ -122,5 +122,8 @@ class LearningRate(L.Callback):
 
 def _rates(trainer: L.Trainer) -> dict[str, float]:
     groups = trainer.optimizers[0].param_groups
-    named = {f"lr/{group['name']}": float(group["lr"]) for group in groups if "name" in group}
+    named: dict[str, float] = {}
+    for group in groups:  # of a name with several groups the first
+        if "name" in group:
+            named.setdefault(f"lr/{group['name']}", float(group["lr"]))
     return {"lr": float(groups[0]["lr"]), **named}

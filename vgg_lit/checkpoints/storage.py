@@ -75,7 +75,7 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
     if _digest_file(path).is_file() and sha256(path) not in digests(path):
         raise InputError(f"{path}: is damaged: its SHA-256 is not the one in {_digest_file(path)}")
     try:
-        _check_archive(path)
+        check_archive(path)
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # torch raises many types for a damaged or hostile file
         reason = one_line(error)[:200]
@@ -173,7 +173,7 @@ def _note_digests(path: Path, noted: Sequence[str]) -> None:
     write_text(_digest_file(path), "".join(f"{digest}  {path.name}\n" for digest in noted))
 
 
-def _check_archive(path: Path) -> None:
+def check_archive(path: Path) -> None:
     """Checks that a file does not unpack to more bytes than its size; torch would allocate them all.
 
     Raises:

@@ -161,6 +161,10 @@ def _check_finders(config: Train) -> None:
         raise ConfigError(
             "find_lr=true: finds one rate for all layers; cannot be combined with optimizer.layer_rates"
         )
+    if config.find_lr and "sgd_lr" in optimizer:
+        raise ConfigError(
+            f"find_lr=true: finds one rate; cannot be combined with {optimizer['_target_']}, which has two"
+        )
     if config.find_lr and "lr" not in optimizer:
         raise ConfigError(f"find_lr=true: needs an lr in the settings of {optimizer['_target_']}")
 

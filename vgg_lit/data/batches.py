@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vgg_lit.data.draws import permutation
 from vgg_lit.data.image_files import ImageFiles, checked
+from vgg_lit.data.image_records import ImageRecords
 from vgg_lit.errors import InputError
 
 Batch: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -234,7 +235,11 @@ class StreamedBatches(BatchLoader):
     """
 
     def __init__(
-        self, files: ImageFiles, ids_M: Tensor, order: Order, device: torch.device
+        self,
+        files: ImageFiles | ImageRecords,
+        ids_M: Tensor,
+        order: Order,
+        device: torch.device,
     ) -> None:
         super().__init__(ids_M, order)
         self._labels = files.labels_N

@@ -1,5 +1,6 @@
 """The LightningDataModule: train, validation and test splits of a source, as network input."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -18,7 +19,6 @@ from vgg_lit.data.batches import (
     TrainingOrder,
 )
 from vgg_lit.data.draws import Draws
-from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.preprocessing import Normalization, Preprocessing
 from vgg_lit.data.sources import Images, ResidentImages, Source, Split, load_checked
 from vgg_lit.data.splits import stratified_subset
@@ -164,6 +164,18 @@ class ImageDataModule(L.LightningDataModule):
         x_BCHW = self.preprocessing.normalize(self.preprocessing.resize(images_BCHW))
         return x_BCHW, targets, ids_B
 
+    def training_inputs(self, count: int) -> Iterator[Tensor]:
+        """Network input, not augmented, of the first `count` training images, batch by batch, on the CPU."""
+        images, ids = self._images["train"], self._ids["train"][:count]
+        order = EvaluationOrder(len(ids), min(self.batch_size, len(ids)), 0, 1)
+        loader: BatchLoader
+        if isinstance(images, ResidentImages):
+            loader = ResidentBatches(images.images_NCHW.cpu(), images.labels_N, ids, order)
+        else:
+            loader = StreamedBatches(images, ids, order, torch.device("cpu"))
+        for batch in loader.in_order():
+            yield self.to_input(batch)[0]
+
     def state_dict(self) -> dict[str, Any]:
         """Returns the training-image statistics that augmentation uses, for a resumed run."""
         return {} if self._statistics is None else {"statistics": self._statistics._asdict()}
@@ -222,7 +234,7 @@ class ImageDataModule(L.LightningDataModule):
     def _loader(self, split: Split, name: str, order: Order) -> BatchLoader:
         images, ids = self._images[split], self._ids[name]
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
-        if isinstance(images, ImageFiles):
+        if not isinstance(images, ResidentImages):
             return StreamedBatches(images, ids, order, device)
         # train and validation share one copy on the device
         resident = ResidentImages(images.images_NCHW.to(device), images.labels_N)

@@ -1,10 +1,11 @@
-"""Downloads of published files over https, once for all processes and verified by SHA-256.
+"""Downloads of published files over https, once for all processes and verified by a digest.
 
     with staging(root) as folder:  # one process at a time: check again for missing files here
-        content = fetch(url, folder / "images.gz", partial(read_published, sha256=SHA256))
+        content = fetch(url, folder / "images.gz", partial(read_published, digest=SHA256))
 
 An interrupted download stays in the staging folder and the next one resumes it. A file is moved to
-its destination only after its hash matches.
+its destination only after its digest matches. A digest is a SHA-256, or an MD5 for files with only an
+MD5 published; the number of its digits tells them apart.
 """
 
 import gzip
@@ -29,8 +30,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from vgg_lit.errors import InputError
 
 MAX_FILE_BYTES = 64 * 2**20
-"""Limit on the uncompressed size of a file; the largest, Fashion-MNIST's images, has 45 MiB."""
+"""Default limit on the uncompressed size of a file; Fashion-MNIST's images have 45 MiB."""
 MAX_DOWNLOAD_BYTES = 256 * 2**20
+"""Default limit on the size of a download."""
 
 T = TypeVar("T")
 
@@ -38,6 +40,7 @@ SCHEMES = ("https:",)
 TIMEOUT = 60.0  # seconds without a byte
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each further attempt
 _CHUNK = 2**18
+_MD5_DIGITS = 32
 
 # Errors worth a retry. An unreachable server is not retried.
 _DROPPED = (ConnectionError, TimeoutError, ssl.SSLError, HTTPException)
@@ -78,13 +81,16 @@ def staging(folder: Path) -> Iterator[Path]:
         lock.release()
 
 
-def fetch(url: str, path: Path, read: Callable[[Path], T]) -> T:
+def fetch(
+    url: str, path: Path, read: Callable[[Path], T], max_bytes: int = MAX_DOWNLOAD_BYTES
+) -> T:
     """Downloads a file and returns `read(path)`; retries interrupted or damaged downloads.
 
     Args:
         url: address of the file.
         path: destination; existing content is taken as the beginning of the file and is continued.
         read: function that checks and reads the file; raises InputError if it is damaged.
+        max_bytes: limit on the size of the file.
 
     Raises:
         DownloadError: the address is not https or redirects to one that is not, the server cannot be
@@ -95,7 +101,7 @@ def fetch(url: str, path: Path, read: Callable[[Path], T]) -> T:
     for pause in (0.0, *PAUSES):
         time.sleep(pause)
         try:
-            _receive(url, path)
+            _receive(url, path, max_bytes)
         except urllib.error.HTTPError as error:
             reason = f"{url}: HTTP status {error.code}"
             if error.code < 500 and error.code not in (408, 416, 429):
@@ -116,25 +122,32 @@ def fetch(url: str, path: Path, read: Callable[[Path], T]) -> T:
     raise DownloadError(" ".join(reason.split()))
 
 
-def is_published(path: Path, sha256: str) -> bool:
-    """Returns True if the file has this SHA-256."""
+def is_published(path: Path, digest: str) -> bool:
+    """Returns True if the file has this digest."""
     with path.open("rb") as file:
-        digest = hashlib.sha256()
+        found = _hasher(digest)
         while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest() == sha256
+            found.update(chunk)
+    return found.hexdigest() == digest
 
 
-def read_published(path: Path, sha256: str) -> bytes:
-    """Returns the content of a file (uncompressed for `.gz`) after checking its SHA-256.
+def read_published(path: Path, digest: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Returns the content of a file (uncompressed for `.gz`) after checking its digest.
+
+    Args:
+        path: file.
+        digest: digest of the uncompressed content.
+        max_bytes: limit on the size of the uncompressed content.
 
     Raises:
-        InputError: the SHA-256 differs, or the file cannot be read.
+        InputError: the digest differs, or the file cannot be read.
     """
+    found = _hasher(digest)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)  # bounds the unpacked size
-        is_damaged = hashlib.sha256(content).hexdigest() != sha256
+            content = file.read(max_bytes + 1)  # bounds the unpacked size
+        found.update(content)
+        is_damaged = found.hexdigest() != digest
     except (gzip.BadGzipFile, EOFError, zlib.error):
         is_damaged = True
     except OSError as error:
@@ -146,7 +159,13 @@ def read_published(path: Path, sha256: str) -> bytes:
     return content
 
 
-def _receive(url: str, path: Path) -> None:
+def _hasher(digest: str) -> "hashlib._Hash":
+    if len(digest) == _MD5_DIGITS:
+        return hashlib.md5(usedforsecurity=False)
+    return hashlib.sha256()
+
+
+def _receive(url: str, path: Path, max_bytes: int) -> None:
     """Downloads the missing rest of a file and appends it to `path`."""
     begun = path.stat().st_size if path.is_file() else 0
     _check_scheme(url)
@@ -157,10 +176,16 @@ def _receive(url: str, path: Path) -> None:
     with opener.open(request, timeout=TIMEOUT) as response:
         is_partial = response.status == 206
         with path.open("ab" if is_partial else "wb") as file:
-            _copy(response, file.write, begun if is_partial else 0, path.name)
+            _copy(response, file.write, begun if is_partial else 0, path.name, max_bytes)
 
 
-def _copy(response: HTTPResponse, write: Callable[[bytes], object], begun: int, name: str) -> None:
+def _copy(
+    response: HTTPResponse,
+    write: Callable[[bytes], object],
+    begun: int,
+    name: str,
+    max_bytes: int,
+) -> None:
     """Writes the response body with a progress bar; raises ConnectionError if it is incomplete."""
     length = response.length  # None if the server does not send it
     total = None if length is None else begun + length
@@ -178,9 +203,9 @@ def _copy(response: HTTPResponse, write: Callable[[bytes], object], begun: int, 
         task = progress.add_task(name, total=total, completed=begun)
         while chunk := response.read1(_CHUNK):
             received += len(chunk)
-            if received > MAX_DOWNLOAD_BYTES:
+            if received > max_bytes:
                 raise DownloadError(
-                    f"{response.url}: larger than the limit of {MAX_DOWNLOAD_BYTES // 2**20} MiB"
+                    f"{response.url}: larger than the limit of {max_bytes // 2**20} MiB"
                 )
             write(chunk)
             progress.update(task, completed=received)

@@ -113,7 +113,7 @@ class FashionMNIST:
         try:
             with staging(target) as folder:
                 for name in self._absent():  # fewer, if this process had to wait for another
-                    read = partial(read_published, sha256=IDX_FILES[name])
+                    read = partial(read_published, digest=IDX_FILES[name])
                     content = fetch(f"{URL}{name}.gz", folder / f"{name}.gz", read)
                     with replacing(target / name) as temporary:
                         temporary.write_bytes(content)

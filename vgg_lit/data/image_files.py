@@ -50,16 +50,8 @@ class ImageFiles:
 
     def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
         """Returns a loader that decodes `batches` (lists of positions), reread on each iteration."""
-        num_workers = min(self.num_workers, count_cores())  # torch warns above the number of cores
-        return DataLoader(
-            _Decoder(self.root, self.paths, self.in_channels, self.size),
-            batch_sampler=batches,  # type: ignore[arg-type]  # any re-iterable of index lists works
-            num_workers=num_workers,
-            collate_fn=_as_is,
-            persistent_workers=num_workers > 0,
-            pin_memory=pin_memory,
-            worker_init_fn=_leave_process_group if self.num_workers else None,
-        )
+        decoder = _Decoder(self.root, self.paths, self.in_channels, self.size)
+        return decoding_loader(decoder, batches, self.num_workers, pin_memory)
 
     def decoded(self) -> Tensor:
         """Returns all images (N, C, H, W) from the cache; builds the cache if missing or stale.
@@ -118,8 +110,24 @@ class ImageFiles:
         return digest.hexdigest()
 
 
+def decoding_loader(
+    decoder: Dataset, batches: Sequence[Sequence[int]], num_workers: int, pin_memory: bool = False
+) -> DataLoader:
+    """Returns a loader of the batches that `decoder.__getitems__` returns, or of its InputErrors."""
+    num_workers = min(num_workers, count_cores())  # torch warns above the number of cores
+    return DataLoader(
+        decoder,
+        batch_sampler=batches,  # type: ignore[arg-type]  # any re-iterable of index lists works
+        num_workers=num_workers,
+        collate_fn=_as_is,
+        persistent_workers=num_workers > 0,
+        pin_memory=pin_memory,
+        worker_init_fn=_leave_process_group if num_workers else None,
+    )
+
+
 def checked(loader: DataLoader) -> Iterator[Tensor]:
-    """Yields the decoded batches of `ImageFiles.loader`; raises the InputError of a worker."""
+    """Yields the decoded batches of a `decoding_loader`; raises the InputError of a worker."""
     for images in loader:
         if isinstance(images, InputError):
             raise images

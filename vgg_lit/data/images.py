@@ -62,7 +62,7 @@ def read_image(path: str | Path, in_channels: int, size: int) -> Tensor:
         raise InputError(f"{path}: not a PNG or JPEG image") from None
     except _DAMAGE as error:
         raise InputError(f"{path}: the image is damaged or unreadable ({error})") from None
-    return torch.from_numpy(pixels.reshape(size, size, in_channels).transpose(2, 0, 1).copy())
+    return torch.from_numpy(pixels)
 
 
 def _decode(path: str | Path, in_channels: int, size: int) -> np.ndarray:
@@ -70,13 +70,19 @@ def _decode(path: str | Path, in_channels: int, size: int) -> np.ndarray:
         _check_before_decoding(image, path)
         # a large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the target size
         image.draft(None, (2 * size, 2 * size))
-        ImageOps.exif_transpose(image, in_place=True)
-        # as few copies of the whole image as possible: it may be large
-        small = ImageOps.fit(_resizable(image), (size, size), Image.Resampling.BILINEAR)
+        return fit_image(image, in_channels, size)
+
+
+def fit_image(image: Image.Image, in_channels: int, size: int) -> np.ndarray:
+    """Converts an opened image to uint8 (in_channels, size, size), as `read_image` describes."""
+    ImageOps.exif_transpose(image, in_place=True)
+    # as few copies of the whole image as possible: it may be large
+    small = ImageOps.fit(_resizable(image), (size, size), Image.Resampling.BILINEAR)
     if "A" in small.mode:
         small = small.convert("RGBA")
         small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB")
-    return np.array(small.convert("L" if in_channels == 1 else "RGB"))
+    pixels = np.array(small.convert("L" if in_channels == 1 else "RGB"))
+    return pixels.reshape(size, size, in_channels).transpose(2, 0, 1).copy()
 
 
 def _check_before_decoding(image: Image.Image, path: str | Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vgg_lit.data.image_files import ImageFiles
+from vgg_lit.data.image_records import ImageRecords
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.targets import instantiate
@@ -55,7 +56,7 @@ class ResidentImages:
         return channel_statistics(pixel_sums(self.images_NCHW))
 
 
-Images: TypeAlias = ResidentImages | ImageFiles
+Images: TypeAlias = ResidentImages | ImageFiles | ImageRecords
 
 
 @runtime_checkable

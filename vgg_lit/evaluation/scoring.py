@@ -63,16 +63,18 @@ class Member:
         self._dense = fabric.setup_module(DenseVGG(classifier.net)) if has_dense else None
 
     def log_posterior(self, images_BCHW: Tensor, views: Views) -> Tensor:
-        """Returns the logarithm of the mean class posterior (B, K) over views of uint8 images."""
+        """Returns the logarithm of the weighted mean class posterior (B, K) over views of uint8 images."""
         net = self._dense if views.is_dense else self._net
         assert net is not None, "dense views need has_dense=True"
         # one view at a time, so that memory does not grow with their number
         sum_BK, count = None, 0
-        for x_BCHW in views.of(images_BCHW, self._preprocessing):
+        for x_BCHW, weight in views.weighted(images_BCHW, self._preprocessing):
             logits_BK = net(x_BCHW.contiguous(memory_format=torch.channels_last))
             view_BK = logits_BK.float().log_softmax(dim=1)
+            if weight != 1:
+                view_BK = view_BK + math.log(weight)
             sum_BK = view_BK if sum_BK is None else sum_BK.logaddexp(view_BK)
-            count += 1
+            count += weight
         assert sum_BK is not None
         return sum_BK - math.log(count)
 

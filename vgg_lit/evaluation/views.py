@@ -26,16 +26,37 @@ class Views:
             crop. Crops have the network's image size. None is the whole image, for a dense network.
         scales: smallest sides Q in pixels that images are rescaled to; () keeps the network's side.
         flip: True adds the mirror image of each view.
+        shift: distance in pixels; above 0 the single view is followed by two copies, one shifted up and
+            left, one down and right, mirrored at the edge. The view has weight 2, each copy weight 1.
+
+    Source of the shifts: Keller Jordan 2024, https://arxiv.org/abs/2404.00498 ("multi-crop
+    evaluation"), which averages logits instead of posteriors.
     """
 
     grid: int | None = 1
     scales: tuple[int, ...] = ()
     flip: bool = False
+    shift: int = 0
+
+    def __post_init__(self) -> None:
+        if self.shift and self.grid != 1:
+            raise InputError(
+                f"shifts={self.shift}: goes with the single view, not with dense or crops"
+            )
 
     @property
     def is_dense(self) -> bool:
         """Returns True if the views are whole images for a dense network."""
         return self.grid is None
+
+    def weighted(
+        self, images_BCHW: Tensor, preprocessing: Preprocessing
+    ) -> Iterator[tuple[Tensor, int]]:
+        """The views of `of`, each with its weight in an average."""
+        shifted_from = 1 + self.flip if self.shift else math.inf
+        for number, view_BCHW in enumerate(self.of(images_BCHW, preprocessing)):
+            is_shifted = number % self.count >= shifted_from
+            yield view_BCHW, 1 if is_shifted or not self.shift else 2
 
     def of(self, images_BCHW: Tensor, preprocessing: Preprocessing) -> Iterator[Tensor]:
         """Yields one batch of network input per view of uint8 source images."""
@@ -46,6 +67,10 @@ class Views:
                 yield view_BCHW
                 if self.flip:
                     yield view_BCHW.flip(-1)
+                for shifted_BCHW in shifts(view_BCHW, self.shift) if self.shift else ():
+                    yield shifted_BCHW
+                    if self.flip:
+                        yield shifted_BCHW.flip(-1)
 
     def check(self, image_size: int, smallest_dense: int = 1) -> None:
         """Checks that all scales are large enough for the network and the crops.
@@ -57,6 +82,10 @@ class Views:
         Raises:
             InputError: a scale is too small for the network or for this number of different crops.
         """
+        if self.shift >= image_size:
+            raise InputError(
+                f"shifts={self.shift}: should be below the image's {image_size} pixels"
+            )
         smallest = smallest_dense if self.grid is None else image_size + self.grid - 1
         wrong = [scale for scale in self.scales or (image_size,) if scale < smallest]
         if not wrong:
@@ -78,32 +107,45 @@ class Views:
     @property
     def count(self) -> int:
         """Number of views of each image per scale."""
-        return (self.grid or 1) ** 2 * (1 + self.flip)
+        return (self.grid or 1) ** 2 * (1 + self.flip) * (3 if self.shift else 1)
 
     def __str__(self) -> str:
         if self.grid is not None and self.grid > 1:
             return f"{self.count} crops"
         if self.grid is None:
             return "dense, flip" if self.flip else "dense"
-        if self.scales:
-            return "centre crop, flip" if self.flip else "centre crop"
-        return "flip" if self.flip else "single view"
+        parts = [
+            *(["centre crop"] if self.scales else []),
+            *(["flip"] if self.flip else []),
+            *([f"shifts by {self.shift}"] if self.shift else []),
+        ]
+        return ", ".join(parts) or "single view"
 
 
 def asked_views(
-    flip: bool, scales: Sequence[int] | None, dense: bool, crops: int | None
+    flip: bool, scales: Sequence[int] | None, dense: bool, crops: int | None, shift: int = 0
 ) -> tuple[Views, ...]:
     """Returns the views for the options of an evaluation: dense views, crops, or both to average.
 
     Raises:
-        InputError: `crops` does not form a grid.
+        InputError: `crops` does not form a grid, or shifts are combined with dense views or crops.
     """
     sides = tuple(scales or ())
+    if shift and (dense or crops is not None):
+        raise InputError(f"shifts={shift}: goes with the single view, not with dense or crops")
     asked = [Views(None, sides, flip)] if dense else []
     if crops is not None:
         grid, mirrored = crop_grid(crops)
         asked.append(Views(grid, sides, flip or mirrored))
-    return tuple(asked) or (Views(1, sides, flip),)
+    return tuple(asked) or (Views(1, sides, flip, shift),)
+
+
+def shifts(x_BCHW: Tensor, by: int) -> Iterator[Tensor]:
+    """The images moved by `by` pixels up and left, then down and right, mirrored at the edge."""
+    height, width = x_BCHW.shape[-2:]
+    padded_BCHW = F.pad(x_BCHW, [by] * 4, mode="reflect")
+    yield padded_BCHW[..., 2 * by :, 2 * by :]
+    yield padded_BCHW[..., :height, :width]
 
 
 def describe_views(views: Sequence[Views]) -> str:

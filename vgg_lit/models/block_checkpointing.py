@@ -38,6 +38,8 @@ def _blocks(features: nn.Sequential) -> Iterator[nn.Sequential]:
         if isinstance(module, nn.MaxPool2d):
             yield features[start:index]
             start = index
+    if start < len(features):  # where the pool does not end its block
+        yield features[start:]
 
 
 def _contexts(

@@ -12,7 +12,7 @@ Source: He et al. 2016, https://arxiv.org/abs/1512.03385; Tan & Le 2019, https:/
 from torch import nn
 from torchvision import models
 
-from vgg_lit.models.variants import positive_int
+from vgg_lit.models.numbers import positive_int
 
 SMALL_IMAGE = 64
 """Side in pixels of the largest image for which the small stem is used."""

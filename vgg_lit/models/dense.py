@@ -46,9 +46,8 @@ class DenseVGG(nn.Module):
                 " maps; allowed: the networks of vgg_lit.models.build"
             )
         super().__init__()
-        stride = smallest_image_size(net.plan)
-        window = net.image_size // stride
-        self.smallest_image_size = window * stride
+        window = net.map_side(net.image_size)
+        self.smallest_image_size = window * smallest_image_size(net.plan) + net.layers.margin
         self.features = net.features
         self.classifier = nn.Sequential(*_convolutions(net, window))
         self.train(net.training)
@@ -75,6 +74,9 @@ class DenseVGG(nn.Module):
 def _convolutions(net: VGG, window: int) -> Iterator[nn.Module]:
     """Yields the head's layers, converted to layers that take maps instead of vectors."""
     pooled = net.head.pool or window
+    if net.head.pooling == "max":
+        yield nn.MaxPool2d(window, stride=1)
+        window = 1
     for layer in net.classifier:
         if isinstance(layer, nn.Linear):
             yield _convolution(layer, pooled, window)
@@ -104,5 +106,6 @@ def _convolution(linear: nn.Linear, pooled: int, window: int) -> nn.Conv2d:
         kernel_OISS = kernel_OIPP
     # on the meta device nothing is allocated and no random number is drawn
     conv = nn.Conv2d(kernel_OISS.shape[1], linear.out_features, window, device="meta")
-    conv.weight, conv.bias = nn.Parameter(kernel_OISS), linear.bias
+    conv.weight = nn.Parameter(kernel_OISS)
+    conv.bias = linear.bias  # None for a head without bias
     return conv

@@ -15,7 +15,7 @@ from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
 
 from vgg_lit.errors import InputError
-from vgg_lit.models.variants import positive_int
+from vgg_lit.models.numbers import positive_int
 from vgg_lit.models.vgg import VGG
 
 ANCHOR_SIZES = (32, 64, 128, 256, 512)
@@ -47,7 +47,8 @@ def faster_rcnn(
     """
     if not isinstance(net, VGG):
         raise InputError(f"a detector needs a VGG, not a {type(net).__name__}")
-    backbone = copy.deepcopy(net.features[:-1])
+    ends_in_pool = isinstance(net.features[-1], nn.MaxPool2d)
+    backbone = copy.deepcopy(net.features[:-1] if ends_in_pool else net.features)
     backbone.out_channels = net.plan[-1][-1].channels  # type: ignore[assignment]
     return FasterRCNN(
         backbone,

@@ -45,10 +45,21 @@ def fold_batch_norm(net: nn.Module) -> nn.Module:
     return folded
 
 
+def _commutes(net: VGG, layer_path: str, norm_path: str) -> bool:
+    """Returns True if no pool is between the two, or one that a rising function may change places with."""
+    modules = [module for _, module in net.named_modules()]
+    layer, norm = net.get_submodule(layer_path), net.get_submodule(norm_path)
+    between = modules[modules.index(layer) + 1 : modules.index(norm)]
+    is_pooled = any(isinstance(module, nn.MaxPool2d) for module in between)
+    return not is_pooled or bool((norm.get_parameter("weight") > 0).all())
+
+
 def _pairs(net: nn.Module) -> Iterator[tuple[str, str]]:
     """Yields the paths of each layer and of the batch norm that is the only user of its output."""
     if isinstance(net, VGG):
-        yield from (paths for paths in weighted_layers(net).values() if len(paths) == 2)
+        for paths in weighted_layers(net).values():
+            if len(paths) == 2 and _commutes(net, *paths):
+                yield paths
         return
     try:
         nodes = list(fx.Tracer().trace(net).nodes)

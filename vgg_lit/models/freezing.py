@@ -30,7 +30,8 @@ def rest_frozen_norms(net: nn.Module) -> None:
     Otherwise their running statistics, and so their outputs, would continue to change.
     """
     for module in net.modules():
-        if isinstance(module, _BatchNorm) and module.affine and not module.weight.requires_grad:
+        # not by the scale alone, which batch norm without a learned one never trains
+        if isinstance(module, _BatchNorm) and module.affine and not module.bias.requires_grad:
             module.eval()
 
 

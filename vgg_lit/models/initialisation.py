@@ -6,6 +6,7 @@ initialise(net, "xavier")
 from collections.abc import Callable
 from typing import TypeAlias
 
+import torch
 from torch import nn
 
 from vgg_lit.errors import unknown
@@ -65,10 +66,30 @@ def pytorch(layer: Weighted) -> None:
     layer.reset_parameters()
 
 
+def dirac(layer: Weighted) -> None:
+    """Convolutions begin by handing their input on: filter i of the first is 1 at channel i's centre.
+
+    The filters beyond the number of input channels, and FC layers, get PyTorch's default.
+
+    Source: Zagoruyko & Komodakis 2017, https://arxiv.org/abs/1706.00388, for the initial identity;
+    Keller Jordan 2024, https://arxiv.org/abs/2404.00498, for the part of the filters.
+    """
+    layer.reset_parameters()
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    if isinstance(layer, nn.Conv2d):
+        row, column = (side // 2 for side in layer.kernel_size)
+        same = torch.arange(min(layer.in_channels, layer.out_channels))
+        with torch.no_grad():
+            layer.weight[: len(same)] = 0
+            layer.weight[same, same, row, column] = 1
+
+
 INITS: dict[str, Callable[[Weighted], None]] = {
     "kaiming": kaiming,
     "xavier": xavier,
     "paper": paper,
     "pytorch": pytorch,
+    "dirac": dirac,
 }
 """The schemes by name."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
 from vgg_lit.errors import InputError, unknown
+from vgg_lit.models.numbers import is_number, positive_int
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ class Head:
         batch_norm: use BatchNorm1d between each hidden layer and its ReLU.
         dropout: probability of zeroing a hidden feature, in [0, 1).
         image_size: default side of the images in pixels.
+        pooling: "avg", or "max" for the maximum of each map (`pool` is then 1).
+        bias: True adds a bias to the last layer.
+        logit_scale: factor on the logits.
+        weight_std: standard deviation of the first weights of the last layer; None: as `init`.
     """
 
     hidden: tuple[int, ...] = ()
@@ -66,6 +71,10 @@ class Head:
     batch_norm: bool = False
     dropout: float = 0.0
     image_size: int = 32
+    pooling: str = "avg"
+    bias: bool = True
+    logit_scale: float = 1.0
+    weight_std: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.hidden, str) or not isinstance(self.hidden, Sequence):
@@ -79,10 +88,22 @@ class Head:
             raise InputError(
                 f"head: batch_norm={self.batch_norm!r} is not a bool; allowed: true, false"
             )
-        if not (_is_number(self.dropout) and 0 <= self.dropout < 1):
+        if not (is_number(self.dropout) and 0 <= self.dropout < 1):
             raise InputError(f"dropout={self.dropout!r} is not in [0, 1)")
         if not hidden and (self.dropout or self.batch_norm):
             raise InputError("head: without hidden layers, dropout and batch_norm cannot be set")
+        if self.pooling not in ("avg", "max"):
+            raise InputError(f"head: pooling={self.pooling!r}; allowed: avg, max")
+        if self.pooling == "max" and self.pool != 1:
+            raise InputError(f"head: pooling=max needs pool=1, not pool={self.pool}")
+        if not isinstance(self.bias, bool):
+            raise InputError(f"head: bias={self.bias!r} is neither true nor false")
+        for name in ("logit_scale", "weight_std"):
+            value = getattr(self, name)
+            if value is not None and not (is_number(value) and 0 < value < float("inf")):
+                raise InputError(f"head: {name}={value!r} is not a positive number")
+        if self.logit_scale is None:
+            raise InputError("head: logit_scale=None is not a positive number")
 
 
 def parse_plan(blocks: PlanLike) -> Plan:
@@ -140,7 +161,7 @@ def scale_head(head: Head, width: float) -> Head:
 
 def scale(size: int, width: float) -> int:
     """A channel or feature count times `width`, rounded, at least 1."""
-    if not (_is_number(width) and 0 < width < float("inf")):
+    if not (is_number(width) and 0 < width < float("inf")):
         raise InputError(f"width={width!r} is not a positive number")
     return max(1, round(size * width))
 
@@ -186,21 +207,6 @@ def resolve_head(head: str | Mapping[str, Any] | Head) -> Head:
 def network_name(spec: Mapping[str, Any]) -> str:
     """Returns the variant or plan of a `model` group, or the name of the class it builds."""
     return str(spec.get("variant") or str(spec.get("_target_")).rpartition(".")[2])
-
-
-def positive_int(what: str, value: Any) -> int:
-    """Returns the value if it is a whole number of at least 1.
-
-    Raises:
-        InputError: it is anything else; True does not count as a number.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{what}={value!r} is not a whole number of at least 1")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_list(value: Any) -> bool:

@@ -10,7 +10,7 @@ Tensor names end in their axes: B batch, C channels, H and W pixels, F features,
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -20,19 +20,22 @@ from torch import Tensor, nn
 from vgg_lit.errors import InputError, unknown
 from vgg_lit.models.block_checkpointing import run_blocks
 from vgg_lit.models.initialisation import initialise
+from vgg_lit.models.layer_options import Layers
+from vgg_lit.models.layer_sequence import conv_layers, fc_layers, head_pool
+from vgg_lit.models.numbers import positive_int
 from vgg_lit.models.variants import (
-    LRN,
     VARIANTS,
     Head,
     Plan,
     PlanLike,
-    positive_int,
     resolve_head,
     resolve_variant,
     scale_head,
     scale_plan,
     smallest_image_size,
 )
+
+PAPER_LAYERS = Layers()
 
 
 class VGG(nn.Module):
@@ -61,32 +64,35 @@ class VGG(nn.Module):
         image_size: int,
         batch_norm: bool,
         checkpoint_blocks: bool = False,
+        layers: Layers = PAPER_LAYERS,
     ) -> None:
         super().__init__()
+        layers.check_norm(batch_norm)
         self.plan = plan
         self.head = head
+        self.layers = layers
         self.num_classes = positive_int("num_classes", num_classes)
         self.in_channels = positive_int("in_channels", in_channels)
         self.image_size = positive_int("image_size", image_size)
         self.checkpoint_blocks = checkpoint_blocks
         self.first_module = 0
-        if image_size < smallest_image_size(plan):
+        if image_size < smallest_image_size(plan) + layers.margin:
             raise InputError(
                 f"image_size={image_size} is too small for {len(plan)} pools; "
-                f"the smallest is {smallest_image_size(plan)}"
+                f"the smallest is {smallest_image_size(plan) + layers.margin}"
             )
 
-        side = head.pool or image_size // smallest_image_size(plan)
-        features = dict(_conv_layers(plan, in_channels, batch_norm))
+        side = head.pool or self.map_side(image_size)
+        features = dict(conv_layers(plan, in_channels, batch_norm, layers, image_size))
         classifier = dict(
-            _fc_layers(plan[-1][-1].channels * side**2, head, num_classes, first=len(plan) + 1)
+            fc_layers(plan[-1][-1].channels * side**2, head, num_classes, first=len(plan) + 1)
         )
         self.features = nn.Sequential(*features.values())
-        self.avgpool = nn.AdaptiveAvgPool2d((head.pool, head.pool)) if head.pool else nn.Identity()
+        self.avgpool = head_pool(head)
         self.classifier = nn.Sequential(*classifier.values())
         self.layer_paths = {
             **{name: f"features.{i}" for i, name in enumerate(features)},
-            **({"avgpool": "avgpool"} if head.pool else {}),
+            **({f"{head.pooling}pool": "avgpool"} if head.pool else {}),
             **{name: f"classifier.{i}" for i, name in enumerate(classifier)},
         }
 
@@ -111,44 +117,17 @@ class VGG(nn.Module):
             raise unknown("layer", name, self.layer_paths)
         return self.get_submodule(self.layer_paths[name])
 
+    def map_side(self, image_side: int) -> int:
+        """Side of the last map of an image, both in their own pixels."""
+        return (image_side - self.layers.margin) // smallest_image_size(self.plan)
+
     def _check_size(self, height: int, width: int) -> None:
-        stride = smallest_image_size(self.plan)
-        if not height // stride == width // stride == self.image_size // stride:
+        if not self.map_side(height) == self.map_side(width) == self.map_side(self.image_size):
             raise InputError(
                 f"a {height}x{width} image does not fit this network: its head takes the maps of "
                 f"{self.image_size}x{self.image_size} images; use a head with a pool, such as 'gap', "
                 "for other sizes"
             )
-
-
-def _conv_layers(plan: Plan, in_channels: int, batch_norm: bool) -> Iterator[tuple[str, nn.Module]]:
-    for b, block in enumerate(plan, 1):
-        for c, conv in enumerate(block, 1):
-            yield (
-                f"block{b}_conv{c}",
-                nn.Conv2d(in_channels, conv.channels, conv.kernel, padding=conv.kernel // 2),
-            )
-            if batch_norm:
-                yield f"block{b}_bn{c}", nn.BatchNorm2d(conv.channels)
-            yield f"block{b}_relu{c}", nn.ReLU(inplace=True)
-            if conv.lrn:  # after the ReLU, as in AlexNet (Krizhevsky et al. 2012, section 3.3)
-                yield f"block{b}_lrn{c}", nn.LocalResponseNorm(*LRN)
-            in_channels = conv.channels
-        yield f"block{b}_pool", nn.MaxPool2d(kernel_size=2, stride=2)
-
-
-def _fc_layers(
-    in_features: int, head: Head, num_classes: int, *, first: int
-) -> Iterator[tuple[str, nn.Module]]:
-    for n, size in enumerate(head.hidden, first):
-        yield f"fc{n}", nn.Linear(in_features, size)
-        if head.batch_norm:
-            yield f"fc{n}_bn", nn.BatchNorm1d(size)
-        yield f"fc{n}_relu", nn.ReLU(inplace=True)
-        # Also at probability 0, so that the state_dict keys do not depend on it.
-        yield f"fc{n}_dropout", nn.Dropout(head.dropout)
-        in_features = size
-    yield f"fc{first + len(head.hidden)}", nn.Linear(in_features, num_classes)
 
 
 def build(
@@ -163,6 +142,13 @@ def build(
     init: str = "kaiming",
     batch_norm: bool | None = None,
     checkpoint_blocks: bool = False,
+    activation: str = "relu",
+    pool_first: bool = False,
+    conv_bias: bool = True,
+    norm_scale: bool = True,
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
+    whitening: int | None = None,
 ) -> VGG:
     """Builds and initialises the network of a variant.
 
@@ -177,6 +163,15 @@ def build(
         init: a name of `initialisation.INITS`.
         batch_norm: use batch norm; for plans only, since a name includes it. None means no.
         checkpoint_blocks: save memory in training by a second forward pass; see `VGG`.
+        activation: "relu" or "gelu".
+        pool_first: the pool follows the first convolution of its block, before the norm.
+        conv_bias: convolutions have a bias.
+        norm_scale: batch norm learns a scale; otherwise the scale stays 1.
+        norm_eps: added to the variance in batch norm.
+        norm_momentum: share of a batch in the running statistics of batch norm.
+        whitening: side in pixels of the filters of a fixed first layer that whitens patches; None: no
+            such layer. Its filters are computed from training images, see
+            `vgg_lit.models.whitening.whiten`.
 
     Raises:
         InputError: a value is not allowed; the message names the value and the allowed ones.
@@ -192,8 +187,14 @@ def build(
         image_size=top.image_size if image_size is None else image_size,
         batch_norm=network.batch_norm,
         checkpoint_blocks=checkpoint_blocks,
+        layers=Layers(
+            activation, pool_first, conv_bias, norm_scale, norm_eps, norm_momentum, whitening
+        ),
     )
     initialise(net, init)
+    if top.weight_std is not None:
+        last = net.layer(f"fc{len(net.plan) + 1 + len(top.hidden)}")
+        nn.init.normal_(last.get_parameter("weight"), std=top.weight_std)
     return net
 
 
@@ -211,6 +212,13 @@ class Builder(Protocol):
         dropout: float | None = ...,
         init: str = ...,
         checkpoint_blocks: bool = ...,
+        activation: str = ...,
+        pool_first: bool = ...,
+        conv_bias: bool = ...,
+        norm_scale: bool = ...,
+        norm_eps: float = ...,
+        norm_momentum: float = ...,
+        whitening: int | None = ...,
     ) -> VGG:
         """Builds and initialises the network."""
 

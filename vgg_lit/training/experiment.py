@@ -16,24 +16,21 @@ from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.callbacks.pruning import Pruning, Report
-from vgg_lit.checkpoints.storage import set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.sources import build_datamodule
-from vgg_lit.errors import InputError
 from vgg_lit.launching.shared_fate import ending_together
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.variants import network_name
 from vgg_lit.models.vgg import VGG
+from vgg_lit.models.whitening import NUM_IMAGES, whiten, whitens
 from vgg_lit.optim import Steps
 from vgg_lit.runs import Run
 from vgg_lit.system.files import write_text
-from vgg_lit.system.launch import rank
-from vgg_lit.system.terminal import warn
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.training.changed_settings import ChangedSettings
-from vgg_lit.training.restoring import START, check_state, explain_restoring
+from vgg_lit.training.restoring import START, check_state, explain_restoring, sound_checkpoint
 from vgg_lit.training.trainer import build_trainer, precision_of
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.weights.transfer import Transfer
@@ -66,7 +63,7 @@ def run_experiment(
     """
     datamodule = load_datamodule(config)
     classifier = build_classifier(config, datamodule)
-    start_from = _sound_checkpoint(resumed) if resumed else config["ckpt_path"]
+    start_from = sound_checkpoint(resumed) if resumed else config["ckpt_path"]
     steps = _steps(config, datamodule)
     position = check_state(start_from, config, steps) if start_from else START
     trainer = build_trainer(
@@ -84,7 +81,8 @@ def run_experiment(
         if resumed:
             trainer.callbacks.append(ChangedSettings(resumed.config, config, steps))  # type: ignore[attr-defined]
     else:
-        transfer = copy_weights(config, classifier.net)
+        whiten_first_layer(classifier, datamodule)
+        transfer = copy_weights(config, classifier.net, datamodule.classes)
     freeze_layers(config, classifier.net)
     run = resumed
     if trainer.is_global_zero and not run:
@@ -148,18 +146,10 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
     )
 
 
-def _sound_checkpoint(run: Run) -> Path:
-    """Returns the newest intact checkpoint of a run; renames damaged ones with a warning."""
-    is_main = rank() == 0
-    if is_main and run.is_at_work():
-        raise InputError(f"resume={run.path}: another process is training this run")
-    checkpoint, damages = run.newest_checkpoint()
-    if is_main:
-        for path, damage in damages.items():
-            warn(f"{damage}; kept as {set_aside(path).name}")
-        if damages:
-            warn(f"resumes from {checkpoint} instead")
-    return checkpoint
+def whiten_first_layer(classifier: Classifier, datamodule: ImageDataModule) -> None:
+    """Sets the filters of a whitening layer, where the network has one, from training images."""
+    if whitens(classifier.net):
+        whiten(classifier.net, datamodule.training_inputs(NUM_IMAGES))
 
 
 def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
@@ -255,7 +245,7 @@ def _record_weights(
     """Prints copied and frozen weights; records the copied ones in `init.json`."""
     if transfer:
         origin = config["init"]["from"]
-        print_facts({"init   ": f"from {origin}: {transfer}"})
+        print_facts({"init   ": f"from {origin} ({transfer.layout}): {transfer}"})
         record = {"from": origin, **asdict(transfer)}
         write_text(run.path / "init.json", json.dumps(record, indent=2) + "\n")
     if config["freeze"]:

@@ -186,7 +186,7 @@ def _prepared(config: Mapping[str, Any]) -> tuple[ImageDataModule, Classifier]:
     own = deepcopy(dict(config))
     datamodule = load_datamodule(own)
     classifier = build_classifier(own, datamodule)
-    copy_weights(own, classifier.net)
+    copy_weights(own, classifier.net, datamodule.classes)
     freeze_layers(own, classifier.net)
     return datamodule, classifier
 

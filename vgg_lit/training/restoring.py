@@ -14,12 +14,15 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 from torch.optim import Optimizer
 
-from vgg_lit.checkpoints.storage import LEARNT, all_finite, read_checkpoint
+from vgg_lit.checkpoints.storage import LEARNT, all_finite, read_checkpoint, set_aside
 from vgg_lit.checkpoints.weights import check_fit, net_weights
 from vgg_lit.config.checks import check_model
 from vgg_lit.errors import ConfigError, InputError, one_line
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
+from vgg_lit.runs import Run
+from vgg_lit.system.launch import rank
 from vgg_lit.system.lightning_internals import wrap_restoring
+from vgg_lit.system.terminal import warn
 from vgg_lit.weights.fine_tuning import freeze_layers
 
 RESTORE_ERRORS = (
@@ -51,6 +54,20 @@ class Position(NamedTuple):
 
 
 START = Position(0, 0, is_within_epoch=False)
+
+
+def sound_checkpoint(run: Run) -> Path:
+    """Returns the newest intact checkpoint of a run; renames damaged ones with a warning."""
+    is_main = rank() == 0
+    if is_main and run.is_at_work():
+        raise InputError(f"resume={run.path}: another process is training this run")
+    checkpoint, damages = run.newest_checkpoint()
+    if is_main:
+        for path, damage in damages.items():
+            warn(f"{damage}; kept as {set_aside(path).name}")
+        if damages:
+            warn(f"resumes from {checkpoint} instead")
+    return checkpoint
 
 
 def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> Position:

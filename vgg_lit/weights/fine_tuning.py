@@ -7,8 +7,9 @@
 `check_fine_tuning` checks these settings before a run starts; the other functions apply them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -16,8 +17,8 @@ from torch import nn
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.models.freezing import freeze, frozen_depth
 from vgg_lit.models.vgg import VGG
-from vgg_lit.weights.formats import trained_network
-from vgg_lit.weights.transfer import Transfer, copy_layers
+from vgg_lit.weights.formats import load_origin
+from vgg_lit.weights.transfer import Transfer, all_groups, copy_layers
 
 NO_AUGMENTATION = "vgg_lit.data.NoAugmentation"
 
@@ -41,8 +42,20 @@ def check_fine_tuning(config: Mapping[str, Any], net: nn.Module) -> None:
         _check_cache(config, net)
 
 
-def copy_weights(config: Mapping[str, Any], net: nn.Module, device: str = "cpu") -> Transfer | None:
+def copy_weights(
+    config: Mapping[str, Any],
+    net: nn.Module,
+    classes: Sequence[str] | None = None,
+    device: str = "cpu",
+) -> Transfer | None:
     """Copies the weights of `init` into `net`; returns None if `init.from` is not set.
+
+    Args:
+        config: config as plain values.
+        net: network; it is modified.
+        classes: class names of the data. The last layer is copied only if they are those of the source,
+            or if `init.layers` names it.
+        device: device of the weights; "meta" checks that they fit.
 
     Raises:
         ConfigError: there are no such weights, or they do not fit.
@@ -53,9 +66,27 @@ def copy_weights(config: Mapping[str, Any], net: nn.Module, device: str = "cpu")
             raise ConfigError("init.layers: needs init.from, which is not set")
         return None
     with _prefixed_errors(f"init.from={origin}"):
-        source = trained_network(origin, config["model"], device)
+        source = load_origin(origin, config["model"], device)
+    same_classes = bool(classes) and source.classes == tuple(classes or ())
     with _prefixed_errors("init.layers" if layers else f"init.from={origin}"):
-        return copy_layers(net, source, layers)
+        transfer = copy_layers(net, source.net, layers, same_classes=same_classes)
+    note = _why_withheld(transfer, source.classes, classes, net)
+    return replace(transfer, layout=source.layout, note=note)
+
+
+def _why_withheld(
+    transfer: Transfer, theirs: Sequence[str] | None, ours: Sequence[str] | None, net: nn.Module
+) -> str:
+    """Returns the reason why a last layer that fits is not copied, and the setting that copies it."""
+    last = transfer.withheld
+    if last is None:
+        return ""
+    reason = "the source has no class names"
+    if theirs and ours:
+        there, here = next(pair for pair in zip(theirs, ours, strict=True) if pair[0] != pair[1])
+        reason = f"its classes differ: {there} in the source, {here} here"
+    names = all_groups(net) if transfer.fresh == (last,) else [*transfer.copied, last]
+    return f"{last}: {reason}; to copy it, set init.layers=[{','.join(names)}]"
 
 
 def freeze_layers(config: Mapping[str, Any], net: nn.Module) -> None:

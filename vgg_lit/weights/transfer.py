@@ -20,6 +20,11 @@ Tensors: TypeAlias = dict[str, Tensor]
 """Weights and statistics of a layer and its batch norm."""
 
 
+REMEDY = (
+    "select the network of the source with model=..., or name the layers to copy with init.layers"
+)
+
+
 @dataclass(frozen=True)
 class Transfer:
     """The result of copying layers.
@@ -27,23 +32,32 @@ class Transfer:
     Attributes:
         copied: target layer -> source layer; batch norm is copied with its layer.
         fresh: target layers that keep their initial weights.
+        withheld: the last layer, if it fits but the two networks are not known to have the same classes.
+        layout: type of the source, such as "kuangliu's layout (features.N, classifier)".
+        note: reason why the last layer is not copied, and the setting that copies it.
     """
 
     copied: dict[str, str]
     fresh: tuple[str, ...]
+    withheld: str | None = None
+    layout: str = ""
+    note: str = ""
 
     def __str__(self) -> str:
         pairs = [
             here if here == there else f"{here} from {there}" for here, there in self.copied.items()
         ]
         copied = ", ".join(pairs) if self.fresh else f"all {len(pairs)} layers"
-        return f"{copied}; not copied: {', '.join(self.fresh) or 'none'}"
+        note = f" ({self.note})" if self.note else ""
+        return f"{copied}; not copied: {', '.join(self.fresh) or 'none'}{note}"
 
 
 def copy_layers(
     net: nn.Module,
     source: nn.Module,
     layers: Sequence[str] | Mapping[str, str] | None = None,
+    *,
+    same_classes: bool = False,
 ) -> Transfer:
     """Copies layers of `source` into `net`, in place. If a layer does not fit, nothing is copied.
 
@@ -58,13 +72,15 @@ def copy_layers(
             of `source`. None copies the layers that the two have in common:
 
             - Networks with the same convolutions: all convolutions, and the head if its hidden layers
-              are the same. The last layer keeps its initial weights if it does not fit, for example
-              with another number of classes.
+              are the same.
             - VGGs of different depth: the layers that the paper copies, "the first four convolutional
               layers and the last three fully-connected layers" of the source. By position A's first
               four (64, 128, 256, 256 channels) do not fit those of a deeper configuration (64, 64, 128,
-              128). By name (block and index) they fit in B to E, so they are copied by name. With
-              another number of classes the last layer keeps its initial weights.
+              128). By name (block and index) they fit in B to E, so they are copied by name.
+
+            The last layer is copied only with `same_classes`, and if it fits. With as many, but other
+            classes, its logits would belong to the wrong ones.
+        same_classes: the classes of both networks are the same, in the same order.
 
     Raises:
         InputError: there is no such layer, or a layer does not fit; the message names the layer and
@@ -74,19 +90,31 @@ def copy_layers(
     """
     mine, given = _tensors_by_layer(net), _tensors_by_layer(source)
     _fold_colour(mine, given)
+    withheld = None
     if layers is None:
-        pairs = {name: name for name in _in_common(net, source, mine, given)}
+        names, last = _in_common(net, source, mine, given)
+        if last and same_classes:
+            names.append(last)
+        elif last:
+            withheld = last
+        pairs = {name: name for name in names}
     else:
         pairs = _named(net, source, layers)
     checked = [_misfit(here, mine[here], there, given[there]) for here, there in pairs.items()]
     if misfits := [misfit for misfit in checked if misfit]:
         more = f"; and {len(misfits) - 3} more layers do not fit" if len(misfits) > 3 else ""
-        raise InputError("; ".join(misfits[:3]) + more)
+        raise InputError(f"{'; '.join(misfits[:3])}{more}; {REMEDY}")
     with torch.no_grad():
         for here, there in pairs.items():
             for name, tensor in mine[here].items():
                 tensor.copy_(given[there][name])
-    return Transfer(pairs, tuple(layer for layer in mine if layer not in pairs))
+    return Transfer(pairs, tuple(layer for layer in mine if layer not in pairs), withheld)
+
+
+def all_groups(net: nn.Module) -> list[str]:
+    """Returns the names for `layers` that together mean all layers: blocks, then other layers."""
+    separator = "_" if isinstance(net, VGG) else "."
+    return list(dict.fromkeys(layer.partition(separator)[0] for layer in weighted_layers(net)))
 
 
 def _named(
@@ -106,37 +134,40 @@ def _named(
 
 def _in_common(
     net: nn.Module, source: nn.Module, mine: dict[str, Tensors], given: dict[str, Tensors]
-) -> list[str]:
-    """Returns the layers that `copy_layers` copies by default."""
+) -> tuple[list[str], str | None]:
+    """Returns the layers that `copy_layers` copies by default, and the last layer if it fits too."""
     body, head = _body_and_head(net, list(mine))
     source_body, source_head = _body_and_head(source, list(given))
+    last = head[-1] if source_head[-1:] == head[-1:] else None
+    if last and _misfit(last, mine[last], last, given[last]):
+        last = None
     if body == source_body:
-        if head != source_head:
-            return body
-        fits = [_misfit(name, mine[name], name, given[name]) is None for name in head]
-        if not all(fits[:-1]):
-            return body
-        return body + (head if fits[-1] else head[:-1])
+        hidden = head[:-1]
+        fits = [
+            _misfit(name, mine[name], name, given[name]) is None for name in hidden if name in given
+        ]
+        if head != source_head or not all(fits):
+            return body, None
+        return body + hidden, last
     if not (isinstance(net, VGG) and isinstance(source, VGG)):
         both = [type(module).__name__ for module in (net, source)]
         raise InputError(
             f"{both[0]} and {both[1]} have different layers; name the layers to copy with init.layers"
         )
-    last_three = source_head[-3:]
-    if net.num_classes != source.num_classes:
-        last_three.pop()
-    names = source_body[:4] + last_three
+    names = source_body[:4] + source_head[-3:-1]
     if missing := [name for name in names if name not in mine]:
         raise InputError(
             f"the network has no {' and no '.join(missing)}; name the layers to copy with init.layers"
         )
-    return names
+    return names, last
 
 
 def _body_and_head(net: nn.Module, layers: list[str]) -> tuple[list[str], list[str]]:
     """Splits layers into convolutions and fully connected ones; if not a VGG, the last layer is the head."""
-    size = len(net.head.hidden) + 1 if isinstance(net, VGG) else 1
-    return layers[:-size], layers[-size:]
+    if isinstance(net, VGG):  # weights of another project may have no head
+        body = [layer for layer in layers if layer.startswith("block")]
+        return body, layers[len(body) :]
+    return layers[:-1], layers[-1:]
 
 
 def _tensors_by_layer(net: nn.Module) -> dict[str, Tensors]:

@@ -287,3 +287,12 @@ def test_gpus_are_checked_by_number(compose, monkeypatch):
         with pytest.raises(InputError, match=r"trainer\.devices="):
             check_train(plain)
     assert hardware.count_devices("auto") == ("gpu", 2)
+
+
+def test_no_single_rate_is_found_for_an_optimiser_with_two(compose):
+    plain = to_plain(compose("optimizer=muon", "find_lr=true"))
+    with pytest.raises(
+        ConfigError,
+        match=r"find_lr=true: finds one rate; cannot be combined with vgg_lit\.optim\.Muon",
+    ):
+        check_train(plain)

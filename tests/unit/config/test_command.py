@@ -76,7 +76,7 @@ def test_shell_completion_is_a_script(verb):
         ("evaluate", ["run={run}", "checkpoint=first"], ["checkpoint=first", "best, last"]),
         ("evaluate", ["run={run}", "batch_size=0"], ["batch_size=0"]),
         ("evaluate", ["run={run}", "precision=8"], ["precision=8"]),
-        ("evaluate", ["run={run}", "data=mnist"], ["data=mnist", "fashion_mnist"]),
+        ("evaluate", ["run={run}", "data=fashion"], ["data=fashion", "fashion_mnist"]),
         ("evaluate", ["run={run}", "rnu=3"], ["rnu", "did you mean run"]),
         ("predict", ["run={run}", "images=nowhere.png"], ["images=nowhere.png"]),
         ("predict", ["run={run}", "images=.", "accelerator=cpu"], ["holds no image", ".png"]),

@@ -84,7 +84,7 @@ def test_the_command_writes_a_changed_file(tmp_path, monkeypatch, capsys):
     assert "docs/reference.md" in capsys.readouterr().out
     reference = (tmp_path / "docs/reference.md").read_text()
     assert "| `my_own` | My optimiser. |" in reference
-    assert "0.001 (adam, adamw), 0.5 (my_own), 0.1 (sgd)" in reference
+    assert "0.001 (adam, adamw), 0.24 (muon), 0.5 (my_own), 0.1 (sgd)" in reference
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)

@@ -13,7 +13,7 @@ from vgg_lit.errors import InputError
 
 CONTENT = bytes(range(256)) * 200
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-read = partial(read_published, sha256=SHA256)
+read = partial(read_published, digest=SHA256)
 
 
 @pytest.fixture(autouse=True)
@@ -90,9 +90,9 @@ def test_a_permanent_failure_is_one_line(server, tmp_path, monkeypatch, fault, a
 def from_the_start(receive):
     """`_receive` without resuming; with resuming, repeated halves would complete the file."""
 
-    def receive_all(url, path):
+    def receive_all(url, path, max_bytes):
         path.unlink(missing_ok=True)
-        receive(url, path)
+        receive(url, path, max_bytes)
 
     return receive_all
 
@@ -116,11 +116,10 @@ def test_only_https_is_allowed_even_after_a_redirect(server, tmp_path, url):
     assert not (tmp_path / "file").exists()
 
 
-def test_an_endless_download_is_stopped(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(downloads, "MAX_DOWNLOAD_BYTES", 1000)
+def test_an_endless_download_is_stopped(server, tmp_path):
     server.faults = ["endless"]
     with pytest.raises(DownloadError, match="larger than"):
-        fetch(server.url + "file", tmp_path / "file", read)
+        fetch(server.url + "file", tmp_path / "file", read, max_bytes=1000)
     assert (tmp_path / "file").stat().st_size <= 1000
 
 
@@ -171,11 +170,21 @@ def test_published_content_is_verified_by_its_hash(tmp_path):
         read(tmp_path / "plain")
 
 
-def test_a_file_that_unpacks_beyond_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(downloads, "MAX_FILE_BYTES", len(CONTENT) - 2)
+def test_a_file_that_unpacks_beyond_the_limit_is_refused(tmp_path):
     (tmp_path / "zipped.gz").write_bytes(gzip.compress(CONTENT))
     with pytest.raises(InputError, match="damaged"):
-        read(tmp_path / "zipped.gz")
+        read(tmp_path / "zipped.gz", max_bytes=len(CONTENT) - 2)
+
+
+def test_an_md5_is_told_by_its_length(tmp_path):
+    (tmp_path / "plain").write_bytes(CONTENT)
+    md5 = hashlib.md5(CONTENT).hexdigest()
+    assert is_published(tmp_path / "plain", md5)
+    assert read_published(tmp_path / "plain", md5) == CONTENT
+    (tmp_path / "plain").write_bytes(CONTENT[:-1])
+    assert not is_published(tmp_path / "plain", md5)
+    with pytest.raises(InputError, match="plain: damaged"):
+        read_published(tmp_path / "plain", md5)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -144,3 +144,36 @@ def test_a_scale_that_is_too_small_is_refused(views, message):
 @pytest.mark.parametrize("views", [Views(), Views(5, (36,), True), Views(None, (31,))])
 def test_the_smallest_scale_is_allowed(views):
     views.check(image_size=32, smallest_dense=31)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_shifted_views_are_mirrored_at_the_edge_and_count_half(flip):
+    prepare = preprocessing()
+    whole = prepare(images())
+    padded = F.pad(whole, (2, 2, 2, 2), mode="reflect")
+    up_left, down_right = padded[..., 4:, 4:], padded[..., :-4, :-4]
+    expected = [
+        (turned, weight)
+        for view, weight in ((whole, 2), (up_left, 1), (down_right, 1))
+        for turned in ([view, view.flip(-1)] if flip else [view])
+    ]
+    found = list(Views(flip=flip, shift=2).weighted(images(), prepare))
+    assert [weight for _, weight in found] == [weight for _, weight in expected]
+    for (view, _), (by_hand, _) in zip(found, expected, strict=True):
+        assert torch.equal(view, by_hand)
+    assert torch.equal(up_left[..., :-2, :-2], whole[..., 2:, 2:])
+
+
+def test_views_without_shifts_count_alike():
+    for views in (Views(flip=True), Views(5, (36,), True)):
+        assert {weight for _, weight in views.weighted(images(), preprocessing())} == {1}
+
+
+def test_shifts_go_with_the_single_view_alone():
+    assert asked_views(True, None, False, None, 1) == (Views(1, (), True, 1),)
+    assert describe_views([Views(flip=True, shift=1)]) == "flip, shifts by 1"
+    for dense, number in ((True, None), (False, 9)):
+        with pytest.raises(InputError, match=r"^shifts=1: goes with the single view"):
+            asked_views(False, None, dense, number, 1)
+    with pytest.raises(InputError, match=r"^shifts=32: should be below"):
+        Views(shift=32).check(32)

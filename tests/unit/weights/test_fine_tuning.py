@@ -48,7 +48,7 @@ def test_init_from_prints_and_records_the_copied_layers(shallow, train, tmp_path
     assert record["copied"] == {layer: layer for layer in layers}
     assert len(record["fresh"]) == 9
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("init ")]
-    assert f"from {shallow.path}: block1_conv1, block2_conv1" in line
+    assert f"from {shallow.path} (checkpoint of vgg_lit): block1_conv1, block2_conv1" in line
     assert "not copied: block1_conv2" in line
 
 

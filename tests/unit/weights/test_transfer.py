@@ -51,7 +51,7 @@ def assert_copied(net, before, source, pairs):
 @pytest.mark.parametrize("deeper", ["vgg13", "vgg16", "vgg16_1x1", "vgg19"])
 def test_the_papers_layers_are_copied_from_a_to_every_deeper_network(deeper, bn):
     source, net, before = tiny(f"vgg11{bn}", 1), tiny(deeper + bn), tiny(deeper + bn)
-    transfer = copy_layers(net, source)
+    transfer = copy_layers(net, source, same_classes=True)
     assert list(transfer.copied) == PAPERS
     assert_copied(net, before, source, {name: name for name in PAPERS})
     assert set(transfer.copied) | set(transfer.fresh) == set(weighted_layers(net))
@@ -60,13 +60,13 @@ def test_the_papers_layers_are_copied_from_a_to_every_deeper_network(deeper, bn)
 def test_a_shallow_source_gives_up_to_four_convolutions():
     source = tiny([[64], [128], [256]], 1, image_size=32)
     net = tiny([[64], [128, 128], [256, 256]])
-    copied = list(copy_layers(net, source).copied)
+    copied = list(copy_layers(net, source, same_classes=True).copied)
     assert copied == ["block1_conv1", "block2_conv1", "block3_conv1", "fc4", "fc5", "fc6"]
 
 
 def test_the_same_network_copies_all_layers():
     source, net = tiny("vgg13_bn", 1), tiny("vgg13_bn")
-    transfer = copy_layers(net, source)
+    transfer = copy_layers(net, source, same_classes=True)
     assert transfer.fresh == ()
     assert all(
         torch.equal(a, b)
@@ -75,12 +75,24 @@ def test_the_same_network_copies_all_layers():
     assert str(transfer) == "all 13 layers; not copied: none"
 
 
-def test_the_last_layer_is_not_copied_for_other_classes():
-    source, net, before = tiny("vgg11_bn", 1, num_classes=9), tiny("vgg11_bn"), tiny("vgg11_bn")
+@pytest.mark.parametrize("deeper", ["vgg11", "vgg16"])
+def test_an_equal_number_of_classes_does_not_copy_the_last_layer(deeper):
+    source, net, before = tiny("vgg11", 1), tiny(deeper), tiny(deeper)
     transfer = copy_layers(net, source)
-    assert transfer.fresh == ("fc8",)
+    assert transfer.withheld == "fc8"
+    assert transfer.fresh[-1] == "fc8"
+    assert "fc7" in transfer.copied
     assert_copied(net, before, source, {name: name for name in transfer.copied})
-    assert copy_layers(tiny("vgg16"), tiny("vgg11", 1, num_classes=9)).fresh[-1] == "fc8"
+    assert copy_layers(net, source, ["fc8"]).copied == {"fc8": "fc8"}
+
+
+def test_the_last_layer_is_not_copied_for_another_number_of_classes():
+    source, net, before = tiny("vgg11_bn", 1, num_classes=9), tiny("vgg11_bn"), tiny("vgg11_bn")
+    transfer = copy_layers(net, source, same_classes=True)
+    assert (transfer.fresh, transfer.withheld) == (("fc8",), None)
+    assert_copied(net, before, source, {name: name for name in transfer.copied})
+    other = tiny("vgg11", 1, num_classes=9)
+    assert copy_layers(tiny("vgg16"), other, same_classes=True).fresh[-1] == "fc8"
 
 
 @pytest.mark.parametrize("head", ["linear", "gap", {"hidden": [32, 64]}, "cifar"])
@@ -122,8 +134,8 @@ def test_a_mapping_copies_between_different_names():
         ({}, {"variant": "vgg11_bn"}, None, "differ in batch norm"),
         ({}, {"num_classes": 9}, ["fc8"], "fc8 is 5x4 here, but the source's fc8 is 9x4"),
         ({"variant": "vgg16"}, {"width": 1 / 8}, None, "block1_conv1 is 4x3x3x3 here, .* 8x3x3x3.* more"),
-        ({"variant": "vgg16"}, {"head": "linear"}, None, "fc6 is 4x32 here, but the source's fc6 is 5x32"),
-        ({"variant": "vgg16", "head": "linear"}, {}, None, "the network has no fc7 and no fc8"),
+        ({"variant": "vgg16"}, {"head": {"hidden": [32, 64]}}, None, "fc6 is 4x32 here, but the source's fc6 is 2x32"),
+        ({"variant": "vgg16", "head": "linear"}, {}, None, "the network has no fc7; name"),
         ({"variant": "vgg16_1x1"}, {"variant": "vgg16"}, None, "block3_conv3 is 16x16x1x1 here"),
         ({"variant": [[4], [4]], "head": "gap"}, {"variant": "vgg16"}, None, "the network has no block1_conv2"),
     ],
@@ -142,7 +154,7 @@ def test_a_misfit_is_named_and_nothing_is_copied(net, source, layers, complaint)
 @pytest.mark.parametrize("variant", ["vgg11", "vgg13_bn"])
 def test_a_grey_image_gives_the_same_logits_as_in_colour(variant):
     colour, grey = tiny(variant, 1).eval(), tiny(variant, in_channels=1).eval()
-    assert copy_layers(grey, colour).fresh == ()
+    assert copy_layers(grey, colour, same_classes=True).fresh == ()
     x_B1HW = torch.rand(4, 1, 32, 32)
     torch.testing.assert_close(
         grey(x_B1HW), colour(x_B1HW.expand(-1, 3, -1, -1)), rtol=1e-4, atol=0

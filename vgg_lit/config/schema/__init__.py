@@ -28,9 +28,9 @@ from vgg_lit.config.schema.groups import (
     PrunerGroup,
     SamplerGroup,
     SchedulerGroup,
-    SourceSettings,
 )
 from vgg_lit.config.schema.sections import Section
+from vgg_lit.config.schema.sources import SourceSettings
 from vgg_lit.config.schema.train import Data, Init, Train, Trainer, Tune
 
 COMMANDS: dict[str, type[Section]] = {

@@ -61,6 +61,10 @@ class Evaluate(Section):
     crops: PositiveInt | None = setting(
         None, "Crops at each scale: k * k, or 2 * k * k with mirror images, such as 50."
     )
+    shifts: Annotated[int, Field(ge=0)] = setting(
+        0,
+        "Averages the image and two copies shifted by this number of pixels, with half the weight.",
+    )
     augment: Spec = setting("none", "Augmentation, which evaluation does not use.")
     seed: Seed = setting(0, "Seed of the split of another data set.")
     batch_size: PositiveInt | None = setting(None, "Images in a batch; null is as in the run.")
@@ -168,6 +172,7 @@ class Summarize(Section):
         "vgg13_bn_slim",
         "Network to describe; all is the paper's Table 1 with ResNet-50 and EfficientNet-B0.",
         optional=True,
+        is_group=True,
     )
     data: Spec = setting("fashion_mnist_sample", "Data set, for the input size and the classes.")
     augment: Spec = setting("none", "Augmentation, which has no effect here.")

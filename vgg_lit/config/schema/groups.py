@@ -1,20 +1,18 @@
 """The arguments of the groups that are built by their `_target_`.
 
-They are for help, reference and editors: a group may have other arguments, because a target may be
-any class that the user trusts.
+They are for help, reference and editors; a target of the user may have other arguments.
 """
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from vgg_lit.config.schema.sections import NEEDED, Seed, Target, argument, setting
+from vgg_lit.config.schema.sections import NEEDED, Interval, Seed, Target, argument, setting
 from vgg_lit.value_types import Fraction, PositiveInt, Spec
 
 Head = Literal["imagenet", "cifar", "linear", "gap"]
-FirstWeights = Literal["kaiming", "xavier", "paper", "pytorch"]
+FirstWeights = Literal["kaiming", "xavier", "paper", "pytorch", "dirac"]
 Share = Annotated[float, Field(ge=0, le=1)]
-Interval = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -44,6 +42,19 @@ class ModelGroup(Target):
     )
     checkpoint_blocks: bool = setting(
         False, "Saves memory in training at the cost of one more forward pass."
+    )
+    activation: Literal["relu", "gelu"] = setting("relu", "Activation after each convolution.")
+    pool_first: bool = setting(
+        False, "Puts the pool after the first convolution of its block, before the norm."
+    )
+    conv_bias: bool = setting(True, "Adds a bias to each convolution.")
+    norm_scale: bool = setting(True, "Learns a scale in batch norm.")
+    norm_eps: Positive = setting(1e-5, "Constant added to the variance in batch norm.")
+    norm_momentum: Share = setting(0.1, "Share of a batch in the running statistics of batch norm.")
+    whitening: PositiveInt | None = setting(
+        None,
+        "Side in pixels of fixed first filters that whiten patches of the training images; null is "
+        "no such layer.",
     )
     in_channels: PositiveInt = setting("${data.in_channels}", "Channels of an image.")
     num_classes: PositiveInt | None = setting("${data.num_classes}", "Number of classes.")
@@ -114,23 +125,6 @@ class AugmentGroup(Target):
     cutout: CutoutSettings | None = argument("Cutout.")
 
 
-class SourceSettings(Target):
-    """`data.source`, for the sources of `vgg_lit.data`."""
-
-    target: str = argument("Class of the source.", alias="_target_")
-    root: str = argument("Folder of the files.")
-    download: bool = argument("Downloads the files if they are missing.")
-    in_channels: PositiveInt = argument("Channels to decode.")
-    size: PositiveInt = argument("Side in pixels to resize images to.")
-    test_fraction: Fraction = argument(
-        "Share held out for testing if the folder is not split into train and test."
-    )
-    in_memory: bool = argument(
-        "Keeps decoded images in memory; false decodes the files in every epoch."
-    )
-    num_workers: Interval = argument("Worker processes for decoding.")
-
-
 class OptimizerGroup(Target):
     """The `optimizer` group, for any optimiser of `torch.optim`."""
 
@@ -146,7 +140,19 @@ class OptimizerGroup(Target):
     layer_rates: dict[str, Positive] | None = argument(
         "Factors on the learning rates of layers or blocks, such as {block1: 0.1}."
     )
+    layer_epochs: dict[str, PositiveInt] | None = argument(
+        "Epochs after which layers or blocks are fixed, such as {block1: 3}; needs scheduler=linear."
+    )
     fused: bool = argument("Uses the fused step of torch where there is one.")
+    steps: PositiveInt = argument("Newton-Schulz iterations of Muon.")
+    rescale: bool = argument(
+        "Sets each convolution to the norm sqrt(output channels) before a step of Muon."
+    )
+    sgd_lr: Positive = argument("Peak learning rate of the parameters that Muon updates by SGD.")
+    fc_lr: Positive | None = argument(
+        "Peak learning rate of the weights of fully connected layers; null is sgd_lr."
+    )
+    sgd_momentum: Fraction = argument("Momentum of the parameters that Muon updates by SGD.")
 
 
 class SchedulerGroup(Target):

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Interval = Annotated[int, Field(ge=0)]
 Names = Annotated[list[str], Field(min_length=1)]
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 Split = Literal["test", "val"]
@@ -41,6 +42,7 @@ def setting(
     description: str,
     *,
     optional: bool = False,
+    is_group: bool = False,
     alias: str | None = None,
     shown: str | None = None,
     **constraints: Any,
@@ -52,12 +54,13 @@ def setting(
         description: one sentence with a full stop, for help, reference and editors.
         optional: the key may be missing from a config, as in those of runs of earlier versions. All
             other keys are in every composed config; a missing one is refused.
+        is_group: the default is an option of a config group; a missing group is None.
         alias: the key, if it cannot be the name of an attribute.
         shown: text of the default in help and reference, if it is computed.
         constraints: ranges, as in `pydantic.Field`.
     """
     extra = {"default": default} | ({"shown": shown} if shown else {})
-    required = ... if not optional else default
+    required = ... if not optional else None if is_group else default
     return Field(
         required, alias=alias, description=description, json_schema_extra=extra, **constraints
     )

@@ -137,13 +137,13 @@ class Init(Section):
 
     origin: str | None = setting(
         None,
-        "Source of the initial weights: a run, a checkpoint, a torchvision file, or torchvision.",
+        "Source of the initial weights: a run, a file with a state dict, or torchvision.",
         alias="from",
     )
     layers: list[str] | dict[str, str] | None = setting(
         None,
         "Layers to copy, as a list or as a mapping from new to source layer; null is all that both "
-        "networks have.",
+        "networks have, the last one only for the same classes.",
     )
 
 
@@ -161,10 +161,13 @@ class Train(Section):
     scheduler: Spec = setting("one_cycle", "Schedule of the learning rate.")
     trainer: Spec = setting("default", "Devices, precision and length of training.")
     callbacks: dict[str, Spec | None] | None = setting(
-        ["default"], "Lightning callbacks, one or several options.", optional=True
+        ["default"],
+        "Lightning callbacks, one or several options.",
+        optional=True,
+        is_group=True,
     )
     logger: dict[str, Spec | None] | None = setting(
-        "tensorboard", "Lightning loggers.", optional=True
+        "tensorboard", "Lightning loggers.", optional=True, is_group=True
     )
     label_smoothing: Fraction = setting(
         0.1, "Share of the target probability that is spread over all classes."

@@ -240,7 +240,8 @@ def test_unusable_optimizer_settings_are_refused(spec, key):
         ("plateau", {"factor": 1.0}, "factor=1.0"),
         ("plateau", {"min_lr": -1.0}, "min_lr=-1.0"),
         ("plateau", {"mode": "min"}, "unknown key scheduler.mode"),
-        ("linear", {}, "no such class or function"),
+        ("linear", {"end_factor": 2.0}, "end_factor=2.0: should be at least 0 and at most 1"),
+        ("straight", {}, "no such class or function"),
     ],
 )
 def test_a_schedule_names_invalid_options(name, options, key):
@@ -277,3 +278,45 @@ def test_optimisers_and_devices_without_a_fused_step_are_not_fused():
     assert not build_optimizer({"_target_": "torch.optim.SGD", "lr": 0.1}, on_meta).param_groups[0][
         "fused"
     ]
+
+
+def test_linear_falls_in_a_line_and_may_warm_up():
+    assert rates("linear", 4) == pytest.approx([PEAK * x for x in (1, 0.75, 0.5, 0.25)])
+    found = rates("linear", 12, warmup_fraction=1 / 6, end_factor=0.5)
+    assert found[:3] == pytest.approx([PEAK / 3, PEAK * 2 / 3, PEAK])
+    assert found[-1] == pytest.approx(PEAK * (1 - 0.5 * 0.9))
+
+
+def epochs_of(layer_epochs, **options):
+    net = build([[2], [3]], image_size=8, head="linear", num_classes=2)
+    spec = {"_target_": "torch.optim.SGD", "lr": PEAK, "layer_epochs": layer_epochs, **options}
+    return net, build_optimizer(spec, net)
+
+
+def test_layer_epochs_compress_the_schedule_of_a_layer_and_then_end_its_training():
+    net, optimizer = epochs_of({"block1": 2}, layer_rates={"block1": 10})
+    made = schedule("linear", optimizer, Steps(total=8, per_epoch=2))
+    found = []
+    for _ in range(8):
+        found.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        made["scheduler"].step()
+    rest, block1 = zip(*found, strict=True)
+    assert rest == pytest.approx([PEAK * (1 - i / 8) for i in range(8)])
+    assert block1 == pytest.approx([10 * PEAK * max(0, 1 - i / 4) for i in range(8)])
+    optim.fix_finished_layers(optimizer, epoch=1)
+    assert all(p.requires_grad for p in net.parameters())
+    optim.fix_finished_layers(optimizer, epoch=2)
+    named = {name: p.requires_grad for name, p in net.named_parameters()}
+    assert not named["features.0.weight"]
+    assert named["features.3.weight"]
+
+
+def test_layer_epochs_need_the_linear_schedule_and_whole_epochs():
+    _, optimizer = epochs_of({"block1": 2})
+    with pytest.raises(ConfigError, match="layer_epochs: needs scheduler=linear"):
+        schedule("cosine", optimizer, Steps(8, 2))
+    with pytest.raises(ConfigError, match=r"layer_epochs\.block1=0: should be at least 1"):
+        epochs_of({"block1": 0})
+    with pytest.raises(ConfigError, match=r"optimizer\.layer_rates\.block9"):
+        epochs_of({"block9": 1})

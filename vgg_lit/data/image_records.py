@@ -1,0 +1,181 @@
+"""A split of another library's data set: streamed by worker processes, or decoded once and cached."""
+
+import hashlib
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vgg_lit.data import image_cache
+from vgg_lit.data.image_files import checked, decoding_loader
+from vgg_lit.data.images import MAX_PIXELS, fit_image
+from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
+from vgg_lit.errors import InputError, one_line
+
+_DECODING = 1  # version of the decoding: part of the fingerprint
+_BATCH = 256  # records per worker task when a whole split is read
+_BAR_FROM = 5_000  # number of records that shows a progress bar
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, zlib.error),
+    *(LookupError, RuntimeError, ImportError, UnidentifiedImageError, MemoryError),
+)
+
+
+class Records(Protocol):
+    """Access to the images of a split by position; picklable, for worker processes."""
+
+    def __len__(self) -> int:
+        """The number of images."""
+
+    def __getitem__(self, position: int) -> Any:
+        """An image: a PIL image, a uint8 array (H, W) or (H, W, 3), or an encoded file as bytes."""
+
+
+@dataclass(frozen=True)
+class ImageRecords:
+    """Images of another library with labels and decoding options.
+
+    Attributes:
+        name: name of the data set and split, for messages.
+        records: images by position.
+        labels_N: int64 indices into the source's classes.
+        in_channels: number of channels after decoding.
+        size: side after decoding, pixels.
+        num_workers: number of decoding processes; 0 decodes in the main process.
+        cache: `.npy` file of the decoded images; statistics are stored next to it.
+        version: text that changes if the images change.
+    """
+
+    name: str
+    records: Records
+    labels_N: Tensor
+    in_channels: int
+    size: int
+    num_workers: int
+    cache: Path
+    version: str
+
+    def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
+        """Returns a loader that decodes `batches` (lists of positions), reread on each iteration."""
+        decoder = _Decoder(self.name, self.records, self.in_channels, self.size)
+        return decoding_loader(decoder, batches, self.num_workers, pin_memory)
+
+    def decoded(self) -> Tensor:
+        """Returns all images (N, C, H, W) from the cache; builds the cache if missing or stale.
+
+        Raises:
+            InputError: an image cannot be read, or the cache cannot be written.
+        """
+        fingerprint = self._fingerprint()
+        array = image_cache.read_array(self.cache, fingerprint)
+        if array is None:
+            shape = (len(self.labels_N), self.in_channels, self.size, self.size)
+            image_cache.write_array(self.cache, fingerprint, shape, self._decode_into)
+            array = image_cache.read_array(self.cache, fingerprint)
+        if array is None:
+            raise InputError(f"{self.cache}: reads back differently than written; check the disk")
+        return torch.from_numpy(array)
+
+    def statistics(self) -> ChannelStatistics:
+        """Returns the statistics of all pixels of the split; computed once and then cached."""
+        path, fingerprint = self.cache.with_suffix(".sums.json"), self._fingerprint()
+        record = image_cache.read_record(path, fingerprint)
+        if record is None:
+            sums = np.zeros((1 + self.in_channels, 1 + self.in_channels), np.int64)
+            for images in self._in_order("Summing up pixels"):
+                sums += pixel_sums(images)
+            record = {"sums": sums.tolist()}
+            image_cache.write_record(path, fingerprint, record)
+        return channel_statistics(np.array(record["sums"]))
+
+    def _decode_into(self, array: np.ndarray) -> None:
+        start = 0
+        for images in self._in_order("Decoding images"):
+            array[start : start + len(images)] = images.numpy()
+            start += len(images)
+
+    def _in_order(self, description: str) -> Iterator[Tensor]:
+        """Yields the whole split in batches, with a progress bar for large splits."""
+        positions = range(len(self.labels_N))
+        batches = [positions[i : i + _BATCH] for i in range(0, len(positions), _BATCH)]
+        quick = len(positions) < _BAR_FROM
+        with Progress(console=Console(stderr=True), transient=True, disable=quick) as progress:
+            task = progress.add_task(f"{description} of {self.name}", total=len(positions))
+            for images in checked(self.loader(batches)):
+                yield images
+                progress.advance(task, len(images))
+
+    def _fingerprint(self) -> str:
+        described = f"{_DECODING}|{self.in_channels}|{self.size}|{self.name}|{self.version}|"
+        return hashlib.sha256(described.encode() + self.labels_N.numpy().tobytes()).hexdigest()
+
+
+def cache_file(described: str) -> Path:
+    """Returns the cache file of a split; `described` names the data set, the split and the size."""
+    key = hashlib.sha256(described.encode()).hexdigest()[:16]
+    name = "".join(c if c.isalnum() else "_" for c in described.partition("|")[0])
+    return image_cache.cache_folder() / f"{name[-40:]}-{key}.npy"
+
+
+def decode(record: Any, in_channels: int, size: int) -> Tensor:
+    """Returns an image as uint8 (in_channels, size, size), converted as `read_image` does.
+
+    Raises:
+        InputError: it is not an image, is larger than 50 megapixels, or is damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")  # about damaged EXIF and about sizes
+            if isinstance(record, bytes):
+                record = Image.open(io.BytesIO(record), formats=_FORMATS)
+            elif not isinstance(record, Image.Image):
+                record = Image.fromarray(np.asarray(record))
+            if record.width * record.height > MAX_PIXELS:
+                raise InputError(f"exceeds the limit of {MAX_PIXELS // 10**6} megapixels")
+            record.draft(None, (2 * size, 2 * size))
+            return torch.from_numpy(fit_image(record, in_channels, size))
+    except InputError:
+        raise
+    except Image.DecompressionBombError:
+        raise InputError(f"exceeds the limit of {MAX_PIXELS // 10**6} megapixels") from None
+    except _DAMAGE as error:
+        raise InputError(f"the image is damaged or unreadable ({one_line(error)})") from None
+
+
+class _Decoder(Dataset):
+    """The dataset in a worker process: the records and decoding options."""
+
+    def __init__(self, name: str, records: Records, in_channels: int, size: int) -> None:
+        self.name, self.records = name, records
+        self.in_channels, self.size = in_channels, size
+
+    def __getitems__(self, positions: Sequence[int]) -> Tensor | InputError:
+        try:
+            return torch.stack([self[position] for position in positions])
+        except InputError as error:
+            return error  # the DataLoader would wrap an error raised in a worker in a traceback
+
+    def __getitem__(self, position: int) -> Tensor:
+        try:
+            record = self.records[position]
+        except (*_DAMAGE, Image.DecompressionBombError) as error:
+            raise InputError(
+                f"{self.name}: image {position} cannot be read ({one_line(error)})"
+            ) from None
+        try:
+            return decode(record, self.in_channels, self.size)
+        except InputError as error:
+            raise InputError(f"{self.name}: image {position}: {error}") from None
