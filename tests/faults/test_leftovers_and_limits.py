@@ -20,7 +20,7 @@ def test_variables_of_an_earlier_launcher_are_ignored(monkeypatch):
     assert environment.main_port != 1
     assert environment.node_rank() == 0
     monkeypatch.setenv("MASTER_PORT", "1")
-    monkeypatch.setenv("LOCAL_RANK", "1")  # a rank that such a process has started
+    monkeypatch.setenv("LOCAL_RANK", "1")  # a rank that a first process has started
     assert cluster_environment().main_port == 1
 
 
