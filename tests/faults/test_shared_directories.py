@@ -17,11 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def start(tmp_path, tiny):
     """`start("seed=1")`: starts a tiny training in tmp_path without waiting for it."""
 
-    def start(*overrides, base=tiny):
+    def start(*overrides, flags=()):
         env = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
         env |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
-            [sys.executable, "-m", "vgg_lit.train", *base, *overrides],
+            [sys.executable, "-m", "vgg_lit.train", *flags, *tiny, *overrides],
             cwd=tmp_path,
             env=env,
             stdout=subprocess.PIPE,
@@ -73,10 +73,10 @@ def test_two_automatic_resumes_take_different_runs(start, tmp_path, train, tiny)
 
 @pytest.mark.slow  # eleven processes
 def test_a_job_of_another_launcher_restarts_ten_times(start, tmp_path):
-    command = ("-m", "hydra/launcher=basic", "hydra.sweep.dir=sweep", "seed=5", "logger=none")
+    command = ("hydra/launcher=basic", "hydra.sweep.dir=sweep", "seed=5", "logger=none")
     path = tmp_path / "sweep/0"
     for attempt in range(11):
-        process = start(*command, "trainer.devices=1")
+        process = start(*command, "trainer.devices=1", flags=["-m"])
         _, errors = process.communicate()
         assert process.returncode == 0, (attempt, errors)
         run = Run(path)

@@ -185,12 +185,14 @@ def as_values_of_run(arguments: Sequence[str]) -> list[str]:
     Hydra composes the default config, which may lack a setting of the run, for example of another
     schedule. `++key=value` accepts it, and `resumed_config` checks it against the run's config.
     """
+    if not any(argument.startswith("resume=") for argument in arguments):
+        return list(arguments)
     try:
         parsed = get_args_parser().parse_args(list(arguments))
         typed = {
             o.input_line: o for o in OverridesParser.create().parse_overrides(parsed.overrides)
         }
-    except (Exception, SystemExit):  # Hydra reports the error
+    except Exception:  # Hydra reports the error
         return list(arguments)
     resume = next((o.value() for o in typed.values() if o.key_or_group == "resume"), None)
     if resume in (None, "auto") or parsed.multirun:
