@@ -84,6 +84,7 @@ class Classifier(L.LightningModule):
         self.preprocessing = dict(preprocessing or {})
         self.seed = seed
         self.label_smoothing = label_smoothing
+        self.image_ranges: dict[str, Any] | None = None  # of training images; None if not measured
         self.gradient_norm: Tensor | None = None  # of this step, if a callback has computed it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_hash(seed, "weights"))
@@ -237,8 +238,10 @@ class Classifier(L.LightningModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Stores the schema version of the checkpoint."""
+        """Stores the schema version of the checkpoint and the ranges of the training images."""
         checkpoint["vgg_lit"] = {"schema": SCHEMA, "version": __version__}
+        if self.image_ranges is not None:
+            checkpoint["vgg_lit"]["image_ranges"] = self.image_ranges
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
@@ -253,6 +256,7 @@ class Classifier(L.LightningModule):
         with _fitting(checkpoint_path):
             classifier = cls(**checkpoint["hyper_parameters"])
             classifier.load_state_dict(checkpoint["state_dict"])
+        classifier.image_ranges = checkpoint["vgg_lit"].get("image_ranges")
         return classifier.eval()
 
     def load_weights(self, checkpoint_path: str | PathLike[str]) -> None:

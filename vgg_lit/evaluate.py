@@ -46,7 +46,13 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     from vgg_lit.evaluation.job import evaluate_networks
 
     return evaluate_networks(
-        trained, views, data, settings.split, settings.accelerator, settings.precision
+        trained,
+        views,
+        data,
+        settings.split,
+        settings.accelerator,
+        settings.precision,
+        is_own_data=OmegaConf.select(config, "data") is None,
     )
 
 

@@ -1,7 +1,7 @@
 """Classifies images with a trained run or an exported model.
 
 python -m vgg_lit.predict run=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a images=shoe.png
-python -m vgg_lit.predict model=exported/model.onnx images=shoe.png
+python -m vgg_lit.predict model=exported/model.onnx 'images=[shoe.png,photos]' invert=true
 """
 
 import re
@@ -15,16 +15,18 @@ from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Predict
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.prediction import Predictor, classify, find_images, load_trained
+from vgg_lit.evaluation.prediction_report import report_predictions
+from vgg_lit.evaluation.trained import find_trained
 from vgg_lit.runs import Run
-from vgg_lit.system.files import write_text
-from vgg_lit.tables import predictions_csv, print_facts, print_predictions
+from vgg_lit.tables import print_facts
 from vgg_lit.targets import trust
 
 
 def predict(config: DictConfig) -> None:
-    """Prints the likeliest classes of each image and writes all of them to a CSV file.
+    """Writes the likeliest classes of each image to a CSV file and prints them.
 
-    Reports unreadable images after the others are classified and written.
+    Marks images whose pixel statistics are unlike those of the training images. Reports unreadable
+    images after the others are classified and written.
 
     Raises:
         InputError: there is no such run, model or image, or an image cannot be read.
@@ -34,16 +36,17 @@ def predict(config: DictConfig) -> None:
     file, folder = _find_network(settings)
     paths = find_images(settings.images)
     predictor = _load(file, settings)
-    read, rows, unreadable = classify(paths, predictor, settings.batch_size, settings.top_k)
-    if read:
-        print_predictions(read, rows)
-        output = Path(settings.output or folder / "predictions.csv")
-        write_text(output, predictions_csv(read, rows))
-        print_facts({"written": f"{output} ({len(read)} images)"})
+    predictions, unreadable = classify(
+        paths, predictor, settings.batch_size, settings.top_k, settings.invert
+    )
+    if predictions:
+        report_predictions(
+            predictions, Path(settings.output or folder / "predictions.csv"), settings.invert
+        )
     if unreadable:
         others = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
         raise InputError(
-            f"{unreadable[0]}{others}; {len(read)} of {len(paths)} images were classified"
+            f"{unreadable[0]}{others}; {len(predictions)} of {len(paths)} images were classified"
         )
 
 
@@ -64,6 +67,8 @@ def _find_network(settings: Predict) -> tuple[Path, Path]:
         raise InputError(
             f"accelerator={settings.accelerator}: an exported model runs on the CPU; allowed: auto, cpu"
         )
+    if settings.precision is not None:
+        raise InputError(f"precision={settings.precision}: allowed only with run=<run>")
     from vgg_lit.exporting.model import find_program
 
     program = find_program(Path(str(settings.exported)).expanduser())
@@ -72,12 +77,16 @@ def _find_network(settings: Predict) -> tuple[Path, Path]:
 
 def _load(file: Path, settings: Predict) -> Predictor:
     if settings.run is not None:
-        return load_trained(file, settings.accelerator)
+        (trained,) = find_trained([Run(settings.run)], settings.checkpoint)
+        return load_trained(trained, settings.accelerator, settings.precision)
     from vgg_lit.exporting.model import ExportedModel
 
     model = ExportedModel(file)
     card = model.description
-    return Predictor(model.probabilities, card.classes, card.in_channels, card.source_size)
+    print_facts({"model": str(model.path)})
+    return Predictor(
+        model.probabilities, card.classes, card.in_channels, card.source_size, card.image_ranges
+    )
 
 
 def main() -> None:

@@ -8,14 +8,15 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
 from vgg_lit.system.terminal import visible
 
 
-def _console() -> Console:
-    """A console without markup: rich would interpret brackets and colons in file and class names."""
+def plain_console() -> Console:
+    """Returns a console without markup: rich would interpret brackets and colons in file and class names."""
     return Console(markup=False, emoji=False)
 
 
@@ -24,6 +25,26 @@ def print_facts(facts: Mapping[str, str]) -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:<{width}}  {visible(value)}", flush=True)
+
+
+def shorten_middle(text: str, width: int) -> str:
+    """Replaces the middle of a text by an ellipsis if it is wider than `width` columns; keeps more of the end.
+
+    Characters of Chinese, Japanese and Korean are two columns wide.
+    """
+    if cell_len(text) <= width:
+        return text
+    tail = ""
+    for character in reversed(text):
+        if cell_len(tail) + cell_len(character) > 2 * width // 3:
+            break
+        tail = character + tail
+    head = ""
+    for character in text:
+        if cell_len(head) + cell_len(character) > width - 1 - cell_len(tail):
+            break
+        head += character
+    return f"{head}…{tail}"
 
 
 STAGES = ("train", "val", "test")
@@ -39,27 +60,12 @@ def print_metrics(metrics: Mapping[str, float], title: str) -> None:
     for name in sorted(metrics, key=_place):
         if not name.endswith("/top1"):  # the same as acc
             table.add_row(visible(name), format_metric(name, metrics[name]))
-    _console().print(table)
+    plain_console().print(table)
 
 
 def _place(name: str) -> tuple[int, str]:
     stage = name.partition("/")[0]
     return (STAGES.index(stage) if stage in STAGES else len(STAGES)), name
-
-
-def print_predictions(
-    paths: Sequence[str], rows: Sequence[Sequence[tuple[str, float]]], most: int = 20
-) -> None:
-    """Prints the most likely classes of each image, and the number of images beyond `most`."""
-    table = Table()
-    table.add_column("image", overflow="fold")
-    for rank in range(1, len(rows[0]) + 1):
-        table.add_column(str(rank))
-    for path, row in list(zip(paths, rows, strict=True))[:most]:
-        table.add_row(visible(path), *(f"{visible(name)} {100 * p:.1f} %" for name, p in row))
-    _console().print(table)
-    if len(paths) > most:
-        print(f"... and {len(paths) - most} more")
 
 
 def print_rows(
@@ -78,7 +84,7 @@ def print_rows(
         table.add_column(visible(name), overflow="fold", justify="right" if is_number else "left")
     for number, row in enumerate(rows):
         table.add_row(*map(visible, row.values()), end_section=number in ends_section)
-    console = _console()
+    console = plain_console()
     if not console.is_terminal:  # no width limit in a file or a pipe
         options = console.options.update(max_width=sys.maxsize)
         console.width = max(console.width, console.measure(table, options=options).maximum)
@@ -103,24 +109,6 @@ def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = No
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def predictions_csv(paths: Sequence[str], rows: Sequence[Sequence[tuple[str, float]]]) -> str:
-    """Formats the likeliest classes of images as CSV: a row an image, two columns a class."""
-    return to_csv(
-        [
-            {"image": path}
-            | {
-                key: value
-                for rank, (name, probability) in enumerate(row, 1)
-                for key, value in (
-                    (f"class{rank}", name),
-                    (f"probability{rank}", f"{probability:.6f}"),
-                )
-            }
-            for path, row in zip(paths, rows, strict=True)
-        ]
-    )
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

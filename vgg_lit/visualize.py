@@ -17,7 +17,7 @@ from vgg_lit.targets import trust
 
 
 def visualize(config: DictConfig) -> None:
-    """Writes `figures/*.png` and `report.html` into the run directory.
+    """Writes `figures/*.png`, `predictions_<split>.csv` and `report.html` into the run directory.
 
     Raises:
         InputError: there is no such run, checkpoint, layer or image, or a figure named in
@@ -31,10 +31,12 @@ def visualize(config: DictConfig) -> None:
     _check_layers_and_image(settings, trained)
 
     # Lightning takes seconds to import, so it is imported after all checks.
+    from vgg_lit.evaluation.image_outcomes import predictions_file
     from vgg_lit.reports.catalogue import DRAWN, missing_extra
     from vgg_lit.reports.inspection import Inspection
     from vgg_lit.reports.picture import Choice
     from vgg_lit.reports.run_report import draw_sections, summary_sections, write_report
+    from vgg_lit.system.files import write_text
     from vgg_lit.system.hardware import count_devices, resolve_precision
     from vgg_lit.system.lightning_internals import quieten_lightning
 
@@ -64,6 +66,9 @@ def visualize(config: DictConfig) -> None:
     sections = summary_sections(inspection) + draw_sections(
         inspection, choice, names, left_out, bool(asked)
     )
+    file = predictions_file(trained.run.path, settings.split)
+    write_text(file, inspection.outcomes.to_csv(inspection.classes, inspection.names))
+    print_facts({"written": f"{file} ({len(inspection.names)} images)"})
     write_report(trained.run.path, sections, left_out)
 
 

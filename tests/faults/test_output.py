@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from vgg_lit.evaluation.prediction import Prediction
+from vgg_lit.evaluation.prediction_report import print_predictions
 from vgg_lit.runs import Run
 from vgg_lit.system.terminal import visible
-from vgg_lit.tables import print_facts, print_metrics, print_predictions, print_rows
+from vgg_lit.tables import print_facts, print_metrics, print_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = f"{sys.executable} -m"
@@ -129,7 +131,7 @@ def test_control_characters_are_shown_as_escapes():
 def test_tables_and_facts_show_escapes(capsys):
     print_facts({"run": HOSTILE})
     print_metrics({f"val/{HOSTILE}": 1.0}, title=HOSTILE)
-    print_predictions([HOSTILE], [[(HOSTILE, 0.5)]])
+    print_predictions([Prediction(HOSTILE, [(HOSTILE, 0.5)])])
     print_rows([{"name": HOSTILE, HOSTILE: "x"}], title=HOSTILE)
     out = capsys.readouterr().out
     assert out.count("\\x1b") >= 7

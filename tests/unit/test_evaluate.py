@@ -6,7 +6,9 @@ import shutil
 import pytest
 from omegaconf import OmegaConf
 
+from vgg_lit.data import FashionMNISTSample
 from vgg_lit.runs import Run
+from vgg_lit.tables import read_csv
 
 
 def error_of(done):
@@ -22,6 +24,26 @@ def test_evaluation_reproduces_the_metrics_of_training(verb, tiny_run, tmp_path,
     record = tiny_run.path / "evaluations" / "fashion_mnist_sample_test.json"
     found = json.loads(record.read_text())["metrics"]
     assert found == {k: v for k, v in tiny_run.metrics.items() if k.startswith("test/")}
+
+
+def test_the_outcome_of_each_image_is_written(verb, tiny_run, tmp_path):
+    run = Run(shutil.copytree(tiny_run.path, tmp_path / "run"))
+    assert verb("evaluate", f"run={run.path}", "accelerator=cpu", "split=val").code == 0
+    rows = read_csv(run.path / "predictions_val.csv")
+    assert list(rows[0]) == ["image", "true", "predicted", "probability", "loss", "rank"]
+    record = run.path / "evaluations" / "fashion_mnist_sample_val.json"
+    found = json.loads(record.read_text())["metrics"]
+    assert len(rows) == 60
+    assert sum(row["rank"] == "1" for row in rows) / 60 == pytest.approx(found["val/acc"])
+    assert sum(float(row["loss"]) for row in rows) / 60 == pytest.approx(found["val/loss"])
+    labels = FashionMNISTSample().load("train").labels_N
+    for row in rows:  # the index is that in the train split
+        assert row["true"] == FashionMNISTSample.classes[labels[int(row["image"])]]
+    views = ("flip=true", "data=fashion_mnist_sample", "data.test_size=20")
+    assert verb("evaluate", f"run={run.path}", "accelerator=cpu", *views).code == 0
+    (other,) = (run.path / "evaluations").glob("predictions_fashion_mnist_sample_test_*flip*.csv")
+    assert len(read_csv(other)) == 20
+    assert not (run.path / "predictions_test.csv").exists()
 
 
 def test_another_split_and_checkpoint_have_other_metrics(verb, tiny_run, tmp_path, monkeypatch):
@@ -96,7 +118,7 @@ def test_requested_views_are_listed_after_the_single_view(verb, run):
     done = verb("evaluate", f"run={run.path}", "accelerator=cpu", *views)
     assert done.code == 0, done.err
     name = "fashion_mnist_sample_test_dense-flip-8-crops-at-36-40"
-    assert written(run) == [f"{name}.json", f"{name}.md"]
+    assert written(run) == [f"{name}.json", f"{name}.md", f"predictions_{name}.csv"]
     record = read(run, name)
     labels = [row["views"] for row in record["rows"]]
     assert labels == [

@@ -7,8 +7,8 @@ from vgg_lit.tables import (
     markdown_table,
     print_facts,
     print_metrics,
-    print_predictions,
     print_rows,
+    shorten_middle,
 )
 
 
@@ -42,14 +42,16 @@ def test_metrics_are_in_the_order_of_their_stages(capsys):
     assert "50.00 %" in out
 
 
-def test_the_first_images_are_shown_and_the_rest_counted(capsys):
-    paths = [f"{index}.png" for index in range(25)]
-    print_predictions(paths, [[("Bag", 0.75), ("Coat", 0.2)]] * 25, most=20)
-    out = capsys.readouterr().out
-    assert "19.png" in out
-    assert "20.png" not in out
-    assert "Bag 75.0 %" in out
-    assert "... and 5 more" in out
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [
+        ("shoe.png", 8, "shoe.png"),
+        ("photos/of/a/shoe_17.png", 13, "phot…e_17.png"),
+        ("写真写真写真.png", 9, "写…真.png"),
+    ],
+)
+def test_a_wide_text_is_shortened_in_the_middle(text, width, expected):
+    assert shorten_middle(text, width) == expected
 
 
 ROWS = [{"views": "single view", "top1": "87.00"}, {"views": "flip", "top1": "87.50"}]
@@ -72,6 +74,5 @@ def test_rows_are_formatted_as_a_markdown_table():
 @pytest.mark.parametrize("text", ["trusted_targets=[mine]", "a[/b].png", "a:smile:b"])
 def test_names_with_markup_characters_are_not_changed(text, capsys):
     print_rows([{"job": text}], title=f"of {text}")
-    print_predictions([text], [[(text, 1.0)]])
     print_metrics({text: 1.0}, title="x")
-    assert capsys.readouterr().out.count(text) == 5
+    assert capsys.readouterr().out.count(text) == 3

@@ -43,6 +43,15 @@ def error_of(finished):
     return finished.err
 
 
+def test_every_image_has_a_row_in_the_predictions(verb, run):
+    done = verb("visualize", f"run={run.path}", "accelerator=cpu", "figures=[wrong_labels]")
+    assert done.code == 0, done.err
+    drawn = (run.path / "predictions_test.csv").read_text()
+    assert verb("evaluate", f"run={run.path}", "accelerator=cpu").code == 0
+    assert drawn == (run.path / "predictions_test.csv").read_text()
+    assert len(drawn.splitlines()) == 41
+
+
 def test_every_figure_is_drawn_and_in_the_report(verb, run):
     pytest.importorskip("captum")
     done = verb("visualize", f"run={run.path}", "accelerator=cpu", "images=5", "embeddings=20")
@@ -57,6 +66,7 @@ def test_every_figure_is_drawn_and_in_the_report(verb, run):
         "gallery_right",
         "gallery_wrong",
         "gallery_worst",
+        "wrong_labels",
         "calibration",
         "filters",
         "activations",
@@ -111,7 +121,9 @@ def test_captions_have_class_prediction_and_confidence(inspection):
     for caption, position in zip(captions, found.wrong(CHOICE.images), strict=True):
         true, predicted = found.labels_N[position], found.predicted_N[position]
         sure = f"{100 * found.confidence_N[position]:.0f} %"
-        assert caption.split("\n") == [classes[true], f"→ {classes[predicted]}", sure]
+        *outcome, name = caption.split("\n")
+        assert outcome == [classes[true], f"→ {classes[predicted]}", sure]
+        assert name == f"image {inspection.names[position]}"
 
 
 def test_the_confusion_figure_is_scikit_learns(inspection):

@@ -62,6 +62,18 @@ class Predictions:
         order = self.confidence_N[wrong].argsort(descending=True, stable=True)
         return wrong[order[:count]]
 
+    def suspicious_labels(self, count: int) -> Tensor:
+        """Returns positions of the `count` likeliest wrong labels, likeliest first.
+
+        They are the wrongly classified images with the lowest probability of their label. The network
+        must not have been trained on these images.
+
+        Source: Northcutt et al. 2021, Confident Learning, ranking by self-confidence.
+        """
+        wrong = (~self.is_right_N).nonzero().flatten()
+        own = self.probabilities_NK[wrong, self.labels_N[wrong]]
+        return wrong[own.argsort(stable=True)[:count]]
+
     def confused(self, true: int, predicted: int, count: int) -> Tensor:
         """Returns positions of images of class `true` predicted as `predicted`, most confident first."""
         pair = ((self.labels_N == true) & (self.predicted_N == predicted)).nonzero().flatten()

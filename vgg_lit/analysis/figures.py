@@ -95,12 +95,14 @@ def image_rows(
     """Draws rows of images, each row next to its label.
 
     Args:
-        rows: (lines of the label, images_NHWD, one caption per image) of each row.
+        rows: (lines of the label, images_NHWD, one caption per image, of one or several lines) of each
+            row.
         title: title of the figure.
     """
     if not rows:
         return _nothing(title)
-    label_width, step = 2 * _CELL, _CELL + LINE + _GAP
+    label_width = 2 * _CELL
+    step = _CELL + max(_most_lines([captions]) for _, _, captions in rows) * LINE + _GAP
     columns = _COLUMNS - 2
     sheet = ImageSheet(_COLUMNS * (_CELL + _GAP) - _GAP, len(rows) * step - _GAP, title)
     for number, (label, images_NHWD, captions) in enumerate(rows):
@@ -110,7 +112,7 @@ def image_rows(
             if column < columns:
                 left = 2 * (_CELL + _GAP) + column * (_CELL + _GAP)
                 sheet.image(image, left, top, _CELL)
-                sheet.text(shortened(caption, _CELL), left, top + _CELL + 0.03)
+                sheet.text(_lines(caption.split("\n"), _CELL), left, top + _CELL + 0.03)
     return sheet.figure
 
 

@@ -19,11 +19,13 @@ from vgg_lit.data.batches import (
     TrainingOrder,
 )
 from vgg_lit.data.draws import Draws
+from vgg_lit.data.image_ranges import ImageRanges, measure_ranges
 from vgg_lit.data.preprocessing import Normalization, Preprocessing
 from vgg_lit.data.sources import Images, ResidentImages, Source, Split, load_checked
 from vgg_lit.data.splits import stratified_subset
 from vgg_lit.data.statistics import ChannelStatistics
 from vgg_lit.errors import InputError
+from vgg_lit.system.files import shown_path
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -112,6 +114,20 @@ class ImageDataModule(L.LightningDataModule):
     def sizes(self) -> dict[str, int]:
         """Number of images in each split that is set up: "train", "val" and "test"."""
         return {name: len(ids) for name, ids in self._ids.items()}
+
+    def image_ranges(self) -> ImageRanges:
+        """Measures the pixel statistics of the training images; after `setup("fit")`."""
+        return measure_ranges(self._images["train"], self._ids["train"])
+
+    def image_names(self, split: str, ids: Tensor) -> list[str]:
+        """Returns the files of images of "train", "val" or "test", or their ids if there are no files.
+
+        Args:
+            split: name of the split.
+            ids: ids of the images, as in the batches of the split.
+        """
+        paths = getattr(self._images["test" if split == "test" else "train"], "paths", None)
+        return [shown_path(paths[i]) if paths else str(i) for i in ids.tolist()]
 
     def train_dataloader(self) -> BatchLoader:
         """Returns a resumable loader, shuffled by (seed, epoch).
@@ -237,7 +253,7 @@ class ImageDataModule(L.LightningDataModule):
         if not isinstance(images, ResidentImages):
             return StreamedBatches(images, ids, order, device)
         # train and validation share one copy on the device
-        resident = ResidentImages(images.images_NCHW.to(device), images.labels_N)
+        resident = replace(images, images_NCHW=images.images_NCHW.to(device))
         self._images[split] = resident
         return ResidentBatches(resident.images_NCHW, resident.labels_N, ids, order)
 

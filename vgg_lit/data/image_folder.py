@@ -78,7 +78,9 @@ class ImageFolder:
     def load(self, split: Split) -> Images:
         """Returns the images of a split, sorted by class and path."""
         files = self._files(split)
-        return ResidentImages(files.decoded(), files.labels_N) if self.in_memory else files
+        if not self.in_memory:
+            return files
+        return ResidentImages(files.decoded(), files.labels_N, files.paths)
 
     def _find_classes(self) -> tuple[str, ...]:
         if not self.has_splits:

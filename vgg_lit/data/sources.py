@@ -26,6 +26,7 @@ class ResidentImages:
     Attributes:
         images_NCHW: uint8, square.
         labels_N: int64 indices into the source's classes.
+        paths: file of each image, relative to the root of the source; None: the images have no files.
 
     Raises:
         ValueError: the shape or dtype is wrong, or there is not one label per image.
@@ -33,6 +34,7 @@ class ResidentImages:
 
     images_NCHW: Tensor
     labels_N: Tensor
+    paths: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         images, labels = self.images_NCHW, self.labels_N

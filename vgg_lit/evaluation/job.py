@@ -9,10 +9,12 @@ from rich.progress import track
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import TrainingError
+from vgg_lit.evaluation.image_outcomes import ImageOutcomes, predictions_file
 from vgg_lit.evaluation.score_report import report_scores
 from vgg_lit.evaluation.scoring import Member, rows_of, score
 from vgg_lit.evaluation.trained import Trained
 from vgg_lit.evaluation.views import Views
+from vgg_lit.system.files import write_text
 from vgg_lit.system.hardware import resolve_precision
 from vgg_lit.system.lightning_internals import quieten_lightning
 from vgg_lit.tables import print_facts
@@ -25,8 +27,11 @@ def evaluate_networks(
     split: str,
     accelerator: str,
     precision: str | None,
+    is_own_data: bool = True,
 ) -> dict[str, float]:
     """Scores networks and, if there are several, their fusion; prints and writes the scores.
+
+    The outcome of each image is written too, for the last row of the scores.
 
     Args:
         trained: the networks.
@@ -35,6 +40,7 @@ def evaluate_networks(
         split: `test` or `val`.
         accelerator: device type in Lightning's terms.
         precision: precision in Lightning's terms; None uses the precision of each network's run.
+        is_own_data: True if the data is that of the first network's run.
 
     Returns:
         The metrics of the average over all views and networks, by name.
@@ -69,8 +75,12 @@ def evaluate_networks(
     print_facts(facts)
     rows = rows_of(views, [one.run.path.name for one in trained])
     batches = getattr(datamodule, f"{split}_dataloader")()
+    outcomes = ImageOutcomes()
     scores = score(
-        rows, members, track(batches, "evaluating", transient=True, disable=len(batches) == 1)
+        rows,
+        members,
+        track(batches, "evaluating", transient=True, disable=len(batches) == 1),
+        outcomes,
     )
     metrics = [{f"{split}/{key}": found[key] for key in found} for found in scores]
     if not all(math.isfinite(value) for found in scores for value in found.values()):
@@ -79,5 +89,12 @@ def evaluate_networks(
             "are not, or overflow; use another checkpoint"
         )
     folder = trained[0].run.path / "evaluations"
-    report_scores(folder, datamodule.source.name, split, checkpoints, rows, metrics)
+    file = report_scores(folder, datamodule.source.name, split, checkpoints, rows, metrics)
+    if is_own_data and len(rows) == 1:
+        file = predictions_file(trained[0].run.path, split)
+    else:
+        file = file.with_name(f"predictions_{file.name}.csv")
+    names = datamodule.image_names(split, outcomes.ids_N)
+    write_text(file, outcomes.to_csv(datamodule.classes, names))
+    print_facts({"written": f"{file} ({len(names)} images)"})
     return metrics[-1]

@@ -1,19 +1,25 @@
 """Class probabilities of image files.
 
-predictor = load_trained(run.checkpoint(), "auto")
-paths, rows, unreadable = classify(find_images("photos"), predictor, batch_size=64, top_k=3)
+predictor = load_trained(trained, "auto", precision=None)
+predictions, unreadable = classify(find_images("photos"), predictor, batch_size=64, top_k=3)
 """
 
 import glob
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vgg_lit.errors import InputError, TrainingError
+from vgg_lit.system.files import shown_path
+from vgg_lit.tables import print_facts
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from vgg_lit.data.image_ranges import ImageRanges
+    from vgg_lit.evaluation.trained import Trained
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -30,16 +36,42 @@ class Predictor:
         classes: class names in label order.
         in_channels: channels of the images.
         source_size: side of the images, pixels.
+        ranges: pixel statistics of the training images; None: not known.
     """
 
     probabilities: "Callable[[Tensor], Tensor]"
     classes: Sequence[str]
     in_channels: int
     source_size: int
+    ranges: "ImageRanges | None" = None
 
 
-def load_trained(checkpoint: Path, accelerator: str) -> Predictor:
-    """Loads the network of a checkpoint onto its device.
+@dataclass(frozen=True)
+class Prediction:
+    """The prediction for an image file.
+
+    Attributes:
+        path: the file.
+        likeliest: the likeliest classes with their probabilities.
+        differences: pixel statistics outside those of the training images, in words.
+        is_like_inverted: True if the image has differences and the inverted image has none.
+    """
+
+    path: str
+    likeliest: Likeliest
+    differences: Sequence[str] = ()
+    is_like_inverted: bool = False
+
+
+def load_trained(trained: "Trained", accelerator: str, precision: str | None) -> Predictor:
+    """Loads the network of a checkpoint onto its device; it computes as in an evaluation.
+
+    Prints the checkpoint and the precision.
+
+    Args:
+        trained: checkpoint of a run.
+        accelerator: device type in Lightning's terms.
+        precision: precision in Lightning's terms; None is as in the run.
 
     Raises:
         InputError: the checkpoint is damaged, or there is no such device.
@@ -47,46 +79,82 @@ def load_trained(checkpoint: Path, accelerator: str) -> Predictor:
     import torch
 
     from vgg_lit.classifier import Classifier
-    from vgg_lit.data.preprocessing import Preprocessing
-    from vgg_lit.system.hardware import device_type
+    from vgg_lit.evaluation.scoring import Member
+    from vgg_lit.evaluation.views import Views
+    from vgg_lit.system.hardware import count_devices, resolve_precision
+    from vgg_lit.system.lightning_internals import quieten_lightning
 
-    device = device_type(accelerator)
-    classifier = Classifier.load_from_checkpoint(checkpoint)
-    classifier.to(device)
-    prepare = Preprocessing.from_dict(classifier.preprocessing)
+    quieten_lightning()
+    count_devices(accelerator)
+    asked = precision or trained.run.config["trainer"]["precision"]
+    used, reason = resolve_precision(asked, accelerator)
+    print_facts({"checkpoint": str(trained.checkpoint), "precision": f"{used} ({reason})"})
+    prepare, ranges = trained.preprocessing, trained.image_ranges
+    classifier = Classifier.load_from_checkpoint(trained.checkpoint)
+    member = Member(classifier, prepare.source_size, accelerator, used)
 
     def probabilities(images_BCHW: "Tensor") -> "Tensor":
         with torch.inference_mode():
-            return classifier(prepare(images_BCHW).to(classifier.device)).float().softmax(dim=1)
+            return member.log_posterior(images_BCHW.to(member.device), Views()).exp().cpu()
 
-    return Predictor(probabilities, classifier.classes, prepare.in_channels, prepare.source_size)
+    return Predictor(
+        probabilities, classifier.classes, prepare.in_channels, prepare.source_size, ranges
+    )
 
 
-def find_images(pattern: str) -> list[str]:
-    """Returns the sorted image files of a path, a glob, or a folder with its subfolders.
+def find_images(images: str | Sequence[str]) -> list[str]:
+    """Returns the image files of paths, globs, or folders with their subfolders, each file once.
+
+    The files of a folder or glob are sorted. Hidden files and folders in a folder are passed over.
 
     Raises:
         InputError: there is no such image.
     """
+    patterns = [images] if isinstance(images, str) else images
+    return list(dict.fromkeys(path for pattern in patterns for path in _find(pattern)))
+
+
+def _find(pattern: str) -> list[str]:
     path = Path(pattern).expanduser()
     if path.is_file():
         return [str(path)]
     if path.is_dir():
-        found = [str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
+        found = sorted(_files_below(path))
         if not found:
             raise InputError(
-                f"images={pattern}: the folder holds no image; allowed: {', '.join(SUFFIXES)}"
+                f"images={shown_path(pattern)}: the folder holds no image; allowed: {', '.join(SUFFIXES)}"
             )
-        return found
-    found = sorted(p for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
-    if not found:
-        raise InputError(f"images={pattern}: no such file or folder, and no match as a glob")
-    return found
+        return [str(file) for file in found]
+    matches = sorted(p for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
+    if not matches:
+        raise InputError(
+            f"images={shown_path(pattern)}: no such file or folder, and no match as a glob"
+        )
+    return matches
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yields the visible image files of a folder and its subfolders; follows each link once."""
+    visited: set[str] = set()
+    for parent, subfolders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in visited:
+            subfolders.clear()
+            continue
+        visited.add(real)
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
+                yield Path(parent, name)
 
 
 def classify(
-    paths: Sequence[str], predictor: Predictor, batch_size: int, top_k: int
-) -> tuple[list[str], list[Likeliest], list[InputError]]:
+    paths: Sequence[str],
+    predictor: Predictor,
+    batch_size: int,
+    top_k: int,
+    invert: bool = False,
+) -> tuple[list[Prediction], list[InputError]]:
     """Classifies image files; shows progress.
 
     Args:
@@ -94,28 +162,45 @@ def classify(
         predictor: the network.
         batch_size: images per batch.
         top_k: classes per image.
+        invert: True inverts the pixels: black becomes white.
 
     Returns:
-        The files that could be read, the likeliest classes of each, and the errors of the others.
+        The predictions for the files that could be read, and the errors of the others.
 
     Raises:
         TrainingError: the output of the network is not finite.
     """
-    read: list[str] = []
-    rows: list[Likeliest] = []
+    predictions: list[Prediction] = []
     unreadable: list[InputError] = []
-    for good, images, bad in _batches(paths, predictor, batch_size):
+    for good, images_BCHW, bad in _batches(paths, predictor, batch_size):
         unreadable += bad
-        if good:
-            read += good
-            probabilities_BK = predictor.probabilities(images)
-            if not probabilities_BK.isfinite().all():
-                raise TrainingError(
-                    "the network's output is not finite: its weights are not, or overflow; "
-                    "use another checkpoint"
-                )
-            rows += likeliest(probabilities_BK, predictor.classes, top_k)
-    return read, rows, unreadable
+        if not good:
+            continue
+        if invert:
+            images_BCHW = 255 - images_BCHW
+        probabilities_BK = predictor.probabilities(images_BCHW)
+        if not probabilities_BK.isfinite().all():
+            raise TrainingError(
+                "the network's output is not finite: its weights are not, or overflow; "
+                "use another checkpoint"
+            )
+        rows = likeliest(probabilities_BK, predictor.classes, top_k)
+        for path, row, remarks in zip(
+            good, rows, _differences(images_BCHW, predictor.ranges), strict=True
+        ):
+            predictions.append(Prediction(path, row, *remarks))
+    return predictions, unreadable
+
+
+def _differences(
+    images_BCHW: "Tensor", ranges: "ImageRanges | None"
+) -> list[tuple[Sequence[str], bool]]:
+    """Returns the differences from training images, and True if the inverted image has none."""
+    if ranges is None:
+        return [((), False)] * len(images_BCHW)
+    found = ranges.differences(images_BCHW)
+    inverted = ranges.differences(255 - images_BCHW)
+    return [(one, bool(one and not other)) for one, other in zip(found, inverted, strict=True)]
 
 
 def _batches(

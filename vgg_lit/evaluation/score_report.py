@@ -17,8 +17,10 @@ def report_scores(
     checkpoints: Sequence[Mapping[str, str]],
     rows: Sequence[Row],
     metrics: Sequence[Mapping[str, float]],
-) -> None:
+) -> Path:
     """Prints the metrics and writes them to a folder; several rows also as a Markdown table.
+
+    Returns the path of the written files without their suffixes.
 
     Args:
         folder: folder of evaluations of the first run.
@@ -47,6 +49,7 @@ def report_scores(
         file = folder / f"{file.name}_{re.sub(r'[^0-9a-z]+', '-', name)}"
         _write(file.with_suffix(".md"), f"{title}\n\n{markdown_table(table)}")
     _write(file.with_suffix(".json"), to_json(record))
+    return file
 
 
 def _cells(row: Row, metrics: Mapping[str, float], names_network: bool) -> dict[str, str]:

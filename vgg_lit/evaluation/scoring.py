@@ -25,6 +25,7 @@ from torchmetrics import Metric
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.batches import PADDING, Batch
 from vgg_lit.data.preprocessing import Preprocessing
+from vgg_lit.evaluation.image_outcomes import ImageOutcomes
 from vgg_lit.evaluation.views import Views, describe_views
 from vgg_lit.models.dense import DenseVGG
 
@@ -143,21 +144,31 @@ class Scores(Metric):
 
 
 def score(
-    rows: Sequence[Row], members: Sequence[Member], batches: Iterable[Batch]
+    rows: Sequence[Row],
+    members: Sequence[Member],
+    batches: Iterable[Batch],
+    outcomes: ImageOutcomes | None = None,
 ) -> list[dict[str, float]]:
-    """Returns the scores of each row in one pass over raw batches; shared posteriors are computed once."""
+    """Returns the scores of each row in one pass over raw batches; shared posteriors are computed once.
+
+    Args:
+        rows: evaluations; the last one is the requested one.
+        members: networks.
+        batches: raw batches.
+        outcomes: receives the outcome of each image in the last row; None: not collected.
+    """
     device = members[0].device
     scores = [Scores().to(device) for _ in rows]
     asked = dict.fromkeys((m, views) for row in rows for m in row.members for views in row.views)
     with torch.inference_mode():
-        for images_BCHW, labels_B, _ in batches:
+        for images_BCHW, labels_B, ids_B in batches:
             images_BCHW, labels_B = images_BCHW.to(device), labels_B.to(device)
             found = {(m, views): members[m].log_posterior(images_BCHW, views) for m, views in asked}
             for row, metric in zip(rows, scores, strict=True):
-                metric.update(
-                    log_mean([found[m, views] for m in row.members for views in row.views]),
-                    labels_B,
-                )
+                means_BK = log_mean([found[m, views] for m in row.members for views in row.views])
+                metric.update(means_BK, labels_B)
+            if outcomes is not None:
+                outcomes.update(means_BK, labels_B, ids_B)
     return [{name: float(value) for name, value in metric.compute().items()} for metric in scores]
 
 

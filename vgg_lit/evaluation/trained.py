@@ -14,6 +14,7 @@ from vgg_lit.targets import check_type, instantiate
 from vgg_lit.value_types import Fraction, PositiveInt, Precision, Spec
 
 if TYPE_CHECKING:
+    from vgg_lit.data.image_ranges import ImageRanges
     from vgg_lit.data.preprocessing import Preprocessing
     from vgg_lit.data.sources import Source
     from vgg_lit.evaluation.views import Views
@@ -34,11 +35,13 @@ class Trained:
         run: run that wrote the checkpoint.
         checkpoint: checkpoint file.
         hyperparameters: hyperparameters of the classifier, from the checkpoint.
+        stored_ranges: ranges of the training images, from the checkpoint; None: not measured.
     """
 
     run: "Run"
     checkpoint: Path
     hyperparameters: Mapping[str, Any]
+    stored_ranges: Any = None
 
     @property
     def preprocessing(self) -> "Preprocessing":
@@ -46,6 +49,22 @@ class Trained:
         from vgg_lit.data.preprocessing import Preprocessing
 
         return Preprocessing.from_dict(self.hyperparameters["preprocessing"])
+
+    @property
+    def image_ranges(self) -> "ImageRanges | None":
+        """The pixel statistics of the training images; None if the checkpoint has none.
+
+        Raises:
+            InputError: they are invalid.
+        """
+        from vgg_lit.data.image_ranges import ImageRanges
+
+        if self.stored_ranges is None:
+            return None
+        try:
+            return ImageRanges.from_dict(self.stored_ranges)
+        except InputError as error:
+            raise InputError(f"{self.checkpoint}: {error}") from None
 
     def check_views(self, asked: "Sequence[Views]") -> None:
         """Checks that the network supports the views.
@@ -118,7 +137,9 @@ def find_trained(runs: "Sequence[Run]", checkpoint: str) -> list[Trained]:
     for run in runs:
         _check_config(run)
         file = run.checkpoint(checkpoint)
-        found.append(Trained(run, file, read_trained(file)["hyper_parameters"]))
+        content = read_trained(file)
+        ranges = content["vgg_lit"].get("image_ranges")
+        found.append(Trained(run, file, content["hyper_parameters"], ranges))
     return found
 
 

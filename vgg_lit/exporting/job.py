@@ -75,7 +75,9 @@ def write_export(
     norms, left = count_batch_norms(classifier.net), count_batch_norms(net)
     folded = f"{norms - left} of {norms} layers folded"
     print_facts({"checkpoint": str(trained.checkpoint), "batch norm": folded})
-    description = describe_network(trained.hyperparameters, trained.preprocessing, settings.softmax)
+    description = describe_network(
+        trained.hyperparameters, trained.preprocessing, settings.softmax, trained.image_ranges
+    )
     module = PixelClassifier(net, trained.preprocessing, settings.softmax)
     names = [name for form, name in PROGRAM_FILES.items() if form in settings.formats]
     with writing_into(output), ExitStack() as stack:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vgg_lit.data.image_ranges import ImageRanges
 from vgg_lit.errors import InputError, one_line
 from vgg_lit.system.extras import require
 from vgg_lit.value_types import MAX_SIDE
@@ -43,6 +44,7 @@ class Description:
         output: "logits" or "probabilities".
         preprocessing: preprocessing inside the program, for users of the weights.
         network: `_target_` and arguments of the network, as in `conf/model`.
+        image_ranges: pixel statistics of the training images; None: not known.
     """
 
     classes: tuple[str, ...]
@@ -51,6 +53,7 @@ class Description:
     output: str
     preprocessing: dict[str, Any]
     network: dict[str, Any]
+    image_ranges: ImageRanges | None = None
 
     def to_json(self) -> str:
         """Formats the description as self-explanatory JSON."""
@@ -74,6 +77,8 @@ class Description:
             "preprocessing": self.preprocessing,
             "network": self.network,
         }
+        if self.image_ranges is not None:
+            content["training_images"] = self.image_ranges.to_dict()
         return json.dumps(content, indent=2) + "\n"
 
     @classmethod
@@ -88,6 +93,7 @@ class Description:
             schema, classes = content["schema"], content["classes"]
             _, channels, height, width = content["input"]["shape"]
             output = content["output"]["name"]
+            ranges = content.get("training_images")
             is_sound = (
                 isinstance(channels, int)
                 and channels >= 1
@@ -105,8 +111,9 @@ class Description:
                 output,
                 content["preprocessing"],
                 content["network"],
+                ImageRanges.from_dict(ranges) if ranges is not None else None,
             )
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, InputError):
             is_sound = False
         if not is_sound:
             raise InputError("its description is damaged")

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from vgg_lit.data.image_ranges import ImageRanges
 from vgg_lit.data.preprocessing import Preprocessing, scale_and_bias
 from vgg_lit.errors import InputError, one_line
 from vgg_lit.exporting.model import (
@@ -87,7 +88,10 @@ def _resizing_matrix(preprocessing: Preprocessing) -> Tensor:
 
 
 def describe_network(
-    hyperparameters: Mapping[str, Any], preprocessing: Preprocessing, softmax: bool
+    hyperparameters: Mapping[str, Any],
+    preprocessing: Preprocessing,
+    softmax: bool,
+    image_ranges: ImageRanges | None = None,
 ) -> Description:
     """Returns the description of a `PixelClassifier`.
 
@@ -95,6 +99,7 @@ def describe_network(
         hyperparameters: hyperparameters of the classifier, from the checkpoint.
         preprocessing: preprocessing of the network.
         softmax: True if the program returns probabilities.
+        image_ranges: pixel statistics of the training images; None: not known.
     """
     return Description(
         classes=tuple(hyperparameters["classes"]),
@@ -110,6 +115,7 @@ def describe_network(
             "divide_by_std": list(preprocessing.std),
         },
         network=dict(hyperparameters["model"]),
+        image_ranges=image_ranges,
     )
 
 

@@ -22,6 +22,7 @@ from vgg_lit.reports.prediction_pictures import (
     galleries,
     pairs,
     reliability,
+    wrong_labels,
 )
 
 EPOCHS = 6  # shown by the figure of the augmentation
@@ -60,6 +61,7 @@ DRAWN: Mapping[str, Callable[[Inspection, Choice], Iterator[Picture]]] = {
     "classes": classes,
     "pairs": pairs,
     "galleries": galleries,
+    "wrong_labels": wrong_labels,
     "calibration": reliability,
     "filters": filters,
     "activations": maps,

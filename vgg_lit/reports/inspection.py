@@ -24,12 +24,17 @@ from vgg_lit.data.batches import BatchLoader
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.images import read_image
 from vgg_lit.data.sources import build_datamodule, build_source
+from vgg_lit.evaluation.image_outcomes import ImageOutcomes
 from vgg_lit.evaluation.scoring import Member
 from vgg_lit.evaluation.trained import Trained
 from vgg_lit.evaluation.views import Views
+from vgg_lit.tables import shorten_middle
 
 PREVIEWED = 8
 """Training images in the figure of the augmentation."""
+
+CAPTION = 15
+"""Characters of a caption below a small image."""
 
 
 class Inspection:
@@ -78,15 +83,27 @@ class Inspection:
     @cached_property
     def predictions(self) -> Predictions:
         """The predictions for all images of the split."""
-        posteriors, labels = [], []
+        posteriors, labels, self._outcomes = [], [], ImageOutcomes()
         with torch.inference_mode():
-            for images_BCHW, labels_B, _ in track(
+            for images_BCHW, labels_B, ids_B in track(
                 self._loader, "predicting", transient=True, disable=not sys.stdout.isatty()
             ):
-                found_BK = self._member.log_posterior(images_BCHW.to(self.device), Views()).exp()
-                posteriors.append(found_BK.cpu())
+                found_BK = self._member.log_posterior(images_BCHW.to(self.device), Views()).cpu()
+                self._outcomes.update(found_BK, labels_B.cpu(), ids_B)
+                posteriors.append(found_BK.exp())
                 labels.append(labels_B.cpu())
         return Predictions(torch.cat(posteriors), torch.cat(labels))
+
+    @cached_property
+    def outcomes(self) -> ImageOutcomes:
+        """The outcomes of all images of the split, from the same pass as the predictions."""
+        assert len(self.predictions.labels_N)
+        return self._outcomes
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The file of each image of the split, or its index in the data set."""
+        return self.datamodule.image_names(self.split, self.outcomes.ids_N)
 
     def inputs(self, positions: Sequence[int] | Tensor) -> Tensor:
         """Returns images of the split as network input (B, C, H, W), on its device."""
@@ -141,6 +158,13 @@ class Inspection:
         loader = getattr(self.datamodule, f"{self.split}_dataloader")()
         assert isinstance(loader, BatchLoader)
         return loader
+
+
+def short_name(inspection: Inspection, position: int) -> str:
+    """Returns the file name of an image without its folders, or `image` and its index."""
+    name = inspection.names[position]
+    text = f"image {name}" if name.isdigit() else name.rpartition("/")[2]
+    return shorten_middle(text, CAPTION)
 
 
 def outcome(inspection: Inspection, position: int) -> Iterator[str]:

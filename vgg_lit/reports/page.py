@@ -30,7 +30,7 @@ class PageSection:
         title: title of the section.
         text: paragraphs.
         picture: PNG file; None: no figure.
-        table: rows of a table; empty: no table.
+        table: rows of a table, after the picture and its text; empty: no table.
     """
 
     title: str
@@ -56,13 +56,15 @@ def html_page(title: str, sections: Sequence[PageSection]) -> str:
 
 def _section(number: int, section: PageSection) -> str:
     parts = [f'<section id="{number}"><h2>{escape(section.title)}</h2>\n']
-    if section.table:
-        parts.append(_table(section.table))
-    if section.picture:
+    table = [_table(section.table)] if section.table else []
+    if not section.picture:
+        parts += table
+    else:
         data = base64.b64encode(section.picture.read_bytes()).decode()
         alt = escape(section.title)
         parts.append(f'<img alt="{alt}" src="data:image/png;base64,{data}">\n')
     parts += [f"<p>{escape(paragraph)}</p>\n" for paragraph in section.text]
+    parts += table if section.picture else []
     return "".join([*parts, "</section>\n"])
 
 

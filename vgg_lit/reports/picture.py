@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from vgg_lit.reports.page import TextRows
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -15,12 +17,14 @@ class Picture:
         title: title of the section in the report.
         text: paragraphs below the figure.
         figure: matplotlib figure.
+        table: rows of a table in the report, after the text; empty: no table.
     """
 
     name: str
     title: str
     text: Sequence[str]
     figure: Figure
+    table: TextRows = ()
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 
+from matplotlib.figure import Figure
+from torch import Tensor
+
 from vgg_lit.analysis import charts, figures
 from vgg_lit.analysis.errors import calibration, class_scores, confused_pairs, confusion_matrix
-from vgg_lit.reports.inspection import Inspection, outcome
+from vgg_lit.reports.inspection import Inspection, outcome, short_name
 from vgg_lit.reports.picture import Choice, Picture
 
 PAIRS, EXAMPLES = 6, 6
+
+SUSPICIOUS = 50
+"""Images in the table of the likeliest wrong labels."""
 
 
 def confusion(run: Inspection, choice: Choice) -> Iterator[Picture]:
@@ -44,11 +50,14 @@ def pairs(run: Inspection, choice: Choice) -> Iterator[Picture]:
             f"predicted as {run.classes[predicted]}",
             f"{count} of {int(matrix_KK[true].sum())}",
         ]
-        confidence = [f"{100 * p:.0f} %" for p in run.predictions.confidence_N[positions].tolist()]
-        rows.append((label, run.shown(positions), confidence))
+        captions = [
+            f"{100 * float(run.predictions.confidence_N[position]):.0f} %\n{short_name(run, position)}"
+            for position in positions.tolist()
+        ]
+        rows.append((label, run.shown(positions), captions))
     title = "Most confused pairs: examples with the confidence of the error"
     figure = figures.image_rows(rows, title)
-    text = "The most confident errors of each pair."
+    text = f"The most confident errors of each pair. {_listing(run)}"
     yield Picture("pairs", "Most confused pairs", [text], figure)
 
 
@@ -63,13 +72,49 @@ def galleries(run: Inspection, choice: Choice) -> Iterator[Picture]:
             "worst",
             "Most confident wrong predictions",
             found.worst(choice.images),
-            "Wrong labels in the data set often appear here.",
+            "The most confident errors first.",
         ),
     ):
-        captions = [list(outcome(run, int(position))) for position in positions]
-        meaning = "class and confidence" if name == "right" else "class, → prediction, confidence"
-        figure = figures.gallery(run.shown(positions), captions, f"{title}: {meaning}")
-        yield Picture(f"gallery_{name}", title, [text], figure)
+        meaning = "class, confidence" if name == "right" else "class, → prediction, confidence"
+        figure = _gallery(run, positions, title, meaning)
+        yield Picture(f"gallery_{name}", title, [f"{text} {_listing(run)}"], figure)
+
+
+def wrong_labels(run: Inspection, choice: Choice) -> Iterator[Picture]:
+    """Yields the images whose labels are the likeliest to be wrong, with their names."""
+    found, title = run.predictions, "Likeliest wrong labels"
+    positions = found.suspicious_labels(SUSPICIOUS)
+    table = [
+        {
+            "": f"{number}",
+            "image": run.names[position],
+            "label": run.classes[int(found.labels_N[position])],
+            "its probability": f"{_percent(found.probabilities_NK[position, found.labels_N[position]])}",
+            "prediction": run.classes[int(found.predicted_N[position])],
+            "confidence": f"{_percent(found.confidence_N[position])}",
+        }
+        for number, position in enumerate(positions.tolist(), 1)
+    ]
+    text = (
+        "The images whose label has the lowest probability, lowest first. Check these labels first: "
+        "some are wrong in the data set, the others are errors of the network."
+    )
+    meaning = "label, → prediction, confidence"
+    figure = _gallery(run, positions[: choice.images], title, meaning)
+    yield Picture("wrong_labels", title, [text], figure, table)
+
+
+def _gallery(run: Inspection, positions: Tensor, title: str, meaning: str) -> Figure:
+    captions = [[*outcome(run, p), short_name(run, p)] for p in positions.tolist()]
+    return figures.gallery(run.shown(positions), captions, f"{title}: {meaning}, image")
+
+
+def _listing(run: Inspection) -> str:
+    return f"predictions_{run.split}.csv lists all images."
+
+
+def _percent(share: Tensor) -> str:
+    return f"{100 * float(share):.1f} %"
 
 
 def reliability(run: Inspection, choice: Choice) -> Iterator[Picture]:

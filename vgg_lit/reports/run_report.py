@@ -77,7 +77,7 @@ def draw_sections(
             for picture in DRAWN[name](inspection, choice):
                 file = inspection.run.path / "figures" / f"{picture.name}.png"
                 save_figure(picture.figure, file)
-                sections.append(PageSection(picture.title, picture.text, file))
+                sections.append(PageSection(picture.title, picture.text, file, picture.table))
         except InputError as error:
             if is_asked:
                 raise InputError(f"figures: {name}: {error}") from error

@@ -79,6 +79,15 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def shown_path(path: str | os.PathLike[str]) -> str:
+    r"""Returns a path for messages and tables: on one line, printable in any encoding.
+
+    Bytes that are not UTF-8 (a name in Latin-1) and control characters are escaped: `caf\xe9.jpg`.
+    """
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()

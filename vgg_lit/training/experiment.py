@@ -63,6 +63,8 @@ def run_experiment(
     """
     datamodule = load_datamodule(config)
     classifier = build_classifier(config, datamodule)
+    if datamodule.sizes["train"]:
+        classifier.image_ranges = datamodule.image_ranges().to_dict()
     start_from = sound_checkpoint(resumed) if resumed else config["ckpt_path"]
     steps = _steps(config, datamodule)
     position = check_state(start_from, config, steps) if start_from else START

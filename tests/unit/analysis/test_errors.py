@@ -69,6 +69,13 @@ def test_worst_predictions_are_wrong_and_sorted_by_confidence(found):
     assert found.confidence_N[list(others)].max() <= confidence[-1]
 
 
+def test_suspicious_labels_have_the_lowest_probabilities(found):
+    positions = found.suspicious_labels(10)
+    own = found.probabilities_NK.gather(1, found.labels_N[:, None])[:, 0]
+    assert own[positions].tolist() == sorted(own[~found.is_right_N].tolist())[:10]
+    assert not found.is_right_N[positions].any()
+
+
 def test_right_and_wrong_positions_are_spread_evenly(found):
     assert found.is_right_N[found.right(10)].all()
     wrong = (~found.is_right_N).nonzero().flatten()

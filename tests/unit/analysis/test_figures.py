@@ -79,7 +79,8 @@ def test_a_gallery_shows_images_unchanged_and_captions_without_overlap(
 
 def test_image_rows_have_labels_without_overlap(texts_that_overlap):
     images = np.random.default_rng(0).random((5, 6, 6, 1))
-    rows = [(CLASSES, images, ["99 %"] * 5), (CLASSES, images[:2], ["7 %"] * 2)]
+    captions = ["99 %\nimage_1234.png"] * 5
+    rows = [(CLASSES, images, captions), (CLASSES, images[:2], ["7 %"] * 2)]
     figure = image_rows(rows, "title")
     assert len(images_of(figure)) == 7
     assert texts_that_overlap(figure) == []

@@ -1,5 +1,5 @@
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -315,3 +315,30 @@ def test_a_preprocessing_with_other_channels_is_refused():
 def test_annotations_resolve():
     assert "source" in typing.get_type_hints(ImageDataModule.__init__)
     assert isinstance(Numbers(), Source)
+
+
+def test_images_are_named_by_file_or_by_index(folder):
+    files = ImageDataModule(ImageFolder(folder, size=8, in_memory=False, num_workers=0))
+    files.setup()
+    names = files.image_names("test", torch.tensor([1, 0]))
+    assert names == list(files._images["test"].paths[1::-1])
+    assert (folder / names[0]).is_file()
+    module = make(val_fraction=0.2)
+    ids = ids_of(module.val_dataloader())
+    assert module.image_names("val", ids) == [str(i) for i in ids.tolist()]
+
+
+def test_files_of_resident_images_are_named(monkeypatch):
+    load = Numbers.load
+
+    def load_with_paths(self, split):
+        images = load(self, split)
+        return replace(
+            images, paths=tuple(f"{split}/{i}\n.png" for i in range(len(images.labels_N)))
+        )
+
+    monkeypatch.setattr(Numbers, "load", load_with_paths)
+    module = make(TrainerStandIn())
+    ids = ids_of(module.test_dataloader())
+    assert module.image_names("test", ids[:2]) == ["test/0\\n.png", "test/1\\n.png"]
+    assert module.image_names("val", torch.tensor([7])) == ["train/7\\n.png"]

@@ -1,11 +1,13 @@
 """Exported models are checked on loading; errors name the file."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from vgg_lit.data import Preprocessing
+from vgg_lit.data.image_ranges import QUANTITIES, ImageRanges
 from vgg_lit.errors import InputError
 from vgg_lit.exporting.model import METADATA, Description, ExportedModel, find_program
 from vgg_lit.exporting.programs import describe_network
@@ -29,12 +31,21 @@ DESCRIPTION = describe_network(
         {"input": {"shape": ["batch", 28, 28]}},
         {"output": {"name": "boxes"}},
         {"schema": 2},
+        {"training_images": {}},
     ],
 )
 def test_a_damaged_description_is_refused(change):
     content = json.loads(DESCRIPTION.to_json())
     with pytest.raises(InputError, match="its description"):
         Description.from_json(json.dumps(content | change))
+
+
+def test_ranges_of_the_training_images_are_optional():
+    assert Description.from_json(DESCRIPTION.to_json()).image_ranges is None
+    ranges = ImageRanges(9, dict.fromkeys(QUANTITIES, (0.25, 0.5)))
+    known = replace(DESCRIPTION, image_ranges=ranges)
+    assert json.loads(known.to_json())["training_images"]["ranges"]["mean"] == [0.25, 0.5]
+    assert Description.from_json(known.to_json()) == known
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '"text"', "{}"])

@@ -37,3 +37,10 @@ def test_text_is_escaped():
     evil = "<script>alert(1)</script>"
     sections = [PageSection(evil, [evil], table=[{evil: evil}])]
     assert "<script>" not in html_page(evil, sections)
+
+
+def test_a_table_is_below_the_picture_and_its_text(tmp_path):
+    (tmp_path / "a.png").write_bytes(PNG)
+    section = PageSection("Picture", ["what it shows"], tmp_path / "a.png", [{"a": "1"}])
+    page = html_page("a run", [section])
+    assert page.index("<img") < page.index("<p>") < page.index("<table>")

@@ -24,6 +24,7 @@ Figure = Literal[
     "classes",
     "pairs",
     "galleries",
+    "wrong_labels",
     "calibration",
     "filters",
     "activations",
@@ -85,8 +86,12 @@ class Predict(Section):
         "Exported model to use instead of a run; on the command line: model=<.onnx file or export "
         "folder>.",
     )
-    images: str = setting(
-        NEEDED, "Images to classify: a file, a folder with its subfolders, or a quoted glob."
+    images: str | Names = setting(
+        NEEDED,
+        "Images to classify: a file, a folder with its subfolders, a quoted glob, or a list of these.",
+    )
+    invert: bool = setting(
+        False, "Inverts the pixels: for photos on white of a network that was trained on black."
     )
     checkpoint: str = setting("best", CHECKPOINT)
     top_k: PositiveInt = setting(5, "Number of classes to list for each image.")
@@ -95,6 +100,9 @@ class Predict(Section):
         None, "CSV file to write; null is predictions.csv in the run or next to the model."
     )
     accelerator: Accelerator = setting("auto", DEVICE)
+    precision: Precision | None = setting(
+        None, "Number format of the computation; null is as in the run."
+    )
     trusted_targets: list[str] = setting([], TRUSTED_MEANS)
 
 
