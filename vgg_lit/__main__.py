@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vgg_lit.errors import EXIT_BAD_INPUT, unknown
+from vgg_lit.system.output import print_guarded
 from vgg_lit.version import __version__
 
 COMMANDS = (
@@ -42,9 +43,9 @@ def main() -> None:
     """Runs the console script `vgg`."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help", "help"):
-        print(usage())
+        print_guarded(usage())
     elif name in ("-V", "--version"):
-        print(versions())
+        print_guarded(versions())
     elif name not in COMMANDS:
         print(f"error: {unknown('command', name, COMMANDS)}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)

@@ -14,9 +14,10 @@ from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Reproduce
 from vgg_lit.errors import InputError, TrainingError
-from vgg_lit.reports.training_again import checked_config, train_again
+from vgg_lit.reports.training_again import changes_of_resumes, checked_config, train_again
 from vgg_lit.runs import Run
 from vgg_lit.system.files import write_text
+from vgg_lit.system.terminal import warn
 from vgg_lit.tables import print_facts
 
 
@@ -35,6 +36,11 @@ def reproduce(config: DictConfig) -> None:
     output = Path(settings.output)
     if (output / "config.yaml").exists():
         raise InputError(f"output={output}: already holds a run; choose another directory")
+    if changed := changes_of_resumes(original):
+        warn(
+            f"run={settings.run}: was resumed with {' '.join(changed)}; the repetition uses the "
+            "last settings from its start, so that its result may differ"
+        )
     with TemporaryDirectory() as folder:
         # The run's own file is not used: Hydra would apply a `defaults` list or a `hydra` section in it.
         text = OmegaConf.to_yaml(OmegaConf.create(checked_config(original)))
@@ -56,7 +62,7 @@ def reproduce(config: DictConfig) -> None:
 
 def main() -> None:
     """Runs the console script `vgg-reproduce`."""
-    run_verb(reproduce, "reproduce")
+    run_verb(reproduce, "reproduce", needs_output=False)
 
 
 if __name__ == "__main__":

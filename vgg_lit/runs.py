@@ -20,16 +20,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.checkpoints.folder import FOLDER, find_checkpoint, newest_checkpoint
 from vgg_lit.errors import InputError
+from vgg_lit.system.claims import claim, claimed, is_held, release, rename_claimed
 from vgg_lit.system.environment import describe_environment
 from vgg_lit.system.files import read_json, remove_unfinished, write_json, write_text
-from vgg_lit.system.locks import take_lock
+from vgg_lit.system.recorded_overrides import RecordedOverrides, as_lines
 from vgg_lit.system.status import Status, read_status, write_status
 from vgg_lit.tables import read_csv
 
@@ -63,14 +64,16 @@ class Run:
     ) -> "Run":
         """Writes the config, overrides, environment and status of a new run in `path`.
 
+        Removes files that an interrupted write left behind.
+
         Raises:
             InputError: the directory already holds a run.
         """
         path = Path(path)
         path.mkdir(parents=True, exist_ok=True)
-        if (path / "config.yaml").exists():
-            raise InputError(f"{path}: already holds a run; to resume it: resume={path}")
-        write_text(path / "overrides.txt", "".join(f"{override}\n" for override in overrides))
+        check_vacant(path)
+        remove_unfinished(path)
+        write_text(path / "overrides.txt", as_lines(overrides))
         write_json(path / "environment.json", describe_environment())
         write_text(path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
         run = cls(path)
@@ -78,16 +81,25 @@ class Run:
         return run
 
     def resume(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-        """Records the config and the new overrides of a resumed run, for the next resume.
+        """Records the config and the overrides of a resumed run, for the next resume.
 
-        Removes files that an interrupted write left behind.
+        A job that is repeated with the overrides that began it adds nothing to `overrides.txt`. Removes
+        files that an interrupted write left behind.
         """
-        remove_unfinished(self.checkpoints)
-        file = self.path / "overrides.txt"
-        before = file.read_text(encoding="utf-8") if file.is_file() else ""
-        write_text(file, before + "".join(f"{override}\n" for override in overrides))
+        for folder in (self.path, self.checkpoints):
+            remove_unfinished(folder)
+        self.overrides.add(overrides)
         write_text(self.config_file, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
         self.set_status("running")
+
+    @property
+    def overrides(self) -> RecordedOverrides:
+        """The recorded overrides of the command lines that began and resumed the run.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        return RecordedOverrides(self.path)
 
     @property
     def config_file(self) -> Path:
@@ -179,34 +191,21 @@ class Run:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Holds the lock of the directory while this process trains in it.
-
-        Raises:
-            InputError: another process is training in the directory.
-        """
-        file = self._take_lock(is_inherited=False)
-        if file is None:
-            raise InputError(
-                f"resume={self.path}: another process is training this run; wait until it ends"
-            )
-        with file:
+        """Claims the directory while this process trains in it, as `claimed` does."""
+        with claimed(self.path):
             yield
 
     def is_at_work(self) -> bool:
-        """Returns True if another process is training in this directory."""
-        file = self._take_lock()
-        if file is None:
-            return True
-        file.close()
-        return False
+        """Returns True if another process is training in this directory.
 
-    def _take_lock(self, is_inherited: bool = True) -> TextIO | None:
-        try:
-            return take_lock(self.path / ".lock", is_inherited)
-        except OSError as error:
-            raise InputError(
-                f"resume={self.path}: the directory cannot be written ({error.strerror})"
-            ) from error
+        Raises:
+            InputError: the directory cannot be written.
+        """
+        if is_held(self.path):
+            return False
+        is_free = claim(self.path)
+        release(self.path)
+        return not is_free
 
     def newest_checkpoint(self) -> tuple[Path, dict[Path, str]]:
         """Returns the newest intact checkpoint, and the damage of each newer one.
@@ -228,7 +227,8 @@ class Run:
     def set_aside(self) -> None:
         """Renames the directory to `<name>.attempt<n>`, so that a retry starts fresh."""
         names = (f"{self.path.name}.attempt{number}" for number in count(1))
-        self.path.rename(next(p for p in map(self.path.with_name, names) if not p.exists()))
+        free = next(p for p in map(self.path.with_name, names) if not p.exists())
+        rename_claimed(self.path, free)
 
     def load_classifier(self, checkpoint: str = "best") -> "Classifier":
         """Returns the trained classifier, in evaluation mode on the CPU.
@@ -239,6 +239,16 @@ class Run:
         from vgg_lit.classifier import Classifier
 
         return Classifier.load_from_checkpoint(self.checkpoint(checkpoint))
+
+
+def check_vacant(path: Path) -> None:
+    """Checks that a directory holds no run.
+
+    Raises:
+        InputError: it holds one.
+    """
+    if (path / "config.yaml").exists():
+        raise InputError(f"{path}: already holds a run; to resume it: resume={path}")
 
 
 def find_run(directory: Path) -> Run | None:

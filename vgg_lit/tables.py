@@ -12,6 +12,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from vgg_lit.system.terminal import visible
+
 
 def plain_console() -> Console:
     """Returns a console without markup: rich would interpret brackets and colons in file and class names."""
@@ -22,7 +24,7 @@ def print_facts(facts: Mapping[str, str]) -> None:
     """Prints names and values in two columns; values are not wrapped, so that they can be copied."""
     width = max(map(len, facts))
     for name, value in facts.items():
-        print(f"{name:<{width}}  {value}", flush=True)
+        print(f"{name:<{width}}  {visible(value)}", flush=True)
 
 
 def shorten_middle(text: str, width: int) -> str:
@@ -52,12 +54,12 @@ NUMBER = re.compile(r"\s*([-+]?[\d.,]+(e[-+]?\d+)?( %)?)?\s*")
 
 def print_metrics(metrics: Mapping[str, float], title: str) -> None:
     """Prints metrics as a table by stage, accuracies in per cent."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=visible(title), title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name in sorted(metrics, key=_place):
         if not name.endswith("/top1"):  # the same as acc
-            table.add_row(name, format_metric(name, metrics[name]))
+            table.add_row(visible(name), format_metric(name, metrics[name]))
     plain_console().print(table)
 
 
@@ -76,12 +78,12 @@ def print_rows(
         title: title of the table.
         ends_section: indices of the rows with a line below.
     """
-    table = Table(title=title, title_justify="left")
+    table = Table(title=visible(title), title_justify="left")
     for name in rows[0]:
         is_number = all(NUMBER.fullmatch(row[name]) for row in rows)
-        table.add_column(name, overflow="fold", justify="right" if is_number else "left")
+        table.add_column(visible(name), overflow="fold", justify="right" if is_number else "left")
     for number, row in enumerate(rows):
-        table.add_row(*row.values(), end_section=number in ends_section)
+        table.add_row(*map(visible, row.values()), end_section=number in ends_section)
     console = plain_console()
     if not console.is_terminal:  # no width limit in a file or a pipe
         options = console.options.update(max_width=sys.maxsize)

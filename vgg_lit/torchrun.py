@@ -26,6 +26,7 @@ from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher import api
 
 from vgg_lit.launching.elastic import Agent, complete
+from vgg_lit.system.output import guard_output, ignoring_hangup
 
 
 def main() -> None:
@@ -33,11 +34,16 @@ def main() -> None:
     if os.environ["TORCH_CPP_LOG_LEVEL"] == "FATAL":
         del os.environ["TORCH_CPP_LOG_LEVEL"]  # the started processes log as usual
     logging.disable(logging.CRITICAL)
+    guard_output(is_needed=False)
     api.LocalElasticAgent = Agent  # type: ignore[misc]
     arguments = run.parse_args(sys.argv[1:])
     complete(arguments)
+    # A training continues when its terminal is closed, as without torchrun.
+    handled = [name for name in arguments.signals_to_handle.split(",") if name != "SIGHUP"]
+    arguments.signals_to_handle = ",".join(handled)
     try:
-        run.run(arguments)
+        with ignoring_hangup():
+            run.run(arguments)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:

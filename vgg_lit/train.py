@@ -8,8 +8,7 @@ python -m vgg_lit.train seed=1 resume=auto                     # the last run of
 """
 
 import os
-import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -18,11 +17,12 @@ from omegaconf import DictConfig
 
 from vgg_lit.config.checks import check_train, to_plain
 from vgg_lit.config.command import run_verb
-from vgg_lit.config.differences import changes
 from vgg_lit.errors import InputError
-from vgg_lit.runs import Run
+from vgg_lit.runs import Run, check_vacant
 from vgg_lit.system import launch
-from vgg_lit.training.resuming import begun_job, resumed_config
+from vgg_lit.system.claims import claimed, release
+from vgg_lit.system.terminal import warn
+from vgg_lit.training.resuming import begun_job, resumed_config, warn_of_changes
 from vgg_lit.training.starting import prepare
 from vgg_lit.tuning.studies import TrialOfThisProcess
 
@@ -33,58 +33,65 @@ def train(config: DictConfig) -> float | None:
     Raises:
         InputError: the config, the data or a checkpoint cannot be used; no files are left behind.
     """
-    hydra = HydraConfig.get()
-    path = Path(os.path.relpath(hydra.runtime.output_dir))
-    overrides = list(hydra.overrides.task)
+    path = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
+    is_first = launch.rank() == 0
     try:
-        if config.resume and not (path / "config.yaml").is_file():
-            raise InputError(f"resume={config.resume}: there is no run in that directory")
-        resumed = Run(config.resume) if config.resume else None
-        plain = resumed_config(resumed, config, overrides) if resumed else to_plain(config)
-        if hydra.mode == RunMode.MULTIRUN and (begun := begun_job(path, overrides)):
-            resumed, plain = begun, begun.config
-            if begun.status.get("status") == "done":
-                return begun.metrics.get(plain["objective"])
-        trainer = check_train(plain).trainer
-        launch.check_launch(trainer.get("num_nodes", 1), trainer.get("devices", "auto"))
-        if resumed and launch.rank() == 0:
-            for change in changes(resumed.config, plain):
-                print(
-                    f"warning: {change}: the result will differ from an uninterrupted run",
-                    file=sys.stderr,
-                )
-        if hydra.mode == RunMode.MULTIRUN and plain["trainer"]["devices"] != 1:
-            # Lightning starts the other ranks with this command line: each would run the whole sweep.
-            raise InputError(
-                f"trainer.devices={plain['trainer']['devices']}: allowed only with "
-                "hydra/launcher=process, the default; with another launcher, jobs use 1 device"
-            )
-        # Lightning takes seconds to import, so it is imported after all checks that do not need it.
-        from vgg_lit.training.experiment import run_experiment
-
-        if plain["find_lr"] or plain["find_batch_size"]:
-            from vgg_lit.training.finders import find
-
-            plain = find(plain, path)
-        trial = TrialOfThisProcess.from_environment()
-        report = trial.report if trial else None
-        metrics = run_experiment(plain, path, overrides, resumed, report)
+        with claimed(path) if is_first else nullcontext():
+            return _train(config, path, is_first)
     except InputError:
         with suppress(OSError):  # Hydra made the folder; it stays if it holds files of the run
             path.rmdir()
         raise
+    finally:
+        if is_first:
+            release(path)  # also if `resume=auto` has claimed it
+
+
+def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
+    """Trains in a claimed directory; `is_first` is True on rank 0, which writes the files."""
+    hydra = HydraConfig.get()
+    overrides = list(hydra.overrides.task)
+    if config.resume and not (path / "config.yaml").is_file():
+        raise InputError(f"resume={config.resume}: there is no run in that directory")
+    resumed = Run(config.resume) if config.resume else None
+    plain = resumed_config(resumed, config, overrides) if resumed else to_plain(config)
+    if hydra.mode == RunMode.MULTIRUN and (begun := begun_job(path, overrides)):
+        resumed, plain = begun, begun.config
+        if begun.status.get("status") == "done":
+            return begun.metrics.get(plain["objective"])
+    if is_first and not resumed:
+        check_vacant(path)
+    trainer = check_train(plain).trainer
+    launch.check_launch(trainer.get("num_nodes", 1), trainer.get("devices", "auto"))
+    if resumed and is_first:
+        warn_of_changes(resumed, plain)
+    if hydra.mode == RunMode.MULTIRUN and plain["trainer"]["devices"] != 1:
+        # Lightning starts the other ranks with this command line: each would run the whole sweep.
+        raise InputError(
+            f"trainer.devices={plain['trainer']['devices']}: allowed only with "
+            "hydra/launcher=process, the default; with another launcher, jobs use 1 device"
+        )
+    # Lightning takes seconds to import, so it is imported after all checks that do not need it.
+    from vgg_lit.training.experiment import run_experiment
+
+    if plain["find_lr"] or plain["find_batch_size"]:
+        from vgg_lit.training.finders import find
+
+        plain = find(plain, path)
+    trial = TrialOfThisProcess.from_environment()
+    report = trial.report if trial else None
+    metrics = run_experiment(plain, path, overrides, resumed, report)
     if plain["objective"] not in metrics:
-        print(
-            f"warning: objective={plain['objective']}: is not a metric of this run; available: "
-            f"{', '.join(metrics)}",
-            file=sys.stderr,
+        warn(
+            f"objective={plain['objective']}: is not a metric of this run; available: "
+            f"{', '.join(metrics)}"
         )
     return metrics.get(plain["objective"])
 
 
 def main() -> None:
     """Runs the console script `vgg-train`."""
-    run_verb(train, "train", prepare)
+    run_verb(train, "train", prepare, needs_output=False)
 
 
 if __name__ == "__main__":

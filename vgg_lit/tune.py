@@ -81,7 +81,7 @@ def main() -> None:
         )
         sys.exit(EXIT_BAD_INPUT)
     typed_space, sys.argv[1:] = split_arguments(sys.argv[1:])
-    run_verb(partial(tune, typed_space=typed_space), "tune")
+    run_verb(partial(tune, typed_space=typed_space), "tune", needs_output=False)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Saves `best.ckpt`, `last.ckpt` and the last one before it, `previous.ckpt`."""
 
 import math
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from vgg_lit.metrics import epoch_metrics
 from vgg_lit.system.collectives import Agreement
 from vgg_lit.system.ending_signals import ending_signals
 from vgg_lit.system.lightning_internals import is_between_steps, log_epoch
+from vgg_lit.system.terminal import warn
 
 NOTHING, SAVE = 0, 1
 """Flags that a process contributes after a step; other values are numbers of signals to end with."""
@@ -40,6 +40,11 @@ class Checkpointing(Checkpoint):
         every_n_minutes: longest time between two saves.
         asynchronous: copies the state and continues training while a thread writes it. The run waits for
             pending writes before it ends. A failed write ends the run some steps later.
+
+    Attributes:
+        best_score: best value of `monitor` in this run; None before the first.
+        best_metrics: metrics of that epoch.
+        seconds_before: seconds of earlier attempts at this run.
 
     Raises:
         ValueError: an interval is not above 0.
@@ -69,7 +74,10 @@ class Checkpointing(Checkpoint):
         self.best_metrics: dict[str, float] = {}
         self._agreement = Agreement(timeout=None)
         self._is_within_epoch = False
+        self._is_same_run = True  # False after the checkpoint of another run was loaded
         self._saved_at = 0.0
+        self._started = time.monotonic()
+        self.seconds_before = 0.0
 
     @staticmethod
     def folder(trainer: L.Trainer) -> Path:
@@ -152,19 +160,24 @@ class Checkpointing(Checkpoint):
             _checkpoint_io(trainer).finish()
         except TrainingError as error:
             if not isinstance(exception, TrainingError):  # for example an earlier write that failed
-                print(f"warning: {error}", file=sys.stderr)
+                warn(str(error))
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Adds the metric states of an unfinished epoch."""
+        """Adds the seconds of all attempts at the run, and the metric states of an unfinished epoch."""
+        checkpoint["seconds"] = self.seconds_before + time.monotonic() - self._started
         if self._is_within_epoch:
             checkpoint["partial_epoch"] = read_metrics(pl_module)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Restores the metric states of an unfinished epoch."""
+        """Restores the metric states of an unfinished epoch, and the seconds of earlier attempts."""
+        loaded_from = Path(str(trainer.ckpt_path)).resolve().parent
+        self._is_same_run = loaded_from == self.folder(trainer).resolve()
+        if self._is_same_run:
+            self.seconds_before = _as_seconds(checkpoint.get("seconds"))
         counted = checkpoint.get("partial_epoch", [])
         restore_metrics(pl_module, counted, trainer.global_rank, trainer.world_size)
 
@@ -173,7 +186,9 @@ class Checkpointing(Checkpoint):
         return {"best_score": self.best_score, "best_metrics": self.best_metrics}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the best score of the resumed run."""
+        """Restores the best score of a resumed run; a new run starts without one."""
+        if not self._is_same_run:
+            return
         self.best_score = state_dict["best_score"]
         self.best_metrics = state_dict["best_metrics"]
 
@@ -208,6 +223,12 @@ class Checkpointing(Checkpoint):
         if self.best_score is None:
             return True
         return score >= self.best_score if self.mode == "max" else score <= self.best_score
+
+
+def _as_seconds(value: Any) -> float:
+    """Returns the seconds in a checkpoint; 0 if an older version wrote none."""
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    return max(0.0, float(value)) if is_number else 0.0
 
 
 def _ends(agreed: int) -> bool:

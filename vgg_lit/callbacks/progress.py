@@ -6,6 +6,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
+from vgg_lit.errors import Preempted
 from vgg_lit.metrics import epoch_metrics
 
 
@@ -17,11 +18,16 @@ class ProgressBar(RichProgressBar):
 
 
 class Progress(L.Callback):
-    """Prints loss, accuracy and duration of each epoch, and the estimated remaining time."""
+    """Prints loss, accuracy and duration of each epoch, and the estimated remaining time.
+
+    The line of an epoch is printed after all callbacks have handled its end, so that its checkpoint is on
+    disk.
+    """
 
     def __init__(self) -> None:
         self._start = 0.0
         self._first_epoch = 0
+        self._line = ""
 
     @rank_zero_only
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -31,7 +37,7 @@ class Progress(L.Callback):
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Prints the line of the epoch."""
+        """Prepares the line of the epoch."""
         done = trainer.current_epoch + 1
         seconds = (time.perf_counter() - self._start) / (done - self._first_epoch)
         metrics = epoch_metrics(trainer)
@@ -44,7 +50,30 @@ class Progress(L.Callback):
             parts.append(f"{rate:,.0f} images/s")
         left = seconds * max(0, (trainer.max_epochs or 0) - done)
         parts.append(f"{seconds:.1f} s per epoch, {_duration(left)} left")
-        print("  ".join(parts), flush=True)
+        self._line = "  ".join(parts)
+
+    @rank_zero_only
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Prints the line of the previous epoch."""
+        self._print()
+
+    @rank_zero_only
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Prints the line of the last epoch."""
+        self._print()
+
+    @rank_zero_only
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Prints the line of an epoch after which a signal has ended the run; its state is saved."""
+        if isinstance(exception, Preempted):
+            self._print()
+
+    def _print(self) -> None:
+        if self._line:
+            print(self._line, flush=True)
+        self._line = ""
 
 
 def _duration(seconds: float) -> str:

@@ -103,7 +103,40 @@ def check_train(plain: dict[str, Any]) -> Train:
     optim.check_optimizer(config.optimizer, config.scheduler)
     fine_tuning.check_fine_tuning(plain, net)
     optim.parameter_groups(net, config.optimizer.get("layer_rates") or {})
+    if config.trainer.get("_target_") == "lightning.pytorch.Trainer":
+        _check_batch_norm(net, config, check_section(config.trainer, Trainer, "trainer"))
     return config
+
+
+def _check_batch_norm(net: "nn.Module", config: Train, trainer: Trainer) -> None:
+    """Checks that batch norm has several values per channel, as a training needs, in each process."""
+    import torch
+
+    from vgg_lit.system.hardware import count_processes
+    from vgg_lit.system.weightless import weightless
+
+    size, side = config.data.get("batch_size"), config.data.get("image_size")
+    processes = count_processes(trainer.devices, trainer.accelerator) * trainer.num_nodes
+    kernel = next((p for p in net.parameters() if p.ndim == 4), None)
+    is_synchronised = trainer.sync_batchnorm and processes > 1
+    if size != processes or config.find_batch_size or is_synchronised or kernel is None or not side:
+        return
+    for module in net.train().modules():
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            module.eval()  # as in training: frozen layers keep their statistics
+    try:
+        with weightless(), torch.no_grad():
+            net(torch.empty(1, kernel.shape[1], side, side, device="meta"))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            return
+        each = " in each process" if processes > 1 else ""
+        raise ConfigError(
+            f"data.batch_size={size}: batch norm needs more than one image{each}; set "
+            f"data.batch_size={2 * processes} or more, or use a network without batch norm"
+        ) from error
+    except Exception:  # a custom network that takes other input
+        return
 
 
 def _check_finders(config: Train) -> None:

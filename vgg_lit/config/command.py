@@ -35,6 +35,8 @@ from vgg_lit.errors import (
 from vgg_lit.system import launch
 from vgg_lit.system.ending_signals import ending_signals
 from vgg_lit.system.launch import SWEEP_JOB
+from vgg_lit.system.output import EXIT_PIPE_CLOSED, PipeClosed, guard_output, ignoring_hangup
+from vgg_lit.system.terminal import visible
 
 LAUNCHERS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
 """Packages of third-party launchers, and the extras of this package that install them."""
@@ -84,6 +86,7 @@ def run_verb(
     task: Callable[[DictConfig], Any],
     config_name: str,
     prepare: Callable[[list[str]], list[str]] = list,
+    needs_output: bool = True,
 ) -> None:
     """Composes `conf/<config_name>.yaml` with the command line's overrides and calls `task` with it.
 
@@ -95,7 +98,10 @@ def run_verb(
         task: the command.
         config_name: name of its config.
         prepare: maps the arguments of the command line to those that Hydra parses.
+        needs_output: a command without readers of its output ends, silently if they have closed a pipe
+            (exit code 141). If False, it continues, also after its terminal is closed.
     """
+    guard_output(needs_output)
     # Makes Hydra raise errors; otherwise it prints several lines and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     if SWEEP_JOB in os.environ:
@@ -108,15 +114,24 @@ def run_verb(
     )
     guarded = GuardedTask(task)
     try:
-        with ending_signals:
+        with ending_signals, ignoring_hangup(not needs_output):
             sys.argv[1:] = prepare(sys.argv[1:])
-            decorate(guarded)()
+            try:
+                decorate(guarded)()
+            except SystemExit:  # after --help
+                sys.stdout.flush()
+                raise
+        sys.stdout.flush()  # a full disk may raise only here
+    except PipeClosed:
+        sys.exit(EXIT_PIPE_CLOSED)
     except Preempted as stop:
         if launch.prints_errors():
-            print(stop, file=sys.stderr)
+            print(visible(str(stop)), file=sys.stderr)
         sys.exit(stop.exit_code)
     except (HydraException, OmegaConfBaseException, InputError) as error:
         guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
+    except TrainingError as error:  # standard output cannot be written
+        guarded.failed.append(one_line(error))
     except Exception as error:
         if guarded.is_composed:
             raise
@@ -125,7 +140,7 @@ def run_verb(
     finally:
         if launch.prints_errors():
             for message in guarded.refused + guarded.failed:
-                print(f"error: {' '.join(message.split())}", file=sys.stderr)
+                print(f"error: {visible(' '.join(message.split()))}", file=sys.stderr)
     if guarded.refused or guarded.failed:
         sys.exit(guarded.exit_code if guarded.failed else EXIT_BAD_INPUT)
 

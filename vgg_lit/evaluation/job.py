@@ -1,5 +1,6 @@
 """The evaluate job: loads data and networks, computes and reports scores."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from rich.progress import track
 
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.sources import build_datamodule
+from vgg_lit.errors import TrainingError
 from vgg_lit.evaluation.image_outcomes import ImageOutcomes, predictions_file
 from vgg_lit.evaluation.score_report import report_scores
 from vgg_lit.evaluation.scoring import Member, rows_of, score
@@ -45,6 +47,7 @@ def evaluate_networks(
 
     Raises:
         InputError: the data cannot be used.
+        TrainingError: a score is not finite.
     """
     quieten_lightning()
     datamodule = build_datamodule(data)
@@ -80,6 +83,11 @@ def evaluate_networks(
         outcomes,
     )
     metrics = [{f"{split}/{key}": found[key] for key in found} for found in scores]
+    if not all(math.isfinite(value) for found in scores for value in found.values()):
+        raise TrainingError(
+            f"{', '.join(str(one.checkpoint) for one in trained)}: the scores are not finite: the weights "
+            "are not, or overflow; use another checkpoint"
+        )
     folder = trained[0].run.path / "evaluations"
     file = report_scores(folder, datamodule.source.name, split, checkpoints, rows, metrics)
     if is_own_data and len(rows) == 1:

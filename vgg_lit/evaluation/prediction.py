@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vgg_lit.data.folder_listing import list_folder
 from vgg_lit.data.image_formats import ENDINGS
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.system.files import shown_path
 from vgg_lit.tables import print_facts
 
@@ -152,6 +152,9 @@ def classify(
 
     Returns:
         The predictions for the files that could be read, and the errors of the others.
+
+    Raises:
+        TrainingError: the output of the network is not finite.
     """
     predictions: list[Prediction] = []
     unreadable: list[InputError] = []
@@ -161,7 +164,13 @@ def classify(
             continue
         if invert:
             images_BCHW = 255 - images_BCHW
-        rows = likeliest(predictor.probabilities(images_BCHW), predictor.classes, top_k)
+        probabilities_BK = predictor.probabilities(images_BCHW)
+        if not probabilities_BK.isfinite().all():
+            raise TrainingError(
+                "the network's output is not finite: its weights are not, or overflow; "
+                "use another checkpoint"
+            )
+        rows = likeliest(probabilities_BK, predictor.classes, top_k)
         for path, row, remarks in zip(
             good, rows, _differences(images_BCHW, predictor.ranges), strict=True
         ):

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from vgg_lit.evaluation.prediction import Prediction
 from vgg_lit.system.files import shown_path, write_text
+from vgg_lit.system.terminal import visible
 from vgg_lit.tables import plain_console, print_facts, shorten_middle, to_csv
 
 MOST_ROWS = 20
@@ -64,7 +65,7 @@ def print_predictions(predictions: Sequence[Prediction], most: int = MOST_ROWS) 
     console = plain_console()
     rows = predictions[:most]
     paths = [shown_path(one.path) for one in rows]
-    cells = [[f"{name} {100 * p:.1f} %" for name, p in one.likeliest] for one in rows]
+    cells = [[f"{visible(name)} {100 * p:.1f} %" for name, p in one.likeliest] for one in rows]
     is_marked = any(one.differences for one in rows)
     left = console.width - _EDGE - _BETWEEN - (len(_UNLIKE) + _BETWEEN if is_marked else 0)
     widest_path = max(cell_len("image"), *map(cell_len, paths))

@@ -26,6 +26,7 @@ from vgg_lit.exporting.programs import (
 from vgg_lit.models.folding import count_batch_norms, fold_batch_norm
 from vgg_lit.models.variants import network_name
 from vgg_lit.system.files import replacing, to_json
+from vgg_lit.system.terminal import visible
 from vgg_lit.tables import print_facts, print_rows
 
 CALIBRATION_BATCH = 32
@@ -101,7 +102,7 @@ def write_export(
         (output / name).unlink(missing_ok=True)  # of an earlier export
     print_rows(report.rows(), "Each program compared with PyTorch, on the CPU")
     for remark in report.remarks():
-        print(remark)
+        print(visible(remark))
     print_facts({"written": f"{output}: {', '.join((*names, DESCRIPTION, REPORT, CARD))}"})
 
 

@@ -37,10 +37,19 @@ _SYNC_BUFFERS = next(
 )
 
 
+LEFT_OVER = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "GROUP_RANK")
+"""Variables of an earlier launcher in a shell; ranks of one machine would wait for its address."""
+
+
 def cluster_environment() -> ClusterEnvironment:
     """Returns Lightning's environment for the launcher that started this process."""
     launch = detect()
     if launch is None:
+        if (
+            "LOCAL_RANK" not in os.environ
+        ):  # a first process, which starts the others of this machine
+            for name in LEFT_OVER:
+                os.environ.pop(name, None)
         return LightningEnvironment()
     if launch.launcher == "torchrun":
         return TorchElasticEnvironment()

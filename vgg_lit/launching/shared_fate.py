@@ -33,6 +33,7 @@ from vgg_lit.errors import (
 from vgg_lit.system.ending_signals import ENDING
 from vgg_lit.system.launch import FIRST_PROCESS, detect, rank
 from vgg_lit.system.status import Status, read_status, write_status
+from vgg_lit.system.terminal import visible
 
 GRACE_SECONDS = 5.0
 """Time for a rank to notice the failure of another rank and to end, before it is terminated."""
@@ -118,7 +119,7 @@ class Watch(threading.Thread):
                 assert failure
                 self._record(failure.reason, failure.exit_code)
                 if self.main == os.getpid():
-                    print(f"error: {failure.reason}", file=sys.stderr, flush=True)
+                    print(f"error: {visible(failure.reason)}", file=sys.stderr, flush=True)
                 self._end_children(POLL_SECONDS)
                 self._finish_checkpoints()
                 os._exit(failure.exit_code)

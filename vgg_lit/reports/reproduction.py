@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.config.differences import differing_settings, flattened
+from vgg_lit.reports.training_again import changes_of_resumes
 from vgg_lit.runs import Run
 from vgg_lit.system.files import write_json
 from vgg_lit.tables import print_facts, print_rows
@@ -62,6 +63,7 @@ class Reproduction:
         settings: differing settings, as (then, now). Settings recorded in the checkpoint take precedence
             over `config.yaml`, which can be edited.
         environment: differing versions and hardware, as (then, now).
+        resumed: overrides with which the original was resumed; its first epochs had other settings.
 
     Raises:
         InputError: a file of a run cannot be read.
@@ -75,6 +77,7 @@ class Reproduction:
         }
         self.metrics = _differences(dict(_metrics(original)), dict(_metrics(repeated)))
         self.settings = _differing_settings(original, repeated)
+        self.resumed = changes_of_resumes(original)
         self.environment = _differences(
             dict(flattened(_environment(original), " ")),
             dict(flattened(_environment(repeated), " ")),
@@ -82,8 +85,8 @@ class Reproduction:
 
     @property
     def causes(self) -> list[str]:
-        """The names of settings, versions and hardware that differ."""
-        return [*self.settings, *self.environment]
+        """The names of settings, versions and hardware that differ, and overrides of resumes."""
+        return [*self.settings, *self.environment, *map("resumed with {}".format, self.resumed)]
 
     @property
     def is_exact(self) -> bool:
@@ -185,6 +188,7 @@ def write_reproduction(reproduction: Reproduction, output: Path) -> None:
         "metrics": reproduction.metrics,
         "settings": reproduction.settings,
         "environment": reproduction.environment,
+        "resumed_with": reproduction.resumed,
     }
     file = output / "reproduction.json"
     write_json(file, record)

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from vgg_lit.config.checks import check_section
+from vgg_lit.config.differences import WITHOUT_EFFECT
 from vgg_lit.config.schema import Reproduce, Train
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.runs import Run
@@ -31,6 +32,15 @@ def checked_config(run: Run) -> dict[str, Any]:
             f"{run.config_file}: contains ${{...}}; a run's config holds plain values only"
         )
     return config
+
+
+def changes_of_resumes(run: Run) -> list[str]:
+    """Returns the overrides with which a run was resumed, without those that do not affect its weights."""
+    return [
+        override
+        for override in run.overrides.resumed_with
+        if not override.lstrip("+~").startswith(WITHOUT_EFFECT)
+    ]
 
 
 def train_again(original: Run, folder: Path, output: Path, settings: Reproduce) -> None:

@@ -26,6 +26,7 @@ from vgg_lit.launching.job_process import (
 from vgg_lit.launching.pool import Pool, record_failure
 from vgg_lit.runs import prepare_attempt
 from vgg_lit.sweeps import Job, JobStatus, Sweep
+from vgg_lit.system.terminal import visible
 from vgg_lit.tables import format_metric, print_facts, print_rows
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ class SweepBatch:
         )
 
     def _say(self, job: Job, text: str) -> None:
-        print(f"[{job.number}] {self.sweep.label(job)}: {text}", flush=True)
+        print(f"[{job.number}] {visible(f'{self.sweep.label(job)}: {text}')}", flush=True)
 
     def _report(self, task: GuardedTask) -> None:
         """Prints the table of the sweep and the command to resume it; passes the errors to the command."""

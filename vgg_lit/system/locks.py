@@ -1,6 +1,7 @@
 """File locks between processes."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -19,11 +20,19 @@ def take_lock(path: Path, is_inherited: bool = True) -> TextIO | None:
     Raises:
         OSError: the file cannot be opened.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a", encoding="utf-8")
-    if not lock_descriptor(file.fileno(), blocking=False):
-        file.close()
-        return None
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = path.open("a", encoding="utf-8")
+        except FileNotFoundError:  # its holder has just removed the folder
+            continue
+        if not lock_descriptor(file.fileno(), blocking=False):
+            file.close()
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                break
+        file.close()  # its holder has removed the file after it was opened here
     if not is_inherited and hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=file.close)
     return file

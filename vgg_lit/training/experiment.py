@@ -1,6 +1,5 @@
 """One experiment: loads the data, trains, tests and records the results."""
 
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,12 +14,10 @@ from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.callbacks.pruning import Pruning, Report
-from vgg_lit.checkpoints.storage import set_aside
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.sources import build_datamodule
-from vgg_lit.errors import InputError
 from vgg_lit.launching.shared_fate import ending_together
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.variants import network_name
@@ -28,10 +25,10 @@ from vgg_lit.models.vgg import VGG
 from vgg_lit.models.whitening import NUM_IMAGES, whiten, whitens
 from vgg_lit.optim import Steps
 from vgg_lit.runs import Run
-from vgg_lit.system.launch import rank
 from vgg_lit.tables import print_facts, print_metrics
+from vgg_lit.training.changed_settings import ChangedSettings
 from vgg_lit.training.facts import print_footer, print_header, record_damage, record_weights
-from vgg_lit.training.restoring import check_state, explain_restoring
+from vgg_lit.training.restoring import START, check_state, explain_restoring, sound_checkpoint
 from vgg_lit.training.trainer import build_trainer, check_sizes
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
 
@@ -66,20 +63,23 @@ def run_experiment(
     classifier = build_classifier(config, datamodule)
     if datamodule.sizes["train"]:
         classifier.image_ranges = datamodule.image_ranges().to_dict()
-    start_from = _sound_checkpoint(resumed) if resumed else config["ckpt_path"]
-    step = check_state(start_from, config, _steps(config, datamodule)) if start_from else 0
+    start_from = sound_checkpoint(resumed) if resumed else config["ckpt_path"]
+    steps = _steps(config, datamodule)
+    position = check_state(start_from, config, steps) if start_from else START
     trainer = build_trainer(
         config,
         path,
         batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
         has_validation=datamodule.has_validation,
-        first_step=step if resumed else 0,
+        first_step=position.step if resumed else 0,
         report=report,
     )
     transfer = None
     if start_from:
         classifier.load_weights(start_from)  # reports a mismatch before a run starts
         explain_restoring(trainer, start_from)
+        if resumed:
+            trainer.callbacks.append(ChangedSettings(resumed.config, config, steps))  # type: ignore[attr-defined]
     else:
         whiten_first_layer(classifier, datamodule)
         transfer = copy_weights(config, classifier.net, datamodule.classes)
@@ -93,6 +93,8 @@ def run_experiment(
             if resumed:
                 run.resume(config, overrides)
             print_header(run, trainer, classifier, datamodule, config)
+            if start_from:
+                print_facts({"resumes": f"{position}, from {start_from}"})
             record_weights(run, classifier, transfer, config)
             record_damage(run, datamodule)
             _log_config(trainer, config)
@@ -102,7 +104,7 @@ def run_experiment(
             pruned = _pruned(trainer)
             is_tested = config["test"] and not pruned
             metrics = _tested_metrics(trainer, classifier, datamodule, is_tested)
-    metrics["seconds"] = time.perf_counter() - started
+    metrics["seconds"] = time.perf_counter() - started + _seconds_before(trainer)
     if run and trainer.is_global_zero:
         run.write_metrics(metrics)
         _log_hyperparameters(trainer, config, metrics)
@@ -149,20 +151,6 @@ def whiten_first_layer(classifier: Classifier, datamodule: ImageDataModule) -> N
     """Sets the filters of a whitening layer, where the network has one, from training images."""
     if whitens(classifier.net):
         whiten(classifier.net, datamodule.training_inputs(NUM_IMAGES))
-
-
-def _sound_checkpoint(run: Run) -> Path:
-    """Returns the newest intact checkpoint of a run; renames damaged ones with a warning."""
-    is_main = rank() == 0
-    if is_main and run.is_at_work():
-        raise InputError(f"resume={run.path}: another process is training this run")
-    checkpoint, damages = run.newest_checkpoint()
-    if is_main:
-        for path, damage in damages.items():
-            print(f"warning: {damage}; kept as {set_aside(path).name}", file=sys.stderr)
-        if damages:
-            print(f"warning: resumes from {checkpoint} instead", file=sys.stderr)
-    return checkpoint
 
 
 def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
@@ -220,6 +208,12 @@ def _tested_metrics(
         trainer.test(classifier, datamodule=datamodule, verbose=False)
         metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
     return metrics
+
+
+def _seconds_before(trainer: L.Trainer) -> float:
+    """Returns the seconds of earlier attempts at the run."""
+    found = (c for c in trainer.callbacks if isinstance(c, Checkpointing))  # type: ignore[attr-defined]
+    return next((callback.seconds_before for callback in found), 0.0)
 
 
 def _log_config(trainer: L.Trainer, config: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ The file is intact, but its state may belong to another optimiser, or it may com
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as L
 import torch
@@ -14,12 +14,15 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 from torch.optim import Optimizer
 
-from vgg_lit.checkpoints.storage import LEARNT, all_finite, read_checkpoint
+from vgg_lit.checkpoints.storage import LEARNT, all_finite, read_checkpoint, set_aside
 from vgg_lit.checkpoints.weights import check_fit, net_weights
 from vgg_lit.config.checks import check_model
 from vgg_lit.errors import ConfigError, InputError, one_line
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
+from vgg_lit.runs import Run
+from vgg_lit.system.launch import rank
 from vgg_lit.system.lightning_internals import wrap_restoring
+from vgg_lit.system.terminal import warn
 from vgg_lit.weights.fine_tuning import freeze_layers
 
 RESTORE_ERRORS = (
@@ -37,8 +40,38 @@ RESTORE_ERRORS = (
 WEIGHTS_ONLY_HINT = "to load only the weights, set init.from"
 
 
-def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> int:
-    """Checks that a training can resume from a checkpoint; returns the optimiser step of the checkpoint.
+class Position(NamedTuple):
+    """The place of a checkpoint in its training: optimiser steps, completed epochs."""
+
+    step: int
+    epochs: int
+    is_within_epoch: bool
+
+    def __str__(self) -> str:
+        if self.is_within_epoch:
+            return f"in epoch {self.epochs + 1}, after step {self.step}"
+        return f"after epoch {self.epochs}, step {self.step}"
+
+
+START = Position(0, 0, is_within_epoch=False)
+
+
+def sound_checkpoint(run: Run) -> Path:
+    """Returns the newest intact checkpoint of a run; renames damaged ones with a warning."""
+    is_main = rank() == 0
+    if is_main and run.is_at_work():
+        raise InputError(f"resume={run.path}: another process is training this run")
+    checkpoint, damages = run.newest_checkpoint()
+    if is_main:
+        for path, damage in damages.items():
+            warn(f"{damage}; kept as {set_aside(path).name}")
+        if damages:
+            warn(f"resumes from {checkpoint} instead")
+    return checkpoint
+
+
+def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> Position:
+    """Checks that a training can resume from a checkpoint; returns the position of the checkpoint.
 
     Args:
         path: checkpoint file.
@@ -61,7 +94,10 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> int:
         _check_epochs(checkpoint, config["trainer"]["max_epochs"])
         _check_optimizer(checkpoint, config["optimizer"], net)
         _check_schedule(checkpoint, config, net, steps)
-    return step
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
+        is_within = epochs["ready"] > epochs["processed"]
+        return Position(step, epochs["processed"], is_within)
+    raise AssertionError("the block above returns or raises")
 
 
 def explain_restoring(trainer: L.Trainer, path: Path) -> None:

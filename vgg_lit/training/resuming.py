@@ -7,16 +7,21 @@ from typing import Any, NamedTuple
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.config.command import config_folder, trusting
 from vgg_lit.config.differences import changes
 from vgg_lit.config.resolvers import register_resolvers
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, unknown_key
 from vgg_lit.runs import Run
-from vgg_lit.sweeps import Job, Sweep
+from vgg_lit.system.claims import claim
+from vgg_lit.system.terminal import warn
 
 AUTO = "resume=auto"
+
+COMMAND_KEYS = ("resume", "trusted_targets")
+"""Settings of the command that resumes a run."""
 
 
 class CommandLine(NamedTuple):
@@ -104,6 +109,8 @@ def last_unfinished(
 ) -> Run | None:
     """Returns the last run of the given settings that is not done, not training and has an intact checkpoint.
 
+    The run is claimed for this process, so that two commands at the same time do not select the same run.
+
     Args:
         folder: folder of runs.
         wanted: settings of the run.
@@ -115,8 +122,10 @@ def last_unfinished(
             is_wanted = run.status.get("status") != "done" and not list(
                 changes(run.typed_config, wanted, ignoring=ignoring)
             )
-            if is_wanted and not run.is_at_work():
-                run.newest_checkpoint()
+            if not is_wanted:
+                continue
+            run.newest_checkpoint()
+            if claim(run.path):
                 return run
         except (InputError, OSError):  # a damaged run, or one of another user
             continue
@@ -134,19 +143,77 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
         overrides: overrides of the command line, e.g. `trainer.max_epochs=20`.
 
     Raises:
-        InputError: an override selects a group (`model=...`).
+        InputError: an override selects a group (`model=...`), or the run has no such setting.
     """
     resumed = OmegaConf.create(run.config)
     OmegaConf.update(resumed, "trusted_targets", config.trusted_targets)
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~")
-        value = OmegaConf.select(config, key)
-        if key != "resume" and isinstance(OmegaConf.select(resumed, key), DictConfig):
+        if key in COMMAND_KEYS:
+            continue
+        section, _, name = key.rpartition(".")
+        place = OmegaConf.select(resumed, section) if section else resumed
+        present = OmegaConf.select(resumed, key)
+        if isinstance(present, DictConfig) or "/" in key or (config_folder() / key).is_dir():
+            raise InputError(_keeps_group(run, override, key, present))
+        is_added = override.startswith("+") and not override.startswith("++")
+        is_known = isinstance(place, DictConfig) and (name in place or is_added)
+        if not is_known and (section or name not in config):
+            nearest = place if isinstance(place, DictConfig) else resumed
+            names = [str(other) for other in nearest]
             raise InputError(
-                f"{override}: a resumed run keeps its {key}; allowed: single values such as {key}.<name>=..."
+                f"resume={run.path}: {unknown_key(section if nearest is place else '', name, names)}"
             )
-        OmegaConf.update(resumed, key, value)
+        OmegaConf.update(resumed, key, OmegaConf.select(config, key), force_add=True)
     return {str(key): value for key, value in OmegaConf.to_container(resumed).items()}  # type: ignore[union-attr]
+
+
+def _keeps_group(run: Run, override: str, key: str, present: Any) -> str:
+    """Explains that a group cannot be selected again, with the values of it that can be set."""
+    names = [str(name) for name in present] if isinstance(present, DictConfig) else []
+    values = [f"{key}.{name}" for name in names if name != "_target_"]
+    allowed = f"; allowed: single values: {', '.join(values)}" if values else ""
+    return (
+        f"{override}: a resumed run keeps its {key}{allowed}; to train with another {key}, start a new "
+        f"run, with the weights of this one with init.from={run.path}"
+    )
+
+
+def as_values_of_run(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments of `resume=<run>` in a form that Hydra accepts for any setting of the run.
+
+    Hydra composes the default config, which may lack a setting of the run, for example of another
+    schedule. `++key=value` accepts it, and `resumed_config` checks it against the run's config.
+    """
+    if not any(argument.startswith("resume=") for argument in arguments):
+        return list(arguments)
+    try:
+        parsed = get_args_parser().parse_args(list(arguments))
+        typed = {
+            o.input_line: o for o in OverridesParser.create().parse_overrides(parsed.overrides)
+        }
+    except Exception:  # Hydra reports the error
+        return list(arguments)
+    resume = next((o.value() for o in typed.values() if o.key_or_group == "resume"), None)
+    if resume in (None, "auto") or parsed.multirun:
+        return list(arguments)
+    return [_forced(a, typed[a]) if a in typed else a for a in arguments]
+
+
+def _forced(argument: str, override: Override) -> str:
+    """Returns an override of a value in a section with the prefix `++`."""
+    key = override.key_or_group
+    if "." not in key or "/" in key or key.startswith("hydra."):
+        return argument
+    if override.type == OverrideType.CHANGE:
+        return f"++{argument}"
+    return f"++{key}=null" if override.type == OverrideType.DEL else argument
+
+
+def warn_of_changes(run: Run, config: Mapping[str, Any]) -> None:
+    """Prints the settings of a resumed run that change its result."""
+    for change in changes(run.config, config):
+        warn(f"{change}: the result will differ from an uninterrupted run")
 
 
 def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
@@ -160,14 +227,14 @@ def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
     if not (path / "config.yaml").is_file():
         return None
     run = Run(path)
-    before = (path / "overrides.txt").read_text(encoding="utf-8").split("\n")[:-1]
-    if before != list(overrides):
+    if not run.overrides.are_of_job(overrides):
         raise InputError(
-            f"{path}: contains another job ({' '.join(before)}); to resume a sweep, repeat its command exactly"
+            f"{path}: contains another job ({' '.join(run.overrides.begun_with)}); to resume a sweep, repeat its "
+            "command exactly"
         )
     try:
         run.newest_checkpoint()
     except InputError:  # no checkpoint yet
-        Sweep(path.parent).set_aside(Job(0, before, path.name))
+        run.set_aside()
         return None
     return run

@@ -15,7 +15,13 @@ from vgg_lit.config.schema import Trainer
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 from vgg_lit.system.launch import FIRST_PROCESS, check_launch, detect, launcher_changes
-from vgg_lit.training.resuming import CommandLine, find_resumed, last_unfinished, read_command_line
+from vgg_lit.training.resuming import (
+    CommandLine,
+    as_values_of_run,
+    find_resumed,
+    last_unfinished,
+    read_command_line,
+)
 
 LAUNCHER_SETTINGS = ("trainer.num_nodes", "trainer.devices")
 """Settings that may differ in a resumed run, which then uses the current number of processes."""
@@ -33,6 +39,7 @@ def prepare(arguments: list[str]) -> list[str]:
         InputError: the launcher's processes do not match the config, the rendezvous fails, or the ranks
             have different settings.
     """
+    arguments = as_values_of_run(arguments)
     launch = detect()
     is_sweep = bool(SWEEP.intersection(arguments))
     if launch is None or (launch.world_size == 1 and not launch.restarts):
@@ -79,7 +86,7 @@ def _decide(line: CommandLine, run_before: str | None) -> dict[str, Any]:
     """
     run = _resumed(line, run_before)
     now = launcher_changes(run.config["trainer"]) if run else {}
-    typed = {override.partition("=")[0] for override in line.overrides}
+    typed = {override.partition("=")[0].lstrip("+") for override in line.overrides}
     now = {key: value for key, value in now.items() if f"trainer.{key}" not in typed}
     return {
         "run": str(run.path if run else line.directory),

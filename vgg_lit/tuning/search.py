@@ -28,6 +28,7 @@ from vgg_lit.launching.job_process import (
 from vgg_lit.launching.pool import Pool, record_failure
 from vgg_lit.runs import find_run, prepare_attempt
 from vgg_lit.system.locks import take_lock
+from vgg_lit.system.terminal import visible
 from vgg_lit.tables import format_metric
 from vgg_lit.tuning.space import SearchSpace, Value
 from vgg_lit.tuning.studies import StudyDirectory, TrialOfThisProcess, build_sampler
@@ -261,9 +262,9 @@ class Search:
         """Prints a line about a trial; above a live table, only that of a failure."""
         if self._live is None:
             place = "" if number is None else f"[{number}] "
-            print(f"{place}{text}", flush=True)
+            print(f"{place}{visible(text)}", flush=True)
         elif text.startswith("failed"):
-            print(f"[{number}] {text}", file=sys.stderr)
+            print(f"[{number}] {visible(text)}", file=sys.stderr)
 
 
 def _begun(trials: Sequence["FrozenTrial"]) -> list["FrozenTrial"]:

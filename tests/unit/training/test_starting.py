@@ -152,4 +152,5 @@ def test_a_named_run_keeps_the_overrides_and_adapts_to_the_nodes(started, begun)
     run = begun()
     started(1)
     typed = [f"resume={run.path}", "trainer.max_epochs=30"]
-    assert prepare(typed) == [*typed, "trainer.num_nodes=1"]
+    forced = [typed[0], "++trainer.max_epochs=30"]
+    assert prepare(typed) == [*forced, "trainer.num_nodes=1"]

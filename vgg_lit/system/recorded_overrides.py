@@ -1,0 +1,60 @@
+"""`overrides.txt` of a run directory: the overrides of the command that began the run, one per line.
+
+Each command that resumed the run adds a line `resume=<run>` and its other overrides.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vgg_lit.errors import InputError
+from vgg_lit.system.files import write_text
+
+FILE = "overrides.txt"
+RESUME = "resume="
+
+
+class RecordedOverrides:
+    """The recorded overrides of a run.
+
+    Args:
+        run: the run directory.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.file = run / FILE
+        try:
+            self._text = self.file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            self._text = ""
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.file}: cannot be read: {error}") from error
+        lines = self._text.split("\n")[:-1]
+        first = next((n for n, line in enumerate(lines) if line.startswith(RESUME)), len(lines))
+        self.begun_with = lines[:first]
+        self.resumed_with = [line for line in lines[first:] if not line.startswith(RESUME)]
+
+    def are_of_job(self, overrides: Sequence[str]) -> bool:
+        """Returns True if these overrides began the run, whatever later attempts have added."""
+        first = as_lines(overrides)
+        rest = self._text.removeprefix(first)
+        # version 0.1.0 added the overrides of a job again for each of its attempts
+        is_repeated = bool(first) and rest == first * (len(rest) // len(first))
+        is_first = self._text.startswith(first)
+        return is_first and (is_repeated or not rest or rest.startswith(RESUME))
+
+    def add(self, overrides: Sequence[str]) -> None:
+        """Adds the overrides of a command that resumes the run; a job that is repeated adds nothing."""
+        if overrides and self.are_of_job(overrides):
+            return
+        others = [o.removeprefix("++") for o in overrides if not o.startswith(RESUME)]
+        resume = next((o for o in overrides if o.startswith(RESUME)), f"{RESUME}{self.run}")
+        write_text(self.file, self._text + as_lines([resume, *others]))
+
+
+def as_lines(overrides: Sequence[str]) -> str:
+    """Formats overrides for the file."""
+    return "".join(f"{override}\n" for override in overrides)

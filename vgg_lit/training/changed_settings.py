@@ -1,0 +1,124 @@
+"""Applies changed settings to a resumed training: restored states hold the earlier values.
+
+torch restores `patience` of a schedule or `momentum` of an optimiser with its state, and Lightning the
+`patience` of early stopping, so that without this module an override of a resumed run had no effect.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from vgg_lit.callbacks import Checkpointing
+from vgg_lit.optim import Steps, build_optimizer, build_scheduler
+from vgg_lit.system.terminal import warn
+from vgg_lit.targets import instantiate
+
+PROGRESS = ("optimizer", "lr_lambdas", "last_epoch", "_last_lr", "_step_count")
+"""Attributes of a schedule that are its progress, or hold none of its settings."""
+
+SMALLEST_RISE = 1.001
+"""Smallest ratio of a learning rate to the previous one that is reported."""
+
+
+class ChangedSettings(Callback):
+    """Sets the values that differ between two configs in the restored optimiser, schedule and callbacks.
+
+    Args:
+        before: config of the run so far.
+        after: config with the overrides of the resume.
+        steps: length of the training with the new config.
+    """
+
+    def __init__(self, before: Mapping[str, Any], after: Mapping[str, Any], steps: Steps) -> None:
+        self.before = before
+        self.after = after
+        self.steps = steps
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Applies the changes, and reports a learning rate that rises again."""
+        sections = ("optimizer", "scheduler")
+        if any(self.before[name] != self.after[name] for name in sections):
+            self._change_optimizer(trainer, pl_module)
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        for name, spec in self.after["callbacks"].items():
+            old = self.before["callbacks"].get(name)
+            if spec and old and spec != old:
+                _change_callback(callbacks, old, spec)
+        if trainer.is_global_zero:
+            _report_rise(trainer)
+
+    def _change_optimizer(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        live = trainer.optimizers[0]
+        old, new = (
+            build_optimizer(config["optimizer"], pl_module.net)  # type: ignore[arg-type]
+            for config in (self.before, self.after)
+        )
+        # Built first: a schedule sets the rates of its optimiser.
+        rates = [
+            (was["lr"], now["lr"])
+            for was, now in zip(old.param_groups, new.param_groups, strict=True)
+        ]
+        _change_groups(live, old, new)
+        schedules = [
+            build_scheduler(config["scheduler"], optimizer, self.steps)
+            for config, optimizer in ((self.before, old), (self.after, new))
+        ]
+        for group, (was, now) in zip(live.param_groups, rates, strict=True):
+            if now != was:
+                group["lr"] *= now / was
+                if "initial_lr" in group:
+                    group["initial_lr"] *= now / was
+        if trainer.lr_scheduler_configs and all(schedules):
+            schedule = trainer.lr_scheduler_configs[0].scheduler
+            before, after = (vars(made["scheduler"]) for made in schedules if made)
+            for name, value in after.items():
+                if name not in PROGRESS and not callable(value) and value != before.get(name):
+                    setattr(schedule, name, value)
+            schedule._last_lr = [group["lr"] for group in live.param_groups]
+
+
+def _change_groups(live: Optimizer, old: Optimizer, new: Optimizer) -> None:
+    """Sets changed options such as the momentum in all parameter groups."""
+    for group, was, now in zip(live.param_groups, old.param_groups, new.param_groups, strict=True):
+        for name in now.keys() - {"params", "lr", "initial_lr"}:
+            if now[name] != was.get(name):
+                group[name] = now[name]
+
+
+def _change_callback(
+    callbacks: list[Callback], old: Mapping[str, Any], spec: Mapping[str, Any]
+) -> None:
+    """Sets changed arguments of a callback; a changed monitor also starts its best score anew."""
+    fresh = instantiate(spec, key="callbacks")
+    changed = [name for name in spec if spec[name] != old.get(name)]
+    for callback in callbacks:
+        if type(callback) is not type(fresh):
+            continue
+        for name in changed:
+            if hasattr(fresh, name):
+                setattr(callback, name, getattr(fresh, name))
+        if {"monitor", "mode"}.intersection(changed):
+            if isinstance(callback, Checkpointing):
+                callback.best_score, callback.best_metrics = None, {}
+            elif isinstance(callback, EarlyStopping) and isinstance(fresh, EarlyStopping):
+                callback.best_score, callback.wait_count = fresh.best_score, 0
+
+
+def _report_rise(trainer: L.Trainer) -> None:
+    """Prints a warning if the schedule of the new config is above the rate of the checkpoint."""
+    for config in trainer.lr_scheduler_configs:
+        schedule = config.scheduler
+        if not isinstance(schedule, LambdaLR):
+            continue
+        current = schedule.optimizer.param_groups[0]["lr"]
+        planned = schedule.base_lrs[0] * schedule.lr_lambdas[0](schedule.last_epoch)
+        if planned > current * SMALLEST_RISE:
+            warn(
+                f"the learning rate rises again at step {trainer.global_step + 1}, from "
+                f"{current:.3g} to {planned:.3g}: the schedule spans trainer.max_epochs="
+                f"{trainer.max_epochs}"
+            )
