@@ -26,7 +26,7 @@ from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
 from vgg_lit.checkpoints.weights import read_trained
 from vgg_lit.data.batches import PADDING
 from vgg_lit.errors import ConfigError, InputError
-from vgg_lit.metrics import ACCURACIES, build_metrics, epoch_metrics
+from vgg_lit.metrics import ACCURACIES, build_metrics, count_batch, epoch_metrics
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
@@ -144,14 +144,7 @@ class Classifier(L.LightningModule):
 
     def _count(self, stage: str, logits_BK: Tensor, labels_B: Tensor, losses: Tensor) -> None:
         """Adds a batch to a stage's metrics; `losses` is (B,), or the mean over a full batch."""
-        is_sample = (labels_B != PADDING).float()
-        weight = is_sample if losses.ndim else float(len(labels_B))
-        for name in ("loss", *ACCURACIES[stage]):
-            metric = cast(Metric, self.metrics[f"{stage}/{name}"])
-            if name == "loss":
-                metric.update(losses, weight=weight)
-            else:
-                metric.update(logits_BK, labels_B)
+        count_batch(self.metrics, stage, logits_BK, labels_B, losses)
         if self._are_metrics_logged:
             return
         self._are_metrics_logged = True

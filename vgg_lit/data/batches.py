@@ -217,10 +217,10 @@ class ResidentBatches(BatchLoader):
         ids, labels = _look_up(positions, self.ids_M, self._labels.cpu())
         device = self._images.device
         size = self.sampler.batch_size
-        for ids_B, labels_B in zip(
-            ids.to(device).split(size), labels.to(device).split(size), strict=True
-        ):
-            yield self._images.index_select(0, ids_B.clamp(min=0)), labels_B, ids_B
+        ids = ids.to(device)
+        parts = (part.split(size) for part in (ids.clamp(min=0), labels.to(device), ids))
+        for rows_B, labels_B, ids_B in zip(*parts, strict=True):
+            yield self._images.index_select(0, rows_B), labels_B, ids_B
 
 
 class StreamedBatches(BatchLoader):

@@ -17,7 +17,7 @@ from vgg_lit.data.batches import (
     StreamedBatches,
     TrainingOrder,
 )
-from vgg_lit.data.draws import Draws
+from vgg_lit.data.draws import Draws, EpochTables
 from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.preprocessing import Normalization, Preprocessing
 from vgg_lit.data.sources import Images, ResidentImages, Source, Split, load_checked
@@ -95,6 +95,7 @@ class ImageDataModule(L.LightningDataModule):
         # per "train", "val" and "test": indices into the official split
         self._ids: dict[str, Tensor] = {}
         self._train_order: TrainingOrder | None = None
+        self._tables: EpochTables | None = None
         self._statistics: ChannelStatistics | None = None
 
     def prepare_data(self) -> None:
@@ -141,8 +142,11 @@ class ImageDataModule(L.LightningDataModule):
         if self.trainer is None or not self.trainer.training:
             return self.to_input(batch)
         assert self._train_order is not None
+        if self._tables is None:
+            self._tables = EpochTables(int(self._ids["train"].max()) + 1)
         # the epoch of the order that produced the batch, so that both always agree
-        return self.to_input(batch, self._train_order.epoch)
+        draws = Draws(self.seed, self._train_order.epoch, batch[2], self._tables)
+        return self._to_input(batch, draws)
 
     def to_input(self, batch: Batch, epoch: int | None = None) -> Batch:
         """Returns the network input (float32, normalised) of a batch of source images.
@@ -153,10 +157,12 @@ class ImageDataModule(L.LightningDataModule):
             batch: uint8 images, labels and sample ids.
             epoch: training epoch of the augmentation; None: no augmentation.
         """
+        return self._to_input(batch, None if epoch is None else Draws(self.seed, epoch, batch[2]))
+
+    def _to_input(self, batch: Batch, draws: Draws | None) -> Batch:
         images_BCHW, targets, ids_B = batch
         images_BCHW = self.preprocessing.pad(images_BCHW)
-        if self.augment is not None and epoch is not None:
-            draws = Draws(self.seed, epoch, ids_B)
+        if self.augment is not None and draws is not None:
             images_BCHW = self.augment(images_BCHW, draws)
             mixing = getattr(self.augment, "mixing", None)
             if mixing is not None:
