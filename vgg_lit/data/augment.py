@@ -112,7 +112,7 @@ class FlipCrop:
         mirrored copies, laid end to end. The windows are an overlapping view, so only the result is
         copied.
         """
-        shape = batch, channels, height, width = images_BCHW.shape
+        shape = images_BCHW.shape
         padded = images_BCHW
         if self.padding:
             mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
@@ -123,7 +123,7 @@ class FlipCrop:
         start_B = draws.each(self._starts, padded.shape[-1], mirrored)
         row_BR = _rows(shape, self.padding, images_BCHW.device)
         window_BR = row_BR + start_B[:, None]
-        windows = padded.flatten().unfold(0, width, 1)
+        windows = padded.flatten().unfold(0, shape[-1], 1)
         return windows.index_select(0, window_BR.flatten()).view(shape)
 
     def _starts(self, draws: Draws, width: int, mirrored: int) -> Tensor:

@@ -31,9 +31,8 @@ class AutoAugment:
         """uint8 images of the same shape."""
         height, width = images_BCHW.shape[-2:]
         table = _auto_augment(self.policy, height, width, images_BCHW.device)
-        for row_B in draws.each(_auto_augment_rows, self.policy, height, width).unbind(1):
-            images_BCHW = carry_out(images_BCHW, table.plan, row_B)
-        return images_BCHW
+        row_B2 = draws.each(_auto_augment_rows, self.policy, height, width)
+        return carry_out(images_BCHW, table.plan, row_B2)
 
 
 class TrivialAugment:
@@ -47,7 +46,8 @@ class TrivialAugment:
         """uint8 images of the same shape."""
         height, width = images_BCHW.shape[-2:]
         table = _trivial_augment(height, width, images_BCHW.device)
-        return carry_out(images_BCHW, table.plan, draws.each(_trivial_augment_rows, height, width))
+        row_B = draws.each(_trivial_augment_rows, height, width)
+        return carry_out(images_BCHW, table.plan, row_B[:, None])
 
 
 class _Table(NamedTuple):

@@ -57,15 +57,23 @@ class ScaleJitter:
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
         """Returns uint8 images of side `image_size`."""
         device = images_BCHW.device
-        first_B2 = draws.each(self._first_rows)
-        # in a table of all sides, so that a batch needs only lookups
-        row_2BS = first_B2.T[:, :, None] + positions(self.image_size, device)
+        batch, channels, height, width = images_BCHW.shape
+        assert height == width
+        row_B2S = draws.each(self._first_rows)[:, :, None] + positions(self.image_size, device)
+        source, weight, total = _filters(self.min_scale, self.max_scale, height, device)
+        # a batch needs only lookups, for both axes at once
+        row_R = row_B2S.flatten()
+        source_TB2S = source.index_select(1, row_R).view(-1, *row_B2S.shape)
+        weight_TB2S = weight.index_select(1, row_R).view(-1, *row_B2S.shape)
+        total_B2S = total.index_select(0, row_R).view(row_B2S.shape)
         images = images_BCHW.float()
-        for row_BS in row_2BS.unbind():
-            filters = _filters(self.min_scale, self.max_scale, images.shape[2], device)
-            # the other axis in the second pass
-            images = self._resample_rows(images, filters, row_BS).transpose(2, 3)
-        return images.round_().to(torch.uint8).contiguous()
+        first_BC1 = _first_rows_of_maps(batch, channels, height, device)
+        for axis in (0, 1):
+            index_TBCS = first_BC1 + source_TB2S[:, :, axis, None]
+            images = _resample_rows(
+                images, index_TBCS, weight_TB2S[:, :, axis], total_B2S[:, axis]
+            ).transpose(2, 3)
+        return images.round_().to(torch.uint8, memory_format=torch.contiguous_format)
 
     def _first_rows(self, draws: Draws) -> Tensor:
         """Returns the rows of `_filters` at which each sample's crop starts: top and left (B, 2)."""
@@ -76,30 +84,35 @@ class ScaleJitter:
         first_2B = [scale_B * self.max_scale + corner_B.floor().long() for corner_B in corners]
         return torch.stack(first_2B, dim=1)
 
-    def _resample_rows(self, images_BCHW: Tensor, filters: "_Filters", row_BS: Tensor) -> Tensor:
-        """Returns resampled rows of float32 images: (B, C, size, W).
 
-        It sums one weighted gather per tap of the widest filter. A matrix product is avoided, because
-        its rounding may differ with the batch.
-        """
-        batch, channels, height, width = images_BCHW.shape
-        shape = (batch, channels, self.image_size, width)
-        index_BS = row_BS.flatten()
-        source_TBS = filters.source_TR.index_select(1, index_BS).view(-1, batch, 1, self.image_size)
-        weight_TBS = filters.weight_TR.index_select(1, index_BS).view(-1, batch, self.image_size)
-        total_BS = filters.total_R.index_select(0, index_BS).view(batch, self.image_size)
-        map_BC1 = (positions(batch * channels, images_BCHW.device) * height).view(
-            batch, channels, 1
-        )
-        index_TR = (map_BC1 + source_TBS).flatten(1)
-        rows = images_BCHW.reshape(-1, width)
-        result: Tensor | None = None
-        for index_R, weight_BS in zip(index_TR, weight_TBS, strict=True):
-            gathered = rows.index_select(0, index_R).view(shape)
-            gathered.mul_(weight_BS[:, None, :, None])
-            result = gathered if result is None else result.add_(gathered)
-        assert result is not None
-        return result.div_(total_BS[:, None, :, None])
+def _resample_rows(
+    images_BCHW: Tensor, index_TBCS: Tensor, weight_TBS: Tensor, total_BS: Tensor
+) -> Tensor:
+    """Returns S resampled rows of float32 images: (B, C, S, W).
+
+    It sums one weighted gather per tap of the widest filter. A matrix product is avoided, because its
+    rounding may differ with the batch.
+
+    Args:
+        images_BCHW: images.
+        index_TBCS: row that each tap reads, counted over all rows of all channels and images.
+        weight_TBS: weight of each tap.
+        total_BS: sum of the weights.
+    """
+    rows = images_BCHW.reshape(-1, images_BCHW.shape[-1])
+    result: Tensor | None = None
+    for index_BCS, weight_BS in zip(index_TBCS, weight_TBS, strict=True):
+        gathered = rows.index_select(0, index_BCS.flatten()).view(*index_BCS.shape, -1)
+        gathered.mul_(weight_BS[:, None, :, None])
+        result = gathered if result is None else result.add_(gathered)
+    assert result is not None
+    return result.div_(total_BS[:, None, :, None])
+
+
+@lru_cache(maxsize=8)
+def _first_rows_of_maps(batch: int, channels: int, height: int, device: torch.device) -> Tensor:
+    """Returns the first row of each channel, counted over all images: (B, C, 1); once per device."""
+    return (torch.arange(batch * channels) * height).view(batch, channels, 1).to(device)
 
 
 class _Filters(NamedTuple):

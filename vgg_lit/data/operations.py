@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vgg_lit.data.draws import positions
@@ -52,18 +51,16 @@ class Plan(NamedTuple):
             identity, and is shared by all operations that do not move pixels.
         warp_K: row of `source_RP` of each operation.
         level_KL: the new value of each pixel value, uint8.
-        stretch_K: 1 / 255 for AutoContrast, else 0.
-        is_K: the operation is Equalize, Color, Sharpness: (K, 3) bool.
-        share_K: share by which an image moves towards its version without colour, contrast or
-            sharpness; 0 for other operations.
+        is_K3: True if the operation is Equalize, Color, Sharpness.
+        factor_K2: 1 / 255 for AutoContrast, else 0; the share by which an image moves towards its
+            version without colour, contrast or sharpness, 0 for other operations.
     """
 
     source_RP: Tensor
     warp_K: Tensor
     level_KL: Tensor
-    stretch_K: Tensor
-    is_K: Tensor
-    share_K: Tensor
+    is_K3: Tensor
+    factor_K2: Tensor
 
 
 def operate(images_BCHW: Tensor, operation_B: Tensor, magnitude_B: Tensor) -> Tensor:
@@ -78,27 +75,34 @@ def operate(images_BCHW: Tensor, operation_B: Tensor, magnitude_B: Tensor) -> Te
             255 at and above which solarising inverts.
     """
     made = plan(operation_B.cpu(), magnitude_B.cpu(), *images_BCHW.shape[-2:], images_BCHW.device)
-    return carry_out(images_BCHW, made, positions(len(operation_B), images_BCHW.device))
+    row_B1 = positions(len(operation_B), images_BCHW.device)[:, None]
+    return carry_out(images_BCHW, made, row_B1)
 
 
-def carry_out(images_BCHW: Tensor, plan: Plan, row_B: Tensor) -> Tensor:
-    """Applies an operation of a plan to each image; returns uint8 images.
+def carry_out(images_BCHW: Tensor, plan: Plan, row_BS: Tensor) -> Tensor:
+    """Applies S operations of a plan to each image, in order; returns uint8 images.
 
     Args:
         images_BCHW: uint8 images, of the plan's size.
         plan: the operations.
-        row_B: row of each image's operation in the plan.
+        row_BS: rows of each image's operations in the plan.
     """
-    source_BP = plan.source_RP.index_select(0, plan.warp_K.index_select(0, row_B))
-    is_equalize, is_color, is_sharpness = plan.is_K.index_select(0, row_B)[..., None, None].unbind(
-        1
+    row_R = row_BS.flatten()  # one lookup for all steps
+    source_RP = plan.source_RP.index_select(0, plan.warp_K.index_select(0, row_R)).long()
+    rows = (
+        source_RP,
+        plan.level_KL.index_select(0, row_R),
+        plan.is_K3.index_select(0, row_R),
+        plan.factor_K2.index_select(0, row_R),
     )
-    stretch_B11 = plan.stretch_K.index_select(0, row_B)[:, None, None]
-    share_B = plan.share_K.index_select(0, row_B)
-    images_BCHW = _warp(images_BCHW, source_BP)
-    level_BL = plan.level_KL.index_select(0, row_B)
-    images_BCHW = _look_up(images_BCHW, level_BL, is_equalize, stretch_B11)
-    return _blend(images_BCHW, is_color[..., None], is_sharpness[..., None], share_B)
+    steps = zip(*(table.view(*row_BS.shape, -1).unbind(1) for table in rows), strict=True)
+    for source_BP, level_BL, is_B3, factor_B2 in steps:
+        is_equalize, is_color, is_sharpness = is_B3[:, :, None, None].split(1, dim=1)
+        stretch_B11, share_B11 = factor_B2[:, :, None].split(1, dim=1)
+        images_BCHW = _warp(images_BCHW, source_BP)
+        images_BCHW = _look_up(images_BCHW, level_BL, is_equalize[..., 0], stretch_B11)
+        images_BCHW = _blend(images_BCHW, is_color, is_sharpness, share_B11[..., None])
+    return images_BCHW
 
 
 def plan(
@@ -121,13 +125,13 @@ def plan(
     identity_P = torch.arange(height * width)[None]
     source_MP = _sources(operation_K[moving_M], magnitude_K[moving_M], height, width)
     blends_K = is_["Color"] | is_["Contrast"] | is_["Sharpness"]
+    stretch_K = torch.where(is_["AutoContrast"], torch.tensor(1 / 255, dtype=torch.float32), 0.0)
     made = Plan(
         torch.cat([identity_P, source_MP]).int(),
         torch.where(moves_K, moves_K.cumsum(0), 0),
         _levels(is_, magnitude_K),
-        torch.where(is_["AutoContrast"], torch.tensor(1 / 255, dtype=torch.float32), 0.0),
         torch.stack([is_["Equalize"], is_["Color"], is_["Sharpness"]], dim=1),
-        torch.where(blends_K, -magnitude_K, 0.0),
+        torch.stack([stretch_K, torch.where(blends_K, -magnitude_K, 0.0)], dim=1),
     )
     return Plan(*(table.to(device) for table in made))
 
@@ -179,10 +183,10 @@ def _levels(is_: dict[str, Tensor], magnitude_K: Tensor) -> Tensor:
 
 def _warp(images_BCHW: Tensor, source_BP: Tensor) -> Tensor:
     """Copies each pixel from another one; pixels from outside the image are black."""
-    channels = images_BCHW.shape[1]
-    # the last pixel is black
-    pixels_BCP = F.pad(images_BCHW.flatten(2), (0, 1))
-    index_BCP = source_BP.long()[:, None].expand(-1, channels, -1)
+    batch, channels = images_BCHW.shape[:2]
+    black_BC1 = _scalar(0, torch.uint8, images_BCHW.device).expand(batch, channels, 1)
+    pixels_BCP = torch.cat([images_BCHW.flatten(2), black_BC1], dim=2)
+    index_BCP = source_BP[:, None].expand(-1, channels, -1)
     return pixels_BCP.gather(2, index_BCP).view_as(images_BCHW)
 
 
@@ -194,13 +198,13 @@ def _look_up(
     AutoContrast stretches the values of a channel to 0..255. Equalize makes its histogram flat, as
     Pillow does. Both divide by a number that is 0 if the channel is to be left unchanged.
     """
-    batch, channels, height, width = images_BCHW.shape
+    batch, channels = images_BCHW.shape[:2]
     values_BCP = images_BCHW.flatten(2).long()
     low_BC1, high_BC1 = values_BCP.aminmax(dim=2, keepdim=True)
     # counts are whole numbers below 2 ** 24: exact in float32, in any order, also when divided
     count_BCL = torch.zeros(batch, channels, 257, device=images_BCHW.device)
-    one = _one(images_BCHW.device).expand_as(values_BCP)
-    count_BCL[..., 1:].scatter_add_(2, values_BCP, one)
+    one = _scalar(1, torch.float32, images_BCHW.device)
+    count_BCL[..., 1:].scatter_add_(2, values_BCP, one.expand_as(values_BCP))
     below_BCL = count_BCL.cumsum(2)[..., :256]
     # pixels below the brightest value that occurs
     step_BC1 = below_BCL.gather(2, high_BC1).div_(255, rounding_mode="floor")
@@ -215,13 +219,13 @@ def _look_up(
 
 
 @lru_cache
-def _one(device: torch.device) -> Tensor:
-    """Returns a float32 one, created once per device."""
-    return torch.ones((), device=device)
+def _scalar(value: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Returns a tensor without axes, created once per device."""
+    return torch.full((), value, dtype=dtype, device=device)
 
 
 def _blend(
-    images_BCHW: Tensor, is_color_B111: Tensor, is_sharpness_B111: Tensor, share_B: Tensor
+    images_BCHW: Tensor, is_color_B111: Tensor, is_sharpness_B111: Tensor, share_B111: Tensor
 ) -> Tensor:
     """Moves images towards a version without colour, contrast or sharpness, or away from it."""
     images = images_BCHW.float()
@@ -231,8 +235,7 @@ def _blend(
     target = torch.where(is_color_B111, grey_B1HW, mean_B[:, None, None, None])
     target = torch.where(is_sharpness_B111, _blurred(images), target)
     # an image that is its own target is unchanged to the bit
-    share = share_B[:, None, None, None]
-    return (images + share * (target - images)).clamp_(0, 255).to(torch.uint8)
+    return (images + share_B111 * (target - images)).clamp_(0, 255).to(torch.uint8)
 
 
 def _grey(images_BCHW: Tensor) -> Tensor:

@@ -19,8 +19,9 @@ def applied(monkeypatch):
         return operation, magnitude
 
     def record(images, plan, row):
-        operation, magnitude = (column[row] for column in plan)
-        steps.append(([OPERATIONS[place] for place in operation.tolist()], magnitude))
+        for row_of_step in row.unbind(1):
+            operation, magnitude = (column[row_of_step] for column in plan)
+            steps.append(([OPERATIONS[place] for place in operation.tolist()], magnitude))
         return images
 
     tables = (autoaugment._auto_augment, autoaugment._trivial_augment)
