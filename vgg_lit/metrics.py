@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from vgg_lit.data.batches import PADDING
+from vgg_lit.data.draws import positions
 
 # metric -> k of the top-k accuracy
 ACCURACIES = {
@@ -47,7 +48,7 @@ class TopK(Metric):
     """The share of samples whose label is among the k largest logits.
 
     All top-k metrics of a stage count the same: samples by the rank of their label. Only the first one
-    is updated, and the others `follow` it, so that a step sorts the logits once.
+    is updated, and the others `follow` it, so that a step ranks the labels once.
 
     Args:
         k: number of logits; at most `ranks`.
@@ -71,12 +72,20 @@ class TopK(Metric):
 
     def update(self, logits_BK: Tensor, labels_B: Tensor) -> None:
         """Adds a batch."""
-        if self.ranks == 1:
+        if not self.has_padding and self.ranks == 1:
             self.hits_R += (logits_BK.argmax(dim=1) == labels_B).sum()
-        else:
-            order_BK = logits_BK.argsort(dim=1, descending=True, stable=True)
-            self.hits_R += (order_BK[:, : self.ranks] == labels_B[:, None]).sum(dim=0)
-        self.count += (labels_B != PADDING).sum() if self.has_padding else len(labels_B)
+            self.count += len(labels_B)
+            return
+        is_sample_B1 = (labels_B != PADDING)[:, None]
+        label_B1 = labels_B.clamp(min=0)[:, None]
+        own_B1 = logits_BK.gather(1, label_B1)
+        is_first_BK = positions(logits_BK.shape[1], logits_BK.device) < label_B1
+        # the label itself is behind, and nothing is behind NaN
+        is_behind_BK = torch.where(is_first_BK, logits_BK < own_B1, logits_BK <= own_B1)
+        rank_B1 = logits_BK.shape[1] - is_behind_BK.sum(dim=1, keepdim=True)
+        is_rank_BR = rank_B1 == positions(self.ranks, logits_BK.device)
+        self.hits_R += (is_rank_BR & is_sample_B1).sum(dim=0)
+        self.count += is_sample_B1.sum()
 
     def follow(self, leader: "TopK") -> None:
         """Shares the state of a metric of the same stage, without a computation."""
