@@ -8,9 +8,9 @@ Each argument is one setting: overrides of the train command, separated by space
 6 microseconds for a launch, so a step of N launches on a GPU takes at least that time N times. The count
 does not depend on the speed of the machine.
 
-- On a null GPU, a CUDA runtime that counts launches and runs no kernel, the runtime's count. Its
-  convolutions are not those of cuDNN. They are left out, and each convolution is counted as 3 launches:
-  forward, gradient of the input, gradient of the weight.
+- On a null GPU, a CUDA runtime that counts launches and runs no kernel, the runtime's count. It has no
+  cuDNN, so the launches in convolutions are left out, and each convolution is counted as 3: forward,
+  gradient of the input, gradient of the weight. Memory fills are not counted.
 - On any other device, the operators that PyTorch calls, without views. An operator launches one kernel
   or a few, so this is a lower bound of the launches on a GPU.
 
@@ -22,7 +22,6 @@ import contextlib
 import ctypes
 import io
 import os
-import re
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -56,8 +55,6 @@ PHASES = ("data", "forward and metrics", "backward", "rest")
 FIRST_STEP, STEPS = 3, 8
 """The first counted step, in which all tables of the epoch exist, and the number of counted steps."""
 
-CONVOLUTION = re.compile(r"im2col|col2im|slow_conv|vol2col|convolution")
-
 
 class RuntimeCount:
     """The launches that the runtime of a null GPU has counted, by name of the kernel."""
@@ -71,8 +68,35 @@ class RuntimeCount:
         self._runtime.nullcuda_stats(buffer, len(buffer))
         lines = (line.rsplit("\t", 1) for line in buffer.value.decode().splitlines())
         counts = {name: int(count) for name, count in lines}
-        kernels = {name[7:]: count for name, count in counts.items() if name.startswith("kernel ")}
-        return Counter({**kernels, "memset": counts.get("memset", 0)})
+        return Counter({k.removeprefix("kernel "): n for k, n in counts.items() if "kernel " in k})
+
+
+class Convolutions(TorchDispatchMode):
+    """Leaves the launches in convolutions out of a count.
+
+    Args:
+        counter: count of all launches.
+    """
+
+    def __init__(self, counter: RuntimeCount) -> None:
+        super().__init__()
+        self._counter = counter
+        self._inside: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        """Calls an operator."""
+        if "convolution" not in str(func):
+            return func(*args, **(kwargs or {}))
+        before = self._counter.read()
+        result = func(*args, **(kwargs or {}))
+        self._inside += self._counter.read() - before
+        return result
+
+    def read(self) -> Counter[str]:
+        """Returns the launches so far."""
+        return self._counter.read() - self._inside
 
 
 class OperatorCount(TorchDispatchMode):
@@ -87,7 +111,8 @@ class OperatorCount(TorchDispatchMode):
     ) -> object:
         """Counts an operator and calls it."""
         is_allocation = str(func).startswith(("aten.empty", "aten.new_empty"))
-        if not (func.is_view or is_allocation or "_unsafe_view" in str(func)):
+        is_left_out = "_unsafe_view" in str(func) or "convolution" in str(func)
+        if not (func.is_view or is_allocation or is_left_out):
             self._counts[str(func)] += 1
         return func(*args, **(kwargs or {}))
 
@@ -103,7 +128,7 @@ class Phases(L.Callback):
         launches: launches by name, of each phase, over all counted steps.
     """
 
-    def __init__(self, counter: RuntimeCount | OperatorCount) -> None:
+    def __init__(self, counter: Convolutions | OperatorCount) -> None:
         self.launches = {phase: Counter[str]() for phase in PHASES}
         self._counter = counter
         self._last: Counter[str] | None = None
@@ -151,20 +176,16 @@ def count(overrides: str, device: torch.device) -> tuple[dict[str, Counter[str]]
         *overrides.split(),
     )
     library = os.environ.get("NULLCUDA_LIB")
-    counter = RuntimeCount(library) if library else OperatorCount()
+    counter = Convolutions(RuntimeCount(library)) if library else OperatorCount()
     phases = Phases(counter)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         classifier, datamodule, trainer = build(config, Path(folder))
         # before the callbacks of the config, so that a phase contains no part of another
         trainer.callbacks.append(phases)  # type: ignore[attr-defined]
-        with counter if isinstance(counter, OperatorCount) else contextlib.nullcontext():
+        with counter:
             trainer.fit(classifier, datamodule=datamodule)
     convolutions = sum(isinstance(layer, torch.nn.Conv2d) for layer in classifier.modules())
-    launches = {
-        phase: Counter({name: n for name, n in found.items() if not CONVOLUTION.search(name)})
-        for phase, found in phases.launches.items()
-    }
-    return launches, convolutions
+    return phases.launches, convolutions
 
 
 def main() -> None:

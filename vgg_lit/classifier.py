@@ -27,6 +27,7 @@ from vgg_lit.checkpoints.weights import read_trained
 from vgg_lit.data.batches import PADDING
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.metrics import ACCURACIES, build_metrics, count_batch, epoch_metrics
+from vgg_lit.models.batch_counters import Norm, counted_together, counting_norms
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
@@ -93,6 +94,7 @@ class Classifier(L.LightningModule):
 
         self.metrics = build_metrics(int(model["num_classes"]))
         self._are_metrics_logged = False
+        self._norms: list[Norm] = []  # set if their batches are counted together
 
     def setup(self, stage: str) -> None:
         """Compiles the net if configured; only for training, not each time it is loaded."""
@@ -102,6 +104,8 @@ class Classifier(L.LightningModule):
     def on_train_start(self) -> None:
         """Restores the data loader's position in a resumed run."""
         restore_loader_position(self.trainer)
+        # compiled code counts in the kernels of the layers
+        self._norms = [] if self.hparams["compile"] else counting_norms(self.net)
 
     def train(self, mode: bool = True) -> "Classifier":
         """Sets the mode of all modules except frozen batch norm, which stays in evaluation mode."""
@@ -118,8 +122,9 @@ class Classifier(L.LightningModule):
         x_BCHW, targets, _ = batch  # labels (B,) or class probabilities (B, K)
         draw = _hash(self.seed, "dropout", self.current_epoch, batch_idx, self.global_rank)
         seed_device(draw, self.device)
-        logits_BK = self(x_BCHW).float()
-        loss = F.cross_entropy(logits_BK, targets, label_smoothing=self.label_smoothing)
+        with counted_together(self._norms):
+            logits_BK = self(x_BCHW).float()
+        loss = training_loss(logits_BK, targets, self.label_smoothing)
         labels_B = targets if targets.ndim == 1 else targets.argmax(dim=1)
         self._count("train", logits_BK.detach(), labels_B, loss.detach())
         return loss
@@ -245,6 +250,26 @@ class Classifier(L.LightningModule):
         checkpoint = read_checkpoint(checkpoint_path)
         with _fitting(checkpoint_path):
             self.load_state_dict(checkpoint["state_dict"])
+
+
+def training_loss(logits_BK: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+    """Returns the mean cross-entropy of a batch without padding.
+
+    It equals `F.cross_entropy` to the bit on a CPU, but does not search the labels for `ignore_index`,
+    which takes 5 kernels.
+
+    Args:
+        logits_BK: logits.
+        targets: labels (B,) or class probabilities (B, K).
+        label_smoothing: share of the target spread evenly over all classes.
+    """
+    if targets.ndim > 1 or not label_smoothing:
+        return F.cross_entropy(logits_BK, targets, label_smoothing=label_smoothing)
+    logarithm_BK = F.log_softmax(logits_BK, dim=1)
+    spread = -logarithm_BK.sum(dim=1)
+    own = F.nll_loss(logarithm_BK, targets)
+    share = label_smoothing / logits_BK.shape[1]
+    return (1 - label_smoothing) * own + spread.sum() / len(targets) * share
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vgg_lit.classifier import Classifier
+from vgg_lit.classifier import Classifier, training_loss
 from vgg_lit.data import FashionMNISTSample, ImageDataModule
 from vgg_lit.data.batches import PADDING
 from vgg_lit.errors import ConfigError
@@ -51,6 +51,21 @@ def test_the_loss_is_cross_entropy_with_smoothing(smoothing):
     expected = F.cross_entropy(module(x), labels, label_smoothing=smoothing)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     assert loss.requires_grad
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])
+@pytest.mark.parametrize("count", [1, 9, 128])
+def test_the_training_loss_has_the_bits_of_cross_entropy(smoothing, count):
+    draws = torch.Generator().manual_seed(count)
+    logits = torch.randn(count, 10, generator=draws)
+    labels = torch.randint(10, (count,), generator=draws)
+    found = []
+    for loss_of in (training_loss, F.cross_entropy):
+        leaf = logits.clone().requires_grad_()
+        loss = loss_of(leaf, labels, label_smoothing=smoothing)
+        loss.backward()
+        found.append((loss, leaf.grad))
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*found, strict=True))
 
 
 def test_smoothing_is_used_in_training_only():
