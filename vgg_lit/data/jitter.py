@@ -1,6 +1,7 @@
 """Scale jitter: rescales each sample to a random size and crops it."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -60,19 +61,19 @@ class ScaleJitter:
         batch, channels, height, width = images_BCHW.shape
         assert height == width
         row_B2S = draws.each(self._first_rows)[:, :, None] + positions(self.image_size, device)
-        source, weight, total = _filters(self.min_scale, self.max_scale, height, device)
+        source, weight = _filters(self.min_scale, self.max_scale, height, device)
         # a batch needs only lookups, for both axes at once
         row_R = row_B2S.flatten()
         source_TB2S = source.index_select(1, row_R).view(-1, *row_B2S.shape)
         weight_TB2S = weight.index_select(1, row_R).view(-1, *row_B2S.shape)
-        total_B2S = total.index_select(0, row_R).view(row_B2S.shape)
+        *weights, total_B2S = weight_TB2S.unbind()
         images = images_BCHW.float()
         first_BC1 = _first_rows_of_maps(batch, channels, height, device)
         for axis in (0, 1):
             index_TBCS = first_BC1 + source_TB2S[:, :, axis, None]
-            images = _resample_rows(
-                images, index_TBCS, weight_TB2S[:, :, axis], total_B2S[:, axis]
-            ).transpose(2, 3)
+            weights_of_axis = [weight_B2S[:, axis] for weight_B2S in weights]
+            images = _resample_rows(images, index_TBCS, weights_of_axis, total_B2S[:, axis])
+            images = images.transpose(2, 3)
         return images.round_().to(torch.uint8, memory_format=torch.contiguous_format)
 
     def _first_rows(self, draws: Draws) -> Tensor:
@@ -86,7 +87,7 @@ class ScaleJitter:
 
 
 def _resample_rows(
-    images_BCHW: Tensor, index_TBCS: Tensor, weight_TBS: Tensor, total_BS: Tensor
+    images_BCHW: Tensor, index_TBCS: Tensor, weights: Sequence[Tensor], total_BS: Tensor
 ) -> Tensor:
     """Returns S resampled rows of float32 images: (B, C, S, W).
 
@@ -96,12 +97,12 @@ def _resample_rows(
     Args:
         images_BCHW: images.
         index_TBCS: row that each tap reads, counted over all rows of all channels and images.
-        weight_TBS: weight of each tap.
+        weights: weights of each tap (B, S).
         total_BS: sum of the weights.
     """
     rows = images_BCHW.reshape(-1, images_BCHW.shape[-1])
     result: Tensor | None = None
-    for index_BCS, weight_BS in zip(index_TBCS, weight_TBS, strict=True):
+    for index_BCS, weight_BS in zip(index_TBCS, weights, strict=True):
         gathered = rows.index_select(0, index_BCS.flatten()).view(*index_BCS.shape, -1)
         gathered.mul_(weight_BS[:, None, :, None])
         result = gathered if result is None else result.add_(gathered)
@@ -122,13 +123,11 @@ class _Filters(NamedTuple):
 
     Attributes:
         source_TR: row of the source that a tap reads, int64.
-        weight_TR: weight of a tap; 0 outside the source.
-        total_R: sum of the weights, tap by tap.
+        weight_TR: weight of a tap, 0 outside the source; in the last row the sum of the weights.
     """
 
     source_TR: Tensor
     weight_TR: Tensor
-    total_R: Tensor
 
 
 @lru_cache
@@ -151,5 +150,5 @@ def _filters(min_scale: int, max_scale: int, height: int, device: torch.device) 
         total_SR += weight_SR
         sources.append(source_SR.clamp(0, height - 1).flatten())
         weights.append(weight_SR.flatten())
-    tables = (torch.stack(sources), torch.stack(weights), total_SR.flatten())
+    tables = (torch.stack(sources), torch.stack([*weights, total_SR.flatten()]))
     return _Filters(*(table.to(device) for table in tables))
