@@ -269,6 +269,53 @@ def test_probabilities_are_float32():
     torch.testing.assert_close(probabilities.sum(1), torch.ones(9))
 
 
+@pytest.mark.parametrize(
+    ("setting", "device", "expected"),
+    [
+        (False, "cuda", None),
+        (True, "cuda", {}),
+        (True, "cpu", {}),
+        ("reduce-overhead", "cuda", {"mode": "reduce-overhead"}),
+        ("max-autotune", "cuda", {"mode": "max-autotune"}),
+        ("reduce-overhead", "cpu", {}),
+        ("max-autotune", "mps", {}),
+    ],
+)
+def test_the_mode_of_compile_is_passed_to_torch_on_cuda(monkeypatch, setting, device, expected):
+    passed = []
+    monkeypatch.setattr(torch, "compile", lambda call, **options: passed.append(options) or call)
+    module = classifier(compile=setting)
+    module.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
+    module.setup("validate")
+    assert passed == []
+    module.setup("fit")
+    assert passed == ([] if expected is None else [expected])
+
+
+@pytest.mark.parametrize("has_graphs", [False, True])
+def test_steps_are_marked_for_cuda_graphs(monkeypatch, has_graphs):
+    marks = []
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: marks.append(1))
+    module = quiet(classifier()).eval()
+    module._has_cuda_graphs = has_graphs
+    module.training_step(batch(), 0)
+    module.validation_step(batch(), 0)
+    assert len(marks) == 2 * has_graphs
+
+
+@pytest.mark.parametrize(("every", "is_copied"), [(1, False), (4, True)])
+def test_accumulated_gradients_are_copied_out_of_cuda_graphs(every, is_copied):
+    module = classifier()
+    module._has_cuda_graphs = True
+    module.trainer = SimpleNamespace(accumulate_grad_batches=every)
+    F.cross_entropy(module.net.eval()(batch()[0]), batch()[1]).backward()
+    before = [p.grad for p in module.net.parameters()]
+    module.on_after_backward()
+    after = [p.grad for p in module.net.parameters()]
+    assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+    assert all((old is not new) == is_copied for old, new in zip(before, after, strict=True))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
 def test_a_compiled_run_keeps_plain_keys_and_its_checkpoint_loads(train, tmp_path):
