@@ -74,8 +74,10 @@ def operate(images_BCHW: Tensor, operation_B: Tensor, magnitude_B: Tensor) -> Te
             colour, contrast and sharpness, the number of bits kept by posterising, and the share of
             255 at and above which solarising inverts.
     """
-    made = plan(operation_B.cpu(), magnitude_B.cpu(), *images_BCHW.shape[-2:], images_BCHW.device)
-    row_B1 = positions(len(operation_B), images_BCHW.device)[:, None]
+    height, width = images_BCHW.shape[-2:]
+    device = images_BCHW.device
+    made = plan(operation_B.cpu(), magnitude_B.cpu(), height, width, device)
+    row_B1 = positions(len(operation_B), device)[:, None]
     return carry_out(images_BCHW, made, row_B1)
 
 

@@ -6,9 +6,10 @@ GPU. The count is used only with `momentum=None`, but it is part of the state di
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -21,7 +22,8 @@ def counting_norms(net: nn.Module) -> list[Norm]:
         module
         for module in net.modules()
         # not subclasses: SyncBatchNorm needs its counter
-        if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d)
+        if isinstance(module, Norm)
+        and type(module) in (nn.BatchNorm1d, nn.BatchNorm2d)
         and module.num_batches_tracked is not None
         and module.momentum is not None
     ]
@@ -31,7 +33,7 @@ def counting_norms(net: nn.Module) -> list[Norm]:
 def counted_together(norms: Sequence[Norm]) -> Iterator[None]:
     """Advances the counters of the layers in training mode, and hides them from the forward pass."""
     active = [norm for norm in norms if norm.training]
-    counters = [norm._buffers[COUNTER] for norm in active]
+    counters = [cast(Tensor, norm._buffers[COUNTER]) for norm in active]
     if counters:
         torch._foreach_add_(counters, 1)
     for norm in active:
