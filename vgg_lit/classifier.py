@@ -26,7 +26,8 @@ from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
 from vgg_lit.checkpoints.weights import read_trained
 from vgg_lit.data.orders import PADDING
 from vgg_lit.errors import ConfigError, InputError
-from vgg_lit.metrics import ACCURACIES, build_metrics, epoch_metrics
+from vgg_lit.metrics import ACCURACIES, build_metrics, count_batch, epoch_metrics
+from vgg_lit.models.batch_counters import Norm, counted_together, counting_norms
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler, fix_finished_layers
@@ -57,7 +58,8 @@ class Classifier(L.LightningModule):
         preprocessing: conversion of images to the net's input, from `Preprocessing.to_dict()`.
         label_smoothing: share of the target spread evenly over all classes, in training only.
         seed: seed of the initial weights and, with epoch, batch and rank, of each step's dropout.
-        compile: train the net with `torch.compile`; the keys in checkpoints do not change.
+        compile: train the net with `torch.compile`; the keys in checkpoints do not change. A mode,
+            such as "reduce-overhead", uses CUDA graphs on a CUDA GPU; elsewhere it equals True.
         small_map_gemm: compute 3x3 convolutions of small maps as matrix products; `auto`: where that
             was measured to be faster.
 
@@ -74,7 +76,7 @@ class Classifier(L.LightningModule):
         preprocessing: Mapping[str, Any] | None = None,
         label_smoothing: float = 0.0,
         seed: int = 0,
-        compile: bool = False,
+        compile: bool | str = False,
         small_map_gemm: Literal["auto"] | bool = "auto",
     ) -> None:
         super().__init__()
@@ -94,16 +96,28 @@ class Classifier(L.LightningModule):
 
         self.metrics = build_metrics(int(model["num_classes"]))
         self._are_metrics_logged = False
+        self._norms: list[Norm] = []  # set if their batches are counted together
+        self._has_cuda_graphs = False
 
     def setup(self, stage: str) -> None:
         """Compiles the net if configured; only for training, not each time it is loaded."""
-        if stage == "fit" and self.hparams["compile"]:
+        mode = self.hparams["compile"]
+        if stage != "fit" or not mode:
+            return
+        # the net is not on the device yet
+        device = self.device if self._trainer is None else self.trainer.strategy.root_device
+        self._has_cuda_graphs = isinstance(mode, str) and device.type == "cuda"
+        if self._has_cuda_graphs:
+            self.net.compile(mode=mode)
+        else:
             self.net.compile()
 
     def on_train_start(self) -> None:
         """Restores the data loader's position in a resumed run, and fixes finished layers."""
         restore_loader_position(self.trainer)
         self._fix_finished_layers()  # a run resumed within an epoch does not start that epoch
+        # compiled code counts in the kernels of the layers
+        self._norms = [] if self.hparams["compile"] else counting_norms(self.net)
 
     def train(self, mode: bool = True) -> "Classifier":
         """Sets the mode of all modules except frozen batch norm, which stays in evaluation mode."""
@@ -120,11 +134,25 @@ class Classifier(L.LightningModule):
         x_BCHW, targets, _ = batch  # labels (B,) or class probabilities (B, K)
         draw = _hash(self.seed, "dropout", self.current_epoch, batch_idx, self.global_rank)
         seed_device(draw, self.device)
-        logits_BK = self(x_BCHW).float()
-        loss = F.cross_entropy(logits_BK, targets, label_smoothing=self.label_smoothing)
+        self._begin_step()
+        with counted_together(self._norms):
+            logits_BK = self(x_BCHW).float()
+        loss = training_loss(logits_BK, targets, self.label_smoothing)
         labels_B = targets if targets.ndim == 1 else targets.argmax(dim=1)
         self._count("train", logits_BK.detach(), labels_B, loss.detach())
         return loss
+
+    def _begin_step(self) -> None:
+        """Lets the CUDA graphs of a compiled net reuse the memory of the previous step."""
+        if self._has_cuda_graphs:
+            torch.compiler.cudagraph_mark_step_begin()
+
+    def on_after_backward(self) -> None:
+        """Copies gradients to be accumulated: the next step reuses the memory of CUDA graphs."""
+        if self._has_cuda_graphs and self.trainer.accumulate_grad_batches > 1:
+            for parameter in self.net.parameters():
+                if parameter.grad is not None:
+                    parameter.grad = parameter.grad.clone()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Updates loss (without label smoothing) and accuracies."""
@@ -140,20 +168,14 @@ class Classifier(L.LightningModule):
 
     def _evaluate(self, stage: str, batch: Batch) -> None:
         x_BCHW, labels_B, _ = batch
+        self._begin_step()
         logits_BK = self(x_BCHW).float()
         losses_B = F.cross_entropy(logits_BK, labels_B, ignore_index=PADDING, reduction="none")
         self._count(stage, logits_BK, labels_B, losses_B)
 
     def _count(self, stage: str, logits_BK: Tensor, labels_B: Tensor, losses: Tensor) -> None:
         """Adds a batch to a stage's metrics; `losses` is (B,), or the mean over a full batch."""
-        is_sample = (labels_B != PADDING).float()
-        weight = is_sample if losses.ndim else float(len(labels_B))
-        for name in ("loss", *ACCURACIES[stage]):
-            metric = cast(Metric, self.metrics[f"{stage}/{name}"])
-            if name == "loss":
-                metric.update(losses, weight=weight)
-            else:
-                metric.update(logits_BK, labels_B)
+        count_batch(self.metrics, stage, logits_BK, labels_B, losses)
         if self._are_metrics_logged:
             return
         self._are_metrics_logged = True
@@ -268,6 +290,26 @@ class Classifier(L.LightningModule):
         checkpoint = read_checkpoint(checkpoint_path)
         with _fitting(checkpoint_path):
             self.load_state_dict(checkpoint["state_dict"])
+
+
+def training_loss(logits_BK: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+    """Returns the mean cross-entropy of a batch without padding.
+
+    It equals `F.cross_entropy` to the bit on a CPU, but does not search the labels for `ignore_index`,
+    which takes 5 kernels.
+
+    Args:
+        logits_BK: logits.
+        targets: labels (B,) or class probabilities (B, K).
+        label_smoothing: share of the target spread evenly over all classes.
+    """
+    if targets.ndim > 1 or not label_smoothing:
+        return F.cross_entropy(logits_BK, targets, label_smoothing=label_smoothing)
+    logarithm_BK = F.log_softmax(logits_BK, dim=1)
+    spread = -logarithm_BK.sum(dim=1)
+    own = F.nll_loss(logarithm_BK, targets)
+    share = label_smoothing / logits_BK.shape[1]
+    return (1 - label_smoothing) * own + spread.sum() / len(targets) * share
 
 
 @contextmanager

@@ -13,6 +13,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 TINY = {
     "capacity": "--nets vgg11 --side 32 --width 0.03125 --batch 1 --repeats 1",
+    "launches": "augment=none augment=flip_shift --device cpu",
     "layers": "--batch 1 --repeats 1",
     "pipeline": "--batch 8 --steps 4 --repeats 1 --images 200",
     "scaling": "--model vgg11_bn --width 0.03125 --batch 8 --steps 1 --repeats 1 --images 200",
@@ -28,6 +29,7 @@ TINY = {
 
 SHOWS = {
     "capacity": ("vgg11, imagenet", "| 1,024 |", "one after another"),
+    "launches": ("augment=flip_shift", "operators per step", "forward and metrics"),
     "layers": ("2x2, 512 -> 512", "bf16, all layers"),
     "pipeline": ("ours", "torchvision v2, 2 workers", "torchvision v2, 0 workers"),
     "scaling": ("vgg19_bn", "2 processes / 1", "resident at most", "cost ~ images^"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vgg_lit.classifier import Classifier
+from vgg_lit.classifier import Classifier, training_loss
 from vgg_lit.data import FashionMNISTSample, ImageDataModule
 from vgg_lit.data.orders import PADDING
 from vgg_lit.errors import ConfigError
@@ -51,6 +51,21 @@ def test_the_loss_is_cross_entropy_with_smoothing(smoothing):
     expected = F.cross_entropy(module(x), labels, label_smoothing=smoothing)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     assert loss.requires_grad
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])
+@pytest.mark.parametrize("count", [1, 9, 128])
+def test_the_training_loss_has_the_bits_of_cross_entropy(smoothing, count):
+    draws = torch.Generator().manual_seed(count)
+    logits = torch.randn(count, 10, generator=draws)
+    labels = torch.randint(10, (count,), generator=draws)
+    found = []
+    for loss_of in (training_loss, F.cross_entropy):
+        leaf = logits.clone().requires_grad_()
+        loss = loss_of(leaf, labels, label_smoothing=smoothing)
+        loss.backward()
+        found.append((loss, leaf.grad))
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*found, strict=True))
 
 
 def test_smoothing_is_used_in_training_only():
@@ -252,6 +267,53 @@ def test_probabilities_are_float32():
     probabilities = module.predict_step(batch(), 0)
     assert probabilities.dtype == torch.float32
     torch.testing.assert_close(probabilities.sum(1), torch.ones(9))
+
+
+@pytest.mark.parametrize(
+    ("setting", "device", "expected"),
+    [
+        (False, "cuda", None),
+        (True, "cuda", {}),
+        (True, "cpu", {}),
+        ("reduce-overhead", "cuda", {"mode": "reduce-overhead"}),
+        ("max-autotune", "cuda", {"mode": "max-autotune"}),
+        ("reduce-overhead", "cpu", {}),
+        ("max-autotune", "mps", {}),
+    ],
+)
+def test_the_mode_of_compile_is_passed_to_torch_on_cuda(monkeypatch, setting, device, expected):
+    passed = []
+    monkeypatch.setattr(torch, "compile", lambda call, **options: passed.append(options) or call)
+    module = classifier(compile=setting)
+    module.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
+    module.setup("validate")
+    assert passed == []
+    module.setup("fit")
+    assert passed == ([] if expected is None else [expected])
+
+
+@pytest.mark.parametrize("has_graphs", [False, True])
+def test_steps_are_marked_for_cuda_graphs(monkeypatch, has_graphs):
+    marks = []
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: marks.append(1))
+    module = quiet(classifier()).eval()
+    module._has_cuda_graphs = has_graphs
+    module.training_step(batch(), 0)
+    module.validation_step(batch(), 0)
+    assert len(marks) == 2 * has_graphs
+
+
+@pytest.mark.parametrize(("every", "is_copied"), [(1, False), (4, True)])
+def test_accumulated_gradients_are_copied_out_of_cuda_graphs(every, is_copied):
+    module = classifier()
+    module._has_cuda_graphs = True
+    module.trainer = SimpleNamespace(accumulate_grad_batches=every)
+    F.cross_entropy(module.net.eval()(batch()[0]), batch()[1]).backward()
+    before = [p.grad for p in module.net.parameters()]
+    module.on_after_backward()
+    after = [p.grad for p in module.net.parameters()]
+    assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+    assert all((old is not new) == is_copied for old, new in zip(before, after, strict=True))
 
 
 @pytest.mark.slow

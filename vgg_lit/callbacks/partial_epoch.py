@@ -37,7 +37,11 @@ def restore_metrics(
     for one_process in counted[rank::world_size]:
         for name, counts in one_process.items():
             metric = metrics[name]
-            for key, value in counts["state"].items():
+            state = counts["state"]
+            if "tp" in state and "tp" not in metric.metric_state:
+                # the training accuracy in checkpoints of version 0.1.0
+                state = {"hits_R": state["tp"], "count": state["tp"] + state["fn"]}
+            for key, value in state.items():
                 setattr(metric, key, getattr(metric, key) + value.to(metric.device))
             metric._update_count += counts["updates"]
 

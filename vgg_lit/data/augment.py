@@ -10,6 +10,7 @@ attribute, if any, mixes images and labels after all stages.
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -111,22 +112,26 @@ class FlipCrop:
         mirrored copies, laid end to end. The windows are an overlapping view, so only the result is
         copied.
         """
-        batch, channels, height, width = images_BCHW.shape
-        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
-        padded = F.pad(images_BCHW, [self.padding] * 4, mode=mode)
-        margins = 2 * self.padding + 1
-        image_B = torch.arange(batch, device=images_BCHW.device)
-        top_B = draws.integers("crop row", margins)
-        left_B = draws.integers("crop column", margins)
+        shape = images_BCHW.shape
+        padded = images_BCHW
+        if self.padding:
+            mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+            padded = F.pad(images_BCHW, [self.padding] * 4, mode=mode)
+        mirrored = padded.numel()  # distance of an image from its mirrored copy, in pixels
         if self.flip:
             padded = torch.cat([padded, padded.flip(-1)])
-            image_B = image_B + batch * self._flipped(draws)
-        map_BC = image_B[:, None] * channels + torch.arange(channels, device=images_BCHW.device)
-        row_BH = top_B[:, None] + torch.arange(height, device=images_BCHW.device)
-        row_BCH = map_BC[:, :, None] * padded.shape[-2] + row_BH[:, None]
-        window_BCH = row_BCH * padded.shape[-1] + left_B[:, None, None]
-        windows = padded.flatten().unfold(0, width, 1)
-        return windows.index_select(0, window_BCH.flatten()).view(batch, channels, height, width)
+        start_B = draws.each(self._starts, padded.shape[-1], mirrored)
+        row_BR = _rows(shape, self.padding, images_BCHW.device)
+        window_BR = row_BR + start_B[:, None]
+        windows = padded.flatten().unfold(0, shape[-1], 1)
+        return windows.index_select(0, window_BR.flatten()).view(shape)
+
+    def _starts(self, draws: Draws, width: int, mirrored: int) -> Tensor:
+        """Returns the pixel at which a sample's crop starts, from the start of its image: (B,)."""
+        margins = 2 * self.padding + 1
+        start_B = draws.integers("crop row", margins) * width
+        start_B = start_B + draws.integers("crop column", margins)
+        return start_B + mirrored * self._flipped(draws) if self.flip else start_B
 
     def _flipped(self, draws: Draws) -> Tensor:
         """Returns the mask of flipped samples: (B,) bool."""
@@ -134,3 +139,15 @@ class FlipCrop:
             return draws.uniform("flip") < 0.5
         at_first_B = replace(draws, epoch=0).uniform("flip") < 0.5
         return at_first_B ^ (draws.epoch % 2 == 1)
+
+
+@lru_cache(maxsize=8)
+def _rows(shape: torch.Size, padding: int, device: torch.device) -> Tensor:
+    """Returns the first pixels of the rows of uncropped images in padded ones: (B, C * H).
+
+    Computed once per shape and device.
+    """
+    batch, channels, height, width = shape
+    map_B11 = torch.arange(batch * channels).view(batch, channels, 1)
+    row_BCH = map_B11 * (height + 2 * padding) + torch.arange(height)
+    return (row_BCH.flatten(1) * (width + 2 * padding)).to(device)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vgg_lit.data.draws import Draws
-from vgg_lit.data.operations import OPERATIONS, operate
+from vgg_lit.data.operations import OPERATIONS, Plan, carry_out, plan
 
 
 class AutoAugment:
@@ -31,18 +31,8 @@ class AutoAugment:
         """uint8 images of the same shape."""
         height, width = images_BCHW.shape[-2:]
         table = _auto_augment(self.policy, height, width, images_BCHW.device)
-        policies, steps = table.operation.shape
-        policy_B = draws.integers("autoaugment policy", policies)
-        for step in range(steps):
-            operation_B = table.operation[policy_B, step]
-            is_applied_B = (
-                draws.uniform(f"autoaugment step {step}") < table.probability[policy_B, step]
-            )
-            operation_B = torch.where(is_applied_B, operation_B, OPERATIONS.index("Identity"))
-            magnitude_B = table.magnitude[policy_B, step]
-            sign_B = _signs(table.is_signed[policy_B, step], draws, f"autoaugment sign {step}")
-            images_BCHW = operate(images_BCHW, operation_B, sign_B * magnitude_B)
-        return images_BCHW
+        row_B2 = draws.each(_auto_augment_rows, self.policy, height, width)
+        return carry_out(images_BCHW, table.plan, row_B2)
 
 
 class TrivialAugment:
@@ -56,32 +46,56 @@ class TrivialAugment:
         """uint8 images of the same shape."""
         height, width = images_BCHW.shape[-2:]
         table = _trivial_augment(height, width, images_BCHW.device)
-        operations, strengths = table.magnitude.shape
-        row_B = draws.integers("trivialaugment operation", operations)
-        magnitude_B = table.magnitude[row_B, draws.integers("trivialaugment strength", strengths)]
-        sign_B = _signs(table.is_signed[row_B], draws, "trivialaugment sign")
-        return operate(images_BCHW, table.operation[row_B], sign_B * magnitude_B)
+        row_B = draws.each(_trivial_augment_rows, height, width)
+        return carry_out(images_BCHW, table.plan, row_B[:, None])
 
 
-class _AutoAugmentTable(NamedTuple):
-    """(25, 2) tensors: one row per policy, one column per step."""
+class _Table(NamedTuple):
+    """The operations of a method, twice: with positive magnitudes, then with negative ones.
 
-    operation: Tensor
+    Attributes:
+        plan: one row per sign, policy and step, or per sign, operation and strength.
+        is_signed: the sign of the magnitude is drawn: (policies, steps), or (operations, strengths).
+        probability: probability that an operation is applied: (policies, steps); empty if always.
+        identity: row of an operation that changes nothing.
+    """
+
+    plan: Plan
+    is_signed: Tensor
     probability: Tensor
-    magnitude: Tensor
-    is_signed: Tensor
+    identity: int
 
 
-class _TrivialAugmentTable(NamedTuple):
-    """Per operation (14,); `magnitude` also per strength (14, 31)."""
+def _auto_augment_rows(draws: Draws, policy: str, height: int, width: int) -> Tensor:
+    """Returns the row of each sample's operation in each step (B, 2)."""
+    table = _auto_augment(policy, height, width, draws.ids.device)
+    policies, steps = table.is_signed.shape
+    policy_B = draws.integers("autoaugment policy", policies)
+    rows = []
+    for step in range(steps):
+        is_negative_B = _negative(
+            table.is_signed[policy_B, step], draws, f"autoaugment sign {step}"
+        )
+        row_B = policy_B * steps + step + policies * steps * is_negative_B
+        is_applied_B = draws.uniform(f"autoaugment step {step}") < table.probability[policy_B, step]
+        rows.append(torch.where(is_applied_B, row_B, table.identity))
+    return torch.stack(rows, dim=1)
 
-    operation: Tensor
-    magnitude: Tensor
-    is_signed: Tensor
+
+def _trivial_augment_rows(draws: Draws, height: int, width: int) -> Tensor:
+    """Returns the row of each sample's operation (B,)."""
+    table = _trivial_augment(height, width, draws.ids.device)
+    operations, strengths = table.is_signed.shape
+    operation_B = draws.integers("trivialaugment operation", operations)
+    strength_B = draws.integers("trivialaugment strength", strengths)
+    is_negative_B = _negative(
+        table.is_signed[operation_B, strength_B], draws, "trivialaugment sign"
+    )
+    return (is_negative_B * operations + operation_B) * strengths + strength_B
 
 
 @lru_cache
-def _auto_augment(policy: str, height: int, width: int, device: torch.device) -> _AutoAugmentTable:
+def _auto_augment(policy: str, height: int, width: int, device: torch.device) -> _Table:
     """Builds the table, once per policy, size and device."""
     from torchvision.transforms import v2
 
@@ -89,32 +103,58 @@ def _auto_augment(policy: str, height: int, width: int, device: torch.device) ->
     policies = theirs._policies
     space = theirs._AUGMENTATION_SPACE
     magnitudes = {name: _magnitudes(space, name, 10, height, width) for name in space}
-    table = _AutoAugmentTable(
+    return _table(
         torch.tensor([[OPERATIONS.index(name) for name, _, _ in steps] for steps in policies]),
-        torch.tensor([[probability for _, probability, _ in steps] for steps in policies]),
         torch.tensor(
             [[magnitudes[name][place or 0] for name, _, place in steps] for steps in policies]
         ),
         torch.tensor([[space[name][1] for name, _, _ in steps] for steps in policies]),
+        torch.tensor([[probability for _, probability, _ in steps] for steps in policies]),
+        (height, width),
+        device,
     )
-    return _AutoAugmentTable(*(column.to(device) for column in table))
 
 
 @lru_cache
-def _trivial_augment(height: int, width: int, device: torch.device) -> _TrivialAugmentTable:
+def _trivial_augment(height: int, width: int, device: torch.device) -> _Table:
     """Builds the table, once per size and device."""
     from torchvision.transforms import v2
 
     theirs: Any = v2.TrivialAugmentWide()
     space = theirs._AUGMENTATION_SPACE
-    table = _TrivialAugmentTable(
-        torch.tensor([OPERATIONS.index(name) for name in space]),
-        torch.stack(
-            [_magnitudes(space, name, theirs.num_magnitude_bins, height, width) for name in space]
-        ),
-        torch.tensor([is_signed for _, is_signed in space.values()]),
+    magnitude = torch.stack(
+        [_magnitudes(space, name, theirs.num_magnitude_bins, height, width) for name in space]
     )
-    return _TrivialAugmentTable(*(column.to(device) for column in table))
+    operation = torch.tensor([[OPERATIONS.index(name)] for name in space])
+    is_signed = torch.tensor([[is_signed] for _, is_signed in space.values()])
+    return _table(
+        operation.expand_as(magnitude),
+        magnitude,
+        is_signed.expand_as(magnitude),
+        torch.empty(0),
+        (height, width),
+        device,
+    )
+
+
+def _table(
+    operation: Tensor,
+    magnitude: Tensor,
+    is_signed: Tensor,
+    probability: Tensor,
+    size: tuple[int, int],
+    device: torch.device,
+) -> _Table:
+    """Builds a table from tensors (policies, steps) or (operations, strengths) on the CPU."""
+    identity = torch.tensor([OPERATIONS.index("Identity")])
+    operation_K = torch.cat([operation.flatten(), operation.flatten(), identity])
+    magnitude_K = torch.cat([magnitude.flatten(), -magnitude.flatten(), torch.zeros(1)])
+    return _Table(
+        plan(operation_K, magnitude_K, *size, device),
+        is_signed.to(device),
+        probability.to(device),
+        len(operation_K) - 1,
+    )
 
 
 def _magnitudes(space: dict[str, Any], name: str, count: int, height: int, width: int) -> Tensor:
@@ -123,6 +163,6 @@ def _magnitudes(space: dict[str, Any], name: str, count: int, height: int, width
     return torch.zeros(count) if magnitudes is None else magnitudes.float()
 
 
-def _signs(is_signed_B: Tensor, draws: Draws, stream: str) -> Tensor:
-    """Returns 1, or -1 for a random half of the samples whose operation is signed."""
-    return 1 - 2 * (is_signed_B & (draws.integers(stream, 2) == 1)).int()
+def _negative(is_signed_B: Tensor, draws: Draws, stream: str) -> Tensor:
+    """Returns True for a random half of the samples whose operation is signed: (B,) bool."""
+    return is_signed_B & (draws.integers(stream, 2) == 1)

@@ -38,12 +38,18 @@ class ColourShift:
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
         """Returns float32 images on the 0..255 scale, not clamped to it."""
         assert self._covariance is not None
-        shift_BC = torch.zeros_like(images_BCHW[:, :, 0, 0], dtype=torch.float32)
-        components = _components(self._covariance, images_BCHW.device)
+        shift_BC = draws.each(self._shifts)
+        return images_BCHW + shift_BC[:, :, None, None]
+
+    def _shifts(self, draws: Draws) -> Tensor:
+        """Returns the shift of each sample's channels, float32 (B, C)."""
+        assert self._covariance is not None
+        shift_BC = torch.zeros(1, device=draws.ids.device)
+        components = _components(self._covariance, draws.ids.device)
         for index, component_C in enumerate(components):
             alpha_B = self.std * draws.normal(f"colour component {index}")
             shift_BC = shift_BC + alpha_B[:, None] * component_C
-        return images_BCHW + shift_BC[:, :, None, None]
+        return shift_BC
 
 
 @lru_cache

@@ -11,7 +11,7 @@ from torch import Tensor
 from vgg_lit.data.augment import Augmentation, Prepared
 from vgg_lit.data.batches import Batch, BatchLoader, ResidentBatches, StreamedBatches
 from vgg_lit.data.datamodule_options import check_agreement, check_options, choose_subset
-from vgg_lit.data.draws import Draws
+from vgg_lit.data.draws import Draws, EpochTables
 from vgg_lit.data.image_ranges import ImageRanges, measure_ranges
 from vgg_lit.data.orders import EvaluationOrder, Order, TrainingOrder
 from vgg_lit.data.preprocessing import Normalization, Preprocessing
@@ -104,6 +104,7 @@ class ImageDataModule(L.LightningDataModule):
         self._has_own_validation = val_fraction > 0 and has_validation(source)
         self._ids: dict[str, Tensor] = {}
         self._train_order: TrainingOrder | None = None
+        self._tables: EpochTables | None = None
         self._statistics: ChannelStatistics | None = None
 
     def prepare_data(self) -> None:
@@ -181,8 +182,11 @@ class ImageDataModule(L.LightningDataModule):
         if self.trainer is None or not self.trainer.training:
             return self.to_input(batch)
         assert self._train_order is not None
+        if self._tables is None and not self.balanced:  # repeated images have ids of any size
+            self._tables = EpochTables(int(self._ids["train"].max()) + 1)
         # the epoch of the order that produced the batch, so that both always agree
-        return self.to_input(batch, self._train_order.epoch)
+        draws = Draws(self.seed, self._train_order.epoch, batch[2], self._tables)
+        return self._to_input(batch, draws)
 
     def to_input(self, batch: Batch, epoch: int | None = None) -> Batch:
         """Returns the network input (float32, normalised) of a batch of source images.
@@ -193,10 +197,12 @@ class ImageDataModule(L.LightningDataModule):
             batch: uint8 images, labels and sample ids.
             epoch: training epoch of the augmentation; None: no augmentation.
         """
+        return self._to_input(batch, None if epoch is None else Draws(self.seed, epoch, batch[2]))
+
+    def _to_input(self, batch: Batch, draws: Draws | None) -> Batch:
         images_BCHW, targets, ids_B = batch
         images_BCHW = self.preprocessing.pad(images_BCHW)
-        if self.augment is not None and epoch is not None:
-            draws = Draws(self.seed, epoch, ids_B)
+        if self.augment is not None and draws is not None:
             images_BCHW = self.augment(images_BCHW, draws)
             mixing = getattr(self.augment, "mixing", None)
             if mixing is not None:

@@ -10,7 +10,10 @@ generators"); the counter-based design of Salmon et al. 2011, "Parallel random n
 
 import math
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,9 +45,7 @@ def normal(seed: int, epoch: int, ids: Tensor, stream: str) -> Tensor:
 
 def random_bytes(seed: int, epoch: int, ids: Tensor, stream: str, count: int) -> Tensor:
     """Returns uint8 (ids, count): the SplitMix64 sequence seeded with each id's hash."""
-    steps = torch.arange(1, -(-count // 8) + 1, device=ids.device) * _signed(_GOLDEN)
-    words = _mix_tensor(_hash(seed, epoch, ids, stream)[:, None] + steps)
-    return words.view(torch.uint8)[:, :count]
+    return _sequence(_hash(seed, epoch, ids, stream), count)
 
 
 def permutation(n: int, seed: int, epoch: int, stream: str = "order") -> Tensor:
@@ -60,31 +61,100 @@ class Draws:
         seed: seed of the run.
         epoch: epoch, counted from 0.
         ids: (B,) int64, the samples' indices in their official split.
+        tables: numbers of all samples in this epoch, computed once; None computes them per batch.
     """
 
     seed: int
     epoch: int
     ids: Tensor
+    tables: "EpochTables | None" = field(default=None, repr=False, compare=False)
 
     def uniform(self, stream: str) -> Tensor:
         """Returns (B,) float32 in [0, 1); each stream name gives an independent number."""
-        return uniform(self.seed, self.epoch, self.ids, stream)
+        return self.each(_draw, uniform, stream)
 
     def integers(self, stream: str, high: int) -> Tensor:
         """Returns (B,) int64 in [0, high)."""
-        return integers(self.seed, self.epoch, self.ids, stream, high)
+        return self.each(_draw, integers, stream, high)
 
     def normal(self, stream: str) -> Tensor:
         """Returns (B,) standard normal float32."""
-        return normal(self.seed, self.epoch, self.ids, stream)
+        return self.each(_draw, normal, stream)
 
     def order(self, stream: str) -> Tensor:
         """Returns (B,) int64: the batch's positions, sorted by a draw for each sample."""
-        return torch.argsort(_hash(self.seed, self.epoch, self.ids, stream), stable=True)
+        return torch.argsort(self.each(_draw, _hash, stream), stable=True)
 
     def bytes(self, stream: str, count: int) -> Tensor:
         """Returns (B, count) uint8."""
-        return random_bytes(self.seed, self.epoch, self.ids, stream, count)
+        return _sequence(self.each(_draw, _hash, stream), count)
+
+    def each(self, function: Callable[..., Tensor], *arguments: Hashable) -> Tensor:
+        """Returns `function(draws, *arguments)`, where a row depends on its sample's draws alone.
+
+        With tables, the function runs once per epoch for all samples, and a batch is one lookup. A
+        GPU then launches one kernel instead of some 25 per draw.
+
+        Args:
+            function: function of `Draws` that returns one row per id: the same object in each batch,
+                such as a function of a module or a method, not a lambda.
+            arguments: further arguments of the function.
+        """
+        if self.tables is None:
+            return function(self, *arguments)
+        return self.tables.rows(self, function, arguments)
+
+
+class EpochTables:
+    """Tables of functions of the draws, with one row for each sample of a split.
+
+    The first read in a later epoch drops all tables.
+
+    Args:
+        count: number of samples; ids are 0 .. count - 1.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._epoch = 0
+        self._tables: dict[Hashable, Tensor] = {}
+
+    def rows(
+        self, draws: Draws, function: Callable[..., Tensor], arguments: tuple[Hashable, ...]
+    ) -> Tensor:
+        """Returns the rows of the table of `function` for the ids of `draws`."""
+        if draws.epoch > self._epoch:
+            self._epoch, self._tables = draws.epoch, {}
+        key = (function, arguments, draws.seed, draws.epoch, draws.ids.device)
+        table = self._tables.get(key)
+        if table is None:
+            ids = torch.arange(self._count, device=draws.ids.device)
+            table = function(replace(draws, ids=ids, tables=None), *arguments)
+            self._tables[key] = table
+        return table.index_select(0, draws.ids)
+
+
+def _draw(draws: Draws, kind: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    """Computes a draw of each sample with a function of this module."""
+    return kind(draws.seed, draws.epoch, draws.ids, *arguments)
+
+
+def _sequence(hash_B: Tensor, count: int) -> Tensor:
+    """Returns uint8 (B, count): the SplitMix64 sequence seeded with each hash."""
+    words = _mix_tensor(hash_B[:, None] + _increments(-(-count // 8), hash_B.device))
+    return words.view(torch.uint8)[:, :count]
+
+
+@lru_cache
+def _increments(count: int, device: torch.device) -> Tensor:
+    """Returns the first multiples of the increment of SplitMix64; computed once per device."""
+    return (torch.arange(1, count + 1) * _signed(_GOLDEN)).to(device)
+
+
+@lru_cache
+def positions(count: int, device: torch.device) -> Tensor:
+    """Returns 0 .. count - 1 as int64; computed once per device."""
+    return torch.arange(count, device=device)
 
 
 def _hash(seed: int, epoch: int, ids: Tensor, stream: str) -> Tensor:

@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from vgg_lit.data.draws import Draws
+from vgg_lit.data.draws import Draws, positions
 from vgg_lit.data.statistics import ChannelStatistics
 from vgg_lit.errors import InputError
 
@@ -47,6 +47,12 @@ class RandomErasing:
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
         """Returns uint8 images with random pixels in the rectangles."""
         height, width = images_BCHW.shape[-2:]
+        inside = rectangles(draws.each(self._edges, height, width), height, width)
+        noise = draws.bytes("erasing pixels", images_BCHW[0].numel()).view_as(images_BCHW)
+        return torch.where(inside, noise, images_BCHW)
+
+    def _edges(self, draws: Draws, height: int, width: int) -> Tensor:
+        """Returns the edges of each sample's rectangle, as in `rectangles`: (B, 4)."""
         low, high = self.scale
         area_B = low + (high - low) * draws.uniform("erasing area")
         # the rectangle must fit: area * width / height <= ratio <= width / (area * height)
@@ -60,9 +66,7 @@ class RandomErasing:
         rows_B = rows_B * (draws.uniform("erasing") < self.probability)
         top_B = (draws.uniform("erasing row") * (height - rows_B + 1)).floor()
         left_B = (draws.uniform("erasing column") * (width - columns_B + 1)).floor()
-        inside = rectangles(top_B, left_B, rows_B, columns_B, height, width)
-        noise = draws.bytes("erasing pixels", images_BCHW[0].numel()).view_as(images_BCHW)
-        return torch.where(inside, noise, images_BCHW)
+        return torch.stack([top_B, left_B, top_B + rows_B, left_B + columns_B], dim=1)
 
 
 class Cutout:
@@ -91,12 +95,15 @@ class Cutout:
         """Returns images of the same dtype, each with a filled square."""
         assert self._mean is not None
         height, width = images_BCHW.shape[-2:]
+        inside = rectangles(draws.each(self._edges, height, width), height, width)
+        return torch.where(inside, _colour(self._mean, images_BCHW.device), images_BCHW)
+
+    def _edges(self, draws: Draws, height: int, width: int) -> Tensor:
+        """Returns the edges of each sample's square, as in `rectangles`: (B, 4)."""
         # the centre is on a corner of the pixel grid
         top_B = draws.integers("cutout row", height + 1) - self.size // 2
         left_B = draws.integers("cutout column", width + 1) - self.size // 2
-        side_B = torch.full_like(top_B, self.size)
-        inside = rectangles(top_B, left_B, side_B, side_B, height, width)
-        return torch.where(inside, _colour(self._mean, images_BCHW.device), images_BCHW)
+        return torch.stack([top_B, left_B, top_B + self.size, left_B + self.size], dim=1)
 
 
 @lru_cache
@@ -106,12 +113,17 @@ def _colour(mean: tuple[float, ...], device: torch.device) -> Tensor:
     return torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1).to(device)
 
 
-def rectangles(
-    top_B: Tensor, left_B: Tensor, rows_B: Tensor, columns_B: Tensor, height: int, width: int
-) -> Tensor:
-    """Returns the mask of each sample's rectangle, clipped to the image: (B, 1, H, W) bool."""
-    y = torch.arange(height, device=top_B.device)
-    x = torch.arange(width, device=top_B.device)
-    in_rows_BH = (y >= top_B[:, None]) & (y < (top_B + rows_B)[:, None])
-    in_columns_BW = (x >= left_B[:, None]) & (x < (left_B + columns_B)[:, None])
+def rectangles(edges_B4: Tensor, height: int, width: int) -> Tensor:
+    """Returns the mask of each sample's rectangle, clipped to the image: (B, 1, H, W) bool.
+
+    Args:
+        edges_B4: top, left, bottom and right edge, pixels; the rectangle ends before the last two.
+        height: height of the images, pixels.
+        width: width of the images, pixels.
+    """
+    y = positions(height, edges_B4.device)
+    x = positions(width, edges_B4.device)
+    top_B1, left_B1, bottom_B1, right_B1 = edges_B4.split(1, dim=1)
+    in_rows_BH = (y >= top_B1) & (y < bottom_B1)
+    in_columns_BW = (x >= left_B1) & (x < right_B1)
     return (in_rows_BH[:, :, None] & in_columns_BW[:, None])[:, None]

@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from vgg_lit.data.draws import Draws
+from vgg_lit.data.draws import Draws, positions
 from vgg_lit.data.erasing import rectangles
 from vgg_lit.errors import InputError
 
@@ -77,16 +77,29 @@ class CutMix:
     ) -> tuple[Tensor, Tensor]:
         """Returns images of the same dtype and class probabilities (B, K)."""
         height, width = images_BCHW.shape[-2:]
+        inside = rectangles(draws.each(self._edges, height, width), height, width)
+        share_B = draws.each(self._shares, height, width)
+        partner_B = _partners(draws)
+        mixed = torch.where(inside, images_BCHW[partner_B], images_BCHW)
+        return mixed, _targets(labels_B, partner_B, share_B, num_classes)
+
+    def _edges(self, draws: Draws, height: int, width: int) -> Tensor:
+        """Returns the edges of each sample's rectangle, as in `rectangles`: (B, 4)."""
         side_B = (1 - beta(self.alpha, draws.uniform("cutmix share"))).sqrt()
         rows_B, columns_B = (side_B * height).round(), (side_B * width).round()
         # the centre may be anywhere; at an edge the rectangle is clipped
         top_B = (draws.uniform("cutmix row") * height - rows_B / 2).round()
         left_B = (draws.uniform("cutmix column") * width - columns_B / 2).round()
-        inside = rectangles(top_B, left_B, rows_B, columns_B, height, width)
-        partner_B = _partners(draws)
-        mixed = torch.where(inside, images_BCHW[partner_B], images_BCHW)
-        share_B = 1 - inside.sum((1, 2, 3)) / (height * width)
-        return mixed, _targets(labels_B, partner_B, share_B, num_classes)
+        return torch.stack([top_B, left_B, top_B + rows_B, left_B + columns_B], dim=1)
+
+    def _shares(self, draws: Draws, height: int, width: int) -> Tensor:
+        """Returns the share of each sample's image that is kept (B,)."""
+        edges_B4 = self._edges(draws, height, width)
+        # edges are whole numbers, so the area is exact
+        rows_B2 = edges_B4[:, ::2].clamp(0, height)
+        columns_B2 = edges_B4[:, 1::2].clamp(0, width)
+        area_B = (rows_B2[:, 1] - rows_B2[:, 0]) * (columns_B2[:, 1] - columns_B2[:, 0])
+        return 1 - area_B / (height * width)
 
 
 def beta(alpha: float, uniform_B: Tensor) -> Tensor:
@@ -129,11 +142,11 @@ def _checked(alpha: float) -> float:
 def _partners(draws: Draws) -> Tensor:
     """Returns the position of each sample's partner (B,): the next in a drawn cyclic order."""
     order_B = draws.order("partner")
-    return order_B.roll(-1)[order_B.argsort()]
+    return torch.empty_like(order_B).scatter_(0, order_B, order_B.roll(-1))
 
 
 def _targets(labels_B: Tensor, partner_B: Tensor, share_B: Tensor, num_classes: int) -> Tensor:
     """Returns (B, K) float32: `share` for the sample's class, the rest for its partner's class."""
-    classes_K = torch.arange(num_classes, device=labels_B.device)
+    classes_K = positions(num_classes, labels_B.device)
     own_BK = (labels_B[:, None] == classes_K).float()
     return own_BK * share_B[:, None] + own_BK[partner_B] * (1 - share_B[:, None])

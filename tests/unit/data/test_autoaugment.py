@@ -15,12 +15,23 @@ def applied(monkeypatch):
     """Records the operation names and magnitudes of every step instead of applying them."""
     steps = []
 
-    def record(images, operation, magnitude):
-        steps.append(([OPERATIONS[place] for place in operation.tolist()], magnitude))
+    def keep(operation, magnitude, *_):
+        return operation, magnitude
+
+    def record(images, plan, row):
+        for row_of_step in row.unbind(1):
+            operation, magnitude = (column[row_of_step] for column in plan)
+            steps.append(([OPERATIONS[place] for place in operation.tolist()], magnitude))
         return images
 
-    monkeypatch.setattr(autoaugment, "operate", record)
-    return steps
+    tables = (autoaugment._auto_augment, autoaugment._trivial_augment)
+    monkeypatch.setattr(autoaugment, "plan", keep)
+    monkeypatch.setattr(autoaugment, "carry_out", record)
+    for table in tables:
+        table.cache_clear()
+    yield steps
+    for table in tables:
+        table.cache_clear()
 
 
 @pytest.mark.parametrize("policy", ["cifar10", "imagenet", "svhn"])
@@ -72,16 +83,20 @@ def test_trivialaugment_draws_any_operation_at_any_strength(applied):
 def test_the_two_steps_are_applied_in_sequence():
     images = torch.randint(0, 256, (200, 3, 16, 16), dtype=torch.uint8)
     draws = Draws(3, 1, torch.arange(200))
-    table = autoaugment._auto_augment("cifar10", 16, 16, torch.device("cpu"))
-    policy = draws.integers("autoaugment policy", 25)
+    theirs = v2.AutoAugment(v2.AutoAugmentPolicy("cifar10"))
+    policy = draws.integers("autoaugment policy", 25).tolist()
     expected = images
     for step in range(2):
-        is_applied = draws.uniform(f"autoaugment step {step}") < table.probability[policy, step]
-        sign = torch.where(
-            table.is_signed[policy, step] & (draws.integers(f"autoaugment sign {step}", 2) == 1),
-            -1,
-            1,
-        )
-        operation = torch.where(is_applied, table.operation[policy, step], 0)
-        expected = operate(expected, operation, sign * table.magnitude[policy, step])
+        applied = draws.uniform(f"autoaugment step {step}").tolist()
+        negative = draws.integers(f"autoaugment sign {step}", 2).tolist()
+        operations, magnitudes = [], []
+        for sample, number in enumerate(policy):
+            name, probability, place = theirs._policies[number][step]
+            values, is_signed = theirs._AUGMENTATION_SPACE[name]
+            values = values(10, 16, 16)
+            magnitude = 0.0 if values is None else float(values[place])
+            magnitudes.append(-magnitude if is_signed and negative[sample] else magnitude)
+            is_applied = applied[sample] < probability
+            operations.append(OPERATIONS.index(name) if is_applied else 0)
+        expected = operate(expected, torch.tensor(operations), torch.tensor(magnitudes))
     assert torch.equal(AutoAugment()(images, draws), expected)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from vgg_lit.data import draws
-from vgg_lit.data.draws import Draws
+from vgg_lit.data.draws import Draws, EpochTables
 
 IDS = torch.arange(100_000)
 
@@ -153,3 +153,48 @@ def test_permutation(n):
 
 def test_integers_never_reach_high():
     assert draws.integers(0, 0, IDS, "x", 2**31 - 1).max() < 2**31 - 1
+
+
+KINDS = {
+    "uniform": lambda draws: draws.uniform("flip"),
+    "integers": lambda draws: draws.integers("crop row", 9),
+    "normal": lambda draws: draws.normal("colour"),
+    "order": lambda draws: draws.order("partner"),
+    "bytes": lambda draws: draws.bytes("pixels", 11),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_of_an_epoch_have_the_bits_of_single_draws(kind):
+    tables = EpochTables(1000)
+    for epoch in (0, 1, 5):
+        for ids in (torch.arange(7, 200), torch.tensor([999, 0, 3, 3])):
+            single = KINDS[kind](Draws(4, epoch, ids))
+            assert torch.equal(KINDS[kind](Draws(4, epoch, ids, tables)), single)
+
+
+def doubled(draws, factor):
+    """A function of the draws that counts its calls."""
+    CALLS.append((draws.epoch, len(draws.ids)))
+    return factor * draws.uniform("x")
+
+
+CALLS = []
+
+
+def test_a_function_of_the_draws_runs_once_per_epoch():
+    CALLS.clear()
+    tables = EpochTables(50)
+    for epoch in (0, 1):
+        for _ in range(3):
+            Draws(0, epoch, torch.arange(10), tables).each(doubled, 2)
+    assert CALLS == [(0, 50), (1, 50)]
+
+
+def test_draws_of_an_earlier_epoch_do_not_drop_the_tables():
+    CALLS.clear()
+    tables = EpochTables(50)
+    for _ in range(3):
+        for epoch in (4, 0):  # alternating flips draw in epoch 0
+            Draws(0, epoch, torch.arange(10), tables).each(doubled, 2)
+    assert CALLS == [(4, 50), (0, 50)]

@@ -105,8 +105,8 @@ def test_cutout_fills_a_square_at_any_position_with_the_mean():
 
 
 def test_rectangles_are_clipped():
-    one = torch.tensor([-1.0, 2.0])
-    inside = rectangles(one, one, torch.tensor([3, 3]), torch.tensor([2, 9]), 4, 4)
+    edges = torch.tensor([[-1.0, -1.0, 2.0, 1.0], [2.0, 2.0, 5.0, 11.0]])
+    inside = rectangles(edges, 4, 4)
     assert inside.shape == (2, 1, 4, 4)
     assert inside[0, 0].nonzero().tolist() == [[0, 0], [1, 0]]
     assert inside[1, 0].nonzero().tolist() == [[2, 2], [2, 3], [3, 2], [3, 3]]
