@@ -7,9 +7,7 @@ Shape suffixes: B images per batch, C channels, H x W pixels, K classes.
 """
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, cast
 
@@ -23,9 +21,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
-from vgg_lit.checkpoints.weights import read_trained
+from vgg_lit.checkpoints.weights import check_plain, fitting, read_trained
 from vgg_lit.data.orders import PADDING
-from vgg_lit.errors import ConfigError, InputError
+from vgg_lit.errors import ConfigError
+from vgg_lit.losses import training_loss
 from vgg_lit.metrics import ACCURACIES, build_metrics, count_batch, epoch_metrics
 from vgg_lit.models.batch_counters import Norm, counted_together, counting_norms
 from vgg_lit.models.freezing import rest_frozen_norms
@@ -81,7 +80,7 @@ class Classifier(L.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
-        _check_plain(self.hparams)
+        check_plain(self.hparams)
         self.classes = tuple(classes)
         self.preprocessing = dict(preprocessing or {})
         self.seed = seed
@@ -275,7 +274,7 @@ class Classifier(L.LightningModule):
             InputError: the file is missing, damaged, or its weights do not fit its network.
         """
         checkpoint = read_trained(checkpoint_path, map_location)
-        with _fitting(checkpoint_path):
+        with fitting(checkpoint_path):
             classifier = cls(**checkpoint["hyper_parameters"])
             classifier.load_state_dict(checkpoint["state_dict"])
         classifier.image_ranges = checkpoint["vgg_lit"].get("image_ranges")
@@ -288,47 +287,8 @@ class Classifier(L.LightningModule):
             InputError: the file is missing, damaged, or its weights do not fit this network.
         """
         checkpoint = read_checkpoint(checkpoint_path)
-        with _fitting(checkpoint_path):
+        with fitting(checkpoint_path):
             self.load_state_dict(checkpoint["state_dict"])
-
-
-def training_loss(logits_BK: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """Returns the mean cross-entropy of a batch without padding.
-
-    It equals `F.cross_entropy` to the bit on a CPU, but does not search the labels for `ignore_index`,
-    which takes 5 kernels.
-
-    Args:
-        logits_BK: logits.
-        targets: labels (B,) or class probabilities (B, K).
-        label_smoothing: share of the target spread evenly over all classes.
-    """
-    if targets.ndim > 1 or not label_smoothing:
-        return F.cross_entropy(logits_BK, targets, label_smoothing=label_smoothing)
-    logarithm_BK = F.log_softmax(logits_BK, dim=1)
-    spread = -logarithm_BK.sum(dim=1)
-    own = F.nll_loss(logarithm_BK, targets)
-    share = label_smoothing / logits_BK.shape[1]
-    return (1 - label_smoothing) * own + spread.sum() / len(targets) * share
-
-
-@contextmanager
-def _fitting(checkpoint_path: str | PathLike[str]) -> Iterator[None]:
-    """Converts torch's error about weights that do not fit to one line."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{checkpoint_path}: weights do not fit the network: {reason}") from error
-
-
-def _check_plain(hparams: Mapping[str, Any]) -> None:
-    """Raises ConfigError for hyperparameters that `weights_only=True` could not load."""
-    for name, value in hparams.items():
-        try:
-            json.dumps(value)
-        except TypeError as error:
-            raise ConfigError(f"{name}: only plain Python values are allowed ({error})") from error
 
 
 def _hash(*parts: object) -> int:

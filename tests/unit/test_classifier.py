@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vgg_lit.classifier import Classifier, training_loss
+from vgg_lit.classifier import Classifier
 from vgg_lit.data import FashionMNISTSample, ImageDataModule
 from vgg_lit.data.orders import PADDING
 from vgg_lit.errors import ConfigError
+from vgg_lit.losses import training_loss
 
 MODEL = {
     "_target_": "vgg_lit.models.build",

@@ -15,7 +15,7 @@ VERBS = {path.stem for path in (ROOT / "conf").glob("*.yaml")}
 FLOORS = [
     [{"system", "errors", "tables", "targets", "value_types", "version"}],
     [{"models"}, {"data"}, {"checkpoints"}],
-    [{"classifier", "metrics", "optim"}, {"weights"}, {"analysis"}],
+    [{"classifier", "losses", "metrics", "optim"}, {"weights"}, {"analysis"}],
     [{"runs", "sweeps"}, {"callbacks"}, {"evaluation"}, {"launching"}, {"config"}],
     [{"training"}, {"tuning"}, {"sweeping"}, {"reports"}, {"exporting"}],
     [{*VERBS, "torchrun", "__main__", "hydra_plugins"}],

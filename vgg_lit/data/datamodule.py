@@ -21,12 +21,12 @@ from vgg_lit.data.sources import (
     Source,
     Split,
     has_validation,
+    image_names,
     load_checked,
 )
 from vgg_lit.data.splits import stratified_subset
 from vgg_lit.data.statistics import ChannelStatistics
 from vgg_lit.errors import InputError
-from vgg_lit.system.files import shown_path
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -42,16 +42,12 @@ class ImageDataModule(L.LightningDataModule):
         in_channels: number of image channels; if given, must equal the source's.
         image_size: side of the network's input, pixels.
         batch_size: global batch size, over all ranks, in training and evaluation.
-        val_fraction: validation share of the official train split, 0 <= fraction < 1; each class keeps
-            a training image. 0 means no validation; for a source with an official validation split,
-            other values have no effect.
-        train_size: number of training images, a stratified subset of the train split without the
-            validation images; None: all.
+        val_fraction: validation share of the official train split, 0 <= fraction < 1; 0 means no
+            validation. A source with an official validation split ignores other values.
+        train_size: number of training images, a stratified subset; None: all.
         test_size: number of test images, a stratified subset of the official test split; None: all.
-        normalize: "mean_std" (subtract the mean, divide by the deviation), "mean" (subtract only, as
-            in the paper) or "none".
-        augment: augmentation of training batches: (uint8 images BCHW, Draws) -> images BCHW; None:
-            no augmentation.
+        normalize: "mean_std" (subtract the mean, divide by the deviation), "mean" (subtract) or "none".
+        augment: augmentation of training batches, (uint8 images BCHW, Draws) -> images BCHW; or None.
         seed: seed of the splits, the order and the augmentation.
         balanced: True trains on each class equally often, see `vgg_lit.data.balancing`.
         preprocessing: preprocessing of a finished run, whose normalisation and image_size are kept;
@@ -142,14 +138,9 @@ class ImageDataModule(L.LightningDataModule):
         return measure_ranges(self._images["train"], self._ids["train"])
 
     def image_names(self, split: str, ids: Tensor) -> list[str]:
-        """Returns the files of images of "train", "val" or "test", or their ids if there are no files.
-
-        Args:
-            split: name of the split.
-            ids: ids of the images, as in the batches of the split.
-        """
-        paths = getattr(self._images["test" if split == "test" else "train"], "paths", None)
-        return [shown_path(paths[i]) if paths else str(i) for i in ids.tolist()]
+        """Returns the files of images of "train", "val" or "test", or their ids if there are no files."""
+        stored = self._stored_in(split)
+        return image_names(self._images[stored], ids - self._first_id(stored))
 
     def train_dataloader(self) -> BatchLoader:
         """Returns a resumable loader, shuffled (and balanced by class) by (seed, epoch).
@@ -290,8 +281,7 @@ class ImageDataModule(L.LightningDataModule):
     def _loader(self, name: str, order: Order) -> BatchLoader:
         split = self._stored_in(name)
         images, ids = self._images[split], self._ids[name]
-        # ids continue those of the train split, because train and validation draws share streams
-        first_id = len(self._images["train"].labels_N) if split == "val" else 0
+        first_id = self._first_id(split)
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
         if not isinstance(images, ResidentImages):
             return StreamedBatches(images, ids, order, device, first_id)
@@ -299,6 +289,10 @@ class ImageDataModule(L.LightningDataModule):
         resident = replace(images, images_NCHW=images.images_NCHW.to(device))
         self._images[split] = resident
         return ResidentBatches(resident.images_NCHW, resident.labels_N, ids, order, first_id)
+
+    def _first_id(self, split: Split) -> int:
+        """Ids of an own validation split continue those of the train split: their draws share streams."""
+        return len(self._images["train"].labels_N) if split == "val" else 0
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         if self.trainer is None:

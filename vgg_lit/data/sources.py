@@ -14,6 +14,7 @@ from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.image_records import ImageRecords
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import ConfigError, InputError
+from vgg_lit.system.files import shown_path
 from vgg_lit.targets import instantiate
 
 Split: TypeAlias = Literal["train", "val", "test"]
@@ -147,3 +148,9 @@ def load_checked(source: Source, split: Split) -> Images:
             f"{len(source.classes)} classes: 0 to {len(source.classes) - 1}"
         )
     return images
+
+
+def image_names(images: Images, positions: Tensor) -> list[str]:
+    """Returns the files of images of a split, or the positions if the images have no files."""
+    paths = getattr(images, "paths", None)
+    return [shown_path(paths[i]) if paths else str(i) for i in positions.tolist()]
