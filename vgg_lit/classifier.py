@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from os import PathLike
 from typing import Any, Literal, cast
 
@@ -26,7 +27,15 @@ from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
 from vgg_lit.checkpoints.weights import read_trained
 from vgg_lit.data.batches import PADDING
 from vgg_lit.errors import ConfigError, InputError
-from vgg_lit.metrics import ACCURACIES, build_metrics, epoch_metrics
+from vgg_lit.losses import Objective
+from vgg_lit.metrics import (
+    ACCURACIES,
+    ObjectiveLoss,
+    SplitMetrics,
+    build_extra_metrics,
+    build_metrics,
+    epoch_metrics,
+)
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
@@ -42,9 +51,11 @@ Labels and ids are `PADDING` in padded positions. In training with mixed images,
 probabilities (B, K).
 """
 
+CROSS_ENTROPY = "vgg_lit.losses.CrossEntropy"
+
 
 class Classifier(L.LightningModule):
-    """Trains and evaluates an image classifier with cross-entropy.
+    """Trains and evaluates an image classifier.
 
     Every argument is a plain Python value and is stored in the checkpoint, so that
     `load_from_checkpoint(path)` needs nothing else.
@@ -55,7 +66,10 @@ class Classifier(L.LightningModule):
         scheduler: `_target_` and arguments of the schedule, a function of `vgg_lit.optim`.
         classes: class names by label.
         preprocessing: conversion of images to the net's input, from `Preprocessing.to_dict()`.
-        label_smoothing: share of the target spread evenly over all classes, in training only.
+        loss: `_target_` and arguments of the training loss, as in `conf/loss`; None is cross-entropy.
+        metrics: more metrics of validation and test by name, as in `conf/metrics`.
+        label_smoothing: label smoothing of the cross-entropy if `loss` is None, as in checkpoints of
+            version 0.1.0.
         seed: seed of the initial weights and, with epoch, batch and rank, of each step's dropout.
         compile: train the net with `torch.compile`; the keys in checkpoints do not change.
         small_map_gemm: compute 3x3 convolutions of small maps as matrix products; `auto`: where that
@@ -72,18 +86,20 @@ class Classifier(L.LightningModule):
         scheduler: Mapping[str, Any] | None = None,
         classes: Sequence[str] = (),
         preprocessing: Mapping[str, Any] | None = None,
+        loss: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Mapping[str, Any] | None] | None = None,
         label_smoothing: float = 0.0,
         seed: int = 0,
         compile: bool = False,
         small_map_gemm: Literal["auto"] | bool = "auto",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False)
+        loss = dict(loss or {"_target_": CROSS_ENTROPY, "label_smoothing": label_smoothing})
+        self.save_hyperparameters(ignore="label_smoothing", logger=False)
         _check_plain(self.hparams)
         self.classes = tuple(classes)
         self.preprocessing = dict(preprocessing or {})
         self.seed = seed
-        self.label_smoothing = label_smoothing
         self.gradient_norm: Tensor | None = None  # of this step, if a callback has computed it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_hash(seed, "weights"))
@@ -91,8 +107,22 @@ class Classifier(L.LightningModule):
         self.net.to(memory_format=torch.channels_last)
         lower_small_maps(self.net, small_map_gemm)
 
-        self.metrics = build_metrics(int(model["num_classes"]))
+        self.num_classes = int(model["num_classes"])
+        self.metrics = build_metrics(self.num_classes)
         self._are_metrics_logged = False
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The training loss. Built when first used: a loaded classifier may not need its class."""
+        return Objective(self.hparams["loss"], self.num_classes)
+
+    @cached_property
+    def split_metrics(self) -> SplitMetrics:
+        """The metrics of the `metrics` group and, unless it is cross-entropy, of the training loss."""
+        metrics = build_extra_metrics(self.hparams["metrics"] or {}, self.num_classes)
+        if not self.objective.is_cross_entropy:
+            metrics["objective_loss"] = ObjectiveLoss(self.objective)
+        return SplitMetrics(metrics, self.classes)
 
     def setup(self, stage: str) -> None:
         """Compiles the net if configured; only for training, not each time it is loaded."""
@@ -119,28 +149,48 @@ class Classifier(L.LightningModule):
         draw = _hash(self.seed, "dropout", self.current_epoch, batch_idx, self.global_rank)
         seed_device(draw, self.device)
         logits_BK = self(x_BCHW).float()
-        loss = F.cross_entropy(logits_BK, targets, label_smoothing=self.label_smoothing)
+        loss = self.objective(logits_BK, targets)
         labels_B = targets if targets.ndim == 1 else targets.argmax(dim=1)
-        self._count("train", logits_BK.detach(), labels_B, loss.detach())
+        mean_loss = self.objective.mean(loss.detach(), len(targets))
+        self._count("train", logits_BK.detach(), labels_B, mean_loss)
+        if self.objective.is_sum:  # DDP and accumulation take the mean of what is summed here
+            return loss * self.trainer.world_size * self.trainer.accumulate_grad_batches
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Updates loss (without label smoothing) and accuracies."""
-        self._evaluate("val", batch)
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Updates cross-entropy (without label smoothing) and metrics; returns the logits (B, K).
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Updates loss (without label smoothing) and accuracies up to top-5."""
-        self._evaluate("test", batch)
+        Callbacks receive the logits as `outputs` of `on_validation_batch_end`.
+        """
+        return self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Updates cross-entropy, accuracies up to top-5 and metrics; returns the logits (B, K)."""
+        return self._evaluate("test", batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Class probabilities (B, K) in float32."""
         return self(batch[0]).float().softmax(dim=1)
 
-    def _evaluate(self, stage: str, batch: Batch) -> None:
+    def _evaluate(self, stage: str, batch: Batch) -> Tensor:
         x_BCHW, labels_B, _ = batch
         logits_BK = self(x_BCHW).float()
         losses_B = F.cross_entropy(logits_BK, labels_B, ignore_index=PADDING, reduction="none")
         self._count(stage, logits_BK, labels_B, losses_B)
+        self.split_metrics.add(logits_BK, labels_B)
+        return logits_BK
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the metrics that are computed from the whole split."""
+        self._log_split_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the metrics that are computed from the whole split."""
+        self._log_split_metrics("test")
+
+    def _log_split_metrics(self, stage: str) -> None:
+        for name, value in self.split_metrics.compute().items():
+            self.log(f"{stage}/{name}", value, sync_dist=True)
 
     def _count(self, stage: str, logits_BK: Tensor, labels_B: Tensor, losses: Tensor) -> None:
         """Adds a batch to a stage's metrics; `losses` is (B,), or the mean over a full batch."""

@@ -20,6 +20,7 @@ from vgg_lit.config.checks import check_train, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.differences import changes
 from vgg_lit.errors import InputError
+from vgg_lit.renamed_settings import notices
 from vgg_lit.runs import Run
 from vgg_lit.system import launch
 from vgg_lit.training.resuming import begun_job, resumed_config
@@ -45,6 +46,8 @@ def train(config: DictConfig) -> float | None:
             resumed, plain = begun, begun.config
             if begun.status.get("status") == "done":
                 return begun.metrics.get(plain["objective"])
+        for notice in notices(overrides) if launch.rank() == 0 else ():
+            print(notice, file=sys.stderr)
         trainer = check_train(plain).trainer
         launch.check_launch(trainer.get("num_nodes", 1), trainer.get("devices", "auto"))
         if resumed and launch.rank() == 0:

@@ -13,9 +13,9 @@ VERBS = {path.stem for path in (ROOT / "conf").glob("*.yaml")}
 # From the ground up. A room is a folder, or a few files that belong together. A module imports from its
 # own room and from lower floors.
 FLOORS = [
-    [{"system", "errors", "tables", "targets", "value_types", "version"}],
+    [{"system", "errors", "renamed_settings", "tables", "targets", "value_types", "version"}],
     [{"models"}, {"data"}, {"checkpoints"}],
-    [{"classifier", "metrics", "optim"}, {"weights"}, {"analysis"}],
+    [{"classifier", "losses", "metrics", "optim"}, {"weights"}, {"analysis"}],
     [{"runs", "sweeps"}, {"callbacks"}, {"evaluation"}, {"launching"}, {"config"}],
     [{"training"}, {"tuning"}, {"sweeping"}, {"reports"}, {"exporting"}],
     [{*VERBS, "torchrun", "__main__", "hydra_plugins"}],

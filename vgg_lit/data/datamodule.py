@@ -113,6 +113,11 @@ class ImageDataModule(L.LightningDataModule):
         """Number of images in each split that is set up: "train", "val" and "test"."""
         return {name: len(ids) for name, ids in self._ids.items()}
 
+    @property
+    def training_labels(self) -> Tensor:
+        """Labels (N,) of the images that are trained on, available after `setup`."""
+        return self._images["train"].labels_N[self._ids["train"]]
+
     def train_dataloader(self) -> BatchLoader:
         """Returns a resumable loader, shuffled by (seed, epoch).
 

@@ -42,7 +42,7 @@ def history(run: Inspection, choice: Choice) -> Iterator[Picture]:
     """Yields the curves of the training, with remarks on over- and underfitting."""
     if not run.history.epochs:
         raise InputError("the run has no metrics.csv")
-    smoothing = float(run.run.config.get("label_smoothing") or 0)
+    smoothing = float(run.run.config["loss"].get("label_smoothing") or 0)
     remarks = remark(run.history, run.training.sizes["val"], smoothing)
     yield Picture("history", "Training history", remarks, charts.history_chart(run.history))
 

@@ -24,6 +24,7 @@ from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import InputError
 from vgg_lit.launching.shared_fate import ending_together
+from vgg_lit.losses import with_class_weights
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.variants import network_name
 from vgg_lit.models.vgg import VGG
@@ -112,7 +113,9 @@ def run_experiment(
 
 
 def load_datamodule(config: dict[str, Any]) -> ImageDataModule:
-    """Prepares and loads the data; sets `num_classes` in the config if it is None.
+    """Prepares and loads the data; replaces methods and None in the config by what the data gives.
+
+    These are `num_classes` and `loss.class_weights`.
 
     Raises:
         InputError: the data is missing or damaged, or does not match the config.
@@ -124,22 +127,27 @@ def load_datamodule(config: dict[str, Any]) -> ImageDataModule:
             config["model"]["num_classes"] = len(datamodule.classes)
     datamodule.prepare_data()
     datamodule.setup()
+    labels = getattr(datamodule, "training_labels", None)
+    config["loss"] = with_class_weights(config["loss"], labels, len(datamodule.classes))
     return datamodule
 
 
 def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> Classifier:
     """Builds the classifier for the classes and preprocessing of the data."""
-    return Classifier(
+    classifier = Classifier(
         model=config["model"],
         optimizer=config["optimizer"],
         scheduler=config["scheduler"],
         classes=list(datamodule.classes),
         preprocessing=datamodule.preprocessing.to_dict(),
-        label_smoothing=config["label_smoothing"],
+        loss=config["loss"],
+        metrics=config.get("metrics"),
         seed=config["seed"],
         compile=config["compile"],
         small_map_gemm=config["small_map_gemm"],
     )
+    assert classifier.split_metrics  # builds the loss and the metrics before a run starts
+    return classifier
 
 
 def _sound_checkpoint(run: Run) -> Path:
@@ -277,8 +285,8 @@ def _log_hyperparameters(
     trainer: L.Trainer, config: Mapping[str, Any], metrics: Mapping[str, float]
 ) -> None:
     """Logs hyperparameters and final metrics to TensorBoard."""
-    hyperparameters = {name: config[name] for name in ("seed", "label_smoothing")}
-    for section in ("model", "data", "augment", "optimizer", "scheduler", "trainer"):
+    hyperparameters = {"seed": config["seed"]}
+    for section in ("model", "data", "augment", "loss", "optimizer", "scheduler", "trainer"):
         values = {name: value for name, value in config[section].items() if name != "augment"}
         hyperparameters[section] = values
     final = {f"final/{name}": metrics[name] for name in FINAL if name in metrics}

@@ -13,6 +13,7 @@ from vgg_lit.config.command import config_folder, trusting
 from vgg_lit.config.differences import changes
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError
+from vgg_lit.renamed_settings import with_new_names
 from vgg_lit.runs import Run
 from vgg_lit.sweeps import Job, Sweep
 
@@ -77,7 +78,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine | None:
     except Exception:  # Hydra raises many types
         return None
     assert isinstance(settings, dict)
-    plain = {str(key): value for key, value in settings.items()}
+    plain = with_new_names({str(key): value for key, value in settings.items()})
     return CommandLine(
         others, parsed.overrides, AUTO in arguments, bool(parsed.multirun), directory, plain
     )
@@ -146,7 +147,8 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
                 f"{override}: a resumed run keeps its {key}; allowed: single values such as {key}.<name>=..."
             )
         OmegaConf.update(resumed, key, value)
-    return {str(key): value for key, value in OmegaConf.to_container(resumed).items()}  # type: ignore[union-attr]
+    plain: Any = OmegaConf.to_container(resumed)
+    return with_new_names({str(key): value for key, value in plain.items()})
 
 
 def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:

@@ -62,6 +62,9 @@ class Evaluate(Section):
         None, "Crops at each scale: k * k, or 2 * k * k with mirror images, such as 50."
     )
     augment: Spec = setting("none", "Augmentation, which evaluation does not use.")
+    metrics: dict[str, Spec | None] | None = setting(
+        None, "Metrics besides the accuracies; null is those of the run.", optional=True
+    )
     seed: Seed = setting(0, "Seed of the split of another data set.")
     batch_size: PositiveInt | None = setting(None, "Images in a batch; null is as in the run.")
     accelerator: Accelerator = setting("auto", DEVICE)

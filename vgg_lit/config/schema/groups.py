@@ -129,6 +129,49 @@ class SourceSettings(Target):
     num_workers: Interval = argument("Worker processes for decoding.")
 
 
+class LossGroup(Target):
+    """The `loss` group, for the losses of `vgg_lit.losses`."""
+
+    target: str = argument("Class of the loss.", alias="_target_")
+    label_smoothing: Fraction = argument(
+        "Share of the target probability that is spread over all classes, in training."
+    )
+    class_weights: Literal["auto", "effective"] | list[NotNegative] | None = argument(
+        "Weight of each class, or a method that computes them from the training labels: auto is "
+        "inverse frequency, effective is inverse effective number; null is none."
+    )
+    reduction: Literal["mean", "sum"] = argument(
+        "Mean over images, or sum over all images of an optimiser step."
+    )
+    gamma: NotNegative = argument("Power of the focal loss; 0 is cross-entropy.")
+    sum_classes: bool = argument("Sums binary cross-entropy over classes; false takes the mean.")
+    target_threshold: Share | None = argument(
+        "Target probability above which a class counts as present; null keeps probabilities."
+    )
+
+
+class MetricSettings(Target):
+    """A metric of the `metrics` group, for the classes of `torchmetrics.classification`."""
+
+    target: str = argument("Class of the metric.", alias="_target_")
+    average: Literal["micro", "macro", "weighted", "none"] = argument("Mean over classes.")
+
+
+class MetricsGroup(Target):
+    """The `metrics` group: metrics by name, each with a `_target_`."""
+
+    f1_macro: MetricSettings | None = argument("F1 score, mean over classes.")
+    f1_weighted: MetricSettings | None = argument("F1 score, weighted by images.")
+    precision_macro: MetricSettings | None = argument("Precision, mean over classes.")
+    precision_weighted: MetricSettings | None = argument("Precision, weighted by images.")
+    recall_macro: MetricSettings | None = argument("Recall, mean over classes.")
+    recall_weighted: MetricSettings | None = argument("Recall, weighted by images.")
+    class_acc: MetricSettings | None = argument("Accuracy of each class.")
+    auroc: MetricSettings | None = argument("Area under the ROC curve.")
+    ece: MetricSettings | None = argument("Expected calibration error.")
+    confusion: MetricSettings | None = argument("Confusion matrix.")
+
+
 class OptimizerGroup(Target):
     """The `optimizer` group, for any optimiser of `torch.optim`."""
 
