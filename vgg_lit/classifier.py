@@ -7,9 +7,7 @@ Shape suffixes: B images per batch, C channels, H x W pixels, K classes.
 """
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from typing import Any, Literal, cast
@@ -24,18 +22,11 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
-from vgg_lit.checkpoints.weights import read_trained
+from vgg_lit.checkpoints.weights import check_plain, fitting, read_trained
 from vgg_lit.data.batches import PADDING
-from vgg_lit.errors import ConfigError, InputError
+from vgg_lit.errors import ConfigError
 from vgg_lit.losses import Objective
-from vgg_lit.metrics import (
-    ACCURACIES,
-    ObjectiveLoss,
-    SplitMetrics,
-    build_extra_metrics,
-    build_metrics,
-    epoch_metrics,
-)
+from vgg_lit.metrics import ACCURACIES, SplitMetrics, build_metrics, epoch_metrics
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
@@ -96,7 +87,7 @@ class Classifier(L.LightningModule):
         super().__init__()
         loss = dict(loss or {"_target_": CROSS_ENTROPY, "label_smoothing": label_smoothing})
         self.save_hyperparameters(ignore="label_smoothing", logger=False)
-        _check_plain(self.hparams)
+        check_plain(self.hparams)
         self.classes = tuple(classes)
         self.preprocessing = dict(preprocessing or {})
         self.seed = seed
@@ -119,10 +110,8 @@ class Classifier(L.LightningModule):
     @cached_property
     def split_metrics(self) -> SplitMetrics:
         """The metrics of the `metrics` group and, unless it is cross-entropy, of the training loss."""
-        metrics = build_extra_metrics(self.hparams["metrics"] or {}, self.num_classes)
-        if not self.objective.is_cross_entropy:
-            metrics["objective_loss"] = ObjectiveLoss(self.objective)
-        return SplitMetrics(metrics, self.classes)
+        specs = self.hparams["metrics"] or {}
+        return SplitMetrics.build(specs, self.num_classes, self.classes, self.objective)
 
     def setup(self, stage: str) -> None:
         """Compiles the net if configured; only for training, not each time it is loaded."""
@@ -182,13 +171,13 @@ class Classifier(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs the metrics that are computed from the whole split."""
-        self._log_split_metrics("val")
+        self._log_split("val")
 
     def on_test_epoch_end(self) -> None:
         """Logs the metrics that are computed from the whole split."""
-        self._log_split_metrics("test")
+        self._log_split("test")
 
-    def _log_split_metrics(self, stage: str) -> None:
+    def _log_split(self, stage: str) -> None:
         for name, value in self.split_metrics.compute().items():
             self.log(f"{stage}/{name}", value, sync_dist=True)
 
@@ -288,7 +277,7 @@ class Classifier(L.LightningModule):
             InputError: the file is missing, damaged, or its weights do not fit its network.
         """
         checkpoint = read_trained(checkpoint_path, map_location)
-        with _fitting(checkpoint_path):
+        with fitting(checkpoint_path):
             classifier = cls(**checkpoint["hyper_parameters"])
             classifier.load_state_dict(checkpoint["state_dict"])
         return classifier.eval()
@@ -300,27 +289,8 @@ class Classifier(L.LightningModule):
             InputError: the file is missing, damaged, or its weights do not fit this network.
         """
         checkpoint = read_checkpoint(checkpoint_path)
-        with _fitting(checkpoint_path):
+        with fitting(checkpoint_path):
             self.load_state_dict(checkpoint["state_dict"])
-
-
-@contextmanager
-def _fitting(checkpoint_path: str | PathLike[str]) -> Iterator[None]:
-    """Converts torch's error about weights that do not fit to one line."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{checkpoint_path}: weights do not fit the network: {reason}") from error
-
-
-def _check_plain(hparams: Mapping[str, Any]) -> None:
-    """Raises ConfigError for hyperparameters that `weights_only=True` could not load."""
-    for name, value in hparams.items():
-        try:
-            json.dumps(value)
-        except TypeError as error:
-            raise ConfigError(f"{name}: only plain Python values are allowed ({error})") from error
 
 
 def _hash(*parts: object) -> int:

@@ -155,6 +155,20 @@ class SplitMetrics:
         self._batches: list[tuple[Tensor, Tensor]] = []
         self.matrices: dict[str, Tensor] = {}
 
+    @classmethod
+    def build(
+        cls,
+        specs: Mapping[str, Mapping[str, Any] | None],
+        num_classes: int,
+        classes: Sequence[str],
+        objective: Objective | None = None,
+    ) -> "SplitMetrics":
+        """Builds the metrics of the `metrics` group and, unless it is cross-entropy, of the loss."""
+        metrics = build_extra_metrics(specs, num_classes)
+        if objective and not objective.is_cross_entropy:
+            metrics["objective_loss"] = ObjectiveLoss(objective)
+        return cls(metrics, classes)
+
     def add(self, logits_BK: Tensor, labels_B: Tensor) -> None:
         """Adds a batch of float32 logits and labels."""
         if self._metrics:

@@ -36,6 +36,7 @@ ALLOWED = (
     "lightning.pytorch.Trainer",
     "lightning.pytorch.callbacks.",
     "lightning.pytorch.loggers.",
+    "aim.pytorch_lightning.AimLogger",
     "lightning.pytorch.profilers.",
     "lightning.pytorch.strategies.",
 )

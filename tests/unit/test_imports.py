@@ -27,7 +27,7 @@ ROOM = {part: room for floor in FLOORS for rooms in [floor] for room in rooms fo
 # Rooms, or modules of them, that may import a framework.
 KNOW_HYDRA = {
     *("config", "runs", "sweeping", "hydra_plugins"),
-    *("training.experiment", "training.resuming", "tuning"),
+    *("training.loggers", "training.resuming", "tuning"),
     *("reports.training_again", "exporting.job"),
     *VERBS,
 }

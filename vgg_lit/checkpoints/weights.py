@@ -6,7 +6,9 @@ A file may be untrusted: the only code that it can name is a network, and it has
 so that loading it needs no more memory than it has bytes.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike, stat
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vgg_lit.checkpoints.storage import read_checkpoint
-from vgg_lit.errors import InputError, one_line
+from vgg_lit.errors import ConfigError, InputError, one_line
 from vgg_lit.system.weightless import weightless
 from vgg_lit.targets import NETWORKS, instantiate
 from vgg_lit.value_types import check_preprocessing
@@ -122,3 +124,22 @@ def _check_input(net: nn.Module, hyperparameters: Mapping[str, Any]) -> None:
             f"its network does not map images of {channels} x {side} x {side} "
             f"to {len(classes)} classes"
         )
+
+
+@contextmanager
+def fitting(checkpoint_path: str | PathLike[str]) -> Iterator[None]:
+    """Converts torch's error about weights that do not fit to one line."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{checkpoint_path}: weights do not fit the network: {reason}") from error
+
+
+def check_plain(hparams: Mapping[str, Any]) -> None:
+    """Raises ConfigError for hyperparameters that `weights_only=True` could not load."""
+    for name, value in hparams.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise ConfigError(f"{name}: only plain Python values are allowed ({error})") from error

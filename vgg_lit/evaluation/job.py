@@ -1,6 +1,6 @@
 """The evaluate job: loads data and networks, computes and reports scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.progress import track
@@ -11,6 +11,7 @@ from vgg_lit.evaluation.score_report import report_scores
 from vgg_lit.evaluation.scoring import Member, rows_of, score
 from vgg_lit.evaluation.trained import Trained
 from vgg_lit.evaluation.views import Views
+from vgg_lit.metrics import SplitMetrics
 from vgg_lit.system.hardware import resolve_precision
 from vgg_lit.system.lightning_internals import quieten_lightning
 from vgg_lit.tables import print_facts
@@ -23,6 +24,7 @@ def evaluate_networks(
     split: str,
     accelerator: str,
     precision: str | None,
+    metrics: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
     """Scores networks and, if there are several, their fusion; prints and writes the scores.
 
@@ -33,6 +35,7 @@ def evaluate_networks(
         split: `test` or `val`.
         accelerator: device type in Lightning's terms.
         precision: precision in Lightning's terms; None uses the precision of each network's run.
+        metrics: more metrics, as in `conf/metrics`; None: those of the first network's run.
 
     Returns:
         The metrics of the average over all views and networks, by name.
@@ -66,10 +69,15 @@ def evaluate_networks(
     print_facts(facts)
     rows = rows_of(views, [one.run.path.name for one in trained])
     batches = getattr(datamodule, f"{split}_dataloader")()
+    specs = trained[0].run.config.get("metrics") if metrics is None else metrics
+    classes = datamodule.classes
     scores = score(
-        rows, members, track(batches, "evaluating", transient=True, disable=len(batches) == 1)
+        rows,
+        members,
+        track(batches, "evaluating", transient=True, disable=len(batches) == 1),
+        lambda: SplitMetrics.build(specs or {}, len(classes), classes),
     )
-    metrics = [{f"{split}/{key}": found[key] for key in found} for found in scores]
+    found = [{f"{split}/{name}": value for name, value in row.items()} for row in scores]
     folder = trained[0].run.path / "evaluations"
-    report_scores(folder, datamodule.source.name, split, checkpoints, rows, metrics)
-    return metrics[-1]
+    report_scores(folder, datamodule.source.name, split, checkpoints, rows, found)
+    return found[-1]

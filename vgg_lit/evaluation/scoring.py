@@ -13,7 +13,7 @@ Source: Simonyan & Zisserman 2015, sections 3.2 and 4.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,6 +26,7 @@ from vgg_lit.classifier import Classifier
 from vgg_lit.data.batches import PADDING, Batch
 from vgg_lit.data.preprocessing import Preprocessing
 from vgg_lit.evaluation.views import Views, describe_views
+from vgg_lit.metrics import SplitMetrics
 from vgg_lit.models.dense import DenseVGG
 
 RANKS = range(1, 6)
@@ -141,22 +142,35 @@ class Scores(Metric):
 
 
 def score(
-    rows: Sequence[Row], members: Sequence[Member], batches: Iterable[Batch]
+    rows: Sequence[Row],
+    members: Sequence[Member],
+    batches: Iterable[Batch],
+    extra: Callable[[], SplitMetrics] = lambda: SplitMetrics({}),
 ) -> list[dict[str, float]]:
-    """Returns the scores of each row in one pass over raw batches; shared posteriors are computed once."""
+    """Returns the scores of each row in one pass over raw batches; shared posteriors are computed once.
+
+    Args:
+        rows: evaluations.
+        members: networks of the rows.
+        batches: raw batches of a split.
+        extra: builds more metrics, which receive the log posterior as logits.
+    """
     device = members[0].device
+    extras = [extra() for _ in rows]
     scores = [Scores().to(device) for _ in rows]
     asked = dict.fromkeys((m, views) for row in rows for m in row.members for views in row.views)
     with torch.inference_mode():
         for images_BCHW, labels_B, _ in batches:
             images_BCHW, labels_B = images_BCHW.to(device), labels_B.to(device)
             found = {(m, views): members[m].log_posterior(images_BCHW, views) for m, views in asked}
-            for row, metric in zip(rows, scores, strict=True):
-                metric.update(
-                    log_mean([found[m, views] for m in row.members for views in row.views]),
-                    labels_B,
-                )
-    return [{name: float(value) for name, value in metric.compute().items()} for metric in scores]
+            for row, metric, more in zip(rows, scores, extras, strict=True):
+                mean_BK = log_mean([found[m, views] for m in row.members for views in row.views])
+                metric.update(mean_BK, labels_B)
+                more.add(mean_BK, labels_B)
+        results = [
+            metric.compute() | more.compute() for metric, more in zip(scores, extras, strict=True)
+        ]
+    return [{name: float(value) for name, value in found.items()} for found in results]
 
 
 def log_mean(log_posteriors: Sequence[Tensor]) -> Tensor:

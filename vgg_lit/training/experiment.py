@@ -11,8 +11,6 @@ from typing import Any, cast
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
@@ -33,13 +31,12 @@ from vgg_lit.runs import Run
 from vgg_lit.system.files import write_text
 from vgg_lit.system.launch import rank
 from vgg_lit.tables import print_facts, print_metrics
+from vgg_lit.training.loggers import inspection_commands, record_end, record_start
+from vgg_lit.training.matrices import write_matrices
 from vgg_lit.training.restoring import check_state, explain_restoring
 from vgg_lit.training.trainer import build_trainer, precision_of
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
 from vgg_lit.weights.transfer import Transfer
-
-FINAL = ("val/acc", "val/loss", "test/acc", "test/loss", "seconds")
-"""Metrics that TensorBoard shows together with the hyperparameters."""
 
 
 def run_experiment(
@@ -93,7 +90,7 @@ def run_experiment(
                 run.resume(config, overrides)
             _print_header(run, trainer, classifier, datamodule, config)
             _record_weights(run, classifier, transfer, config)
-            _log_config(trainer, config)
+            record_start(trainer.loggers, config, path)
         with ending_together(trainer, path):
             with _training_data(config, classifier, datamodule) as data:
                 trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
@@ -103,12 +100,14 @@ def run_experiment(
     metrics["seconds"] = time.perf_counter() - started
     if run and trainer.is_global_zero:
         run.write_metrics(metrics)
-        _log_hyperparameters(trainer, config, metrics)
+        matrices = classifier.split_metrics.matrices
+        write_matrices(path, matrices, classifier.classes, "test" if is_tested else "val")
+        record_end(trainer.loggers, config, metrics, path)
         run.set_status("pruned" if pruned else "done", pruned)
         if pruned:
             print_facts({"pruned ": pruned})
         print_metrics(metrics, title=f"{network_name(config['model'])} on {datamodule.source.name}")
-        _print_footer(run)
+        _print_footer(run, inspection_commands(trainer.loggers, config))
     return metrics
 
 
@@ -259,9 +258,9 @@ def _record_weights(
         print_facts({"frozen ": f"{', '.join(config['freeze'])}: {sum(sizes):,} parameters"})
 
 
-def _print_footer(run: Run) -> None:
+def _print_footer(run: Run, inspection: Mapping[str, str]) -> None:
     """Prints the files of the run and the next commands."""
-    facts = {"inspect": f"tensorboard --logdir {run.path}"}
+    facts = {"inspect": f"tensorboard --logdir {run.path}", **inspection}
     if any(run.checkpoints.glob("*.ckpt")):
         facts |= {
             "checkpoint": str(run.checkpoint()),
@@ -271,26 +270,3 @@ def _print_footer(run: Run) -> None:
     if profiles := sorted(run.path.glob("*-profile.txt")):
         facts["profile"] = ", ".join(map(str, profiles))
     print_facts(facts)
-
-
-def _log_config(trainer: L.Trainer, config: Mapping[str, Any]) -> None:
-    """Logs the config to TensorBoard as text."""
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
-            logger.experiment.add_text("config", f"```yaml\n{text}\n```")
-
-
-def _log_hyperparameters(
-    trainer: L.Trainer, config: Mapping[str, Any], metrics: Mapping[str, float]
-) -> None:
-    """Logs hyperparameters and final metrics to TensorBoard."""
-    hyperparameters = {"seed": config["seed"]}
-    for section in ("model", "data", "augment", "loss", "optimizer", "scheduler", "trainer"):
-        values = {name: value for name, value in config[section].items() if name != "augment"}
-        hyperparameters[section] = values
-    final = {f"final/{name}": metrics[name] for name in FINAL if name in metrics}
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(hyperparameters, final)
-            logger.save()

@@ -22,9 +22,7 @@ from vgg_lit.config.schema.commands import (
 from vgg_lit.config.schema.groups import (
     AugmentGroup,
     CallbacksGroup,
-    LoggerGroup,
     LossGroup,
-    MetricsGroup,
     ModelGroup,
     OptimizerGroup,
     PrunerGroup,
@@ -32,6 +30,7 @@ from vgg_lit.config.schema.groups import (
     SchedulerGroup,
     SourceSettings,
 )
+from vgg_lit.config.schema.reporting import LoggerGroup, MetricsGroup
 from vgg_lit.config.schema.sections import Section
 from vgg_lit.config.schema.train import Data, Init, Train, Trainer, Tune
 

@@ -150,28 +150,6 @@ class LossGroup(Target):
     )
 
 
-class MetricSettings(Target):
-    """A metric of the `metrics` group, for the classes of `torchmetrics.classification`."""
-
-    target: str = argument("Class of the metric.", alias="_target_")
-    average: Literal["micro", "macro", "weighted", "none"] = argument("Mean over classes.")
-
-
-class MetricsGroup(Target):
-    """The `metrics` group: metrics by name, each with a `_target_`."""
-
-    f1_macro: MetricSettings | None = argument("F1 score, mean over classes.")
-    f1_weighted: MetricSettings | None = argument("F1 score, weighted by images.")
-    precision_macro: MetricSettings | None = argument("Precision, mean over classes.")
-    precision_weighted: MetricSettings | None = argument("Precision, weighted by images.")
-    recall_macro: MetricSettings | None = argument("Recall, mean over classes.")
-    recall_weighted: MetricSettings | None = argument("Recall, weighted by images.")
-    class_acc: MetricSettings | None = argument("Accuracy of each class.")
-    auroc: MetricSettings | None = argument("Area under the ROC curve.")
-    ece: MetricSettings | None = argument("Expected calibration error.")
-    confusion: MetricSettings | None = argument("Confusion matrix.")
-
-
 class OptimizerGroup(Target):
     """The `optimizer` group, for any optimiser of `torch.optim`."""
 
@@ -282,20 +260,6 @@ class CallbacksGroup(Target):
     )
     layer_times: LayerTimesSettings | None = argument("Times each layer in the first epoch.")
     tensorboard: TensorBoardSettings | None = argument("Writes pictures to TensorBoard.")
-
-
-class TensorBoardFiles(Target):
-    """`logger.tensorboard`, for Lightning's `TensorBoardLogger`."""
-
-    name: str = setting("", "Folder between the run directory and the version.")
-    version: str = setting("tensorboard", "Folder in the run directory.")
-    default_hp_metric: bool = setting(False, "Adds the metric hp_metric.")
-
-
-class LoggerGroup(Target):
-    """The `logger` group: loggers by name, each with a `_target_`."""
-
-    tensorboard: TensorBoardFiles | None = argument("Writes TensorBoard files.")
 
 
 class SamplerGroup(Target):

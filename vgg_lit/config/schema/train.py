@@ -172,6 +172,7 @@ class Train(Section):
     logger: dict[str, Spec | None] | None = setting(
         "tensorboard", "Lightning loggers, one or several options.", optional=True
     )
+    tags: list[str] = setting([], "Tags of the run at the loggers.", optional=True)
     label_smoothing: Fraction | None = setting(
         None, "Earlier name of loss.label_smoothing; null keeps that value.", optional=True
     )
