@@ -38,7 +38,7 @@ class ClassLoss(nn.Module):
         reduction: "mean" over images, or "sum" over the images of an optimiser step.
 
     Raises:
-        ValueError: a value is out of range.
+        ValueError: label_smoothing is out of range.
     """
 
     weights_K: Tensor | None
@@ -50,8 +50,12 @@ class ClassLoss(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing={label_smoothing}: should be at least 0, below 1")
+        if not label_smoothing >= 0:
+            raise ValueError(
+                f"label_smoothing={label_smoothing}: should be greater than or equal to 0"
+            )
+        if label_smoothing >= 1:
+            raise ValueError(f"label_smoothing={label_smoothing}: should be less than 1")
         self.label_smoothing = label_smoothing
         self.reduction = reduction
         weights_K = None if class_weights is None else torch.tensor(class_weights).float()

@@ -46,9 +46,9 @@ def train(config: DictConfig) -> float | None:
             resumed, plain = begun, begun.config
             if begun.status.get("status") == "done":
                 return begun.metrics.get(plain["objective"])
+        trainer = check_train(plain).trainer
         for notice in notices(overrides) if launch.rank() == 0 else ():
             print(notice, file=sys.stderr)
-        trainer = check_train(plain).trainer
         launch.check_launch(trainer.get("num_nodes", 1), trainer.get("devices", "auto"))
         if resumed and launch.rank() == 0:
             for change in changes(resumed.config, plain):

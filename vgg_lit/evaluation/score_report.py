@@ -56,7 +56,11 @@ def _cells(row: Row, metrics: Mapping[str, float], names_network: bool) -> dict[
     loss = {"loss": f"{values['loss']:.4f}"}
     accuracies = {f"top{k}": f"{100 * values[f'top{k}']:.2f}" for k in range(1, 6)}
     known = {"loss", "acc", *accuracies}
-    others = {name: f"{value:.4f}" for name, value in values.items() if name not in known}
+    others = {
+        name: f"{value:.4f}"
+        for name, value in values.items()
+        if name not in known and "/" not in name  # not a value per class
+    }
     return {**network, "views": row.label, **loss, **accuracies, **others}
 
 

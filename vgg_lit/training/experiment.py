@@ -102,7 +102,7 @@ def run_experiment(
         run.write_metrics(metrics)
         matrices = classifier.split_metrics.matrices
         write_matrices(path, matrices, classifier.classes, "test" if is_tested else "val")
-        record_end(trainer.loggers, config, metrics, path)
+        record_end(trainer.loggers, config, metrics, path, trainer.global_step)
         run.set_status("pruned" if pruned else "done", pruned)
         if pruned:
             print_facts({"pruned ": pruned})

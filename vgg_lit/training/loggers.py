@@ -123,14 +123,26 @@ def record_start(loggers: Sequence[Logger], config: Mapping[str, Any], path: Pat
 
 
 def _new_parameters(logger: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the parameters that an MLflow run does not have yet; it refuses to change one."""
-    logger.experiment.update_run(logger.run_id, status="RUNNING")
-    there = logger.experiment.get_run(logger.run_id).data.params
-    return {name: v for name, v in flattened(parameters, "/") if name not in there}
+    """Returns the parameters that an MLflow run does not have yet; it refuses to change one.
+
+    Changed values of a resumed run become tags.
+    """
+    client, run = logger.experiment, logger.run_id
+    client.update_run(run, status="RUNNING")
+    there = client.get_run(run).data.params
+    flat = dict(flattened(parameters, "/"))
+    for name, value in flat.items():
+        if name in there and there[name] != str(value)[: len(there[name]) or None]:
+            client.set_tag(run, f"resumed/{name}", str(value))
+    return {name: value for name, value in flat.items() if name not in there}
 
 
 def record_end(
-    loggers: Sequence[Logger], config: Mapping[str, Any], metrics: Mapping[str, float], path: Path
+    loggers: Sequence[Logger],
+    config: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    path: Path,
+    step: int,
 ) -> None:
     """Logs hyperparameters with final metrics, and the figures of the run to services.
 
@@ -142,7 +154,7 @@ def record_end(
             logger.log_hyperparams(_hyperparameters(config), final)
             logger.save()
             continue
-        logger.log_metrics(final)
+        logger.log_metrics(final, step=step)
         for figure in sorted((path / "figures").glob("*.png")) if service else ():
             assert service
             service.send_figure(logger, figure)

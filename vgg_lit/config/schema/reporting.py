@@ -77,6 +77,7 @@ class AimSettings(Target):
 
     repo: str = setting("logs", "Folder of the repository.")
     experiment: str = setting("vgg_lit", "Experiment of the run.")
+    log_system_params: bool = setting(False, "Stores packages and environment variables.")
 
 
 class LoggerGroup(Target):
