@@ -102,7 +102,7 @@ def check_train(plain: dict[str, Any]) -> Train:
     from vgg_lit.weights import fine_tuning
 
     check_loss(config.loss, num_classes)
-    check_metrics(config.metrics or {}, num_classes)
+    check_metrics(plain.get("metrics") or {}, num_classes)
     optim.check_optimizer(config.optimizer, config.scheduler)
     fine_tuning.check_fine_tuning(plain, net)
     optim.parameter_groups(net, config.optimizer.get("layer_rates") or {})

@@ -10,6 +10,7 @@ Without an account, a service that can write offline does so.
 
 import csv
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,7 +56,7 @@ def build_loggers(
         if service := SERVICES.get(str(spec.get("_target_"))):
             if find_spec(service.module) is None:
                 raise ConfigError(f"{key}: needs {service.module}: {service.install}")
-            spec = online_or_offline(spec, key)
+            spec = online_or_offline(spec)
             options |= arguments_of(service, spec, path, tags, identities.get(name))
         kind = locate(str(spec.get("_target_")), key=key)
         if "save_dir" in inspect.signature(kind).parameters and "save_dir" not in spec:
@@ -65,7 +66,11 @@ def build_loggers(
         earlier = _earlier_rows(spec, path, first_step) if kind is CSVLogger else []
         logger = build_part(spec, key, Logger, **options)
         if earlier:
-            logger.experiment.metrics.extend(earlier)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*log files in this directory will be")
+                rows = logger.experiment.metrics
+            if isinstance(rows, list):  # only the main process has a file
+                rows.extend(earlier)
         loggers.append(logger)
     return loggers
 
@@ -165,7 +170,7 @@ def record_end(
 
 
 def _final(config: Mapping[str, Any], metrics: Mapping[str, float]) -> list[str]:
-    extra = {name for name, spec in (config.get("metrics") or {}).items() if spec}
+    extra = {name for name, spec in (config.get("metrics") or {}).items() if spec is not None}
     named = [
         name for name in metrics if "/" in name and name.split("/")[1] in extra | {"objective_loss"}
     ]

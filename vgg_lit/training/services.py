@@ -105,7 +105,7 @@ def _sqlite_folder(uri: str) -> dict[str, Any]:
     return {"artifact_location": (folder / "mlflow_artifacts").as_uri()}
 
 
-def online_or_offline(spec: Mapping[str, Any], key: str) -> dict[str, Any]:
+def online_or_offline(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the config of a service that writes offline if the choice is open and there is no account."""
     found = dict(spec)
     kind = str(spec["_target_"]).rpartition(".")[2]
