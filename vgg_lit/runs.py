@@ -9,6 +9,7 @@ found.json         learning rate and batch size, if `find_lr` or `find_batch_siz
 metrics.csv        one row per epoch
 metrics.json       final metrics
 tensorboard/       event files
+loggers.json       identity of the run at each service, such as W&B
 figures/           pictures
 
 run = Run("logs/runs/vgg13_bn_slim/2026-01-31_12-00-00_1f3a")

@@ -44,6 +44,9 @@ def history(run: Inspection, choice: Choice) -> Iterator[Picture]:
         raise InputError("the run has no metrics.csv")
     smoothing = float(run.run.config["loss"].get("label_smoothing") or 0)
     remarks = remark(run.history, run.training.sizes["val"], smoothing)
+    kind = str(run.run.config["loss"]["_target_"]).rpartition(".")[2]
+    if kind != "CrossEntropy":
+        remarks.append(f"Training loss is {kind}, validation loss is cross-entropy.")
     yield Picture("history", "Training history", remarks, charts.history_chart(run.history))
 
 
