@@ -32,6 +32,8 @@ OF_THE_SEARCH = ("space", "sampler", "pruner")
 SMALL_DATA = ("data.train_size=64", "data.test_size=40", "data.batch_size=16")
 SMALL = ("model.width=0.03125", *SMALL_DATA)
 SHORT = ("trainer.max_epochs=1", "trainer.precision=32-true")
+# Packages of loggers that are not in the dev extra.
+PACKAGES = {"wandb": "wandb", "mlflow": "mlflow", "comet": "comet_ml", "aim": "aim"}
 FEW_STEPS = ("trainer.limit_train_batches=2",)
 # Experiments that start from another run, and the overrides that train that run.
 SHALLOWER = {
@@ -50,8 +52,10 @@ def test_every_file_is_found():
         "augment",
         "optimizer",
         "scheduler",
+        "loss",
         "trainer",
         "callbacks",
+        "metrics",
         "logger",
         "experiment",
         "debug",
@@ -156,8 +160,13 @@ def is_abstract(group, option):
         if pair[0] not in OF_THE_SEARCH
     ],
 )
-def test_option_composes_and_trains(group, option, compose, folder, published, tmp_path):
+def test_option_composes_and_trains(
+    group, option, compose, folder, published, tmp_path, monkeypatch
+):
     overrides = overrides_of(group, option, folder)
+    if group == "logger" and option in PACKAGES:
+        pytest.importorskip(PACKAGES[option])
+    monkeypatch.chdir(tmp_path)  # for the databases of loggers
     if option in SHALLOWER:
         shallower = to_plain(compose(*SHALLOWER[option], *SMALL, *SHORT, "trainer.accelerator=cpu"))
         published(shallower["data"]["source"])

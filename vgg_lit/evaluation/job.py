@@ -7,6 +7,7 @@ from rich.progress import track
 
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.sources import build_datamodule
+from vgg_lit.evaluation.matrices import write_matrices
 from vgg_lit.evaluation.score_report import report_scores
 from vgg_lit.evaluation.scoring import Member, rows_of, score
 from vgg_lit.evaluation.trained import Trained
@@ -71,13 +72,11 @@ def evaluate_networks(
     batches = getattr(datamodule, f"{split}_dataloader")()
     specs = trained[0].run.config.get("metrics") if metrics is None else metrics
     classes = datamodule.classes
-    scores = score(
-        rows,
-        members,
-        track(batches, "evaluating", transient=True, disable=len(batches) == 1),
-        lambda: SplitMetrics.build(specs or {}, len(classes), classes),
-    )
+    extras = [SplitMetrics.build(specs or {}, len(classes), classes) for _ in rows]
+    progress = track(batches, "evaluating", transient=True, disable=len(batches) == 1)
+    scores = score(rows, members, progress, extras)
     found = [{f"{split}/{name}": value for name, value in row.items()} for row in scores]
     folder = trained[0].run.path / "evaluations"
+    write_matrices(folder, extras[-1].matrices, classes, split)
     report_scores(folder, datamodule.source.name, split, checkpoints, rows, found)
     return found[-1]

@@ -13,7 +13,7 @@ Source: Simonyan & Zisserman 2015, sections 3.2 and 4.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -145,7 +145,7 @@ def score(
     rows: Sequence[Row],
     members: Sequence[Member],
     batches: Iterable[Batch],
-    extra: Callable[[], SplitMetrics] = lambda: SplitMetrics({}),
+    extras: Sequence[SplitMetrics] = (),
 ) -> list[dict[str, float]]:
     """Returns the scores of each row in one pass over raw batches; shared posteriors are computed once.
 
@@ -153,10 +153,10 @@ def score(
         rows: evaluations.
         members: networks of the rows.
         batches: raw batches of a split.
-        extra: builds more metrics, which receive the log posterior as logits.
+        extras: more metrics of each row, which receive the log posterior as logits; empty: none.
     """
     device = members[0].device
-    extras = [extra() for _ in rows]
+    extras = extras or [SplitMetrics({}) for _ in rows]
     scores = [Scores().to(device) for _ in rows]
     asked = dict.fromkeys((m, views) for row in rows for m in row.members for views in row.views)
     with torch.inference_mode():

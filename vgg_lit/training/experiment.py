@@ -21,6 +21,7 @@ from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import InputError
+from vgg_lit.evaluation.matrices import write_matrices
 from vgg_lit.launching.shared_fate import ending_together
 from vgg_lit.losses import with_class_weights
 from vgg_lit.models.freezing import frozen_depth
@@ -32,7 +33,6 @@ from vgg_lit.system.files import write_text
 from vgg_lit.system.launch import rank
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.training.loggers import inspection_commands, record_end, record_start
-from vgg_lit.training.matrices import write_matrices
 from vgg_lit.training.restoring import check_state, explain_restoring
 from vgg_lit.training.trainer import build_trainer, precision_of
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
