@@ -111,7 +111,7 @@ def build_extra_metrics(
         ConfigError: a metric cannot be built, or its name is taken.
     """
     taken = {"loss", "objective_loss"}.union(*ACCURACIES.values())
-    metrics = {}
+    metrics: dict[str, Metric | MetricCollection] = {}
     for name, spec in specs.items():
         if spec is None:
             continue
@@ -123,9 +123,9 @@ def build_extra_metrics(
             )
         kind = locate(str(spec.get("_target_")), key=key)
         takes_classes = "num_classes" in inspect.signature(kind).parameters
-        options = (
-            {"num_classes": num_classes} if takes_classes and "num_classes" not in spec else {}
-        )
+        options: dict[str, Any] = {}
+        if takes_classes and "num_classes" not in spec:
+            options["num_classes"] = num_classes
         metric = instantiate(spec, key=key, **options)
         if not isinstance(metric, Metric | MetricCollection):
             raise ConfigError(f"{key}._target_={spec['_target_']}: not a torchmetrics.Metric")

@@ -205,7 +205,9 @@ def inspection_commands(loggers: Sequence[Logger], config: Mapping[str, Any]) ->
             and service.module == "mlflow"
             and (uri := config["logger"][name].get("tracking_uri"))
         ):
-            commands[name] = f"mlflow ui --backend-store-uri {uri}"
+            commands[name] = (
+                uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
+            )
         if service and service.module == "wandb" and logger._offline:  # type: ignore[attr-defined]
             commands[name] = f"wandb sync {logger.save_dir}/wandb/offline-run-*"
     return commands
