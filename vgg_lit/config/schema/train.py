@@ -195,7 +195,8 @@ class Train(Section):
     test: bool = setting(True, "Tests the best checkpoint after training.")
     objective: str = setting(
         "val/acc",
-        "Metric that training returns and that a sweep or a search optimises; losses are minimised.",
+        "Metric that training returns and that a sweep or a search optimises; losses and errors "
+        "are minimised.",
     )
     ckpt_path: str | None = setting(
         None, "Checkpoint to start a new run from, with its optimiser state and epoch."
