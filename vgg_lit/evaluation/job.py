@@ -77,6 +77,8 @@ def evaluate_networks(
     scores = score(rows, members, progress, extras)
     found = [{f"{split}/{name}": value for name, value in row.items()} for row in scores]
     folder = trained[0].run.path / "evaluations"
-    write_matrices(folder, extras[-1].matrices, classes, split)
+    place = f"{datamodule.source.name}_{split}"
+    matrices = {f"{place}_{name}": matrix for name, matrix in extras[-1].matrices.items()}
+    write_matrices(folder, matrices, classes, split)
     report_scores(folder, datamodule.source.name, split, checkpoints, rows, found)
     return found[-1]
