@@ -17,7 +17,6 @@ import hydra
 import lightning.pytorch as L
 import torch
 from measurement import WARM_ROUNDS, WARM_STEPS, steps_needed, synchronise
-from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
 from vgg_lit.classifier import Batch, Classifier
@@ -206,9 +205,7 @@ class BareLoop:
         x_BCHW, labels_B, _ = next(self.batches)
         with self.precision.forward_context():
             logits_BK = self.classifier(x_BCHW).float()
-            loss = F.cross_entropy(
-                logits_BK, labels_B, label_smoothing=self.classifier.label_smoothing
-            )
+            loss = self.classifier.objective(logits_BK, labels_B)
         self.optimizer.zero_grad()
         loss.backward()
         if self.clip is not None:

@@ -8,28 +8,24 @@ Shape suffixes: B images per batch, C channels, H x W pixels, K classes.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from os import PathLike
 from typing import Any, Literal, cast
 
-import lightning.pytorch as L
 import torch
-from lightning.pytorch.utilities.types import LRSchedulerTypeUnion, OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
 from vgg_lit.checkpoints.weights import check_plain, fitting, read_trained
 from vgg_lit.data.orders import PADDING
-from vgg_lit.errors import ConfigError
-from vgg_lit.losses import training_loss
-from vgg_lit.metrics import ACCURACIES, build_metrics, count_batch, epoch_metrics
+from vgg_lit.losses import Objective
+from vgg_lit.metrics import ACCURACIES, SplitMetrics, build_metrics, count_batch
 from vgg_lit.models.batch_counters import Norm, counted_together, counting_norms
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
-from vgg_lit.optim import Steps, build_optimizer, build_scheduler, fix_finished_layers
+from vgg_lit.optim.optimized_module import OptimizedModule
 from vgg_lit.system.hardware import seed_device
 from vgg_lit.system.lightning_internals import restore_loader_position
 from vgg_lit.targets import instantiate
@@ -42,9 +38,11 @@ Labels and ids are `PADDING` in padded positions. In training with mixed images,
 probabilities (B, K).
 """
 
+CROSS_ENTROPY = "vgg_lit.losses.CrossEntropy"
 
-class Classifier(L.LightningModule):
-    """Trains and evaluates an image classifier with cross-entropy.
+
+class Classifier(OptimizedModule):
+    """Trains and evaluates an image classifier.
 
     Every argument is a plain Python value and is stored in the checkpoint, so that
     `load_from_checkpoint(path)` needs nothing else.
@@ -55,7 +53,10 @@ class Classifier(L.LightningModule):
         scheduler: `_target_` and arguments of the schedule, a function of `vgg_lit.optim`.
         classes: class names by label.
         preprocessing: conversion of images to the net's input, from `Preprocessing.to_dict()`.
-        label_smoothing: share of the target spread evenly over all classes, in training only.
+        loss: `_target_` and arguments of the training loss, as in `conf/loss`; None is cross-entropy.
+        metrics: more metrics of validation and test by name, as in `conf/metrics`.
+        label_smoothing: label smoothing of the cross-entropy if `loss` is None, as in checkpoints of
+            version 0.1.0.
         seed: seed of the initial weights and, with epoch, batch and rank, of each step's dropout.
         compile: train the net with `torch.compile`; the keys in checkpoints do not change. A mode,
             such as "reduce-overhead", uses CUDA graphs on a CUDA GPU; elsewhere it equals True.
@@ -73,30 +74,43 @@ class Classifier(L.LightningModule):
         scheduler: Mapping[str, Any] | None = None,
         classes: Sequence[str] = (),
         preprocessing: Mapping[str, Any] | None = None,
+        loss: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Mapping[str, Any] | None] | None = None,
         label_smoothing: float = 0.0,
         seed: int = 0,
         compile: bool | str = False,
         small_map_gemm: Literal["auto"] | bool = "auto",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False)
+        loss = dict(loss or {"_target_": CROSS_ENTROPY, "label_smoothing": label_smoothing})
+        self.save_hyperparameters(ignore="label_smoothing", logger=False)
         check_plain(self.hparams)
         self.classes = tuple(classes)
         self.preprocessing = dict(preprocessing or {})
         self.seed = seed
-        self.label_smoothing = label_smoothing
         self.image_ranges: dict[str, Any] | None = None  # of training images; None if not measured
-        self.gradient_norm: Tensor | None = None  # of this step, if a callback has computed it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_hash(seed, "weights"))
-            self.net: nn.Module = instantiate(model, key="model")
+            self.net = instantiate(model, key="model")
         self.net.to(memory_format=torch.channels_last)
         lower_small_maps(self.net, small_map_gemm)
 
-        self.metrics = build_metrics(int(model["num_classes"]))
+        self.num_classes = int(model["num_classes"])
+        self.metrics = build_metrics(self.num_classes)
         self._are_metrics_logged = False
         self._norms: list[Norm] = []  # set if their batches are counted together
         self._has_cuda_graphs = False
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The training loss. Built when first used: a loaded classifier may not need its class."""
+        return Objective(self.hparams["loss"], self.num_classes)
+
+    @cached_property
+    def split_metrics(self) -> SplitMetrics:
+        """The metrics of the `metrics` group and, unless it is cross-entropy, of the training loss."""
+        specs = self.hparams["metrics"] or {}
+        return SplitMetrics.build(specs, self.num_classes, self.classes, self.objective)
 
     def setup(self, stage: str) -> None:
         """Compiles the net if configured; only for training, not each time it is loaded."""
@@ -114,7 +128,7 @@ class Classifier(L.LightningModule):
     def on_train_start(self) -> None:
         """Restores the data loader's position in a resumed run, and fixes finished layers."""
         restore_loader_position(self.trainer)
-        self._fix_finished_layers()  # a run resumed within an epoch does not start that epoch
+        self.fix_finished_layers()  # a run resumed within an epoch does not start that epoch
         # compiled code counts in the kernels of the layers
         self._norms = [] if self.hparams["compile"] else counting_norms(self.net)
 
@@ -136,9 +150,12 @@ class Classifier(L.LightningModule):
         self._begin_step()
         with counted_together(self._norms):
             logits_BK = self(x_BCHW).float()
-        loss = training_loss(logits_BK, targets, self.label_smoothing)
+        loss = self.objective(logits_BK, targets)
         labels_B = targets if targets.ndim == 1 else targets.argmax(dim=1)
-        self._count("train", logits_BK.detach(), labels_B, loss.detach())
+        mean_loss = self.objective.mean(loss.detach(), len(targets))
+        self._count("train", logits_BK.detach(), labels_B, mean_loss)
+        if self.objective.is_sum:  # DDP and accumulation take the mean of what is summed here
+            return loss * self.trainer.world_size * self.trainer.accumulate_grad_batches
         return loss
 
     def _begin_step(self) -> None:
@@ -153,24 +170,43 @@ class Classifier(L.LightningModule):
                 if parameter.grad is not None:
                     parameter.grad = parameter.grad.clone()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Updates loss (without label smoothing) and accuracies."""
-        self._evaluate("val", batch)
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Updates cross-entropy (without label smoothing) and metrics; returns the logits (B, K).
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Updates loss (without label smoothing) and accuracies up to top-5."""
-        self._evaluate("test", batch)
+        Callbacks receive the logits as `outputs` of `on_validation_batch_end`.
+        """
+        return self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Updates cross-entropy, accuracies up to top-5 and metrics; returns the logits (B, K)."""
+        return self._evaluate("test", batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Class probabilities (B, K) in float32."""
         return self(batch[0]).float().softmax(dim=1)
 
-    def _evaluate(self, stage: str, batch: Batch) -> None:
+    def _evaluate(self, stage: str, batch: Batch) -> Tensor:
         x_BCHW, labels_B, _ = batch
         self._begin_step()
         logits_BK = self(x_BCHW).float()
         losses_B = F.cross_entropy(logits_BK, labels_B, ignore_index=PADDING, reduction="none")
         self._count(stage, logits_BK, labels_B, losses_B)
+        if self._has_cuda_graphs:
+            logits_BK = logits_BK.clone()  # the next step reuses its memory
+        self.split_metrics.add(logits_BK, labels_B)
+        return logits_BK
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the metrics that are computed from the whole split."""
+        self._log_split("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the metrics that are computed from the whole split."""
+        self._log_split("test")
+
+    def _log_split(self, stage: str) -> None:
+        for name, value in self.split_metrics.compute().items():
+            self.log(f"{stage}/{name}", value, sync_dist=True)
 
     def _count(self, stage: str, logits_BK: Tensor, labels_B: Tensor, losses: Tensor) -> None:
         """Adds a batch to a stage's metrics; `losses` is (B,), or the mean over a full batch."""
@@ -191,72 +227,7 @@ class Classifier(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Begins the epoch; layers whose epochs are over keep no gradient."""
         self._begin_epoch()
-        self._fix_finished_layers()
-
-    def _fix_finished_layers(self) -> None:
-        # DDP waits for the gradient of every parameter that had one when it began.
-        if self.trainer.world_size == 1:
-            for optimizer in self.trainer.optimizers:
-                fix_finished_layers(optimizer, self.current_epoch)
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimiser and, unless the rate is constant, its schedule."""
-        if self.hparams["optimizer"] is None or self.hparams["scheduler"] is None:
-            raise ConfigError("optimizer and scheduler: needed for training, but not set")
-        optimizer = build_optimizer(
-            self.hparams["optimizer"], self.net, fused=not self._scales_gradients()
-        )
-        scheduler = build_scheduler(self.hparams["scheduler"], optimizer, self._steps())
-        return {"optimizer": optimizer} | ({"lr_scheduler": scheduler} if scheduler else {})  # type: ignore[return-value]
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clips gradients with torch: Lightning refuses fused optimisers, even without scaling."""
-        if not gradient_clip_val or self._scales_gradients():
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        elif gradient_clip_algorithm == "value":
-            nn.utils.clip_grad_value_(self.net.parameters(), gradient_clip_val)
-        elif self.gradient_norm is None:
-            nn.utils.clip_grad_norm_(self.net.parameters(), gradient_clip_val)
-        else:
-            nn.utils.clip_grads_with_norm_(
-                self.net.parameters(), gradient_clip_val, self.gradient_norm
-            )
-
-    def _scales_gradients(self) -> bool:
-        """Returns True if gradients are scaled against underflow, which only float16 needs."""
-        return self.trainer.precision == "16-mixed"
-
-    def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Any) -> None:
-        """Steps every schedule except plateau, which `on_train_epoch_end` steps."""
-        if not isinstance(scheduler, ReduceLROnPlateau):
-            super().lr_scheduler_step(scheduler, metric)
-
-    def on_train_epoch_end(self) -> None:
-        """Steps the plateau schedule before the epoch's checkpoint is saved.
-
-        Lightning would step it afterwards: the checkpoint would not include the epoch's score, and a
-        resumed run would continue with another rate than an uninterrupted run.
-        """
-        for config in self.trainer.lr_scheduler_configs:
-            metric = epoch_metrics(self.trainer).get(str(config.monitor))
-            # None if the epoch was not validated
-            if isinstance(config.scheduler, ReduceLROnPlateau) and metric is not None:
-                config.scheduler.step(metric)
-
-    def _steps(self) -> Steps:
-        total = self.trainer.estimated_stepping_batches
-        datamodule = getattr(self.trainer, "datamodule", None)
-        has_validation = getattr(datamodule, "has_validation", True)
-        return Steps(
-            total=int(total),
-            per_epoch=max(1, int(total) // max(1, self.trainer.max_epochs or 1)),
-            has_validation=has_validation and self.trainer.limit_val_batches != 0,
-        )
+        self.fix_finished_layers()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Stores the schema version of the checkpoint and the ranges of the training images."""

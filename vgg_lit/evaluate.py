@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vgg_lit.config.checks import check_section, to_plain
+from vgg_lit.config.checks import check_metrics, check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Data, Evaluate
 from vgg_lit.errors import InputError
@@ -41,6 +41,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
         one.check_views(views)
     data = _data_arguments(config, settings, trained)
     count_devices(settings.accelerator)
+    check_metrics(settings.metrics or trained[0].run.config.get("metrics") or {}, None)
 
     # Lightning takes seconds to import, so it is imported after all checks.
     from vgg_lit.evaluation.job import evaluate_networks
@@ -52,6 +53,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
         settings.split,
         settings.accelerator,
         settings.precision,
+        settings.metrics,
         is_own_data=OmegaConf.select(config, "data") is None,
     )
 

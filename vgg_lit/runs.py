@@ -9,6 +9,7 @@ found.json         learning rate and batch size, if `find_lr` or `find_batch_siz
 metrics.csv        one row per epoch
 metrics.json       final metrics
 tensorboard/       event files
+loggers.json       identity of the run at each service, such as W&B
 figures/           pictures
 
 run = Run("logs/runs/vgg13_bn_slim/2026-01-31_12-00-00_1f3a")
@@ -27,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.checkpoints.folder import FOLDER, find_checkpoint, newest_checkpoint
 from vgg_lit.errors import InputError
+from vgg_lit.renamed_settings import with_new_names
 from vgg_lit.system.claims import claim, claimed, is_held, release, rename_claimed
 from vgg_lit.system.environment import describe_environment
 from vgg_lit.system.files import read_json, remove_unfinished, write_json, write_text
@@ -131,7 +133,7 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved config as plain values.
+        """The resolved config as plain values, with the current names of settings.
 
         Raises:
             InputError: the file is not a YAML mapping.
@@ -145,7 +147,7 @@ class Run:
             raise InputError(f"{self.config_file}: is not valid YAML: {reason}") from error
         if not isinstance(config, dict):
             raise InputError(f"{self.config_file}: is not a mapping of settings")
-        return {str(key): value for key, value in config.items()}
+        return with_new_names({str(key): value for key, value in config.items()})
 
     @property
     def typed_config(self) -> dict[str, Any]:

@@ -117,13 +117,20 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-HIGHER_IS_BETTER = ("acc", "top", "images_per_second")
-"""Prefixes of the names of these metrics, after the stage."""
+LOWER_IS_BETTER = ("loss", "error", "ece", "nll", "entropy", "hamming", "distance")
+"""Words in the names of metrics of a split that are minimised, such as `objective_loss`."""
 
 
 def is_higher_better(metric: str) -> bool:
-    """Returns True if a higher value of the metric is better."""
-    return metric.rpartition("/")[2].startswith(HIGHER_IS_BETTER)
+    """Returns True if a higher value of the metric is better.
+
+    Metrics of a split are scores, such as `val/f1_macro`, unless their names tell that they are losses or
+    errors. Of other quantities, such as time, less is better, except for the speed.
+    """
+    stage, _, name = metric.removeprefix("final/").partition("/")
+    if stage in ("train", "val", "test"):
+        return not set(name.partition("/")[0].lower().split("_")).intersection(LOWER_IS_BETTER)
+    return metric.rpartition("/")[2].startswith(("acc", "top", "images_per_second"))
 
 
 def format_metric(name: str, value: float) -> str:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from vgg_lit.config.checks import check_train, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.errors import InputError
+from vgg_lit.renamed_settings import notices
 from vgg_lit.runs import Run, check_vacant
 from vgg_lit.system import launch
 from vgg_lit.system.claims import claimed, release
@@ -62,6 +63,8 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     if is_first and not resumed:
         check_vacant(path)
     trainer = check_train(plain).trainer
+    for notice in notices(overrides) if is_first else ():
+        warn(notice)
     launch.check_launch(trainer.get("num_nodes", 1), trainer.get("devices", "auto"))
     if resumed and is_first:
         warn_of_changes(resumed, plain)

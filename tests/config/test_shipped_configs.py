@@ -35,6 +35,8 @@ OF_ONES_OWN = ("huggingface", "npz", "torchvision")
 SMALL_DATA = ("data.train_size=64", "data.test_size=40", "data.batch_size=16")
 SMALL = ("model.width=0.03125", *SMALL_DATA)
 SHORT = ("trainer.max_epochs=1", "trainer.precision=32-true")
+# Packages of loggers that are not in the dev extra.
+PACKAGES = {"wandb": "wandb", "mlflow": "mlflow", "comet": "comet_ml", "aim": "aim"}
 FEW_STEPS = ("trainer.limit_train_batches=2",)
 # Experiments that start from another run, and the overrides that train that run.
 SHALLOWER = {
@@ -53,8 +55,10 @@ def test_every_file_is_found():
         "augment",
         "optimizer",
         "scheduler",
+        "loss",
         "trainer",
         "callbacks",
+        "metrics",
         "logger",
         "experiment",
         "debug",
@@ -191,11 +195,14 @@ def is_abstract(group, option):
     ],
 )
 def test_option_composes_and_trains(
-    group, option, compose, folder, published, set_of_ones_own, tmp_path
+    group, option, compose, folder, published, set_of_ones_own, tmp_path, monkeypatch
 ):
     overrides = overrides_of(group, option, folder)
     if group == "data" and option in OF_ONES_OWN:
         overrides += [*set_of_ones_own(option), "data.train_size=32", "data.test_size=16"]
+    if group == "logger" and option in PACKAGES:
+        pytest.importorskip(PACKAGES[option])
+    monkeypatch.chdir(tmp_path)  # for the databases of loggers
     if option in SHALLOWER:
         shallower = to_plain(compose(*SHALLOWER[option], *SMALL, *SHORT, "trainer.accelerator=cpu"))
         published(shallower["data"]["source"])

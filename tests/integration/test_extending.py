@@ -14,9 +14,12 @@ from vgg_lit.runs import Run
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/extending.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
 COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in text.splitlines()]
-# The last section uses all four examples at once.
+# The last section uses most examples at once.
 *SINGLE, TOGETHER = COMMANDS
-LENGTHS = {"my_network.py": 20, "my_data.py": 30, "my_augmentation.py": 20, "my_callback.py": 20}
+LENGTHS = {
+    **{"my_network.py": 20, "my_data.py": 30, "my_augmentation.py": 20, "my_callback.py": 20},
+    **{"my_loss.py": 15, "my_weights.py": 15, "my_metric.py": 15},
+}
 
 
 def files():
@@ -81,6 +84,8 @@ def test_all_examples_together_train(project, run):
     assert config["model"]["_target_"] == "my_network.Residual"
     assert config["data"]["source"]["_target_"] == "my_data.Arrays"
     assert config["augment"]["negative"]["_target_"] == "my_augmentation.Negative"
+    assert config["loss"]["_target_"] == "my_loss.Focal"
+    assert {"val/macro_f1", "test/objective_loss"} <= set(trained.metrics)
 
 
 @pytest.mark.slow

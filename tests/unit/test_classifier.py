@@ -317,6 +317,17 @@ def test_accumulated_gradients_are_copied_out_of_cuda_graphs(every, is_copied):
     assert all((old is not new) == is_copied for old, new in zip(before, after, strict=True))
 
 
+@pytest.mark.parametrize("has_graphs", [False, True])
+def test_logits_of_validation_are_copied_out_of_cuda_graphs(monkeypatch, has_graphs):
+    module = quiet(classifier()).eval()
+    module._has_cuda_graphs = has_graphs
+    logits = torch.zeros(len(batch()[1]), module.num_classes)  # float32: `.float()` is no copy
+    monkeypatch.setattr(module, "forward", lambda x: logits)
+    found = module.validation_step(batch(), 0)
+    assert torch.equal(found, logits)
+    assert (found.data_ptr() != logits.data_ptr()) == has_graphs
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
 def test_a_compiled_run_keeps_plain_keys_and_its_checkpoint_loads(train, tmp_path):

@@ -28,6 +28,7 @@ def test_evaluation_reproduces_the_metrics_of_training(verb, tiny_run, tmp_path,
 
 def test_the_outcome_of_each_image_is_written(verb, tiny_run, tmp_path):
     run = Run(shutil.copytree(tiny_run.path, tmp_path / "run"))
+    (run.path / "predictions_test.csv").unlink(missing_ok=True)  # of another evaluation
     assert verb("evaluate", f"run={run.path}", "accelerator=cpu", "split=val").code == 0
     rows = read_csv(run.path / "predictions_val.csv")
     assert list(rows[0]) == ["image", "true", "predicted", "probability", "loss", "rank"]

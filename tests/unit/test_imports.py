@@ -13,7 +13,7 @@ VERBS = {path.stem for path in (ROOT / "conf").glob("*.yaml")}
 # From the ground up. A room is a folder, or a few files that belong together. A module imports from its
 # own room and from lower floors.
 FLOORS = [
-    [{"system", "errors", "tables", "targets", "value_types", "version"}],
+    [{"system", "errors", "renamed_settings", "tables", "targets", "value_types", "version"}],
     [{"models"}, {"data"}, {"checkpoints"}],
     [{"classifier", "losses", "metrics", "optim"}, {"weights"}, {"analysis"}],
     [{"runs", "sweeps"}, {"callbacks"}, {"evaluation"}, {"launching"}, {"config"}],
@@ -27,7 +27,7 @@ ROOM = {part: room for floor in FLOORS for rooms in [floor] for room in rooms fo
 # Rooms, or modules of them, that may import a framework.
 KNOW_HYDRA = {
     *("config", "runs", "sweeping", "hydra_plugins"),
-    *("training.experiment", "training.resuming", "tuning"),
+    *("training.loggers", "training.resuming", "tuning"),
     *("reports.training_again", "exporting.job"),
     *VERBS,
 }
@@ -35,7 +35,7 @@ KNOW_LIGHTNING = {
     *("callbacks", "classifier", "metrics", "training"),
     *("checkpoints.trainer_io", "launching.ddp", "launching.shared_fate"),
     *("data.cached_features", "data.datamodule", "evaluation.scoring"),
-    "system.lightning_internals",
+    *("optim.optimized_module", "system.lightning_internals"),
 }
 KNOW_LIGHTNING_INTERNALS = {"system.lightning_internals"}
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vgg_lit.data.batches import PADDING
+from vgg_lit.data.orders import PADDING
 from vgg_lit.metrics import TopK, build_metrics, count_batch, epoch_metrics
 
 

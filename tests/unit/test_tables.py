@@ -4,6 +4,7 @@ import pytest
 
 from vgg_lit.tables import (
     format_metric,
+    is_higher_better,
     markdown_table,
     print_facts,
     print_metrics,
@@ -76,3 +77,23 @@ def test_names_with_markup_characters_are_not_changed(text, capsys):
     print_rows([{"job": text}], title=f"of {text}")
     print_metrics({text: 1.0}, title="x")
     assert capsys.readouterr().out.count(text) == 3
+
+
+@pytest.mark.parametrize(
+    ("metric", "is_higher"),
+    [
+        ("val/acc", True),
+        ("val/f1_macro", True),
+        ("test/class_acc/Bag", True),
+        ("val/loss", False),
+        ("val/objective_loss", False),
+        ("val/ece", False),
+        ("train/loss", False),
+        ("seconds", False),
+        ("lr", False),
+        ("throughput/images_per_second", True),
+        ("throughput/data_wait", False),
+    ],
+)
+def test_scores_are_maximised_and_losses_and_errors_are_minimised(metric, is_higher):
+    assert is_higher_better(metric) is is_higher

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from vgg_lit.config.schema import Data, Init, Section, Train, Trainer
 from vgg_lit.errors import ConfigError, one_line, unknown_key
+from vgg_lit.renamed_settings import with_new_names
 from vgg_lit.targets import explain, instantiate, trust
 from vgg_lit.value_types import MAX_SIDE, Spec
 
@@ -47,7 +48,7 @@ def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
     if missing:
         raise ConfigError(f"{missing[0]}: is needed; set it with {missing[0]}=...")
     assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    return with_new_names({str(key): value for key, value in plain.items()})
 
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -100,6 +101,8 @@ def check_train(plain: dict[str, Any]) -> Train:
     from vgg_lit import optim
     from vgg_lit.weights import fine_tuning
 
+    check_loss(config.loss, num_classes)
+    check_metrics(plain.get("metrics") or {}, num_classes)
     optim.check_optimizer(config.optimizer, config.scheduler)
     fine_tuning.check_fine_tuning(plain, net)
     optim.parameter_groups(net, config.optimizer.get("layer_rates") or {})
@@ -137,6 +140,37 @@ def _check_batch_norm(net: "nn.Module", config: Train, trainer: Trainer) -> None
         ) from error
     except Exception:  # a custom network that takes other input
         return
+
+
+def check_loss(spec: Spec, num_classes: int | None) -> None:
+    """Checks the `loss` group; a method for class weights is computed when the data are loaded.
+
+    Raises:
+        ConfigError: the loss cannot be built.
+    """
+    import torch
+
+    from vgg_lit.losses import Objective, class_weights
+
+    weights = spec.get("class_weights")
+    if isinstance(weights, str):
+        spec = {**spec, "class_weights": class_weights(weights, torch.arange(2), 2)}
+        num_classes = 2
+    elif isinstance(weights, list):
+        num_classes = num_classes or len(weights)
+    Objective(spec, num_classes or 2)
+
+
+def check_metrics(specs: Mapping[str, Spec | None], num_classes: int | None) -> None:
+    """Checks the `metrics` group.
+
+    Raises:
+        ConfigError: a metric cannot be built.
+    """
+    if any(spec is not None for spec in specs.values()):
+        from vgg_lit.metrics import build_extra_metrics
+
+        build_extra_metrics(specs, num_classes or 2)
 
 
 def _check_finders(config: Train) -> None:

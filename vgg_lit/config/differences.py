@@ -17,6 +17,8 @@ WITHOUT_EFFECT = (
     "test",
     "objective",
     "logger",
+    "metrics",
+    "tags",
     "data_root",
     "trusted_targets",
     "callbacks.checkpointing.every_n",
@@ -100,7 +102,7 @@ def changes(
 
     Args:
         before: config of the run.
-        after: new config; `num_classes=null` counts as unchanged.
+        after: new config; `num_classes=null` and a method for `class_weights` count as unchanged.
         prefix: prefix of the keys.
         ignoring: more keys to ignore, in addition to the settings without effect.
     """
@@ -111,8 +113,13 @@ def changes(
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from changes(old, new, f"{key}.", ignoring)
-        elif not (name == "num_classes" and new is None):
+        elif not (name == "num_classes" and new is None) and not _is_computed(name, old, new):
             yield f"{key}={_typed(new)} (was {_typed(old)})"
+
+
+def _is_computed(name: str, old: Any, new: Any) -> bool:
+    """Returns True if a method for class weights is compared with the weights that it gave."""
+    return name == "class_weights" and isinstance(old, list) and isinstance(new, str)
 
 
 def _typed(value: Any) -> str:

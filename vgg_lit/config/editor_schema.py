@@ -5,6 +5,7 @@ The first comment of a file names its part of the schema, relative to the file:
     # yaml-language-server: $schema=../schema.json#/$defs/optimizer
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +39,8 @@ def editor_schema() -> dict[str, Any]:
         command = _file(section, name, definitions)
         command["properties"]["hydra"] = HYDRA
         for key in command["properties"]:
-            if key in definitions and key != name:
+            holds_group = '"object"' in json.dumps(command["properties"][key])
+            if key in definitions and key != name and holds_group:
                 command["properties"][key] = _group_of(command, key, key)
         definitions[name] = command
     for name in ("experiment", "debug"):

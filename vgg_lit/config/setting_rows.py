@@ -48,7 +48,8 @@ def _rows(
 ) -> Iterator[SettingRow]:
     for name, field in schema["properties"].items():
         key = f"{prefix}{name}"
-        if name == "_target_" or (not prefix and name in (*GROUPS, "space")):
+        is_group = name in (*GROUPS, "space") and _is_mapping(field)
+        if name == "_target_" or (not prefix and is_group):
             continue
         inner = [_definition(branch, definitions) for branch in field.get("anyOf", [field])]
         nested = [branch for branch in inner if branch]
@@ -61,6 +62,11 @@ def _rows(
             if "default" in field:
                 default = str(field.get("shown", shown(field["default"])))
             yield SettingRow(key, allowed(field), default, field["description"])
+
+
+def _is_mapping(field: Mapping[str, Any]) -> bool:
+    """Returns True if a field holds a group; `metrics` of compare is a list of names."""
+    return any(branch.get("type") == "object" for branch in field.get("anyOf", [field]))
 
 
 def _definition(

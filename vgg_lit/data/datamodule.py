@@ -123,10 +123,8 @@ class ImageDataModule(L.LightningDataModule):
     def class_sizes(self) -> dict[str, list[int]]:
         """Number of images of each class in each split that is set up."""
         labels = {n: self._images[self._stored_in(n)].labels_N[i] for n, i in self._ids.items()}
-        classes = len(self.classes)
-        return {
-            n: torch.bincount(values, minlength=classes).tolist() for n, values in labels.items()
-        }
+        num_classes = len(self.classes)
+        return {n: found.bincount(minlength=num_classes).tolist() for n, found in labels.items()}
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -142,18 +140,20 @@ class ImageDataModule(L.LightningDataModule):
         stored = self._stored_in(split)
         return image_names(self._images[stored], ids - self._first_id(stored))
 
+    @property
+    def training_labels(self) -> Tensor:
+        """Labels (N,) of the images that are trained on, available after `setup`."""
+        return self._images["train"].labels_N[self._ids["train"]]
+
     def train_dataloader(self) -> BatchLoader:
         """Returns a resumable loader, shuffled (and balanced by class) by (seed, epoch).
 
         It is not reshuffled under `Trainer(overfit_batches=...)`.
         """
-        rank, world_size = self._rank_and_world_size()
-        num_images = len(self._ids["train"])
         reshuffle = not getattr(self.trainer, "overfit_batches", 0)
-        labels_M = self._images["train"].labels_N[self._ids["train"]] if self.balanced else None
-        order = TrainingOrder(
-            num_images, self.batch_size, self.seed, rank, world_size, reshuffle, labels_M
-        )
+        labels_M = self.training_labels if self.balanced else None
+        count, ranks = len(self._ids["train"]), self._rank_and_world_size()
+        order = TrainingOrder(count, self.batch_size, self.seed, *ranks, reshuffle, labels_M)
         self._train_order = order
         return self._loader("train", order)
 
@@ -195,8 +195,7 @@ class ImageDataModule(L.LightningDataModule):
         images_BCHW = self.preprocessing.pad(images_BCHW)
         if self.augment is not None and draws is not None:
             images_BCHW = self.augment(images_BCHW, draws)
-            mixing = getattr(self.augment, "mixing", None)
-            if mixing is not None:
+            if (mixing := getattr(self.augment, "mixing", None)) is not None:
                 images_BCHW, targets = mixing(images_BCHW, targets, draws, len(self.classes))
         x_BCHW = self.preprocessing.normalize(self.preprocessing.resize(images_BCHW))
         return x_BCHW, targets, ids_B

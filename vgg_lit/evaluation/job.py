@@ -1,7 +1,7 @@
 """The evaluate job: loads data and networks, computes and reports scores."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.progress import track
@@ -10,10 +10,12 @@ from vgg_lit.classifier import Classifier
 from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import TrainingError
 from vgg_lit.evaluation.image_outcomes import ImageOutcomes, predictions_file
+from vgg_lit.evaluation.matrices import write_matrices
 from vgg_lit.evaluation.score_report import report_scores
 from vgg_lit.evaluation.scoring import Member, rows_of, score
 from vgg_lit.evaluation.trained import Trained
 from vgg_lit.evaluation.views import Views
+from vgg_lit.metrics import SplitMetrics
 from vgg_lit.system.files import write_text
 from vgg_lit.system.hardware import resolve_precision
 from vgg_lit.system.lightning_internals import quieten_lightning
@@ -27,6 +29,7 @@ def evaluate_networks(
     split: str,
     accelerator: str,
     precision: str | None,
+    metrics: Mapping[str, Any] | None = None,
     is_own_data: bool = True,
 ) -> dict[str, float]:
     """Scores networks and, if there are several, their fusion; prints and writes the scores.
@@ -40,6 +43,7 @@ def evaluate_networks(
         split: `test` or `val`.
         accelerator: device type in Lightning's terms.
         precision: precision in Lightning's terms; None uses the precision of each network's run.
+        metrics: more metrics, as in `conf/metrics`; None: those of the first network's run.
         is_own_data: True if the data is that of the first network's run.
 
     Returns:
@@ -75,26 +79,28 @@ def evaluate_networks(
     print_facts(facts)
     rows = rows_of(views, [one.run.path.name for one in trained])
     batches = getattr(datamodule, f"{split}_dataloader")()
+    classes = datamodule.classes
+    specs = trained[0].run.config.get("metrics") if metrics is None else metrics
+    extras = [SplitMetrics.build(specs or {}, len(classes), classes) for _ in rows]
     outcomes = ImageOutcomes()
-    scores = score(
-        rows,
-        members,
-        track(batches, "evaluating", transient=True, disable=len(batches) == 1),
-        outcomes,
-    )
-    metrics = [{f"{split}/{key}": found[key] for key in found} for found in scores]
-    if not all(math.isfinite(value) for found in scores for value in found.values()):
+    progress = track(batches, "evaluating", transient=True, disable=len(batches) == 1)
+    scores = score(rows, members, progress, outcomes, extras)
+    found = [{f"{split}/{name}": value for name, value in row.items()} for row in scores]
+    if not all(math.isfinite(row["loss"]) for row in scores):
         raise TrainingError(
             f"{', '.join(str(one.checkpoint) for one in trained)}: the scores are not finite: the weights "
             "are not, or overflow; use another checkpoint"
         )
     folder = trained[0].run.path / "evaluations"
-    file = report_scores(folder, datamodule.source.name, split, checkpoints, rows, metrics)
+    place = f"{datamodule.source.name}_{split}"
+    matrices = {f"{place}_{name}": matrix for name, matrix in extras[-1].matrices.items()}
+    write_matrices(folder, matrices, classes, split)
+    file = report_scores(folder, datamodule.source.name, split, checkpoints, rows, found)
     if is_own_data and len(rows) == 1:
         file = predictions_file(trained[0].run.path, split)
     else:
         file = file.with_name(f"predictions_{file.name}.csv")
     names = datamodule.image_names(split, outcomes.ids_N)
-    write_text(file, outcomes.to_csv(datamodule.classes, names))
+    write_text(file, outcomes.to_csv(classes, names))
     print_facts({"written": f"{file} ({len(names)} images)"})
-    return metrics[-1]
+    return found[-1]

@@ -58,7 +58,13 @@ def _cells(row: Row, metrics: Mapping[str, float], names_network: bool) -> dict[
     values = {name.partition("/")[2]: value for name, value in metrics.items()}
     loss = {"loss": f"{values['loss']:.4f}"}
     accuracies = {f"top{k}": f"{100 * values[f'top{k}']:.2f}" for k in range(1, 6)}
-    return {**network, "views": row.label, **loss, **accuracies}
+    known = {"loss", "acc", *accuracies}
+    others = {
+        name: f"{value:.4f}"
+        for name, value in values.items()
+        if name not in known and "/" not in name  # not a value per class
+    }
+    return {**network, "views": row.label, **loss, **accuracies, **others}
 
 
 def _write(file: Path, text: str) -> None:

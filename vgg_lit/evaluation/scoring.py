@@ -28,6 +28,7 @@ from vgg_lit.data.orders import PADDING
 from vgg_lit.data.preprocessing import Preprocessing
 from vgg_lit.evaluation.image_outcomes import ImageOutcomes
 from vgg_lit.evaluation.views import Views, describe_views
+from vgg_lit.metrics import SplitMetrics
 from vgg_lit.models.dense import DenseVGG
 
 RANKS = range(1, 6)
@@ -149,28 +150,35 @@ def score(
     members: Sequence[Member],
     batches: Iterable[Batch],
     outcomes: ImageOutcomes | None = None,
+    extras: Sequence[SplitMetrics] = (),
 ) -> list[dict[str, float]]:
     """Returns the scores of each row in one pass over raw batches; shared posteriors are computed once.
 
     Args:
         rows: evaluations; the last one is the requested one.
-        members: networks.
-        batches: raw batches.
+        members: networks of the rows.
+        batches: raw batches of a split.
         outcomes: receives the outcome of each image in the last row; None: not collected.
+        extras: more metrics of each row, which receive the log posterior as logits; empty: none.
     """
     device = members[0].device
+    extras = extras or [SplitMetrics({}) for _ in rows]
     scores = [Scores().to(device) for _ in rows]
     asked = dict.fromkeys((m, views) for row in rows for m in row.members for views in row.views)
     with torch.inference_mode():
         for images_BCHW, labels_B, ids_B in batches:
             images_BCHW, labels_B = images_BCHW.to(device), labels_B.to(device)
             found = {(m, views): members[m].log_posterior(images_BCHW, views) for m, views in asked}
-            for row, metric in zip(rows, scores, strict=True):
+            for row, metric, more in zip(rows, scores, extras, strict=True):
                 means_BK = log_mean([found[m, views] for m in row.members for views in row.views])
                 metric.update(means_BK, labels_B)
+                more.add(means_BK, labels_B)
             if outcomes is not None:
                 outcomes.update(means_BK, labels_B, ids_B)
-    return [{name: float(value) for name, value in metric.compute().items()} for metric in scores]
+        results = [
+            metric.compute() | more.compute() for metric, more in zip(scores, extras, strict=True)
+        ]
+    return [{name: float(value) for name, value in found.items()} for found in results]
 
 
 def log_mean(log_posteriors: Sequence[Tensor]) -> Tensor:

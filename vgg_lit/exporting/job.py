@@ -31,7 +31,7 @@ from vgg_lit.tables import print_facts, print_rows
 
 CALIBRATION_BATCH = 32
 CARD_SETTINGS = (
-    *("seed", "model", "data", "augment", "optimizer", "scheduler", "label_smoothing"),
+    *("seed", "model", "data", "augment", "optimizer", "scheduler", "loss"),
     *("init", "freeze"),
 )
 """Settings of a run that its model card shows."""

@@ -43,8 +43,11 @@ def history(run: Inspection, choice: Choice) -> Iterator[Picture]:
     """Yields the curves of the training, with remarks on over- and underfitting."""
     if not run.history.epochs:
         raise InputError("the run has no metrics.csv")
-    smoothing = float(run.run.config.get("label_smoothing") or 0)
+    smoothing = float(run.run.config["loss"].get("label_smoothing") or 0)
     remarks = remark(run.history, run.training.sizes["val"], smoothing)
+    kind = str(run.run.config["loss"]["_target_"]).rpartition(".")[2]
+    if kind != "CrossEntropy":
+        remarks.append(f"Training loss is {kind}, validation loss is cross-entropy.")
     yield Picture("history", "Training history", remarks, charts.history_chart(run.history))
 
 

@@ -8,8 +8,6 @@ from typing import Any, cast
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from vgg_lit.callbacks import Checkpointing
@@ -18,7 +16,9 @@ from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.sources import build_datamodule
+from vgg_lit.evaluation.matrices import write_matrices
 from vgg_lit.launching.shared_fate import ending_together
+from vgg_lit.losses import with_class_weights
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.variants import network_name
 from vgg_lit.models.vgg import VGG
@@ -28,12 +28,10 @@ from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.training.changed_settings import ChangedSettings
 from vgg_lit.training.facts import print_footer, print_header, record_damage, record_weights
+from vgg_lit.training.loggers import inspection_commands, record_end, record_start
 from vgg_lit.training.restoring import START, check_state, explain_restoring, sound_checkpoint
 from vgg_lit.training.trainer import build_trainer, check_sizes
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
-
-FINAL = ("val/acc", "val/loss", "test/acc", "test/loss", "seconds")
-"""Metrics that TensorBoard shows together with the hyperparameters."""
 
 
 def run_experiment(
@@ -97,7 +95,7 @@ def run_experiment(
                 print_facts({"resumes": f"{position}, from {start_from}"})
             record_weights(run, classifier, transfer, config)
             record_damage(run, datamodule)
-            _log_config(trainer, config)
+            record_start(trainer.loggers, config, path)
         with ending_together(trainer, path):
             with _training_data(config, classifier, datamodule) as data:
                 trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
@@ -107,17 +105,21 @@ def run_experiment(
     metrics["seconds"] = time.perf_counter() - started + _seconds_before(trainer)
     if run and trainer.is_global_zero:
         run.write_metrics(metrics)
-        _log_hyperparameters(trainer, config, metrics)
+        matrices = classifier.split_metrics.matrices
+        write_matrices(path, matrices, classifier.classes, "test" if is_tested else "val")
+        record_end(trainer.loggers, config, metrics, path, trainer.global_step)
         run.set_status("pruned" if pruned else "done", pruned)
         if pruned:
             print_facts({"pruned ": pruned})
         print_metrics(metrics, title=f"{network_name(config['model'])} on {datamodule.source.name}")
-        print_footer(run)
+        print_footer(run, inspection_commands(trainer.loggers, config))
     return metrics
 
 
 def load_datamodule(config: dict[str, Any]) -> ImageDataModule:
-    """Prepares and loads the data; sets `num_classes` in the config if it is None.
+    """Prepares and loads the data; replaces methods and None in the config by what the data gives.
+
+    These are `num_classes` and `loss.class_weights`.
 
     Raises:
         InputError: the data is missing or damaged, or does not match the config.
@@ -129,22 +131,27 @@ def load_datamodule(config: dict[str, Any]) -> ImageDataModule:
             config["model"]["num_classes"] = len(datamodule.classes)
     datamodule.prepare_data()
     datamodule.setup()
+    labels = getattr(datamodule, "training_labels", None)
+    config["loss"] = with_class_weights(config["loss"], labels, len(datamodule.classes))
     return datamodule
 
 
 def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> Classifier:
     """Builds the classifier for the classes and preprocessing of the data."""
-    return Classifier(
+    classifier = Classifier(
         model=config["model"],
         optimizer=config["optimizer"],
         scheduler=config["scheduler"],
         classes=list(datamodule.classes),
         preprocessing=datamodule.preprocessing.to_dict(),
-        label_smoothing=config["label_smoothing"],
+        loss=config["loss"],
+        metrics=config.get("metrics"),
         seed=config["seed"],
         compile=config["compile"],
         small_map_gemm=config["small_map_gemm"],
     )
+    assert classifier.split_metrics  # builds the loss and the metrics before a run starts
+    return classifier
 
 
 def whiten_first_layer(classifier: Classifier, datamodule: ImageDataModule) -> None:
@@ -214,26 +221,3 @@ def _seconds_before(trainer: L.Trainer) -> float:
     """Returns the seconds of earlier attempts at the run."""
     found = (c for c in trainer.callbacks if isinstance(c, Checkpointing))  # type: ignore[attr-defined]
     return next((callback.seconds_before for callback in found), 0.0)
-
-
-def _log_config(trainer: L.Trainer, config: Mapping[str, Any]) -> None:
-    """Logs the config to TensorBoard as text."""
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
-            logger.experiment.add_text("config", f"```yaml\n{text}\n```")
-
-
-def _log_hyperparameters(
-    trainer: L.Trainer, config: Mapping[str, Any], metrics: Mapping[str, float]
-) -> None:
-    """Logs hyperparameters and final metrics to TensorBoard."""
-    hyperparameters = {name: config[name] for name in ("seed", "label_smoothing")}
-    for section in ("model", "data", "augment", "optimizer", "scheduler", "trainer"):
-        values = {name: value for name, value in config[section].items() if name != "augment"}
-        hyperparameters[section] = values
-    final = {f"final/{name}": metrics[name] for name in FINAL if name in metrics}
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(hyperparameters, final)
-            logger.save()

@@ -65,9 +65,9 @@ def record_damage(run: Run, datamodule: ImageDataModule) -> None:
         write_text(run.path / "damaged.txt", "".join(lines))
 
 
-def print_footer(run: Run) -> None:
-    """Prints the files of the run and the next commands."""
-    facts = {"inspect": f"tensorboard --logdir {run.path}"}
+def print_footer(run: Run, inspection: Mapping[str, str]) -> None:
+    """Prints the files of the run and the next commands; `inspection` shows the run at services."""
+    facts = {"inspect": f"tensorboard --logdir {run.path}", **inspection}
     if any(run.checkpoints.glob("*.ckpt")):
         facts |= {
             "checkpoint": str(run.checkpoint()),

@@ -14,6 +14,7 @@ from vgg_lit.config.command import config_folder, trusting
 from vgg_lit.config.differences import changes
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError, unknown_key
+from vgg_lit.renamed_settings import with_new_names
 from vgg_lit.runs import Run
 from vgg_lit.system.claims import claim
 from vgg_lit.system.terminal import warn
@@ -82,7 +83,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine | None:
     except Exception:  # Hydra raises many types
         return None
     assert isinstance(settings, dict)
-    plain = {str(key): value for key, value in settings.items()}
+    plain = with_new_names({str(key): value for key, value in settings.items()})
     return CommandLine(
         others, parsed.overrides, AUTO in arguments, bool(parsed.multirun), directory, plain
     )
@@ -165,7 +166,8 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
                 f"resume={run.path}: {unknown_key(section if nearest is place else '', name, names)}"
             )
         OmegaConf.update(resumed, key, OmegaConf.select(config, key), force_add=True)
-    return {str(key): value for key, value in OmegaConf.to_container(resumed).items()}  # type: ignore[union-attr]
+    plain: Any = OmegaConf.to_container(resumed)
+    return with_new_names({str(key): value for key, value in plain.items()})
 
 
 def _keeps_group(run: Run, override: str, key: str, present: Any) -> str:

@@ -1,6 +1,5 @@
 """Builds the Lightning Trainer of a config."""
 
-import inspect
 import math
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,16 +8,14 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback, Checkpoint
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.strategies import DDPStrategy
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vgg_lit.callbacks import LayerTimes, ProgressBar
 from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
 from vgg_lit.data.datamodule import ImageDataModule
-from vgg_lit.errors import ConfigError, one_line
+from vgg_lit.errors import ConfigError
 from vgg_lit.launching.ddp import (
     SharedBuffers,
     build_strategy,
@@ -26,7 +23,7 @@ from vgg_lit.launching.ddp import (
 )
 from vgg_lit.system.hardware import count_devices, resolve_precision, tune_process
 from vgg_lit.system.lightning_internals import disable_signal_handling, quieten_lightning
-from vgg_lit.targets import instantiate, locate
+from vgg_lit.training.loggers import build_loggers, build_part
 
 PROFILERS: dict[str | None, type[Profiler]] = {
     "simple": SimpleProfiler,
@@ -89,7 +86,7 @@ def build_trainer(
     """Builds the Trainer of a training run.
 
     Args:
-        config: checked config as plain values; `trainer`, `callbacks`, `logger`, `compile` and
+        config: checked config as plain values; `trainer`, `callbacks`, `logger`, `tags`, `compile` and
             `objective` are used.
         path: run directory.
         batches_per_epoch: number of training batches in an epoch.
@@ -128,12 +125,14 @@ def build_trainer(
         callbacks.append(ProgressBar(refresh_rate=BAR_REFRESHES))
     if isinstance(spec["strategy"], DDPStrategy):
         callbacks.append(SharedBuffers())
-    trainer: L.Trainer = _build(
+    trainer: L.Trainer = build_part(
         spec,
         "trainer",
         L.Trainer,
         callbacks=callbacks,
-        logger=build_loggers(config.get("logger") or {}, path, first_step),
+        logger=build_loggers(
+            config.get("logger") or {}, path, first_step, config.get("tags") or []
+        ),
         plugins=[AtomicCheckpointIO(), cluster_environment()],
         profiler=profiler(dirpath=path, filename="profile") if profiler else None,
         default_root_dir=str(path),
@@ -159,7 +158,7 @@ def build_callbacks(
     for name, spec in specs.items():
         if spec is None:
             continue
-        callback = _build(spec, f"callbacks.{name}", Callback)
+        callback = build_part(spec, f"callbacks.{name}", Callback)
         monitor = str(spec.get("monitor", ""))
         needs_validation = monitor.startswith("val/") and not _is_ours(spec)
         if needs_validation and not has_validation:
@@ -174,40 +173,3 @@ def build_callbacks(
 def _is_ours(spec: Mapping[str, Any]) -> bool:
     """Returns True for callbacks of vgg_lit, which all work without a validation split."""
     return str(spec["_target_"]).startswith("vgg_lit.")
-
-
-def build_loggers(
-    specs: Mapping[str, Mapping[str, Any] | None], path: Path, first_step: int = 0
-) -> list[Logger]:
-    """Builds the loggers of a config, which write into the run directory.
-
-    TensorBoard discards earlier values from `first_step` on.
-    """
-    loggers = []
-    for name, spec in specs.items():
-        if spec is None:
-            continue
-        key = f"logger.{name}"
-        kind = locate(spec["_target_"], key=key)
-        options: dict[str, Any] = {}
-        if "save_dir" in inspect.signature(kind).parameters and "save_dir" not in spec:
-            options["save_dir"] = str(path)
-        if first_step and kind is TensorBoardLogger:
-            options["purge_step"] = first_step
-        loggers.append(_build(spec, key, Logger, **options))
-    return loggers
-
-
-def _build(spec: Mapping[str, Any], key: str, kind: type, **runtime: Any) -> Any:
-    """Instantiates a spec; reports Lightning's errors in one line.
-
-    Raises:
-        ConfigError: Lightning rejects a value, a package is missing, or the object has another type.
-    """
-    try:
-        made = instantiate(spec, key=key, **runtime)
-    except (MisconfigurationException, ImportError) as error:
-        raise ConfigError(f"{key}: {one_line(error)}") from error
-    if not isinstance(made, kind):
-        raise ConfigError(f"{key}._target_={spec['_target_']}: not a {kind.__name__}")
-    return made

@@ -9,6 +9,7 @@ from vgg_lit.config.checks import check_train
 from vgg_lit.config.differences import changes
 from vgg_lit.config.schema import Tune
 from vgg_lit.errors import InputError
+from vgg_lit.renamed_settings import RENAMED, with_new_names
 from vgg_lit.system.files import write_text
 from vgg_lit.tables import is_higher_better
 from vgg_lit.tuning.space import SearchSpace
@@ -16,6 +17,8 @@ from vgg_lit.tuning.studies import StudyDirectory, build_pruner, build_sampler
 from vgg_lit.tuning.trial_configs import SEARCH_SETTINGS, TrialConfigs
 
 OBJECTIVES = ("val/acc", "val/loss", "val/top5", "train/acc", "train/loss")
+OF_THE_LOSS = "objective_loss"
+"""Name of the training loss on the validation split, where it is not cross-entropy."""
 
 
 def check_study(settings: Tune, space: SearchSpace, trials: TrialConfigs) -> None:
@@ -33,8 +36,10 @@ def check_study(settings: Tune, space: SearchSpace, trials: TrialConfigs) -> Non
             f"trainer.num_nodes={settings.trainer['num_nodes']}: trials run on one machine; allowed: 1"
         )
     objective = settings.objective
+    stage, _, name = objective.partition("/")
+    is_extra = stage == "val" and name.partition("/")[0] in {*(settings.metrics or {}), OF_THE_LOSS}
     if objective not in OBJECTIVES and (
-        objective.startswith("test/") or not settings.trusted_targets
+        objective.startswith("test/") or not (is_extra or settings.trusted_targets)
     ):
         raise InputError(f"objective={objective}: allowed: {', '.join(OBJECTIVES)}")
     if objective.startswith("val/") and settings.data.get("val_fraction") == 0:
@@ -42,7 +47,7 @@ def check_study(settings: Tune, space: SearchSpace, trials: TrialConfigs) -> Non
             f"objective={objective}: needs a validation split; data.val_fraction=0 leaves none"
         )
     for key in space.entries:
-        if key.lstrip("+") in trials.keys:
+        if key.lstrip("+") in {RENAMED.get(typed, typed) for typed in trials.keys} | trials.keys:
             raise InputError(f"{key}: has a fixed value and is searched; remove one of the two")
     if settings.find_lr and "optimizer.lr" in space.entries:
         raise InputError("find_lr=true: cannot be combined with a search for optimizer.lr")
@@ -62,10 +67,13 @@ def create_study(
         InputError: the existing study has other settings.
     """
     shared = {key: value for key, value in trials.plain().items() if key not in SEARCH_SETTINGS}
-    wanted = {"objective": settings.objective, "space": space.entries, "settings": shared}
+    entries = {RENAMED.get(key, key): value for key, value in space.entries.items()}
+    wanted = {"objective": settings.objective, "space": entries, "settings": shared}
     with directory.lock():
         if directory.config_file.is_file():
             there: Any = OmegaConf.to_container(OmegaConf.load(directory.config_file))
+            there["settings"] = with_new_names(there["settings"])
+            there["space"] = {RENAMED.get(key, key): v for key, v in there["space"].items()}
             for difference in _differences(there, wanted):
                 raise InputError(
                     f"{directory.path}: holds a study with other settings: {difference}; "

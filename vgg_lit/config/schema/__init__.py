@@ -22,13 +22,14 @@ from vgg_lit.config.schema.commands import (
 from vgg_lit.config.schema.groups import (
     AugmentGroup,
     CallbacksGroup,
-    LoggerGroup,
+    LossGroup,
     ModelGroup,
     OptimizerGroup,
     PrunerGroup,
     SamplerGroup,
     SchedulerGroup,
 )
+from vgg_lit.config.schema.reporting import LoggerGroup, MetricsGroup
 from vgg_lit.config.schema.sections import Section
 from vgg_lit.config.schema.sources import SourceSettings
 from vgg_lit.config.schema.train import Data, Init, Train, Trainer, Tune
@@ -52,10 +53,12 @@ GROUPS: dict[str, type[BaseModel]] = {
     "model": ModelGroup,
     "data": Data,
     "augment": AugmentGroup,
+    "loss": LossGroup,
     "optimizer": OptimizerGroup,
     "scheduler": SchedulerGroup,
     "trainer": Trainer,
     "callbacks": CallbacksGroup,
+    "metrics": MetricsGroup,
     "logger": LoggerGroup,
     "sampler": SamplerGroup,
     "pruner": PrunerGroup,

@@ -67,6 +67,9 @@ class Evaluate(Section):
         "Averages the image and two copies shifted by this number of pixels, with half the weight.",
     )
     augment: Spec = setting("none", "Augmentation, which evaluation does not use.")
+    metrics: dict[str, Spec | None] | None = setting(
+        None, "Metrics besides the accuracies; null is those of the run.", optional=True
+    )
     seed: Seed = setting(0, "Seed of the split of another data set.")
     batch_size: PositiveInt | None = setting(None, "Images in a batch; null is as in the run.")
     accelerator: Accelerator = setting("auto", DEVICE)

@@ -132,6 +132,27 @@ class AugmentGroup(Target):
     cutout: CutoutSettings | None = argument("Cutout.")
 
 
+class LossGroup(Target):
+    """The `loss` group, for the losses of `vgg_lit.losses`."""
+
+    target: str = argument("Class of the loss.", alias="_target_")
+    label_smoothing: Fraction = argument(
+        "Share of the target probability that is spread over all classes, in training."
+    )
+    class_weights: Literal["auto", "effective"] | list[NotNegative] | None = argument(
+        "Weight of each class, or a method that computes them from the training labels: auto is "
+        "inverse frequency, effective is inverse effective number; null is none."
+    )
+    reduction: Literal["mean", "sum"] = argument(
+        "Mean over images, or sum over all images of an optimiser step."
+    )
+    gamma: NotNegative = argument("Power of the focal loss; 0 is cross-entropy.")
+    sum_classes: bool = argument("Sums binary cross-entropy over classes; false takes the mean.")
+    target_threshold: Share | None = argument(
+        "Target probability above which a class counts as present; null keeps probabilities."
+    )
+
+
 class OptimizerGroup(Target):
     """The `optimizer` group, for any optimiser of `torch.optim`."""
 
@@ -254,20 +275,6 @@ class CallbacksGroup(Target):
     )
     layer_times: LayerTimesSettings | None = argument("Times each layer in the first epoch.")
     tensorboard: TensorBoardSettings | None = argument("Writes pictures to TensorBoard.")
-
-
-class TensorBoardFiles(Target):
-    """`logger.tensorboard`, for Lightning's `TensorBoardLogger`."""
-
-    name: str = setting("", "Folder between the run directory and the version.")
-    version: str = setting("tensorboard", "Folder in the run directory.")
-    default_hp_metric: bool = setting(False, "Adds the metric hp_metric.")
-
-
-class LoggerGroup(Target):
-    """The `logger` group: loggers by name, each with a `_target_`."""
-
-    tensorboard: TensorBoardFiles | None = argument("Writes TensorBoard files.")
 
 
 class SamplerGroup(Target):

@@ -162,6 +162,7 @@ class Train(Section):
     model: Spec = setting("vgg13_bn_slim", "Network to train.")
     data: Spec = setting("fashion_mnist_sample", "Data set to train and test on.")
     augment: Spec = setting("flip_shift", "Augmentation of the training images.")
+    loss: Spec = setting("cross_entropy", "Loss of the training.")
     optimizer: Spec = setting("sgd", "Optimiser of the weights.")
     scheduler: Spec = setting("one_cycle", "Schedule of the learning rate.")
     trainer: Spec = setting("default", "Devices, precision and length of training.")
@@ -171,11 +172,21 @@ class Train(Section):
         optional=True,
         is_group=True,
     )
-    logger: dict[str, Spec | None] | None = setting(
-        "tensorboard", "Lightning loggers.", optional=True, is_group=True
+    metrics: dict[str, Spec | None] | None = setting(
+        "none",
+        "Metrics of validation and test besides the accuracies, one or several options.",
+        optional=True,
+        is_group=True,
     )
-    label_smoothing: Fraction = setting(
-        0.1, "Share of the target probability that is spread over all classes."
+    logger: dict[str, Spec | None] | None = setting(
+        "tensorboard",
+        "Lightning loggers, one or several options.",
+        optional=True,
+        is_group=True,
+    )
+    tags: list[str] = setting([], "Tags of the run at the loggers.", optional=True)
+    label_smoothing: Fraction | None = setting(
+        None, "Earlier name of loss.label_smoothing; null keeps that value.", optional=True
     )
     compile: bool | Literal["reduce-overhead", "max-autotune"] = setting(
         False,
@@ -196,7 +207,8 @@ class Train(Section):
     test: bool = setting(True, "Tests the best checkpoint after training.")
     objective: str = setting(
         "val/acc",
-        "Metric that training returns and that a sweep or a search optimises; losses are minimised.",
+        "Metric that training returns and that a sweep or a search optimises; losses and errors "
+        "are minimised.",
     )
     ckpt_path: str | None = setting(
         None, "Checkpoint to start a new run from, with its optimiser state and epoch."

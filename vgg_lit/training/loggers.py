@@ -1,0 +1,213 @@
+"""The loggers of a run: TensorBoard, CSV files, and services such as W&B and MLflow.
+
+    loggers = build_loggers(config["logger"], path, tags=config["tags"])
+    record_start(loggers, config, path)              # config, name and tags of the run
+    record_end(loggers, config, metrics, path)       # hyperparameters with final metrics, figures
+
+`loggers.json` in the run directory holds the run's identity at each service; a resumed run continues there.
+Without an account, a service that can write offline does so.
+"""
+
+import csv
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import OmegaConf
+
+from vgg_lit.config.differences import flattened
+from vgg_lit.errors import ConfigError, one_line
+from vgg_lit.system.files import read_json, write_json
+from vgg_lit.targets import instantiate, locate
+from vgg_lit.training.services import SERVICES, Service, arguments_of, online_or_offline
+
+FINAL = ("val/acc", "val/loss", "test/acc", "test/loss", "seconds")
+"""Metrics that are logged together with the hyperparameters."""
+
+RECORD = "loggers.json"
+"""File of the run directory with the identity of the run at each service."""
+
+
+def build_loggers(
+    specs: Mapping[str, Mapping[str, Any] | None],
+    path: Path,
+    first_step: int = 0,
+    tags: Sequence[str] = (),
+) -> list[Logger]:
+    """Builds the loggers of a config, which write into the run directory.
+
+    TensorBoard and the CSV logger discard earlier values from `first_step` on.
+
+    Raises:
+        ConfigError: a package is missing, or a logger rejects a value.
+    """
+    identities = read_json(path / RECORD)
+    loggers = []
+    for name, spec in specs.items():
+        if spec is None:
+            continue
+        key = f"logger.{name}"
+        options: dict[str, Any] = {}
+        if service := SERVICES.get(str(spec.get("_target_"))):
+            if find_spec(service.module) is None:
+                raise ConfigError(f"{key}: needs {service.module}: {service.install}")
+            spec = online_or_offline(spec)
+            options |= arguments_of(service, spec, path, tags, identities.get(name))
+        kind = locate(str(spec.get("_target_")), key=key)
+        if "save_dir" in inspect.signature(kind).parameters and "save_dir" not in spec:
+            options["save_dir"] = str(path)
+        if first_step and kind is TensorBoardLogger:
+            options["purge_step"] = first_step
+        earlier = _earlier_rows(spec, path, first_step) if kind is CSVLogger else []
+        logger = build_part(spec, key, Logger, **options)
+        if earlier:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*log files in this directory will be")
+                rows = logger.experiment.metrics
+            if isinstance(rows, list):  # only the main process has a file
+                rows.extend(earlier)
+        loggers.append(logger)
+    return loggers
+
+
+def _earlier_rows(spec: Mapping[str, Any], path: Path, first_step: int) -> list[dict[str, str]]:
+    """Returns the rows of a CSV logger before a step; Lightning removes its file when it starts."""
+    version = spec.get("version")
+    version = f"version_{version}" if isinstance(version, int) else str(version)
+    folder = Path(spec.get("save_dir") or path) / str(spec.get("name") or "") / version
+    if not first_step or not (folder / "metrics.csv").is_file():
+        return []
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if int(row["step"]) < first_step]
+    return [{name: value for name, value in row.items() if value} for row in rows]
+
+
+def build_part(spec: Mapping[str, Any], key: str, kind: type, **runtime: Any) -> Any:
+    """Instantiates a spec; reports Lightning's errors in one line.
+
+    Raises:
+        ConfigError: Lightning rejects a value, a package is missing, or the object has another type.
+    """
+    try:
+        made = instantiate(spec, key=key, **runtime)
+    except (MisconfigurationException, ImportError) as error:
+        raise ConfigError(f"{key}: {one_line(error)}") from error
+    if not isinstance(made, kind):
+        raise ConfigError(f"{key}._target_={spec['_target_']}: not a {kind.__name__}")
+    return made
+
+
+def record_start(loggers: Sequence[Logger], config: Mapping[str, Any], path: Path) -> None:
+    """Logs config, name and tags of a run, and stores its identity at each service.
+
+    Only the main process calls it.
+    """
+    identities: dict[str, dict[str, str]] = {}
+    for name, service, logger in _with_services(loggers, config):
+        if isinstance(logger, TensorBoardLogger):
+            text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+            logger.experiment.add_text("config", f"```yaml\n{text}\n```")
+            continue
+        parameters = {"run": path.name, **config}
+        if service and service.module == "mlflow":
+            parameters = _new_parameters(logger, parameters)
+        if service and service.module == "aim":
+            for tag in config.get("tags") or []:
+                logger.experiment.add_tag(tag)  # type: ignore[attr-defined]
+        logger.log_hyperparams(parameters)
+        if service and logger.version is not None:
+            target = config["logger"][name]["_target_"]
+            identities[name] = {"_target_": target, "id": str(logger.version)}
+    if identities:
+        write_json(path / RECORD, identities)
+
+
+def _new_parameters(logger: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters that an MLflow run does not have yet; it refuses to change one.
+
+    Changed values of a resumed run become tags.
+    """
+    client, run = logger.experiment, logger.run_id
+    client.update_run(run, status="RUNNING")
+    there = client.get_run(run).data.params
+    flat = dict(flattened(parameters, "/"))
+    for name, value in flat.items():
+        if name in there and there[name] != str(value)[: len(there[name]) or None]:
+            client.set_tag(run, f"resumed/{name}", str(value))
+    return {name: value for name, value in flat.items() if name not in there}
+
+
+def record_end(
+    loggers: Sequence[Logger],
+    config: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    path: Path,
+    step: int,
+) -> None:
+    """Logs hyperparameters with final metrics, and the figures of the run to services.
+
+    Only the main process calls it.
+    """
+    final = {f"final/{name}": metrics[name] for name in _final(config, metrics)}
+    for _, service, logger in _with_services(loggers, config):
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(_hyperparameters(config), final)
+            logger.save()
+            continue
+        logger.log_metrics(final, step=step)
+        for figure in sorted((path / "figures").glob("*.png")) if service else ():
+            assert service
+            service.send_figure(logger, figure)
+        logger.save()
+        logger.finalize("success")
+        if service and service.module == "wandb":
+            logger.experiment.finish()  # type: ignore[attr-defined]
+
+
+def _final(config: Mapping[str, Any], metrics: Mapping[str, float]) -> list[str]:
+    extra = {name for name, spec in (config.get("metrics") or {}).items() if spec is not None}
+    named = [
+        name for name in metrics if "/" in name and name.split("/")[1] in extra | {"objective_loss"}
+    ]
+    return [name for name in (*FINAL, *named) if name in metrics]
+
+
+def _hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    hyperparameters: dict[str, Any] = {"seed": config["seed"]}
+    for section in ("model", "data", "augment", "loss", "optimizer", "scheduler", "trainer"):
+        values = {name: value for name, value in config[section].items() if name != "augment"}
+        hyperparameters[section] = values
+    return hyperparameters
+
+
+def _with_services(
+    loggers: Sequence[Logger], config: Mapping[str, Any]
+) -> list[tuple[str, Service | None, Logger]]:
+    """Returns the name, service and object of each logger; empty if the Trainer has replaced them."""
+    specs = {name: spec for name, spec in (config.get("logger") or {}).items() if spec}
+    if len(specs) != len(loggers):
+        return []
+    found = zip(specs.items(), loggers, strict=True)
+    return [(name, SERVICES.get(spec["_target_"]), logger) for (name, spec), logger in found]
+
+
+def inspection_commands(loggers: Sequence[Logger], config: Mapping[str, Any]) -> dict[str, str]:
+    """Returns commands that show a finished run at local or offline services, by name."""
+    commands = {}
+    for name, service, logger in _with_services(loggers, config):
+        if (
+            service
+            and service.module == "mlflow"
+            and (uri := config["logger"][name].get("tracking_uri"))
+        ):
+            commands[name] = (
+                uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
+            )
+        if service and service.module == "wandb" and logger._offline:  # type: ignore[attr-defined]
+            commands[name] = f"wandb sync {logger.save_dir}/wandb/offline-run-*"
+    return commands
