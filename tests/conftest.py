@@ -105,7 +105,7 @@ def resume(compose) -> Callable[..., Run]:
 
     def resume(run: Run, *overrides: str) -> Run:
         plain = resumed_config(run, compose(*overrides), overrides)
-        check_train(plain)
+        check_train(plain | {"resume": str(run.path)})
         run_experiment(plain, run.path, overrides, run)
         return run
 

@@ -62,7 +62,8 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
             return begun.metrics.get(plain["objective"])
     if is_first and not resumed:
         check_vacant(path)
-    trainer = check_train(plain).trainer
+    # The config of a run does not name the run itself.
+    trainer = check_train(plain | {"resume": str(resumed.path)} if resumed else plain).trainer
     for notice in notices(overrides) if is_first else ():
         warn(notice)
     launch.check_launch(trainer.get("num_nodes", 1), trainer.get("devices", "auto"))
@@ -85,10 +86,8 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     report = trial.report if trial else None
     metrics = run_experiment(plain, path, overrides, resumed, report)
     if plain["objective"] not in metrics:
-        warn(
-            f"objective={plain['objective']}: is not a metric of this run; available: "
-            f"{', '.join(metrics)}"
-        )
+        available = ", ".join(metrics)
+        warn(f"objective={plain['objective']}: is not a metric of this run; available: {available}")
     return metrics.get(plain["objective"])
 
 

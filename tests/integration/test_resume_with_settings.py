@@ -77,6 +77,7 @@ def test_settings_that_the_default_config_lacks_take_effect(copied, verb):
         ("debug=limit", "a resumed run keeps its debug"),
         ("'callbacks=[default]'", "a resumed run keeps its callbacks"),
         ("trainer.max_epochs=0", "max_epochs=0"),
+        ("find_lr=true", "cannot be combined with resume="),
     ],
 )
 def test_other_settings_are_refused_by_the_runs_own_config(override, message, copied, verb):
@@ -107,6 +108,16 @@ def test_values_of_a_resumed_run_are_forced_past_the_default_config(arguments, e
     assert as_values_of_run(arguments) == expected
     assert as_values_of_run(expected) == expected  # the other ranks start with them
     assert prepare(["resume=x", "a.b=1"]) == ["resume=x", "++a.b=1"]
+
+
+def test_a_run_that_is_resumed_does_not_need_the_source_of_its_first_weights(
+    copied, train, verb, tmp_path
+):
+    run = train(tmp_path / "tuned", f"init.from={copied.path}", "logger=none")
+    copied.path.rename(tmp_path / "away")
+    done = verb("train", f"resume={run.path}", "trainer.max_epochs=2")
+    assert done.code == 0, done.err
+    assert run.status["status"] == "done"
 
 
 def test_a_value_can_be_added_explicitly(copied):

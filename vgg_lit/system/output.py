@@ -38,10 +38,14 @@ class _Guarded(io.FileIO):
         self._is_needed = is_needed
 
     def write(self, data: Any) -> int:
+        """Writes all bytes, also to a full pipe that does not block; returns their number."""
+        rest = memoryview(data).cast("B")
         try:
-            while (written := super().write(data)) is None:  # a pipe that does not block is full
-                select.select([], [self.fileno()], [])
-            return written
+            while rest:
+                if written := super().write(rest):
+                    rest = rest[written:]
+                else:
+                    select.select([], [self.fileno()], [])
         except OSError as error:
             _open_null(self.fileno())
             if self._is_needed and error.errno == errno.EPIPE:
@@ -50,7 +54,7 @@ class _Guarded(io.FileIO):
                 raise TrainingError(
                     f"standard output: cannot be written: {error.strerror}"
                 ) from error
-            return memoryview(data).nbytes
+        return memoryview(data).nbytes
 
 
 def guard_output(is_needed: bool) -> None:
@@ -83,8 +87,9 @@ def _guarded(stream: TextIO | None, descriptor: int, is_needed: bool) -> TextIO:
         }
     else:
         options = {"encoding": "utf-8"}
-    buffer = io.BufferedWriter(_Guarded(descriptor, is_needed))
-    return io.TextIOWrapper(buffer, errors="backslashreplace", **options)
+    # Without a `BufferedWriter`, which does not allow a signal handler to print during a write.
+    raw: Any = _Guarded(descriptor, is_needed)
+    return io.TextIOWrapper(raw, errors="backslashreplace", **options)
 
 
 def _open_null(descriptor: int) -> None:

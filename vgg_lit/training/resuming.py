@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.config.command import config_folder, trusting
-from vgg_lit.config.differences import changes
+from vgg_lit.config.differences import COMMAND_SETTINGS, changes
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError, unknown_key
 from vgg_lit.renamed_settings import with_new_names
@@ -20,9 +20,6 @@ from vgg_lit.system.claims import claim
 from vgg_lit.system.terminal import warn
 
 AUTO = "resume=auto"
-
-COMMAND_KEYS = ("resume", "trusted_targets")
-"""Settings of the command that resumes a run."""
 
 
 class CommandLine(NamedTuple):
@@ -150,7 +147,7 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
     OmegaConf.update(resumed, "trusted_targets", config.trusted_targets)
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~")
-        if key in COMMAND_KEYS:
+        if key in COMMAND_SETTINGS:
             continue
         section, _, name = key.rpartition(".")
         place = OmegaConf.select(resumed, section) if section else resumed
