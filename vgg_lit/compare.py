@@ -4,6 +4,7 @@ python -m vgg_lit.compare runs=logs/sweeps/vgg13_bn_slim/2026-01-31_12-00-00_1f3
 python -m vgg_lit.compare 'runs=[<run>,<run>]' sort=seconds output=two
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def compare(config: DictConfig) -> None:
     settings = check_section(to_plain(config), Compare)
     trust(settings.trusted_targets)
     places = [settings.runs] if isinstance(settings.runs, str) else settings.runs
-    comparison = Comparison(find_runs(places), settings.metrics)
+    comparison = Comparison(find_runs(places), settings.columns)
     sort = settings.sort or next(iter(comparison.metrics), "run")
     rows = comparison.rows(sort)
     texts = [{column: _text(column, value) for column, value in row.items()} for row in rows]
@@ -57,6 +58,14 @@ def compare(config: DictConfig) -> None:
     print_facts({"written": f"{output}: {', '.join(names)}"})
 
 
+def with_new_names(arguments: Sequence[str]) -> list[str]:
+    """Replaces `metrics=` by `columns=`, its name since `metrics` is a group of the train config."""
+    return [
+        f"columns={argument.partition('=')[2]}" if argument.startswith("metrics=") else argument
+        for argument in arguments
+    ]
+
+
 def _text(column: str, value: Any) -> str:
     if value is None:
         return ""
@@ -67,7 +76,7 @@ def _text(column: str, value: Any) -> str:
 
 def main() -> None:
     """Runs the console script `vgg-compare`."""
-    run_verb(compare, "compare")
+    run_verb(compare, "compare", with_new_names)
 
 
 if __name__ == "__main__":

@@ -85,8 +85,9 @@ def test_a_custom_network_must_be_trusted(verb, runs, monkeypatch):
         assert "50" in {row["parameters"] for row in csv.DictReader(file)}
 
 
-def test_chosen_metrics_and_curves(verb, runs):
-    done = verb("compare", "runs=runs", "metrics=[lr]", "curves=[lr]", "sort=lr")
+@pytest.mark.parametrize("name", ["columns=[lr]", "metrics=[lr]"])
+def test_chosen_metrics_and_curves(name, verb, runs):
+    done = verb("compare", "runs=runs", name, "curves=[lr]", "sort=lr")
     assert done.code == 0, done.err
     with open("comparison/comparison.csv", newline="") as file:
         assert "val/acc" not in next(csv.reader(file))
@@ -99,7 +100,7 @@ def test_chosen_metrics_and_curves(verb, runs):
         (("runs=nowhere",), ["runs=nowhere", "no such directory"]),
         (("runs=runs/a",), ["1 run found; at least 2"]),
         (("runs=runs", "sort=val/ac"), ["unknown column 'val/ac'", "Did you mean 'val/acc'"]),
-        (("runs=runs", "metrics=[top]"), ["unknown metric 'top'", "test/top5"]),
+        (("runs=runs", "columns=[top]"), ["unknown metric 'top'", "test/top5"]),
         (("runs=runs", "curves=[loss]"), ["unknown epoch metric 'loss'", "train/loss"]),
         (("runs=runs", "curves=[]"), ["curves=[]", "at least 1"]),
         (("runs=runs", "order=up"), ["unknown key order", "sort"]),

@@ -207,8 +207,8 @@ class Compare(Section):
         NEEDED, "A sweep, a folder of runs, a run, a quoted glob, or a list of these."
     )
     sort: str | None = setting(None, "Column to sort by, the best first; null is the first metric.")
-    metrics: Names | None = setting(
-        None, "Columns of metrics; null is accuracy and loss of val and test."
+    columns: Names | None = setting(
+        None, "Metrics to show; null is accuracy and loss of val and test."
     )
     curves: Names | None = setting(
         None, "Metrics to plot over epochs; null is loss and accuracy of train and val."
