@@ -82,7 +82,7 @@ class LibraryImages(ABC):
         """Opens the data set; returns its splits: `train`, and `val` and `test` if it has them."""
 
     @property
-    def has_val(self) -> bool:
+    def has_validation(self) -> bool:
         """True if the data set has a validation split in addition to a test split."""
         return "val" in self._parts
 
@@ -95,7 +95,7 @@ class LibraryImages(ABC):
             self._images(split).decoded()
 
     def load(self, split: str) -> Images:
-        """Returns the images of a split, in the library's order; "val" only if `has_val`.
+        """Returns the images of a split, in the library's order; "val" only if `has_validation`.
 
         Raises:
             InputError: an image cannot be read.

@@ -68,7 +68,7 @@ class NpzImages:
         return tuple(self._given)
 
     @property
-    def has_val(self) -> bool:
+    def has_validation(self) -> bool:
         """True if the file has a validation split."""
         return self._has("val")
 
@@ -76,7 +76,7 @@ class NpzImages:
         """Does nothing: the file is read by `load`."""
 
     def load(self, split: str) -> ResidentImages:
-        """Returns the images of a split, in file order; "val" only if `has_val`.
+        """Returns the images of a split, in file order; "val" only if `has_validation`.
 
         Raises:
             InputError: an array is missing, damaged or of another type or shape.

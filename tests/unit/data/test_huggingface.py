@@ -78,7 +78,7 @@ def test_a_folder_of_parquet_files(write):
     assert torch.equal(train.images_NCHW[7], decode(png(7), 3, 8))
     assert torch.equal(test.images_NCHW[3], decode(png(1003), 3, 8))
     assert train.labels_N.tolist() == [i % 2 for i in range(30)]
-    assert not source.has_val
+    assert not source.has_validation
 
 
 def test_streamed_and_resident_images_are_equal(write):
@@ -98,13 +98,13 @@ def test_streamed_and_resident_images_are_equal(write):
 
 def test_the_own_validation_split(write):
     source = source_of(write(train=30, validation=12, test=10))
-    assert source.has_val
+    assert source.has_validation
     assert [len(source.load(split).labels_N) for split in ("train", "val", "test")] == [30, 12, 10]
 
 
 def test_a_validation_split_alone_is_the_test_split(write):
     source = source_of(write(train=30, validation=12))
-    assert not source.has_val
+    assert not source.has_validation
     assert len(source.load("test").labels_N) == 12
 
 

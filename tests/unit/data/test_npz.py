@@ -50,7 +50,7 @@ def test_images_are_converted(write, save, channels, in_channels, labels_ndim):
     assert source.name == "tiny"
     assert source.classes == ("0", "1", "2", "3")
     source.prepare()
-    assert source.has_val
+    assert source.has_validation
     for split, num in NUM.items():
         images = load_checked(source, split)
         assert images.images_NCHW.shape == (num, in_channels, 9, 9)
@@ -71,11 +71,19 @@ def test_arrays_in_fortran_order_and_big_endian_labels(write):
     assert found.labels_N.tolist() == [i % 4 for i in range(30)]
 
 
-def test_the_data_module_pads_and_splits(write):
-    datamodule = ImageDataModule(NpzImages(write()), image_size=16, batch_size=8, val_fraction=0.2)
+@pytest.mark.parametrize(
+    ("absent", "sizes"),
+    [
+        ({}, {"train": 30, "val": 12, "test": 10}),
+        ({"val_images": None, "val_labels": None}, {"train": 24, "val": 6, "test": 10}),
+    ],
+)
+def test_the_data_module_pads_and_uses_validation_images(absent, sizes, write):
+    source = NpzImages(write(**absent))
+    datamodule = ImageDataModule(source, image_size=16, batch_size=8, val_fraction=0.2)
     datamodule.prepare_data()
     datamodule.setup()
-    assert datamodule.sizes == {"train": 24, "val": 6, "test": 10}
+    assert datamodule.sizes == sizes
     assert datamodule.classes == ("0", "1", "2", "3")
 
 
@@ -88,7 +96,7 @@ def test_class_names(write):
 
 def test_a_file_without_validation_images(write):
     source = NpzImages(write(val_images=None, val_labels=None))
-    assert not source.has_val
+    assert not source.has_validation
     assert len(source.classes) == 4
 
 

@@ -158,7 +158,7 @@ def test_tables_lists_and_validation_splits(tmp_path):
     assert load_checked(source, "test").labels_N.tolist() == [0, 1, 0, 1]
     make_dtd(tmp_path)
     source = source_of("DTD", tmp_path)
-    assert source.has_val
+    assert source.has_validation
     assert source.classes == ("banded", "dotted")
     assert [len(source.load(split).labels_N) for split in ("train", "val", "test")] == [6, 6, 6]
 
