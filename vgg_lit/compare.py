@@ -58,7 +58,7 @@ def compare(config: DictConfig) -> None:
     print_facts({"written": f"{output}: {', '.join(names)}"})
 
 
-def with_new_names(arguments: Sequence[str]) -> list[str]:
+def _renamed(arguments: Sequence[str]) -> list[str]:
     """Replaces `metrics=` by `columns=`, its name since `metrics` is a group of the train config."""
     return [
         f"columns={argument.partition('=')[2]}" if argument.startswith("metrics=") else argument
@@ -76,7 +76,7 @@ def _text(column: str, value: Any) -> str:
 
 def main() -> None:
     """Runs the console script `vgg-compare`."""
-    run_verb(compare, "compare", with_new_names)
+    run_verb(compare, "compare", _renamed)
 
 
 if __name__ == "__main__":
