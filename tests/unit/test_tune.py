@@ -97,7 +97,7 @@ def test_an_existing_study_refuses_other_settings(unstarted, verb, tmp_path):
     folder = tmp_path / "logs/tune/first"
     record = OmegaConf.to_container(OmegaConf.load(folder / "study.yaml"))
     assert record["objective"] == "val/acc"
-    assert record["space"]["label_smoothing"] == "interval(0, 0.2)"
+    assert record["space"]["loss.label_smoothing"] == "interval(0, 0.2)"
     assert record["settings"]["test"] is False
     assert verb("tune", "name=first", "n_trials=50", "pruner=none", "sampler=random").code == 0
     for other, named in (
