@@ -34,9 +34,8 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     from vgg_lit.evaluation.views import asked_views
     from vgg_lit.system.hardware import count_devices
 
-    views = asked_views(
-        settings.flip, settings.scales, settings.dense, settings.crops, settings.shifts
-    )
+    s = settings
+    views = asked_views(s.flip, s.scales, s.dense, s.crops, s.shifts)
     for one in trained:
         one.check_views(views)
     data = _data_arguments(config, settings, trained)

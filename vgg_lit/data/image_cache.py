@@ -26,6 +26,44 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vgg_lit"
 
 
+def cached_array(
+    path: Path, fingerprint: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]
+) -> np.ndarray:
+    """Returns the array of an entry; one process builds it if it is missing or stale.
+
+    Raises:
+        InputError: the cache cannot be written.
+    """
+    array = read_array(path, fingerprint)
+    if array is None:
+        with locked(path):
+            # another process may have built it in the meantime
+            array = read_array(path, fingerprint)
+            if array is None:
+                write_array(path, fingerprint, shape, fill)
+                array = read_array(path, fingerprint)
+    if array is None:
+        raise InputError(f"{path}: reads back differently than written; check the disk")
+    return array
+
+
+def cached_sums(path: Path, fingerprint: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """Returns the pixel sums that belong to the entry `path`; one process computes them if needed.
+
+    Raises:
+        InputError: the cache cannot be written.
+    """
+    sidecar = path.with_suffix(".sums.json")
+    record = read_record(sidecar, fingerprint)
+    if record is None:
+        with locked(path):
+            record = read_record(sidecar, fingerprint)
+            if record is None:
+                record = {"sums": compute().tolist()}
+                write_record(sidecar, fingerprint, record)
+    return np.array(record["sums"])
+
+
 def read_array(path: Path, fingerprint: str) -> np.ndarray | None:
     """Returns the array if its fingerprint and its SHA-256 match, else None."""
     sidecar = read_record(path.with_suffix(".json"), fingerprint)

@@ -83,19 +83,10 @@ class ImageFiles:
             DamagedImages: files cannot be read; the message names them.
             InputError: the cache cannot be written.
         """
-        fingerprint = self._fingerprint()
-        array = image_cache.read_array(self.cache, fingerprint)
-        if array is None:
-            with image_cache.locked(self.cache):
-                # another process may have built it in the meantime
-                array = image_cache.read_array(self.cache, fingerprint)
-                if array is None:
-                    shape = (len(self.paths), self.in_channels, self.size, self.size)
-                    image_cache.write_array(self.cache, fingerprint, shape, self._decode_into)
-                    array = image_cache.read_array(self.cache, fingerprint)
-        if array is None:
-            raise InputError(f"{self.cache}: reads back differently than written; check the disk")
-        return torch.from_numpy(array)
+        shape = (len(self.paths), self.in_channels, self.size, self.size)
+        return torch.from_numpy(
+            image_cache.cached_array(self.cache, self._fingerprint(), shape, self._decode_into)
+        )
 
     def statistics(self) -> ChannelStatistics:
         """Returns the statistics of all pixels of the split; computed once and then cached.
@@ -103,15 +94,9 @@ class ImageFiles:
         Raises:
             DamagedImages: files cannot be read; the message names them.
         """
-        path, fingerprint = self.cache.with_suffix(".sums.json"), self._fingerprint()
-        record = image_cache.read_record(path, fingerprint)
-        if record is None:
-            with image_cache.locked(self.cache):
-                record = image_cache.read_record(path, fingerprint)
-                if record is None:
-                    record = {"sums": self._sum_pixels().tolist()}
-                    image_cache.write_record(path, fingerprint, record)
-        return channel_statistics(np.array(record["sums"]))
+        return channel_statistics(
+            image_cache.cached_sums(self.cache, self._fingerprint(), self._sum_pixels)
+        )
 
     def without(self, damaged: Collection[str]) -> "ImageFiles":
         """Returns the files without the paths in `damaged`."""

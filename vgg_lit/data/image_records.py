@@ -79,27 +79,22 @@ class ImageRecords:
         Raises:
             InputError: an image cannot be read, or the cache cannot be written.
         """
-        fingerprint = self._fingerprint()
-        array = image_cache.read_array(self.cache, fingerprint)
-        if array is None:
-            shape = (len(self.labels_N), self.in_channels, self.size, self.size)
-            image_cache.write_array(self.cache, fingerprint, shape, self._decode_into)
-            array = image_cache.read_array(self.cache, fingerprint)
-        if array is None:
-            raise InputError(f"{self.cache}: reads back differently than written; check the disk")
-        return torch.from_numpy(array)
+        shape = (len(self.labels_N), self.in_channels, self.size, self.size)
+        return torch.from_numpy(
+            image_cache.cached_array(self.cache, self._fingerprint(), shape, self._decode_into)
+        )
 
     def statistics(self) -> ChannelStatistics:
         """Returns the statistics of all pixels of the split; computed once and then cached."""
-        path, fingerprint = self.cache.with_suffix(".sums.json"), self._fingerprint()
-        record = image_cache.read_record(path, fingerprint)
-        if record is None:
-            sums = np.zeros((1 + self.in_channels, 1 + self.in_channels), np.int64)
-            for images in self._in_order("Summing up pixels"):
-                sums += pixel_sums(images)
-            record = {"sums": sums.tolist()}
-            image_cache.write_record(path, fingerprint, record)
-        return channel_statistics(np.array(record["sums"]))
+        return channel_statistics(
+            image_cache.cached_sums(self.cache, self._fingerprint(), self._sum_pixels)
+        )
+
+    def _sum_pixels(self) -> np.ndarray:
+        sums = np.zeros((1 + self.in_channels, 1 + self.in_channels), np.int64)
+        for images in self._in_order("Summing up pixels"):
+            sums += pixel_sums(images)
+        return sums
 
     def _decode_into(self, array: np.ndarray) -> None:
         start = 0
