@@ -12,7 +12,7 @@ import torch
 
 from vgg_lit.data import image_cache
 from vgg_lit.data.folder_listing import list_folder
-from vgg_lit.data.image_files import DamagedImages, ImageFiles
+from vgg_lit.data.image_files import DamagedImages, ImageFiles, checked_workers
 from vgg_lit.data.images import MAX_MEGAPIXELS
 from vgg_lit.data.label_table import read_label_table
 from vgg_lit.data.layouts import Layout, find_layout
@@ -20,7 +20,6 @@ from vgg_lit.data.sources import Images, ResidentImages, Split
 from vgg_lit.data.splits import stratified_subset
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.system.files import shown_path
-from vgg_lit.system.hardware import count_cores
 
 _TEST_SEED = 0  # not the run's seed: the test set must never change
 
@@ -64,16 +63,7 @@ class ImageFolder:
         max_megapixels: float = MAX_MEGAPIXELS,
         damaged: Literal["error", "skip"] = "error",
     ) -> None:
-        if in_channels not in (1, 3):
-            raise InputError(f"in_channels={in_channels}: must be 1 (grey) or 3 (colour)")
-        if size < 1:
-            raise InputError(f"size={size}: must be at least 1 pixel")
-        if num_workers is not None and num_workers < 0:
-            raise InputError(
-                f"num_workers={num_workers}: must be 0 or more, or null for the available cores"
-            )
-        if not 0 < test_fraction < 1:
-            raise InputError(f"test_fraction={test_fraction}: must be above 0 and below 1")
+        workers = checked_workers(in_channels, size, num_workers, test_fraction)
         if not 0 < max_megapixels < 10_000:
             raise InputError(f"max_megapixels={max_megapixels}: must be above 0 and below 10000")
         if damaged not in ("error", "skip"):
@@ -82,7 +72,7 @@ class ImageFolder:
         self.in_channels = in_channels
         self.size = size
         self.in_memory = in_memory
-        self.num_workers = min(8, count_cores()) if num_workers is None else num_workers
+        self.num_workers = workers
         self.test_fraction = test_fraction
         self.labels = labels
         self.max_megapixels = max_megapixels

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from vgg_lit.data.image_files import checked_workers
 from vgg_lit.data.image_records import ImageRecords, Records, cache_file
 from vgg_lit.data.sources import Images, ResidentImages
 from vgg_lit.data.splits import stratified_subset
 from vgg_lit.errors import InputError
-from vgg_lit.system.hardware import count_cores
 
 _TEST_SEED = 0  # not the run's seed: the test set must never change
 
@@ -56,20 +56,11 @@ class LibraryImages(ABC):
         num_workers: int | None = None,
         test_fraction: float = 0.2,
     ) -> None:
-        if in_channels not in (1, 3):
-            raise InputError(f"in_channels={in_channels}: must be 1 (grey) or 3 (colour)")
-        if size < 1:
-            raise InputError(f"size={size}: must be at least 1 pixel")
-        if num_workers is not None and num_workers < 0:
-            raise InputError(
-                f"num_workers={num_workers}: must be 0 or more, or null for the available cores"
-            )
-        if not 0 < test_fraction < 1:
-            raise InputError(f"test_fraction={test_fraction}: must be above 0 and below 1")
+        workers = checked_workers(in_channels, size, num_workers, test_fraction)
         self.in_channels = in_channels
         self.size = size
         self.in_memory = in_memory
-        self.num_workers = min(8, count_cores()) if num_workers is None else num_workers
+        self.num_workers = workers
         self.test_fraction = test_fraction
 
     @property
