@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from vgg_lit.errors import InputError
 from vgg_lit.system.hardware import cpu_features
@@ -157,8 +157,8 @@ class GemmConv2d(nn.Conv2d):
     """An `nn.Conv2d` that computes a 3x3 layer as a matrix product where that is faster.
 
     Parameters, state_dict keys and arguments are those of `nn.Conv2d`. The library is used for a layer
-    that is not 3x3 with stride 1 and padding 1, for an input without a batch axis, in an export, and on
-    the meta device.
+    that is not 3x3 with stride 1 and padding 1, for an input without a batch axis, in an export, in a
+    graph of `torch.fx`, and on the meta device.
 
     Attributes:
         always: use a product for maps of every size, on every device, instead of `auto_form`.
@@ -168,6 +168,8 @@ class GemmConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """`F.conv2d` of (B, I, H, W), equal up to rounding; in the autocast dtype under autocast."""
+        if isinstance(input, fx.Proxy):
+            return super().forward(input)
         is_traced = input.is_meta or torch.compiler.is_exporting()
         if input.dim() != 4 or not is_lowerable(self) or is_traced:
             return super().forward(input)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from vgg_lit.errors import InputError, unknown
 from vgg_lit.models.block_checkpointing import run_blocks
@@ -99,7 +99,7 @@ class VGG(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """The logits_BK of a batch of images."""
         if self.head.pool is None and not self.first_module:
-            self._check_size(*x_BCHW.shape[-2:])
+            x_BCHW = checked(x_BCHW, self.image_size, self.layers.margin, len(self.plan))
         features = self.features[self.first_module :] if self.first_module else self.features
         if self.checkpoint_blocks and self.training and torch.is_grad_enabled():
             x_BCHW = run_blocks(features, x_BCHW)
@@ -121,13 +121,29 @@ class VGG(nn.Module):
         """Side of the last map of an image, both in their own pixels."""
         return (image_side - self.layers.margin) // smallest_image_size(self.plan)
 
-    def _check_size(self, height: int, width: int) -> None:
-        if not self.map_side(height) == self.map_side(width) == self.map_side(self.image_size):
-            raise InputError(
-                f"a {height}x{width} image does not fit this network: its head takes the maps of "
-                f"{self.image_size}x{self.image_size} images; use a head with a pool, such as 'gap', "
-                "for other sizes"
-            )
+
+@fx.wrap  # a node of a traced graph: the size is checked when the graph runs
+def checked(x_BCHW: Tensor, image_size: int, margin: int, num_pools: int) -> Tensor:
+    """Returns the images if their last maps have the side of those that the head takes.
+
+    Args:
+        x_BCHW: images.
+        image_size: side of the images that the head takes, pixels.
+        margin: pixels that the first layers remove.
+        num_pools: number of pools, each of which halves the side.
+
+    Raises:
+        InputError: they have another size.
+    """
+    height, width = x_BCHW.shape[-2:]
+    sides = [(side - margin) // 2**num_pools for side in (height, width, image_size)]
+    if not sides[0] == sides[1] == sides[2]:
+        raise InputError(
+            f"a {height}x{width} image does not fit this network: its head takes the maps of "
+            f"{image_size}x{image_size} images; use a head with a pool, such as 'gap', "
+            "for other sizes"
+        )
+    return x_BCHW
 
 
 def build(
