@@ -99,7 +99,7 @@ class VGG(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """The logits_BK of a batch of images."""
         if self.head.pool is None and not self.first_module:
-            x_BCHW = checked(x_BCHW, self.image_size, self.layers.margin, len(self.plan))
+            x_BCHW = _fitting_head(x_BCHW, self.image_size, self.layers.margin, len(self.plan))
         features = self.features[self.first_module :] if self.first_module else self.features
         if self.checkpoint_blocks and self.training and torch.is_grad_enabled():
             x_BCHW = run_blocks(features, x_BCHW)
@@ -123,7 +123,7 @@ class VGG(nn.Module):
 
 
 @fx.wrap  # a node of a traced graph: the size is checked when the graph runs
-def checked(x_BCHW: Tensor, image_size: int, margin: int, num_pools: int) -> Tensor:
+def _fitting_head(x_BCHW: Tensor, image_size: int, margin: int, num_pools: int) -> Tensor:
     """Returns the images if their last maps have the side of those that the head takes.
 
     Args:
