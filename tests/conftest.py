@@ -15,7 +15,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from vgg_lit.config.command import config_folder
+from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.runs import Run
 

@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from vgg_lit.config.checks import check_section, check_source, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Data, Preview
-from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import InputError
 from vgg_lit.tables import print_facts
 from vgg_lit.targets import instantiate, trust
@@ -35,6 +34,7 @@ def preview(config: DictConfig) -> None:
     augment = instantiate(settings.augment, key="augment")
     check_source(settings.data)
     from vgg_lit.analysis.style import save_figure
+    from vgg_lit.data.sources import build_datamodule
     from vgg_lit.reports.augmented_images import draw
 
     datamodule = build_datamodule(settings.data, augment=augment, batch_size=settings.images)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Stylize
-from vgg_lit.data.images import PICTURE_FORMATS
+from vgg_lit.data.image_formats import PICTURE_FORMATS
 from vgg_lit.errors import InputError
 from vgg_lit.tables import print_facts
 

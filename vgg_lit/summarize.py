@@ -12,7 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vgg_lit.config.checks import check_section, to_plain
-from vgg_lit.config.command import config_folder, run_verb
+from vgg_lit.config.command import run_verb
+from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.schema import Summarize
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run

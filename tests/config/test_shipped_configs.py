@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from vgg_lit.config.checks import ConfigError, check_section, check_train, to_plain
-from vgg_lit.config.command import config_folder
+from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.schema import Trainer
 from vgg_lit.data.sources import ResidentImages
 from vgg_lit.errors import InputError

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vgg_lit.config.command import config_folder
+from vgg_lit.config.group_options import config_folder
 from vgg_lit.training import experiment
 
 WAITING = {

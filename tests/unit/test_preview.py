@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vgg_lit.config.command import config_folder
+from vgg_lit.config.group_options import config_folder
 
 AUGMENTS = sorted(file.stem for file in (config_folder() / "augment").glob("*.yaml"))
 

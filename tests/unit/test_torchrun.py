@@ -11,6 +11,7 @@ from torch.distributed.elastic.rendezvous import RendezvousConnectionError
 from torch.distributed.launcher import api
 
 from vgg_lit import torchrun
+from vgg_lit.launching import elastic
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +31,8 @@ def arguments(endpoint, **others):
 
 def test_the_endpoint_determines_host_and_local_address():
     here, there = arguments("127.0.0.1:29400"), arguments("192.0.2.1:1", rdzv_conf="join_timeout=9")
-    torchrun.complete(here)
-    torchrun.complete(there)
+    elastic.complete(here)
+    elastic.complete(there)
     assert (here.local_addr, here.rdzv_conf) == ("127.0.0.1", "is_host=True")
     assert there.rdzv_conf == "join_timeout=9,is_host=False"
 
@@ -47,7 +48,7 @@ def test_the_endpoint_determines_host_and_local_address():
 )
 def test_explicit_and_local_settings_are_kept(given):
     before = vars(given).copy()
-    torchrun.complete(given)
+    elastic.complete(given)
     assert vars(given) == before
 
 
@@ -73,7 +74,7 @@ def come_to(error, monkeypatch):
     def run(arguments):
         raise error
 
-    monkeypatch.setattr(torchrun.run, "run", run)
+    monkeypatch.setattr(elastic.run, "run", run)
     monkeypatch.setattr(sys, "argv", ["torchrun", "--rdzv-endpoint=10.9.9.9:1", "-m", "x"])
     with pytest.raises(SystemExit) as stop:
         torchrun.main()

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.errors import InputError
 
 FOLDER = "checkpoints"
@@ -36,6 +35,8 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[Path, str]]:
 
     The path is None if no checkpoint is intact.
     """
+    from vgg_lit.checkpoints.storage import read_checkpoint  # imports torch
+
     damages: dict[Path, str] = {}
     for name in ("last", "previous", "best"):
         path = folder / f"{name}.ckpt"

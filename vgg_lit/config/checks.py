@@ -90,11 +90,13 @@ def check_train(plain: dict[str, Any]) -> Train:
     trust(config.trusted_targets)
     if config.data.get("_target_") == "vgg_lit.ImageDataModule":
         _check_side(check_section(config.data, Data, "data"))
-    if config.trainer.get("_target_") == "lightning.pytorch.Trainer":
-        trainer = check_section(config.trainer, Trainer, "trainer")
-        check_devices(trainer, batch_size=config.data.get("batch_size"))
+    is_lightning = config.trainer.get("_target_") == "lightning.pytorch.Trainer"
+    trainer = check_section(config.trainer, Trainer, "trainer") if is_lightning else None
     check_section(config.init, Init, "init")
     _check_finders(config)
+    # The checks above do not need torch, which takes seconds to import.
+    if trainer:
+        check_devices(trainer, batch_size=config.data.get("batch_size"))
     instantiate(config.augment, key="augment")
     num_classes = check_source(config.data)
     net = check_model(config.model, num_classes)
@@ -106,8 +108,8 @@ def check_train(plain: dict[str, Any]) -> Train:
     optim.check_optimizer(config.optimizer, config.scheduler)
     fine_tuning.check_fine_tuning(plain, net)
     optim.parameter_groups(net, config.optimizer.get("layer_rates") or {})
-    if config.trainer.get("_target_") == "lightning.pytorch.Trainer":
-        _check_batch_norm(net, config, check_section(config.trainer, Trainer, "trainer"))
+    if trainer:
+        _check_batch_norm(net, config, trainer)
     return config
 
 

@@ -9,16 +9,17 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import hydra
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vgg_lit.config.group_options import config_folder
+from vgg_lit.config.help_text import read_help
+from vgg_lit.config.refusals import explain_refusal, with_key
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
@@ -30,26 +31,24 @@ from vgg_lit.errors import (
     is_of_disk,
     is_of_memory,
     one_line,
-    unknown_key,
 )
 from vgg_lit.system import launch
 from vgg_lit.system.ending_signals import ending_signals
+from vgg_lit.system.first_line import announce_torch
 from vgg_lit.system.launch import SWEEP_JOB
-from vgg_lit.system.output import EXIT_PIPE_CLOSED, PipeClosed, guard_output, ignoring_hangup
+from vgg_lit.system.output import (
+    EXIT_PIPE_CLOSED,
+    PipeClosed,
+    guard_output,
+    ignoring_hangup,
+    print_guarded,
+)
 from vgg_lit.system.terminal import visible
 
-LAUNCHERS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
-"""Packages of third-party launchers, and the extras of this package that install them."""
+HELP = frozenset({"-h", "--help"})
 
 SECONDS_TO_SAVE = 60
 """Time in which a job must save its work after its sweep has ended."""
-
-
-def config_folder() -> Path:
-    """Returns the folder of configs: in the package in a wheel, next to the package in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def config_flags(hydra_config: Any) -> list[str]:
@@ -101,7 +100,12 @@ def run_verb(
         needs_output: a command without readers of its output ends, silently if they have closed a pipe
             (exit code 141). If False, it continues, also after its terminal is closed.
     """
+    if HELP.intersection(sys.argv[1:]):
+        print_guarded(read_help(config_name, config_folder()))
+        return
     guard_output(needs_output)
+    announce_torch(config_name)
+    os.environ["MPLBACKEND"] = "agg"  # figures are files; a notebook's backend may not be installed
     # Makes Hydra raise errors; otherwise it prints several lines and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     if SWEEP_JOB in os.environ:
@@ -170,7 +174,7 @@ class GuardedTask:
         except InputError as error:
             self.refused.append(one_line(error))
         except OmegaConfBaseException as error:
-            self.refused.append(_with_key(error))
+            self.refused.append(with_key(error))
         except TrainingError as error:
             self.failed.append(one_line(error))
             self.exit_code = error.exit_code
@@ -214,81 +218,3 @@ def _end_with_the_sweep() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(SECONDS_TO_SAVE)
     os._exit(128 + signal.SIGTERM)
-
-
-def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
-    """Formats an error of Hydra as one line, with the allowed keys or files.
-
-    Args:
-        error: error of Hydra or of a config.
-        config_name: name of the composed config.
-        arguments: arguments of the command line.
-    """
-    message = one_line(error)
-    if isinstance(error, AssertionError | OSError) and not isinstance(error, HydraException):
-        # from an invalid setting in the `hydra` section
-        settings = [argument for argument in arguments if "hydra." in argument or "=" in argument]
-        return f"{' '.join(settings)}: invalid setting of Hydra ({message})"
-    if match := re.search(r"Could not override '([^']+)'", message):
-        section, _, name = match.group(1).rpartition(".")
-        allowed = _keys_of(section, config_name, arguments)
-        return unknown_key(section, name, allowed) if allowed else f"unknown key {match.group(1)}"
-    if match := re.search(r"Unknown plugin class *: '([\w.]+)'", message):
-        needed = [extra for package, extra in LAUNCHERS.items() if package in match.group(1)]
-        remedy = f"; pip install 'vgg_lit[{needed[0]}]'" if needed else ""
-        return f"hydra.launcher._target_={match.group(1)}: is not installed{remedy}"
-    if match := re.search(
-        r"Could not find '(\w+)/([^']+)' Available options in '\w+': (.+?)(?: Config search path|$)",
-        message,
-    ):
-        group, choice, options = match.groups()
-        return f"{group}={choice}: there is no such config; allowed: {', '.join(options.split())}"
-    if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override}: is not a valid key=value; quote a value with spaces, commas or =: "
-            f"""'key="value"'"""
-        )
-    if "Config group override must be a string" in message:
-        wrong = [argument for argument in arguments if _is_no_choice(argument)]
-        return f"{', '.join(wrong)}: the value of a group is the name of one of its configs, such as none"
-    if isinstance(error, OmegaConfBaseException):
-        return _with_key(error)
-    if isinstance(error.__cause__, OmegaConfBaseException):
-        message = f"{message} {one_line(error.__cause__)}"
-    return message
-
-
-def _with_key(error: OmegaConfBaseException) -> str:
-    """Formats an OmegaConf error as `key: message`.
-
-    Without a key in the error, names the overrides with an interpolation.
-    """
-    message = one_line(error).partition(" full_key: ")[0]
-    key = error.full_key or ", ".join(argument for argument in sys.argv[1:] if "${" in argument)
-    return f"{key}: {message}" if key and key not in message else message
-
-
-def _is_no_choice(argument: str) -> bool:
-    """Returns True if an override sets a group to a number or null, which no config is named."""
-    group, _, choice = argument.partition("=")
-    is_group = not group or (config_folder() / group).is_dir()
-    return is_group and (choice == "null" or not re.match(r"[^\W\d]|\[", choice))
-
-
-def _keys_of(section: str, config_name: str, arguments: Sequence[str]) -> list[str]:
-    """Returns the keys of a section of the config, composed with the chosen groups; empty on error."""
-    folder = config_folder()
-    groups = [
-        argument
-        for argument in arguments
-        if re.fullmatch(r"\w+=[\w,\[\]]+", argument) and (folder / argument.split("=")[0]).is_dir()
-    ]
-    GlobalHydra.instance().clear()
-    try:
-        with hydra.initialize_config_dir(str(folder), version_base="1.3"):
-            config: Any = hydra.compose(config_name, overrides=groups)
-            for part in section.split(".") if section else []:
-                config = config[part]
-            return [str(key) for key in config]
-    except Exception:  # only a hint of the message; the original error is reported
-        return []

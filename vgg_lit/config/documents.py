@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from vgg_lit.config.command import config_folder
 from vgg_lit.config.editor_schema import editor_schema
+from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.help_text import help_template
 from vgg_lit.config.reference import reference_blocks
 from vgg_lit.config.schema import COMMANDS

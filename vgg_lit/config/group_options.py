@@ -17,6 +17,13 @@ BASES = {("data", "base")}
 """Files that only other files of their group extend."""
 
 
+def config_folder() -> Path:
+    """Returns the folder of configs: in the package in a wheel, next to the package in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
 @dataclass(frozen=True)
 class Option:
     """An option of a group: the name of its file and one sentence."""

@@ -4,8 +4,11 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from string import Template
 
-from vgg_lit.config.group_options import BASES, groups_of, options_of
+import yaml
+
+from vgg_lit.config.group_options import groups_of, options_of
 from vgg_lit.config.schema import COMMANDS, GROUPS
 from vgg_lit.config.setting_rows import SettingRow, setting_rows, values_by_option
 
@@ -33,6 +36,16 @@ COMMON = {
     ]
 }
 """Overrides that users type most, by command."""
+
+
+def read_help(command: str, conf: Path) -> str:
+    """Returns the help of a command, which does not depend on its arguments, so that Hydra is not needed."""
+    file = conf / "hydra" / "help" / f"{command}.yaml"
+    parts = yaml.safe_load(file.read_text(encoding="utf-8"))
+    text = parts["template"]
+    for name in ("header", "footer"):
+        text = text.replace(f"${{hydra.help.{name}}}", parts[name])
+    return Template(text).substitute()
 
 
 def help_template(command: str, conf: Path) -> str:
@@ -89,7 +102,6 @@ def _choices(title: str, groups: dict[str, str | None], conf: Path) -> str:
     lines = [title]
     for group, default in groups.items():
         names = [option.name for option in options_of(group, default, conf)]
-        names += [name for base, name in BASES if base == group]
         none = " (none by default)" if default is None else ""
         lines += _wrapped(f"{group}:", f"{', '.join(names)}{none}", key_width=12)
     return "\n".join(lines)

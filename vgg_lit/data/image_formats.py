@@ -14,6 +14,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 """Endings of file names, in lower case, that are taken for images."""
 
+PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""Formats in which a picture is written, by the ending of the file."""
+
 FORMAT_NAMES = "PNG, JPEG, WebP, BMP, TIFF or GIF"
 
 _PNG_END = b"IEND\xaeB`\x82"

@@ -16,7 +16,13 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from vgg_lit.data.image_formats import FORMAT_NAMES, FORMATS, is_complete, webp_size
+from vgg_lit.data.image_formats import (
+    FORMAT_NAMES,
+    FORMATS,
+    PICTURE_FORMATS,
+    is_complete,
+    webp_size,
+)
 from vgg_lit.errors import InputError, one_line
 from vgg_lit.system.files import replacing, shown_path
 
@@ -31,10 +37,6 @@ _DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError),
     *(ZeroDivisionError, struct.error, zlib.error),
 )
-
-
-PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-"""Formats of `write_image` by the ending of the file."""
 
 
 def write_image(path: Path, image_CHW: Tensor) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vgg_lit.checkpoints.weights import read_trained
 from vgg_lit.errors import InputError
 from vgg_lit.targets import check_type, instantiate
 from vgg_lit.value_types import Fraction, PositiveInt, Precision, Spec
@@ -129,6 +128,8 @@ def find_trained(runs: "Sequence[Run]", checkpoint: str) -> list[Trained]:
         InputError: there is no such checkpoint, a config lacks a setting, or one file is given for
             several runs.
     """
+    from vgg_lit.checkpoints.weights import read_trained  # imports torch
+
     if len(runs) > 1 and Path(checkpoint).is_file():
         raise InputError(
             f"checkpoint={checkpoint}: one file for {len(runs)} runs; allowed: best, last"

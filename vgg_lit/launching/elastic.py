@@ -1,16 +1,25 @@
 """The agent of `vgg_lit.torchrun`, which starts the ranks of one machine and restarts failed ones."""
 
 import os
+import signal
 import socket
+import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import Any
 
+import torch.distributed as dist
+from torch.distributed import run
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerState
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher import api
 
-from vgg_lit.errors import EXIT_BAD_INPUT, Preempted
+from vgg_lit.errors import EXIT_BAD_INPUT, Preempted, one_line
 from vgg_lit.system.ending_signals import ENDING
 from vgg_lit.system.launch import JOB_STORE, address_towards
+from vgg_lit.system.output import ignoring_hangup
 
 FINAL = {EXIT_BAD_INPUT, *(Preempted(signum).exit_code for signum in ENDING)}
 """Exit codes without a restart: input that would fail again, and signals, whose sender decides."""
@@ -51,3 +60,31 @@ def is_local_address(host: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def run_agents(typed: Sequence[str]) -> None:
+    """Runs torchrun with the arguments of a command line; exits with the code of the first failed process."""
+    api.LocalElasticAgent = Agent  # type: ignore[misc]
+    arguments = run.parse_args(typed)
+    complete(arguments)
+    # A training continues when its terminal is closed, as without torchrun.
+    handled = [name for name in arguments.signals_to_handle.split(",") if name != "SIGHUP"]
+    arguments.signals_to_handle = ",".join(handled)
+    try:
+        with ignoring_hangup():
+            run.run(arguments)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:
+            print(f"error: process {rank} was killed by {failure.signal_name()}", file=sys.stderr)
+        sys.exit(failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode)
+    except SignalException as stop:
+        sys.exit(128 + signal.Signals(stop.sigval))
+    except ValueError as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except (RendezvousError, dist.DistError, TimeoutError) as error:
+        place = arguments.rdzv_endpoint or f"{arguments.master_addr}:{arguments.master_port}"
+        cause = error.__cause__ or error
+        print(f"error: rendezvous at {place}: {one_line(cause)}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)

@@ -10,8 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
-from vgg_lit.config.command import config_folder, trusting
+from vgg_lit.config.command import trusting
 from vgg_lit.config.differences import COMMAND_SETTINGS, changes
+from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError, unknown_key
 from vgg_lit.renamed_settings import with_new_names

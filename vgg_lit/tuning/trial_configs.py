@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.config.checks import to_plain
-from vgg_lit.config.command import config_flags, explain_refusal, inherited_overrides, trusting
+from vgg_lit.config.command import config_flags, inherited_overrides, trusting
+from vgg_lit.config.refusals import explain_refusal
 from vgg_lit.config.schema import Train, Tune
 from vgg_lit.errors import InputError
 

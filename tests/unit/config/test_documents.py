@@ -8,9 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 from pydantic import BaseModel
 
-from vgg_lit.config.command import config_folder
 from vgg_lit.config.documents import documents, main
-from vgg_lit.config.group_options import groups_of
+from vgg_lit.config.group_options import config_folder, groups_of
 from vgg_lit.config.schema import COMMANDS, GROUPS, SUBSECTIONS, ProcessLauncherSettings
 from vgg_lit.config.schema import groups as argument_sections
 from vgg_lit.models import HEADS

@@ -8,7 +8,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from omegaconf import OmegaConf
 
-from vgg_lit.config.command import config_folder
+from vgg_lit.config.group_options import config_folder
 
 CONF = config_folder()
 SCHEMA = json.loads((CONF / "schema.json").read_text())

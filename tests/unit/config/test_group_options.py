@@ -2,8 +2,13 @@
 
 import pytest
 
-from vgg_lit.config.command import config_folder
-from vgg_lit.config.group_options import description, description_of_group, groups_of, options_of
+from vgg_lit.config.group_options import (
+    config_folder,
+    description,
+    description_of_group,
+    groups_of,
+    options_of,
+)
 
 CONF = config_folder()
 GROUPS = groups_of("tune", CONF)

@@ -1,6 +1,6 @@
 """The generated part of the help: order of its blocks, and two columns."""
 
-from vgg_lit.config.command import config_folder
+from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.help_text import COMMON, WIDTH, help_template, sections_of
 
 CONF = config_folder()

@@ -1,7 +1,6 @@
 """The generated tables of docs/reference.md."""
 
-from vgg_lit.config.command import config_folder
-from vgg_lit.config.group_options import groups_of
+from vgg_lit.config.group_options import config_folder, groups_of
 from vgg_lit.config.reference import reference_blocks
 from vgg_lit.config.schema import COMMANDS
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from vgg_lit.config.checks import to_plain
-from vgg_lit.config.command import config_folder
+from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.config.schema import Tune
 from vgg_lit.tuning.studies import StudyDirectory
