@@ -25,7 +25,8 @@ from vgg_lit.config.command import config_folder
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.data import ImageDataModule
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
-from vgg_lit.training.experiment import build_classifier, load_datamodule
+from vgg_lit.training.experiment import build_classifier
+from vgg_lit.training.run_data import load_datamodule
 from vgg_lit.training.trainer import build_trainer
 
 REAL_IMAGES = (

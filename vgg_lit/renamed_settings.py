@@ -32,6 +32,14 @@ def with_new_names(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**changed, "loss": loss}
 
 
+def with_earlier_splits(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the config of a run; without `data.splitting`, its splits were stratified."""
+    data = config.get("data")
+    if not isinstance(data, Mapping) or data.get("_target_") != "vgg_lit.ImageDataModule":
+        return dict(config)
+    return {**config, "data": {"splitting": "stratified", **data}}
+
+
 def notices(overrides: Sequence[str]) -> Iterator[str]:
     """Yields one line for each override that has an earlier key."""
     for override in overrides:

@@ -2,6 +2,7 @@
 
 config.yaml        every setting, resolved
 overrides.txt      overrides given on the command line, one per line
+data.json          each image with its digest and its split, see `vgg_lit.data.data_record`
 environment.json   versions, git commit, hardware, command
 status.json        running, done, pruned (a trial stopped early), failed or preempted, and the reason
 checkpoints/       best.ckpt (lowest validation loss), last.ckpt (newest), previous.ckpt (the one before)
@@ -28,7 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.checkpoints.folder import FOLDER, find_checkpoint, newest_checkpoint
 from vgg_lit.errors import InputError
-from vgg_lit.renamed_settings import with_new_names
+from vgg_lit.renamed_settings import with_earlier_splits, with_new_names
 from vgg_lit.system.claims import claim, claimed, is_held, release, rename_claimed
 from vgg_lit.system.environment import describe_environment
 from vgg_lit.system.files import read_json, remove_unfinished, write_json, write_text
@@ -109,6 +110,11 @@ class Run:
         return self.path / "config.yaml"
 
     @property
+    def data_file(self) -> Path:
+        """The file that records the images and their splits."""
+        return self.path / "data.json"
+
+    @property
     def metrics_file(self) -> Path:
         """The file with one row of metrics per epoch."""
         return self.path / "metrics.csv"
@@ -147,7 +153,8 @@ class Run:
             raise InputError(f"{self.config_file}: is not valid YAML: {reason}") from error
         if not isinstance(config, dict):
             raise InputError(f"{self.config_file}: is not a mapping of settings")
-        return with_new_names({str(key): value for key, value in config.items()})
+        named = with_new_names({str(key): value for key, value in config.items()})
+        return with_earlier_splits(named)
 
     @property
     def typed_config(self) -> dict[str, Any]:

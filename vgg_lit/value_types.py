@@ -11,6 +11,7 @@ from vgg_lit.errors import InputError
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
+Splitting = Literal["stable", "stratified"]
 Spec = dict[str, Any]
 """A mapping with a `_target_`; its arguments are checked against the target's signature."""
 

@@ -8,11 +8,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-COMMAND_SETTINGS = ("resume", "trusted_targets")
+COMMAND_SETTINGS = ("resume", "trusted_targets", "accept_data_changes")
 """Settings of the command, not of the run."""
 
 WITHOUT_EFFECT = (
     "resume",
+    "accept_data_changes",
     "name",
     "test",
     "objective",

@@ -1,6 +1,6 @@
 """The LightningDataModule: train, validation and test splits of a source, as network input."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -10,10 +10,12 @@ from torch import Tensor
 
 from vgg_lit.data.augment import Augmentation, Prepared
 from vgg_lit.data.batches import Batch, BatchLoader, ResidentBatches, StreamedBatches
-from vgg_lit.data.datamodule_options import check_agreement, check_options, choose_subset
+from vgg_lit.data.data_record import DataRecord
+from vgg_lit.data.datamodule_options import check_agreement, check_options
 from vgg_lit.data.draws import Draws, EpochTables
 from vgg_lit.data.image_ranges import ImageRanges, measure_ranges
 from vgg_lit.data.orders import EvaluationOrder, Order, TrainingOrder
+from vgg_lit.data.partition import load_validation, testing, training_and_validation
 from vgg_lit.data.preprocessing import Normalization, Preprocessing
 from vgg_lit.data.sources import (
     Images,
@@ -24,9 +26,8 @@ from vgg_lit.data.sources import (
     image_names,
     load_checked,
 )
-from vgg_lit.data.splits import stratified_subset
 from vgg_lit.data.statistics import ChannelStatistics
-from vgg_lit.errors import InputError
+from vgg_lit.value_types import Splitting
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -50,15 +51,22 @@ class ImageDataModule(L.LightningDataModule):
         augment: augmentation of training batches, (uint8 images BCHW, Draws) -> images BCHW; or None.
         seed: seed of the splits, the order and the augmentation.
         balanced: True trains on each class equally often, see `vgg_lit.data.balancing`.
+        splitting: rule that draws the validation images, and the test images of an undivided folder, if the
+            images have file names: "stable" or "stratified", see `vgg_lit.data.splits`.
         preprocessing: preprocessing of a finished run, whose normalisation and image_size are kept;
             None measures the official train split.
 
     Attributes:
         classes: class names, in label order.
         preprocessing: preprocessing of the network's input; available after `setup`.
+        assigned: recorded split of each image by path, see `vgg_lit.data.recording`; None: the splits
+            follow from the options.
+        accepted: record of the data with changes that the user has accepted, to be written.
     """
 
     preprocessing: Preprocessing
+    assigned: Mapping[str, str] | None = None
+    accepted: DataRecord | None = None
 
     def __init__(
         self,
@@ -74,6 +82,7 @@ class ImageDataModule(L.LightningDataModule):
         augment: Augmentation | None = None,
         seed: int = 0,
         balanced: bool = False,
+        splitting: Splitting = "stable",
         preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__()
@@ -88,6 +97,9 @@ class ImageDataModule(L.LightningDataModule):
         self.augment = augment
         self.seed = seed
         self.balanced = balanced
+        self.splitting: Splitting = splitting
+        if hasattr(source, "splitting"):
+            source.splitting = splitting
         if preprocessing is not None:
             self.preprocessing = preprocessing
         check_options(self)
@@ -97,7 +109,6 @@ class ImageDataModule(L.LightningDataModule):
             check_agreement(source, "in_channels", preprocessing.in_channels, source.in_channels)
         self._images: dict[Split, Images] = {}
         # per "train", "val" and "test": indices into the official split that has its images
-        self._has_own_validation = val_fraction > 0 and has_validation(source)
         self._ids: dict[str, Tensor] = {}
         self._train_order: TrainingOrder | None = None
         self._tables: EpochTables | None = None
@@ -122,18 +133,29 @@ class ImageDataModule(L.LightningDataModule):
     @property
     def class_sizes(self) -> dict[str, list[int]]:
         """Number of images of each class in each split that is set up."""
-        labels = {n: self._images[self._stored_in(n)].labels_N[i] for n, i in self._ids.items()}
-        num_classes = len(self.classes)
-        return {n: found.bincount(minlength=num_classes).tolist() for n, found in labels.items()}
+        sizes = {}
+        for name in self._ids:
+            images, ids = self.stored(name)
+            sizes[name] = images.labels_N[ids].bincount(minlength=len(self.classes)).tolist()
+        return sizes
 
     @property
     def sizes(self) -> dict[str, int]:
         """Number of images in each split that is set up: "train", "val" and "test"."""
         return {name: len(ids) for name, ids in self._ids.items()}
 
+    @property
+    def official_images(self) -> dict[Split, Images]:
+        """The images of each official split that is set up."""
+        return dict(self._images)
+
+    def stored(self, name: str) -> tuple[Images, Tensor]:
+        """Returns the official split that has the images of "train", "val" or "test", and their positions."""
+        return self._images[self._stored_in(name)], self._ids[name]
+
     def image_ranges(self) -> ImageRanges:
         """Measures the pixel statistics of the training images; after `setup("fit")`."""
-        return measure_ranges(self._images["train"], self._ids["train"])
+        return measure_ranges(*self.stored("train"))
 
     def image_names(self, split: str, ids: Tensor) -> list[str]:
         """Returns the files of images of "train", "val" or "test", or their ids if there are no files."""
@@ -143,7 +165,8 @@ class ImageDataModule(L.LightningDataModule):
     @property
     def training_labels(self) -> Tensor:
         """Labels (N,) of the images that are trained on, available after `setup`."""
-        return self._images["train"].labels_N[self._ids["train"]]
+        images, ids = self.stored("train")
+        return images.labels_N[ids]
 
     def train_dataloader(self) -> BatchLoader:
         """Returns a resumable loader, shuffled (and balanced by class) by (seed, epoch).
@@ -200,18 +223,6 @@ class ImageDataModule(L.LightningDataModule):
         x_BCHW = self.preprocessing.normalize(self.preprocessing.resize(images_BCHW))
         return x_BCHW, targets, ids_B
 
-    def training_inputs(self, count: int) -> Iterator[Tensor]:
-        """Network input, not augmented, of the first `count` training images, batch by batch, on the CPU."""
-        images, ids = self._images["train"], self._ids["train"][:count]
-        order = EvaluationOrder(len(ids), min(self.batch_size, len(ids)), 0, 1)
-        loader: BatchLoader
-        if isinstance(images, ResidentImages):
-            loader = ResidentBatches(images.images_NCHW.cpu(), images.labels_N, ids, order)
-        else:
-            loader = StreamedBatches(images, ids, order, torch.device("cpu"))
-        for batch in loader.in_order():
-            yield self.to_input(batch)[0]
-
     def state_dict(self) -> dict[str, Any]:
         """Returns the training-image statistics that augmentation uses, for a resumed run."""
         return {} if self._statistics is None else {"statistics": self._statistics._asdict()}
@@ -224,33 +235,21 @@ class ImageDataModule(L.LightningDataModule):
         if split in self._images:
             return
         images = load_checked(self.source, split)
-        ids = torch.arange(len(images.labels_N))
         if split == "train":
-            own = self._load_own_validation(images.size) if self._has_own_validation else None
-            size = 0 if own else round(self.val_fraction * len(ids))
-            in_val = stratified_subset(
-                images.labels_N, ids, size, self.seed, "validation split", keep=1
-            )
-            self._ids["train"] = choose_subset(
-                "train_size", self.train_size, self.seed, images, ids[~in_val]
-            )
-            self._ids["val"] = torch.arange(len(own.labels_N)) if own else ids[in_val]
+            own = None
+            if self._has_own_validation:
+                own = self._images["val"] = load_validation(self.source, images.size)
+            self._ids["train"], self._ids["val"] = training_and_validation(self, images, own)
         else:
-            self._ids["test"] = choose_subset("test_size", self.test_size, self.seed, images, ids)
+            self._ids["test"] = testing(self, images)
         self._set_preprocessing(images)
         if split == "train" and isinstance(self.augment, Prepared):
             self._prepare_augment(self._statistics or images.statistics())
         self._images[split] = images
 
-    def _load_own_validation(self, size: int) -> Images:
-        images = load_checked(self.source, "val")
-        if images.size != size:
-            raise InputError(
-                f"{self.source.name}: validation images have {images.size} pixels, training images "
-                f"{size}; they must be the same"
-            )
-        self._images["val"] = images
-        return images
+    @property
+    def _has_own_validation(self) -> bool:
+        return self.val_fraction > 0 and has_validation(self.source)
 
     def _stored_in(self, name: str) -> Split:
         """Returns the official split that has the images of "train", "val" or "test"."""
@@ -279,7 +278,7 @@ class ImageDataModule(L.LightningDataModule):
 
     def _loader(self, name: str, order: Order) -> BatchLoader:
         split = self._stored_in(name)
-        images, ids = self._images[split], self._ids[name]
+        images, ids = self.stored(name)
         first_id = self._first_id(split)
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
         if not isinstance(images, ResidentImages):

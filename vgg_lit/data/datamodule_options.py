@@ -1,13 +1,11 @@
-"""Checks of the options of a data module, and the subset of a split that they choose."""
+"""Checks of the options of a data module."""
 
 from typing import TYPE_CHECKING, get_args
 
-from torch import Tensor
-
 from vgg_lit.data.preprocessing import Normalization
-from vgg_lit.data.sources import Images, Source
-from vgg_lit.data.splits import stratified_subset
+from vgg_lit.data.sources import Source
 from vgg_lit.errors import InputError
+from vgg_lit.value_types import Splitting
 
 if TYPE_CHECKING:
     from vgg_lit.data.datamodule import ImageDataModule
@@ -22,6 +20,9 @@ def check_options(data: "ImageDataModule") -> None:
     if data.normalize not in get_args(Normalization):
         allowed = ", ".join(get_args(Normalization))
         raise InputError(f"normalize={data.normalize}: unknown; allowed: {allowed}")
+    if data.splitting not in get_args(Splitting):
+        allowed = ", ".join(get_args(Splitting))
+        raise InputError(f"splitting={data.splitting}: unknown; allowed: {allowed}")
     if data.image_size < 1:
         raise InputError(f"image_size={data.image_size}: must be at least 1 pixel")
     if data.batch_size < 1:
@@ -31,22 +32,6 @@ def check_options(data: "ImageDataModule") -> None:
     for option, size in (("train_size", data.train_size), ("test_size", data.test_size)):
         if size is not None and size < 1:
             raise InputError(f"{option}={size}: must be at least 1 image, or null for all")
-
-
-def choose_subset(option: str, size: int | None, seed: int, images: Images, ids: Tensor) -> Tensor:
-    """Returns the ids of a stratified subset of `size` images; all ids if size is None.
-
-    Raises:
-        InputError: there are fewer images; the message names the option.
-    """
-    if size is None:
-        return ids
-    if size > len(ids):
-        raise InputError(
-            f"{option}={size}: only {len(ids)} images available;"
-            f" allowed: at most {len(ids)}, or null for all"
-        )
-    return ids[stratified_subset(images.labels_N[ids], ids, size, seed, option)]
 
 
 def check_agreement(source: Source, option: str, given: int | None, actual: int) -> None:

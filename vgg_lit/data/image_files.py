@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vgg_lit.data import image_cache
+from vgg_lit.data.damaged_images import DamagedImages
+from vgg_lit.data.file_digests import FileContent, FileDigests, StampedDigest, read_digest
 from vgg_lit.data.images import MAX_MEGAPIXELS, read_image
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import InputError
@@ -24,27 +26,6 @@ from vgg_lit.system.hardware import count_cores
 _DECODING = 3  # version of the decoding from file to pixels: part of the fingerprint
 _BATCH = 256  # files per worker task when a whole split is read
 _BAR_FROM = 5_000  # number of files that shows a progress bar: decoding fewer takes seconds
-_NAMED = 20  # damaged files that a message names
-
-
-class DamagedImages(InputError):
-    """Damaged files of a folder.
-
-    Args:
-        root: the folder.
-        reasons: the problem of each damaged file, by path relative to `root`.
-        total: number of files that were read, damaged or not.
-    """
-
-    def __init__(self, root: Path, reasons: Mapping[str, str], total: int) -> None:
-        self.reasons = dict(reasons)
-        first = sorted(reasons)[:_NAMED]
-        named = ", ".join(f"{shown_path(path)} ({reasons[path]})" for path in first)
-        more = f" and {len(reasons) - len(first):,} more" if len(reasons) > len(first) else ""
-        super().__init__(
-            f"data.root={shown_path(root)}: {len(reasons):,} of {total:,} images cannot be used: {named}"
-            f"{more}; repair or remove them, or leave them out with data.source.damaged=skip"
-        )
 
 
 @dataclass(frozen=True)
@@ -129,12 +110,17 @@ class ImageFiles:
             record = {"damaged": dict(reasons)}
             image_cache.write_record(self._damage_file, self._fingerprint(), record)
 
+    def contents(self) -> list[FileContent]:
+        """Returns size and digest of each file; decoding the files has stored them."""
+        return FileDigests(self.root).of(self.paths)
+
     @property
     def _damage_file(self) -> Path:
         return self.cache.with_suffix(".damaged.json")
 
-    def _decoder(self) -> "_Decoder":
-        return _Decoder(self.root, self.paths, self.in_channels, self.size, self.max_megapixels)
+    def _decoder(self, has_digests: bool = False) -> "_Decoder":
+        settings = self.in_channels, self.size, self.max_megapixels
+        return _Decoder(self.root, self.paths, *settings, has_digests)
 
     def _sum_pixels(self) -> np.ndarray:
         sums = np.zeros((1 + self.in_channels, 1 + self.in_channels), np.int64)
@@ -149,7 +135,7 @@ class ImageFiles:
             start += len(images)
 
     def _in_order(self, description: str) -> Iterator[Tensor]:
-        """Yields the whole split in batches, with a progress bar for large splits.
+        """Yields the whole split in batches, with a progress bar for large splits; stores the digests.
 
         Raises:
             DamagedImages: at the end, if any file is damaged; its pixels are 0.
@@ -158,54 +144,37 @@ class ImageFiles:
         batches = [positions[i : i + _BATCH] for i in range(0, len(positions), _BATCH)]
         quick = len(positions) < _BAR_FROM
         reasons: dict[str, str] = {}
+        digests: dict[str, StampedDigest] = {}
+        loader = decoding_loader(self._decoder(has_digests=True), batches, self.num_workers)
         with Progress(console=Console(stderr=True), transient=True, disable=quick) as progress:
             task = progress.add_task(
                 f"{description} of {shown_path(self.root)}", total=len(positions)
             )
-            for batch in self.loader(batches):
+            for batch, found in loader:
                 images = batch
                 if isinstance(batch, _Incomplete):
                     images = batch.images
                     reasons |= {self.paths[i]: reason for i, reason in batch.reasons.items()}
+                digests |= {self.paths[i]: digest for i, digest in found.items()}
                 yield images
                 progress.advance(task, len(images))
+        FileDigests(self.root).add(digests)
         if reasons:
             raise DamagedImages(self.root, reasons, len(self.paths))
 
     def _fingerprint(self) -> str:
-        """Returns a hash of the decoding and of all files' names, sizes and modification times."""
+        """Returns a hash of the decoding and of all files' names, sizes and times."""
         settings = f"{_DECODING} {self.in_channels} {self.size} {self.max_megapixels}"
         digest = hashlib.sha256(settings.encode())
         root = os.fspath(self.root)
         for path in self.paths:
             try:
                 status = os.stat(f"{root}/{path}")
-                state = f"{status.st_size}\0{status.st_mtime_ns}"
+                state = f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"
             except OSError:  # a dangling link, or a file just deleted: damaged
                 state = "absent"
             digest.update(b"\0" + os.fsencode(path) + f"\0{state}".encode())
         return digest.hexdigest()
-
-
-def checked_workers(
-    in_channels: int, size: int, num_workers: int | None, test_fraction: float
-) -> int:
-    """Checks the settings that folders and library data sets share; returns the number of workers.
-
-    Raises:
-        InputError: a value is out of range.
-    """
-    if in_channels not in (1, 3):
-        raise InputError(f"in_channels={in_channels}: must be 1 (grey) or 3 (colour)")
-    if size < 1:
-        raise InputError(f"size={size}: must be at least 1 pixel")
-    if num_workers is not None and num_workers < 0:
-        raise InputError(
-            f"num_workers={num_workers}: must be 0 or more, or null for the available cores"
-        )
-    if not 0 < test_fraction < 1:
-        raise InputError(f"test_fraction={test_fraction}: must be above 0 and below 1")
-    return min(8, count_cores()) if num_workers is None else num_workers
 
 
 def decoding_loader(
@@ -263,11 +232,22 @@ class _Decoder(Dataset):
         in_channels: int,
         size: int,
         max_megapixels: float,
+        has_digests: bool,
     ) -> None:
         self.root, self.paths = root, paths
         self.in_channels, self.size, self.max_megapixels = in_channels, size, max_megapixels
+        self.has_digests = has_digests
 
-    def __getitems__(self, positions: Sequence[int]) -> Tensor | _Incomplete:
+    def __getitems__(self, positions: Sequence[int]) -> Any:
+        images = self._decode(positions)
+        if not self.has_digests:
+            return images
+        damaged = images.reasons if isinstance(images, _Incomplete) else {}
+        sound = [position for position in positions if position not in damaged]
+        # the files have just been decoded, so that they are in memory
+        return images, {i: read_digest(f"{self.root}/{self.paths[i]}") for i in sound}
+
+    def _decode(self, positions: Sequence[int]) -> Tensor | _Incomplete:
         images = torch.zeros(
             (len(positions), self.in_channels, self.size, self.size), dtype=torch.uint8
         )

@@ -5,21 +5,27 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from vgg_lit.data import image_cache
+from vgg_lit.data.damaged_images import DamagedImages
+from vgg_lit.data.data_changes import PresentImage
+from vgg_lit.data.decoding_options import checked_workers
 from vgg_lit.data.folder_listing import list_folder
-from vgg_lit.data.image_files import DamagedImages, ImageFiles, checked_workers
+from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.images import MAX_MEGAPIXELS
 from vgg_lit.data.label_table import read_label_table
 from vgg_lit.data.layouts import Layout, find_layout
 from vgg_lit.data.sources import Images, ResidentImages, Split
-from vgg_lit.data.splits import stratified_subset
+from vgg_lit.data.splits import name_keys, stable_subset, stratified_subset
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.system.files import shown_path
+from vgg_lit.value_types import Splitting
 
 _TEST_SEED = 0  # not the run's seed: the test set must never change
 
@@ -47,6 +53,8 @@ class ImageFolder:
 
     Attributes:
         has_validation: True if the folder has a validation split.
+        splitting: rule that holds out the test split of an undivided folder: "stable" or "stratified", as in
+            `vgg_lit.data.splits`.
     """
 
     name = "image_folder"
@@ -94,6 +102,8 @@ class ImageFolder:
         self._names = self._layout.classes
         self.classes = tuple(map(shown_path, self._names))
         self.has_validation = "val" in self._layout.splits
+        self.splitting: Splitting = "stable"
+        self._assigned: dict[str, Split] | None = None
         self._readable: dict[Split, ImageFiles] = {}
         self._damage: dict[str, str] = {}
 
@@ -110,7 +120,7 @@ class ImageFolder:
     def facts(self) -> dict[str, str]:
         """Returns lines for the header of a run: the layout, and the files that are not used."""
         layout = self._layout.description
-        if "all" in self._layout.splits:
+        if self.is_undivided:
             layout += f", {100 * self.test_fraction:g} % held out for testing"
         lines = {"folder": f"{shown_path(self.root)}: {layout}"}
         counts = [f"{count:,} {kind}" for kind, count in self._passed_over.most_common()]
@@ -133,16 +143,51 @@ class ImageFolder:
             total = sum(len(self._files(split).paths) for split in self.splits)
             raise DamagedImages(self.root, damage, total)
 
+    @property
+    def is_undivided(self) -> bool:
+        """True if neither folders nor a table divide the images."""
+        return "all" in self._layout.splits
+
+    def present_images(self) -> dict[str, PresentImage]:
+        """Returns the usable images of all splits by path; after `prepare`."""
+        present = {}
+        for split in self.splits:
+            files = self._without_damage(split)
+            for path, label, found in zip(
+                files.paths, files.labels_N.tolist(), files.contents(), strict=True
+            ):
+                present[path] = PresentImage(label, split, not self.is_undivided, *found)
+        return present
+
+    def assign(self, splits: Mapping[str, Split], has_validation: bool) -> None:
+        """Replaces the splits: each image is in the split of its path, and in none without one.
+
+        Args:
+            splits: split of each image by path.
+            has_validation: True if "val" is one of the splits.
+        """
+        present = {
+            path: split for split in self.splits for path in self._without_damage(split).paths
+        }
+        if present == splits:  # the same images in the same cache
+            return
+        self._assigned = dict(splits)
+        self.has_validation = has_validation
+        self._readable = {}
+
     def load(self, split: Split) -> Images:
         """Returns the images of a split, sorted by class and path."""
         files = self._without_damage(split)
+        if not files.paths:
+            raise InputError(f"{shown_path(self.root)}: has no {split} images")
         if not self.in_memory:
             return files
         return ResidentImages(files.decoded(), files.labels_N, files.paths)
 
     def _find_damage(self, files: ImageFiles) -> dict[str, str]:
         try:
-            self._decode(files)
+            if files.paths:
+                self._decode(files)
         except DamagedImages as error:
             return error.reasons
         return {}
@@ -176,19 +221,19 @@ class ImageFolder:
         return self._readable[split]
 
     def _files(self, split: Split) -> ImageFiles:
-        undivided = "all" in self._layout.splits
-        paths: list[str] = []
-        labels: list[int] = []
-        per_class = self._layout.splits["all" if undivided else split]
-        for label, name in enumerate(self._names):
-            paths += per_class[name]
-            labels += [label] * len(per_class[name])
-        labels_N = torch.tensor(labels, dtype=torch.int64)
-        if undivided:
-            in_test_N = self._in_test(paths, labels_N)
-            chosen_N = in_test_N if split == "test" else ~in_test_N
-            paths = [paths[i] for i in chosen_N.nonzero().flatten().tolist()]
-            labels_N = labels_N[chosen_N]
+        is_selected = self._assigned is not None or self.is_undivided
+        found = list(self._layout.splits) if is_selected else [split]
+        pairs = [
+            (path, label)
+            for label, name in enumerate(self._names)
+            for path in sorted(path for part in found for path in self._layout.splits[part][name])
+        ]
+        paths = [path for path, _ in pairs]
+        labels_N = torch.tensor([label for _, label in pairs], dtype=torch.int64)
+        if is_selected:
+            in_split_N = self._in_split(split, paths, labels_N)
+            paths = [paths[i] for i in in_split_N.nonzero().flatten().tolist()]
+            labels_N = labels_N[in_split_N]
         return ImageFiles(
             self.root / self._layout.base,
             tuple(paths),
@@ -200,13 +245,20 @@ class ImageFolder:
             self.max_megapixels,
         )
 
-    def _in_test(self, paths: list[str], labels_N: torch.Tensor) -> torch.Tensor:
-        size = round(self.test_fraction * len(paths))
-        digests = (hashlib.sha256(os.fsencode(path)).digest() for path in paths)
-        ids_N = torch.tensor([int.from_bytes(digest[:7], "big") for digest in digests])
-        in_test_N = stratified_subset(
-            labels_N, ids_N, size, _TEST_SEED, "test split", at_least=1, keep=1
-        )
+    def _in_split(self, split: Split, paths: list[str], labels_N: Tensor) -> Tensor:
+        """Returns the mask of the images in a split that is assigned or held out."""
+        if self._assigned is not None:
+            return torch.tensor([self._assigned.get(path) == split for path in paths])
+        in_test_N = self._in_test(paths, labels_N)
+        return in_test_N if split == "test" else ~in_test_N
+
+    def _in_test(self, paths: list[str], labels_N: Tensor) -> Tensor:
+        keys_N = name_keys(paths)
+        draw = partial(stable_subset, labels_N, keys_N, self.test_fraction)
+        if self.splitting == "stratified":
+            size = round(self.test_fraction * len(paths))
+            draw = partial(stratified_subset, labels_N, keys_N, size)
+        in_test_N = draw(_TEST_SEED, "test split", at_least=1, keep=1)
         if not in_test_N.any():
             raise InputError(
                 f"data.root={shown_path(self.root)}: each of the {len(self._names):,} classes has one "
@@ -220,6 +272,8 @@ class ImageFolder:
             f"{self.root.resolve()}|{split}|{self.in_channels}|{self.size}|{self.test_fraction}"
             f"|{self.labels}|{self.max_megapixels}"
         )
+        if self._assigned is not None:  # does not replace the images of the present splits
+            described += "|assigned"
         key = hashlib.sha256(os.fsencode(described)).hexdigest()[:16]
         name = re.sub(r"[^\w.-]", "_", shown_path(self.root.name))[:80]
         return image_cache.cache_folder() / f"{name}-{split}-{key}.npy"

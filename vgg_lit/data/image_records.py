@@ -68,6 +68,11 @@ class ImageRecords:
     cache: Path
     version: str
 
+    @property
+    def paths(self) -> None:
+        """None: the images have no files."""
+        return None
+
     def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
         """Returns a loader that decodes `batches` (lists of positions), reread on each iteration."""
         decoder = _Decoder(self.name, self.records, self.in_channels, self.size)

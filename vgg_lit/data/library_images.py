@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vgg_lit.data.image_files import checked_workers
+from vgg_lit.data.decoding_options import checked_workers
 from vgg_lit.data.image_records import ImageRecords, Records, cache_file
 from vgg_lit.data.sources import Images, ResidentImages
 from vgg_lit.data.splits import stratified_subset
@@ -92,7 +92,9 @@ class LibraryImages(ABC):
             InputError: an image cannot be read.
         """
         images = self._images(split)
-        return ResidentImages(images.decoded(), images.labels_N) if self.in_memory else images
+        if not self.in_memory:
+            return images
+        return ResidentImages(images.decoded(), images.labels_N, is_decoded=True)
 
     @cached_property
     def _parts(self) -> dict[str, Part]:

@@ -29,6 +29,7 @@ class ResidentImages:
         images_NCHW: uint8, square.
         labels_N: int64 indices into the source's classes.
         paths: file of each image, relative to the root of the source; None: the images have no files.
+        is_decoded: True if another library's decoder made the pixels from files.
 
     Raises:
         ValueError: the shape or dtype is wrong, or there is not one label per image.
@@ -37,6 +38,7 @@ class ResidentImages:
     images_NCHW: Tensor
     labels_N: Tensor
     paths: tuple[str, ...] | None = None
+    is_decoded: bool = False
 
     def __post_init__(self) -> None:
         images, labels = self.images_NCHW, self.labels_N
@@ -152,5 +154,5 @@ def load_checked(source: Source, split: Split) -> Images:
 
 def image_names(images: Images, positions: Tensor) -> list[str]:
     """Returns the files of images of a split, or the positions if the images have no files."""
-    paths = getattr(images, "paths", None)
+    paths = images.paths
     return [shown_path(paths[i]) if paths else str(i) for i in positions.tolist()]

@@ -15,10 +15,9 @@ from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
 from vgg_lit.data.datamodule import ImageDataModule
-from vgg_lit.data.sources import build_datamodule
+from vgg_lit.data.unaugmented import training_inputs
 from vgg_lit.evaluation.matrices import write_matrices
 from vgg_lit.launching.shared_fate import ending_together
-from vgg_lit.losses import with_class_weights
 from vgg_lit.models.freezing import frozen_depth
 from vgg_lit.models.variants import network_name
 from vgg_lit.models.vgg import VGG
@@ -30,6 +29,7 @@ from vgg_lit.training.changed_settings import ChangedSettings
 from vgg_lit.training.facts import print_footer, print_header, record_damage, record_weights
 from vgg_lit.training.loggers import inspection_commands, record_end, record_start
 from vgg_lit.training.restoring import START, check_state, explain_restoring, sound_checkpoint
+from vgg_lit.training.run_data import ACCEPT, load_datamodule, record_data
 from vgg_lit.training.trainer import build_trainer, check_sizes
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
 
@@ -56,7 +56,7 @@ def run_experiment(
     Raises:
         InputError: the data or a checkpoint cannot be used.
     """
-    datamodule = load_datamodule(config)
+    datamodule = load_datamodule(config, resumed)
     check_sizes(config, datamodule)
     classifier = build_classifier(config, datamodule)
     if datamodule.sizes["train"]:
@@ -89,11 +89,12 @@ def run_experiment(
     with run.at_work() if run and trainer.is_global_zero else nullcontext():
         if run and trainer.is_global_zero:
             if resumed:
-                run.resume(config, overrides)
+                run.resume({**config, ACCEPT: False}, overrides)
             print_header(run, trainer, classifier, datamodule, config)
             if start_from:
                 print_facts({"resumes": f"{position}, from {start_from}"})
             record_weights(run, classifier, transfer, config)
+            record_data(run, datamodule)
             record_damage(run, datamodule)
             record_start(trainer.loggers, config, path)
         with ending_together(trainer, path):
@@ -114,26 +115,6 @@ def run_experiment(
         print_metrics(metrics, title=f"{network_name(config['model'])} on {datamodule.source.name}")
         print_footer(run, inspection_commands(trainer.loggers, config))
     return metrics
-
-
-def load_datamodule(config: dict[str, Any]) -> ImageDataModule:
-    """Prepares and loads the data; replaces methods and None in the config by what the data gives.
-
-    These are `num_classes` and `loss.class_weights`.
-
-    Raises:
-        InputError: the data is missing or damaged, or does not match the config.
-    """
-    datamodule: ImageDataModule = build_datamodule(config["data"])
-    if config["data"].get("num_classes") is None:
-        config["data"]["num_classes"] = len(datamodule.classes)
-        if config["model"].get("num_classes", 0) is None:
-            config["model"]["num_classes"] = len(datamodule.classes)
-    datamodule.prepare_data()
-    datamodule.setup()
-    labels = getattr(datamodule, "training_labels", None)
-    config["loss"] = with_class_weights(config["loss"], labels, len(datamodule.classes))
-    return datamodule
 
 
 def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> Classifier:
@@ -157,7 +138,7 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
 def whiten_first_layer(classifier: Classifier, datamodule: ImageDataModule) -> None:
     """Sets the filters of a whitening layer, where the network has one, from training images."""
     if whitens(classifier.net):
-        whiten(classifier.net, datamodule.training_inputs(NUM_IMAGES))
+        whiten(classifier.net, training_inputs(datamodule, NUM_IMAGES))
 
 
 def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:

@@ -29,7 +29,8 @@ from vgg_lit.errors import TrainingError
 from vgg_lit.system.files import write_text
 from vgg_lit.system.hardware import count_devices, memory_bytes
 from vgg_lit.tables import print_facts
-from vgg_lit.training.experiment import build_classifier, load_datamodule
+from vgg_lit.training.experiment import build_classifier
+from vgg_lit.training.run_data import load_datamodule
 from vgg_lit.training.trainer import build_trainer, precision_of
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
 

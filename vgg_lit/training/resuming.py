@@ -46,13 +46,14 @@ class CommandLine(NamedTuple):
         """Returns the arguments that resume a run, with changed values of its `trainer` group.
 
         If `resume=<run>` was given, the other overrides are kept. If the run was found by `resume=auto`,
-        they are dropped except for `trusted_targets`: they equal the settings of the run or have no
-        effect.
+        they are dropped except for `trusted_targets` and `accept_data_changes`: they equal the settings of the
+        run or have no effect.
         """
         typed = self.arguments
         if not self.settings["resume"]:
             flags = [argument for argument in self.arguments if argument not in self.overrides]
             typed = [*flags, f"resume={run.path}", *trusting(self.settings)]
+            typed += [o for o in self.overrides if o.startswith("accept_data_changes=")]
         return [*typed, *(f"trainer.{key}={value}" for key, value in trainer.items())]
 
 
@@ -134,7 +135,8 @@ def last_unfinished(
 def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     """Returns the config of a resumed run with the overrides of the command line.
 
-    `trusted_targets` of the run is ignored, because its directory may come from an untrusted source.
+    `trusted_targets` of the run is ignored, because its directory may come from an untrusted source, and so
+    is `accept_data_changes`, which applies to one resume.
 
     Args:
         run: run to resume.
@@ -145,7 +147,8 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
         InputError: an override selects a group (`model=...`), or the run has no such setting.
     """
     resumed = OmegaConf.create(run.config)
-    OmegaConf.update(resumed, "trusted_targets", config.trusted_targets)
+    for name in COMMAND_SETTINGS[1:]:
+        OmegaConf.update(resumed, name, OmegaConf.select(config, name), force_add=True)
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~")
         if key in COMMAND_SETTINGS:

@@ -57,16 +57,25 @@ def test_train_and_test_folders_are_the_splits(divided):
     assert test.labels_N.tolist() == [0, 0, 1, 1]
 
 
-def test_a_held_out_test_split_is_stratified_and_stable(undivided):
+@pytest.mark.parametrize("splitting", ["stable", "stratified"])
+def test_a_test_split_is_held_out(undivided, splitting):
     source = make(undivided)
+    source.splitting = splitting
     train, test = source._files("train"), source._files("test")
     assert not set(train.paths) & set(test.paths)
     assert len(train.paths) + len(test.paths) == 30
-    assert torch.bincount(test.labels_N).tolist() == [4, 2]
-    # another class does not change the test images of these classes
+    if splitting == "stratified":
+        assert torch.bincount(test.labels_N).tolist() == [4, 2]
+
+
+def test_added_images_move_no_others(undivided):
+    before = set(make(undivided)._files("test").paths)
+    old = before | set(make(undivided)._files("train").paths)
     fill(undivided / "ant", 10)
-    again = make(undivided)._files("test")
-    assert set(test.paths) <= set(again.paths)
+    fill(undivided / "cat" / "more", 30)
+    again = set(make(undivided)._files("test").paths)
+    assert again & old == before
+    assert again - old
 
 
 def test_nested_folders_are_read_and_other_files_skipped(divided):

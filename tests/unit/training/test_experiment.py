@@ -6,7 +6,8 @@ import torch
 from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.config.checks import to_plain
 from vgg_lit.errors import InputError
-from vgg_lit.training.experiment import build_classifier, load_datamodule, run_experiment
+from vgg_lit.training.experiment import build_classifier, run_experiment
+from vgg_lit.training.run_data import load_datamodule
 
 
 def test_an_image_folder_sets_the_number_of_classes(compose, tmp_path):

@@ -5,7 +5,8 @@ import torch
 
 from vgg_lit.config.checks import to_plain
 from vgg_lit.models.whitening import whitening_filters
-from vgg_lit.training.experiment import build_classifier, load_datamodule, whiten_first_layer
+from vgg_lit.training.experiment import build_classifier, whiten_first_layer
+from vgg_lit.training.run_data import load_datamodule
 
 FAST = (
     *("model=fast_vgg", "model.width=0.03125", "optimizer=muon", "scheduler=linear"),

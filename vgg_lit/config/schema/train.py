@@ -15,7 +15,7 @@ from vgg_lit.config.schema.sections import (
     Seed,
     setting,
 )
-from vgg_lit.value_types import Fraction, PositiveInt, Precision, Spec
+from vgg_lit.value_types import Fraction, PositiveInt, Precision, Spec, Splitting
 
 
 class Data(Section):
@@ -38,6 +38,12 @@ class Data(Section):
     )
     train_size: PositiveInt | None = setting(None, "Number of training images to use; null is all.")
     test_size: PositiveInt | None = setting(None, "Number of test images to use; null is all.")
+    splitting: Splitting = setting(
+        "stable",
+        "Rule that holds out images of a folder: stable draws each by its name, so that added images "
+        "move no others; stratified gives each class its exact share.",
+        optional=True,
+    )
     balanced: bool = setting(
         False,
         "Shows each class equally often in training; small classes repeat their images.",
@@ -217,6 +223,11 @@ class Train(Section):
         None,
         "Run directory to resume from its last checkpoint; auto is the last run with the same "
         "settings.",
+    )
+    accept_data_changes: bool = setting(
+        False,
+        "Resumes a run although its images have changed, and records the changes.",
+        optional=True,
     )
     data_root: str = setting(DATA_ROOT, DATA_ROOT_MEANS, shown="data")
     trusted_targets: list[str] = setting([], TRUSTED_MEANS)

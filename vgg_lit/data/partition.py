@@ -1,0 +1,115 @@
+"""The images of a data module's splits, as positions in the official splits of its source."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vgg_lit.data.sources import Images, Source, load_checked
+from vgg_lit.data.splits import name_keys, stable_subset, stratified_subset
+from vgg_lit.errors import InputError
+
+if TYPE_CHECKING:
+    from vgg_lit.data.datamodule import ImageDataModule
+
+VALIDATION = "validation split"
+"""The stream of draws of validation images."""
+
+
+def training_and_validation(
+    data: "ImageDataModule", images: Images, own: Images | None
+) -> tuple[Tensor, Tensor]:
+    """Returns the positions of the training and of the validation images.
+
+    Args:
+        data: the data module.
+        images: images of the official training split.
+        own: images of an official validation split; None: some of `images` are for validation.
+
+    Raises:
+        InputError: there are fewer images than `train_size`.
+    """
+    ids = torch.arange(len(images.labels_N))
+    if data.assigned is not None:
+        val = _assigned(data, own or images, "val")
+        return _assigned(data, images, "train"), val
+    if own:
+        return _training(data, images, ids), torch.arange(len(own.labels_N))
+    paths = images.paths if data.splitting == "stable" else None
+    in_val = draw_validation(images.labels_N, paths, data.val_fraction, data.seed)
+    return _training(data, images, ids[~in_val]), ids[in_val]
+
+
+def load_validation(source: Source, size: int) -> Images:
+    """Loads the official validation split.
+
+    Raises:
+        InputError: its images differ in size from the training images.
+    """
+    images = load_checked(source, "val")
+    if images.size != size:
+        raise InputError(
+            f"{source.name}: validation images have {images.size} pixels, training images {size}; they "
+            "must be the same"
+        )
+    return images
+
+
+def testing(data: "ImageDataModule", images: Images) -> Tensor:
+    """Returns the positions of the test images in the official test split.
+
+    Raises:
+        InputError: there are fewer images than `test_size`.
+    """
+    if data.assigned is not None:
+        return _assigned(data, images, "test")
+    return _choose(
+        "test_size", data.test_size, data.seed, images, torch.arange(len(images.labels_N))
+    )
+
+
+def draw_validation(
+    labels_N: Tensor, paths: Sequence[str] | None, fraction: float, seed: int
+) -> Tensor:
+    """Returns the mask (N,) of the validation images; a training image of each class remains.
+
+    Args:
+        labels_N: label of each image.
+        paths: file of each image, which alone draws it; None: stratified by position.
+        fraction: share of the images for validation.
+        seed: seed of the draws.
+    """
+    if paths is not None:
+        return stable_subset(labels_N, name_keys(paths), fraction, seed, VALIDATION, keep=1)
+    ids = torch.arange(len(labels_N))
+    size = round(fraction * len(ids))
+    return stratified_subset(labels_N, ids, size, seed, VALIDATION, keep=1)
+
+
+def _assigned(data: "ImageDataModule", images: Images, split: str) -> Tensor:
+    """Returns the positions of the images that a record assigns to a split."""
+    assert data.assigned is not None
+    assert images.paths is not None
+    found = [i for i, path in enumerate(images.paths) if data.assigned.get(path) == split]
+    return torch.tensor(found, dtype=torch.int64)
+
+
+def _training(data: "ImageDataModule", images: Images, ids: Tensor) -> Tensor:
+    return _choose("train_size", data.train_size, data.seed, images, ids)
+
+
+def _choose(option: str, size: int | None, seed: int, images: Images, ids: Tensor) -> Tensor:
+    """Returns the ids of a stratified subset of `size` images; all ids if size is None.
+
+    Raises:
+        InputError: there are fewer images; the message names the option.
+    """
+    if size is None:
+        return ids
+    if size > len(ids):
+        raise InputError(
+            f"{option}={size}: only {len(ids)} images available;"
+            f" allowed: at most {len(ids)}, or null for all"
+        )
+    return ids[stratified_subset(images.labels_N[ids], ids, size, seed, option)]

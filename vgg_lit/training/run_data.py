@@ -1,0 +1,92 @@
+"""The data of a training: loaded, split as the run recorded it, and recorded in `data.json`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vgg_lit.data.data_record import DataRecord, read_record, write_record
+from vgg_lit.data.datamodule import ImageDataModule
+from vgg_lit.data.recording import accepted, adopt, changed_sets, record_of
+from vgg_lit.data.sources import build_datamodule
+from vgg_lit.errors import InputError
+from vgg_lit.losses import with_class_weights
+from vgg_lit.runs import Run
+from vgg_lit.tables import print_facts
+
+ACCEPT = "accept_data_changes"
+
+SPLIT_SETTINGS = ("val_fraction", "train_size", "test_size", "seed", "splitting")
+"""Settings of a data module that determine the splits of a folder."""
+
+
+def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> ImageDataModule:
+    """Prepares and loads the data; replaces methods and None in the config by what the data gives.
+
+    These are `num_classes` and `loss.class_weights`.
+
+    Args:
+        config: checked config as plain values.
+        resumed: run to resume, whose splits are kept.
+
+    Raises:
+        InputError: the data is missing or damaged, does not match the config, or has changed since the
+            run was trained.
+    """
+    datamodule: ImageDataModule = build_datamodule(config["data"])
+    if config["data"].get("num_classes") is None:
+        config["data"]["num_classes"] = len(datamodule.classes)
+        if config["model"].get("num_classes", 0) is None:
+            config["model"]["num_classes"] = len(datamodule.classes)
+    datamodule.prepare_data()
+    record = read_record(resumed.data_file) if resumed else None
+    if resumed and record and isinstance(datamodule, ImageDataModule):
+        _load_recorded(datamodule, record, resumed, config)
+    else:
+        datamodule.setup()
+    labels = getattr(datamodule, "training_labels", None)
+    config["loss"] = with_class_weights(config["loss"], labels, len(datamodule.classes))
+    return datamodule
+
+
+def _load_recorded(
+    datamodule: ImageDataModule, record: DataRecord, resumed: Run, config: Mapping[str, Any]
+) -> None:
+    """Sets up the recorded splits; refuses changed data unless the changes are accepted."""
+    accepts = bool(config.get(ACCEPT))
+    before = resumed.config["data"]
+    changed = [key for key in SPLIT_SETTINGS if before.get(key) != config["data"].get(key)]
+    if changed and record.images:
+        key = changed[0]
+        raise InputError(
+            f"data.{key}={config['data'][key]}: a resumed run keeps its splits, which were drawn with "
+            f"data.{key}={before.get(key)}"
+        )
+    changes = adopt(datamodule, record, admits=accepts)
+    if accepts or not changes:
+        datamodule.setup()
+        changes = changes or changed_sets(datamodule, record)
+    if not changes:
+        return
+    if not accepts:
+        raise InputError(
+            f"resume={resumed.path}: the data set has changed since the run was trained: {changes}; to train "
+            f"on it as it is now: {ACCEPT}=true"
+        )
+    datamodule.accepted = accepted(record, changes)
+
+
+def record_data(run: Run, datamodule: Any) -> None:
+    """Writes `data.json` for a new run, for an accepted change, and for a run of an earlier version."""
+    if not isinstance(datamodule, ImageDataModule):
+        return
+    before = read_record(run.data_file)
+    changed = datamodule.accepted
+    if changed:
+        kinds = changed.accepted[-1]["changes"]
+        counts = ", ".join(f"{len(names):,} {kind}" for kind, names in kinds.items())
+        print_facts({"accepted": f"{counts}; {run.data_file} has the names"})
+    if before is None or changed:
+        record = record_of(datamodule, changed)
+        write_record(run.data_file, record)
+        if copies := record.count_copies():
+            named = ", ".join(f"{count:,} {split}" for split, count in copies.items())
+            print_facts({"copies": f"{named} images have the content of a training image"})
