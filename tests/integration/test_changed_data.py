@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vgg_lit.data.data_record import read_record
+from vgg_lit.data.data_record import read_data_record
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 
@@ -74,7 +74,7 @@ def moved(trained, pets, tmp_path):
 
 
 def recorded(run, *splits):
-    return [image for image in read_record(run.data_file).images if image.split in splits]
+    return [image for image in read_data_record(run.data_file).images if image.split in splits]
 
 
 def one(run, split, label=0):
@@ -87,7 +87,7 @@ def digest(path):
 
 
 def test_the_record_has_every_image_with_its_digest_and_split(trained, original):
-    record = read_record(trained.data_file)
+    record = read_data_record(trained.data_file)
     files = sorted(path.relative_to(original).as_posix() for path in original.rglob("*.png"))
     assert sorted(image.path for image in record.images) == files
     assert record.location == str(original)
@@ -102,8 +102,8 @@ def test_added_images_move_no_others(train, trained, pets, tmp_path):
     for index in range(40):
         paint(pets / "cat" / f"000_{index}.png", 1000 + index, 0)
     again = train(tmp_path / "again", *options(pets))
-    before = {image.path: image.split for image in read_record(trained.data_file).images}
-    after = {image.path: image.split for image in read_record(again.data_file).images}
+    before = {image.path: image.split for image in read_data_record(trained.data_file).images}
+    after = {image.path: image.split for image in read_data_record(again.data_file).images}
     assert {path: after[path] for path in before} == before
     assert set(after.values()) == {"train", "val", "test"}
 
@@ -207,7 +207,7 @@ def test_an_accepted_change_is_recorded_and_moves_no_trained_image(resume, moved
     (entry,) = json.loads(moved.data_file.read_text())["accepted"]
     assert entry["changes"]
     assert not {image.digest for image in recorded(moved, "val", "test")} & trained
-    assert trained <= read_record(moved.data_file).trained
+    assert trained <= read_data_record(moved.data_file).trained
     if change is copy:  # the changed set is now the set of the run
         resume(moved, "trainer.max_epochs=3")
         assert len(moved.epochs()) == 3
@@ -233,10 +233,10 @@ def test_a_broken_record_is_one_line(resume, moved):
 
 def test_a_run_of_an_earlier_version_keeps_its_splits(train, resume, original, tmp_path):
     run = train(tmp_path / "run", *options(original, "data.splitting=stratified"))
-    splits = read_record(run.data_file).images
+    splits = read_data_record(run.data_file).images
     run.data_file.unlink()
     text = run.config_file.read_text()
     assert "  splitting: stratified\n" in text
     run.config_file.write_text(text.replace("  splitting: stratified\n", ""))
     resume(run, "trainer.max_epochs=2")
-    assert read_record(run.data_file).images == splits
+    assert read_data_record(run.data_file).images == splits

@@ -1,6 +1,6 @@
 """The record of the data of a run, `data.json`: each image with its size, digest and split.
 
-    record = read_record(run.path / "data.json")
+    record = read_data_record(run.path / "data.json")
     record.images[0]        # RecordedImage("cat/001.jpg", label=0, size=2411, digest="9f86...", split="train")
 
 A data set without image files is recorded by a digest of each official split.
@@ -95,7 +95,7 @@ class DataRecord:
         )
 
 
-def write_record(path: Path, record: DataRecord) -> None:
+def write_data_record(path: Path, record: DataRecord) -> None:
     """Writes a record, a line an image."""
     encode = json.JSONEncoder(separators=(",", ":")).encode
     head = {
@@ -115,7 +115,7 @@ def write_record(path: Path, record: DataRecord) -> None:
     write_text(path, f'{{\n{"".join(lines)}"images":[\n{rows}\n]}}\n')
 
 
-def read_record(path: Path) -> DataRecord | None:
+def read_data_record(path: Path) -> DataRecord | None:
     """Reads and checks a record; None if there is no such file.
 
     Raises:

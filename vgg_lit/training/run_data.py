@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vgg_lit.data.data_record import DataRecord, read_record, write_record
+from vgg_lit.data.data_record import DataRecord, read_data_record, write_data_record
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.recording import accepted, adopt, changed_sets, record_of
 from vgg_lit.data.sources import build_datamodule
@@ -37,7 +37,7 @@ def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> Image
         if config["model"].get("num_classes", 0) is None:
             config["model"]["num_classes"] = len(datamodule.classes)
     datamodule.prepare_data()
-    record = read_record(resumed.data_file) if resumed else None
+    record = read_data_record(resumed.data_file) if resumed else None
     if resumed and record and isinstance(datamodule, ImageDataModule):
         _load_recorded(datamodule, record, resumed, config)
     else:
@@ -78,7 +78,7 @@ def record_data(run: Run, datamodule: Any) -> None:
     """Writes `data.json` for a new run, for an accepted change, and for a run of an earlier version."""
     if not isinstance(datamodule, ImageDataModule):
         return
-    before = read_record(run.data_file)
+    before = read_data_record(run.data_file)
     changed = datamodule.accepted
     if changed:
         kinds = changed.accepted[-1]["changes"]
@@ -86,7 +86,7 @@ def record_data(run: Run, datamodule: Any) -> None:
         print_facts({"accepted": f"{counts}; {run.data_file} has the names"})
     if before is None or changed:
         record = record_of(datamodule, changed)
-        write_record(run.data_file, record)
+        write_data_record(run.data_file, record)
         if copies := record.count_copies():
             named = ", ".join(f"{count:,} {split}" for split, count in copies.items())
             print_facts({"copies": f"{named} images have the content of a training image"})

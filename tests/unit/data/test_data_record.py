@@ -8,8 +8,8 @@ from vgg_lit.data.data_record import (
     DataRecord,
     RecordedImage,
     SetDigest,
-    read_record,
-    write_record,
+    read_data_record,
+    write_data_record,
 )
 from vgg_lit.errors import InputError
 
@@ -31,19 +31,19 @@ OF_A_SET = DataRecord("cifar10", None, ("a", "b"), sets={"train": SetDigest(5, "
 
 @pytest.mark.parametrize("record", [RECORD, OF_A_SET], ids=["files", "set"])
 def test_a_record_reads_back_as_written(tmp_path, record):
-    write_record(tmp_path / "data.json", record)
-    assert read_record(tmp_path / "data.json") == record
+    write_data_record(tmp_path / "data.json", record)
+    assert read_data_record(tmp_path / "data.json") == record
 
 
 def test_each_image_has_a_line(tmp_path):
-    write_record(tmp_path / "data.json", RECORD)
+    write_data_record(tmp_path / "data.json", RECORD)
     lines = (tmp_path / "data.json").read_text().splitlines()
     assert '["cat/1.jpg",0,20,"aa","train"],' in lines
     assert json.loads("\n".join(lines))["splits"]["train"] == 1
 
 
 def test_a_run_without_a_record_has_none(tmp_path):
-    assert read_record(tmp_path / "data.json") is None
+    assert read_data_record(tmp_path / "data.json") is None
 
 
 def test_trained_images_include_former_ones():
@@ -73,18 +73,18 @@ def broken():
 @pytest.mark.parametrize("change", [pytest.param(c, id=name) for name, c in broken()])
 def test_a_broken_record_is_refused_in_one_line(tmp_path, change):
     file = tmp_path / "data.json"
-    write_record(file, RECORD)
+    write_data_record(file, RECORD)
     text = file.read_text()
     assert change(text) != text
     file.write_text(change(text))
     with pytest.raises(InputError, match=r"data\.json: (cannot be read|is not a record)") as caught:
-        read_record(file)
+        read_data_record(file)
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 500
 
 
 def test_a_large_file_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(data_record, "MAX_BYTES", 10)
-    write_record(tmp_path / "data.json", RECORD)
+    write_data_record(tmp_path / "data.json", RECORD)
     with pytest.raises(InputError, match="has at most 10"):
-        read_record(tmp_path / "data.json")
+        read_data_record(tmp_path / "data.json")

@@ -21,7 +21,7 @@ import importlib, os, sys
 SLOW = {SLOW!r}
 
 class Stop:
-    '''Ends the process instead of importing torch; the announcement stands before it.'''
+    '''Ends the process instead of importing torch; the announcement is printed first.'''
 
     @staticmethod
     def find_spec(name, path=None, target=None):
