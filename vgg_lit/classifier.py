@@ -20,9 +20,11 @@ from torchmetrics import Metric
 from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
 from vgg_lit.checkpoints.weights import check_plain, fitting, read_trained
 from vgg_lit.data.orders import PADDING
+from vgg_lit.errors import ConfigError
 from vgg_lit.losses import Objective
 from vgg_lit.metrics import ACCURACIES, SplitMetrics, build_metrics, count_batch
 from vgg_lit.models.batch_counters import Norm, counted_together, counting_norms
+from vgg_lit.models.data_arguments import NAMES
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim.optimized_module import OptimizedModule
@@ -95,7 +97,7 @@ class Classifier(OptimizedModule):
         self.net.to(memory_format=torch.channels_last)
         lower_small_maps(self.net, small_map_gemm)
 
-        self.num_classes = int(model["num_classes"])
+        self.num_classes = len(self.classes) or _num_classes(model)
         self.metrics = build_metrics(self.num_classes)
         self._are_metrics_logged = False
         self._norms: list[Norm] = []  # set if their batches are counted together
@@ -260,6 +262,13 @@ class Classifier(OptimizedModule):
         checkpoint = read_checkpoint(checkpoint_path)
         with fitting(checkpoint_path):
             self.load_state_dict(checkpoint["state_dict"])
+
+
+def _num_classes(model: Mapping[str, Any]) -> int:
+    for name in NAMES["num_classes"]:
+        if model.get(name) is not None:
+            return int(model[name])
+    raise ConfigError("classes: are needed, since the network takes no number of classes")
 
 
 def _hash(*parts: object) -> int:

@@ -6,8 +6,9 @@ python -m vgg_lit.visualize run=<run> 'figures=[activations,attributions]' image
 
 from omegaconf import DictConfig
 
-from vgg_lit.config.checks import check_model, check_section, to_plain
+from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
+from vgg_lit.config.network_checks import check_model
 from vgg_lit.config.schema import Visualize
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.trained import Trained, find_trained
@@ -74,10 +75,12 @@ def visualize(config: DictConfig) -> None:
 
 def _check_layers_and_image(settings: Visualize, trained: Trained) -> None:
     """Raises InputError if the network has no such layer, or the image cannot be read."""
+    from vgg_lit.models.data_arguments import DataShape
     from vgg_lit.models.layers import check_layers
 
     if settings.layers:
-        check_layers(check_model(trained.hyperparameters["model"], None), settings.layers)
+        net = check_model(trained.hyperparameters["model"], DataShape())
+        check_layers(net, settings.layers)
     if settings.image:
         from vgg_lit.data.images import read_image
 

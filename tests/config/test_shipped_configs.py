@@ -34,6 +34,8 @@ OF_ONES_OWN = ("huggingface", "npz", "torchvision")
 """Options of `data` that name no data set: the user does."""
 SMALL_DATA = ("data.train_size=64", "data.test_size=40", "data.batch_size=16")
 SMALL = ("model.width=0.03125", *SMALL_DATA)
+NAMED = {"timm": ("model.name=resnet18",)}
+"""Options of `model` that name no network: the user does."""
 SHORT = ("trainer.max_epochs=1", "trainer.precision=32-true")
 # Packages of loggers that are not in the dev extra.
 PACKAGES = {"wandb": "wandb", "mlflow": "mlflow", "comet": "comet_ml", "aim": "aim"}
@@ -154,7 +156,7 @@ def overrides_of(group, option, folder):
     if option == "image_folder" or (group == "experiment" and is_on_a_folder(option)):
         return [name, *SMALL, f"data.root={folder}", "data.train_size=32", "data.test_size=16"]
     if group == "model" and not is_vgg(option):
-        return [name, *SMALL_DATA]
+        return [name, *NAMED.get(option, ()), *SMALL_DATA]
     return [name, *SMALL]
 
 
@@ -200,6 +202,8 @@ def test_option_composes_and_trains(
     overrides = overrides_of(group, option, folder)
     if group == "data" and option in OF_ONES_OWN:
         overrides += [*set_of_ones_own(option), "data.train_size=32", "data.test_size=16"]
+    if (group, option) == ("model", "timm"):
+        pytest.importorskip("timm")
     if group == "logger" and option in PACKAGES:
         pytest.importorskip(PACKAGES[option])
     monkeypatch.chdir(tmp_path)  # for the databases of loggers
@@ -263,7 +267,11 @@ def test_search_option_composes_and_builds(group, option, compose):
 
 @pytest.mark.parametrize(
     "option",
-    [option for group, option in OPTIONS if group == "model" and not is_abstract(group, option)],
+    [
+        option
+        for group, option in OPTIONS
+        if group == "model" and option not in NAMED and not is_abstract(group, option)
+    ],
 )
 def test_network_config_matches_its_file_name(option, compose):
     """Checks the config only; no network is built."""
@@ -313,6 +321,11 @@ def test_missing_data_are_reported_with_their_path_and_an_alternative(option, co
 def test_a_data_set_of_a_library_needs_its_name(option, key, compose):
     with pytest.raises(ConfigError, match=rf"{key}: is needed; set it with {key}="):
         to_plain(compose(f"data={option}"))
+
+
+def test_a_network_of_timm_needs_its_name(compose):
+    with pytest.raises(ConfigError, match=r"model\.name: is needed; set it with model\.name="):
+        to_plain(compose("model=timm"))
 
 
 def test_image_folder_needs_a_root(compose):

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as L
 import torch
@@ -154,7 +154,7 @@ class ChanceLevel(L.Callback):
         loss = epoch_metrics(trainer).get("train/loss")
         if self._is_said or loss is None or trainer.global_step < STEPS_TO_JUDGE:
             return
-        num_classes = int(pl_module.hparams["model"]["num_classes"])
+        num_classes = int(cast(int, pl_module.num_classes))
         chance = math.log(num_classes)
         if abs(loss - chance) < CLOSE_TO_CHANCE * chance:
             self._is_said = True

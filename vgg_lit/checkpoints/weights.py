@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.errors import ConfigError, InputError, one_line
-from vgg_lit.system.weightless import weightless
-from vgg_lit.targets import NETWORKS, instantiate
+from vgg_lit.system.weightless import build_without_weights, needs_values, weightless
+from vgg_lit.targets import NETWORKS
 from vgg_lit.value_types import check_preprocessing
 
 DOWNLOADS = ("weights", "weights_backbone", "pretrained")
@@ -75,8 +75,7 @@ def _check_sizes(weights: Mapping[str, Any], size: int) -> None:
 def _filled(model: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
     """Builds the network on the meta device and checks that the weights fit it."""
     try:
-        with weightless():
-            net = instantiate(model, key="model", prefixes=NETWORKS)
+        net: nn.Module = build_without_weights(model, NETWORKS)
         check_fit(net, weights)
     except InputError:
         raise
@@ -110,6 +109,7 @@ def _check_input(net: nn.Module, hyperparameters: Mapping[str, Any]) -> None:
     if not hyperparameters.get("preprocessing"):
         return
     preprocessing = _mapping(hyperparameters, "preprocessing")
+    model = _mapping(hyperparameters, "model")
     check_preprocessing(preprocessing)
     channels, side = preprocessing["in_channels"], preprocessing["image_size"]
     try:
@@ -117,7 +117,9 @@ def _check_input(net: nn.Module, hyperparameters: Mapping[str, Any]) -> None:
         with torch.inference_mode(), weightless(LARGEST_MAP):
             logits = net.eval()(image)
         fits = logits.shape == (1, len(classes))
-    except Exception:  # another number of channels or another side
+    except Exception as error:  # another number of channels or another side
+        if needs_values(error, model):
+            return
         fits = False
     if not fits:
         raise InputError(

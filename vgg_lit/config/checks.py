@@ -6,20 +6,19 @@ Lightning, builds the network on the meta device and the optimiser for one weigh
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 from pydantic import ValidationError
 
+from vgg_lit.config.network_checks import check_batch_norm, check_network
 from vgg_lit.config.schema import Data, Init, Section, Train, Trainer
 from vgg_lit.errors import ConfigError, one_line, unknown_key
+from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.renamed_settings import with_new_names
 from vgg_lit.targets import explain, instantiate, trust
 from vgg_lit.value_types import MAX_SIDE, Spec
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
@@ -99,49 +98,18 @@ def check_train(plain: dict[str, Any]) -> Train:
         check_devices(trainer, batch_size=config.data.get("batch_size"))
     instantiate(config.augment, key="augment")
     num_classes = check_source(config.data)
-    net = check_model(config.model, num_classes)
+    model, net = check_network(config.model, DataShape.of(config.data, num_classes))
     from vgg_lit import optim
     from vgg_lit.weights import fine_tuning
 
     check_loss(config.loss, num_classes)
     check_metrics(plain.get("metrics") or {}, num_classes)
     optim.check_optimizer(config.optimizer, config.scheduler)
-    fine_tuning.check_fine_tuning(plain, net)
+    fine_tuning.check_fine_tuning(plain | {"model": model}, net)
     optim.parameter_groups(net, config.optimizer.get("layer_rates") or {})
     if trainer:
-        _check_batch_norm(net, config, trainer)
+        check_batch_norm(net, config, trainer)
     return config
-
-
-def _check_batch_norm(net: "nn.Module", config: Train, trainer: Trainer) -> None:
-    """Checks that batch norm has several values per channel, as a training needs, in each process."""
-    import torch
-
-    from vgg_lit.system.hardware import count_processes
-    from vgg_lit.system.weightless import weightless
-
-    size, side = config.data.get("batch_size"), config.data.get("image_size")
-    processes = count_processes(trainer.devices, trainer.accelerator) * trainer.num_nodes
-    kernel = next((p for p in net.parameters() if p.ndim == 4), None)
-    is_synchronised = trainer.sync_batchnorm and processes > 1
-    if size != processes or config.find_batch_size or is_synchronised or kernel is None or not side:
-        return
-    for module in net.train().modules():
-        if not any(parameter.requires_grad for parameter in module.parameters()):
-            module.eval()  # as in training: frozen layers keep their statistics
-    try:
-        with weightless(), torch.no_grad():
-            net(torch.empty(1, kernel.shape[1], side, side, device="meta"))
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            return
-        each = " in each process" if processes > 1 else ""
-        raise ConfigError(
-            f"data.batch_size={size}: batch norm needs more than one image{each}; set "
-            f"data.batch_size={2 * processes} or more, or use a network without batch norm"
-        ) from error
-    except Exception:  # a custom network that takes other input
-        return
 
 
 def check_loss(spec: Spec, num_classes: int | None) -> None:
@@ -264,36 +232,3 @@ def check_devices(trainer: Trainer, batch_size: int | None) -> None:
             f"data.batch_size={batch_size}: is not divisible by {world_size} processes; "
             f"nearest that are: {' and '.join(map(str, near))}"
         )
-
-
-def check_model(spec: Spec, num_classes: int | None) -> "nn.Module":
-    """Returns the network on the meta device, without weights.
-
-    Args:
-        spec: the `model` group.
-        num_classes: number of classes if the group does not set it; None if unknown.
-
-    Raises:
-        ConfigError: an argument is invalid, e.g. an image size that the pooling does not allow.
-    """
-    import torch
-
-    from vgg_lit.system.hardware import memory_bytes
-    from vgg_lit.system.weightless import weightless
-
-    if spec.get("num_classes", 0) is None:
-        spec = {**spec, "num_classes": num_classes or 2}
-    try:
-        with weightless():
-            net = instantiate(spec, key="model")
-    except (RuntimeError, OverflowError) as error:  # impossible tensor shapes
-        raise ConfigError(f"model: {one_line(error)}") from error
-    if not isinstance(net, torch.nn.Module):
-        raise ConfigError(f"model._target_={spec['_target_']}: is not a torch.nn.Module")
-    needed = sum(parameter.nbytes for parameter in net.parameters())
-    if needed > memory_bytes():
-        raise ConfigError(
-            f"model: the weights need {needed / 2**30:,.0f} GiB; this machine has "
-            f"{memory_bytes() / 2**30:,.0f} GiB of memory"
-        )
-    return net

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from vgg_lit.models.data_arguments import NAMES
+
 COMMAND_SETTINGS = ("resume", "trusted_targets", "accept_data_changes")
 """Settings of the command, not of the run."""
 
@@ -114,13 +116,17 @@ def changes(
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from changes(old, new, f"{key}.", ignoring)
-        elif not (name == "num_classes" and new is None) and not _is_computed(name, old, new):
+        elif not _is_computed(key, old, new):
             yield f"{key}={_typed(new)} (was {_typed(old)})"
 
 
-def _is_computed(name: str, old: Any, new: Any) -> bool:
-    """Returns True if a method for class weights is compared with the weights that it gave."""
-    return name == "class_weights" and isinstance(old, list) and isinstance(new, str)
+def _is_computed(key: str, old: Any, new: Any) -> bool:
+    """Returns True if a value that the data gave is compared with null or with the method that gave it."""
+    section, _, name = key.rpartition(".")
+    if name == "class_weights":
+        return isinstance(old, list) and isinstance(new, str)
+    names = [name for usual in NAMES.values() for name in usual]
+    return new is None and (name == "num_classes" or (section == "model" and name in names))
 
 
 def _typed(value: Any) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgg_lit.errors import InputError
-from vgg_lit.targets import check_type, instantiate
+from vgg_lit.targets import check_type
 from vgg_lit.value_types import Fraction, PositiveInt, Precision, Spec
 
 if TYPE_CHECKING:
@@ -73,13 +73,11 @@ class Trained:
         """
         smallest_dense = 1
         if any(views.is_dense for views in asked):
-            import torch
-
             from vgg_lit.models.dense import DenseVGG
+            from vgg_lit.system.weightless import build_without_weights
 
-            with torch.device("meta"):  # shapes only, no weights
-                net = instantiate(self.hyperparameters["model"], key="model")
-                smallest_dense = DenseVGG(net).smallest_image_size
+            net = build_without_weights(self.hyperparameters["model"])
+            smallest_dense = DenseVGG(net).smallest_image_size
         for views in asked:
             views.check(self.preprocessing.image_size, smallest_dense)
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vgg_lit.models.comparison import efficientnet_b0, resnet18, resnet50
     from vgg_lit.models.detection import faster_rcnn
     from vgg_lit.models.freezing import freeze
+    from vgg_lit.models.timm_networks import timm_network
     from vgg_lit.models.vgg import (
         VGG,
         build,
@@ -42,6 +43,7 @@ __all__ = [
     "freeze",
     "resnet18",
     "resnet50",
+    "timm_network",
     "vgg11",
     "vgg11_bn",
     "vgg11_lrn",
@@ -61,6 +63,7 @@ _HOMES = {
     "freeze": "freezing",
     "resnet18": "comparison",
     "resnet50": "comparison",
+    "timm_network": "timm_networks",
 }
 """The module of each name that is not in `vgg`."""
 

@@ -206,7 +206,9 @@ def resolve_head(head: str | Mapping[str, Any] | Head) -> Head:
 
 def network_name(spec: Mapping[str, Any]) -> str:
     """Returns the variant or plan of a `model` group, or the name of the class it builds."""
-    return str(spec.get("variant") or str(spec.get("_target_")).rpartition(".")[2])
+    target = str(spec.get("_target_"))
+    name = spec.get("name") if target.endswith(".timm_network") else spec.get("variant")
+    return str(name or target.rpartition(".")[2])
 
 
 def _is_list(value: Any) -> bool:

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vgg_lit.config.checks import check_model
 from vgg_lit.config.differences import differing_settings
+from vgg_lit.config.network_checks import check_model
 from vgg_lit.errors import InputError, unknown
+from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep
 from vgg_lit.tables import is_higher_better
@@ -162,7 +163,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 def _parameters(run: Run) -> int:
     config = run.config
-    net = check_model(config["model"], config["data"].get("num_classes"))
+    net = check_model(config["model"], DataShape.of(config["data"]))
     return sum(parameter.numel() for parameter in net.parameters())
 
 

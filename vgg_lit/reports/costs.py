@@ -16,7 +16,9 @@ from vgg_lit.analysis.cost_tables import (
     share_rows,
     table_1,
 )
-from vgg_lit.config.checks import check_model, check_source
+from vgg_lit.config.checks import check_source
+from vgg_lit.config.network_checks import check_model
+from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.models.variants import VARIANTS, network_name
 from vgg_lit.system.files import to_json
 from vgg_lit.tables import markdown_table, to_csv
@@ -72,7 +74,8 @@ def report_one(
     Raises:
         InputError: the network cannot be built, or not trained with this batch size.
     """
-    net = check_model(model, data["num_classes"] or check_source(dict(data)))
+    num_classes = data["num_classes"] or check_source(dict(data))
+    net = check_model(model, DataShape.of(data, num_classes))
 
     shape = (data["in_channels"], data["image_size"], data["image_size"])
     cost = measure(net, shape, batch_size, precision)

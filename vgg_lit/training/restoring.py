@@ -16,8 +16,9 @@ from torch.optim import Optimizer
 
 from vgg_lit.checkpoints.storage import LEARNT, all_finite, read_checkpoint, set_aside
 from vgg_lit.checkpoints.weights import check_fit, net_weights
-from vgg_lit.config.checks import check_model
+from vgg_lit.config.network_checks import check_model
 from vgg_lit.errors import ConfigError, InputError, one_line
+from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.runs import Run
 from vgg_lit.system.launch import rank
@@ -88,7 +89,7 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> Position
             raise InputError(f"global_step={step}: not a number of steps")
         if not all_finite([checkpoint.get(part) for part in LEARNT]):
             raise InputError("its weights or its optimiser state are not finite")
-        net = check_model(config["model"], None)
+        net = check_model(config["model"], DataShape.of(config["data"]))
         check_fit(net, net_weights(checkpoint["state_dict"]))
         freeze_layers(config, net)
         _check_epochs(checkpoint, config["trainer"]["max_epochs"])

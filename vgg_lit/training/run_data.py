@@ -9,6 +9,7 @@ from vgg_lit.data.recording import accepted, adopt, changed_sets, record_of
 from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import InputError
 from vgg_lit.losses import with_class_weights
+from vgg_lit.models.data_arguments import DataShape, with_data_arguments
 from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts
 
@@ -21,7 +22,7 @@ SPLIT_SETTINGS = ("val_fraction", "train_size", "test_size", "seed", "splitting"
 def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> ImageDataModule:
     """Prepares and loads the data; replaces methods and None in the config by what the data gives.
 
-    These are `num_classes` and `loss.class_weights`.
+    These are `num_classes`, arguments of the network, and `loss.class_weights`.
 
     Args:
         config: checked config as plain values.
@@ -34,8 +35,7 @@ def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> Image
     datamodule: ImageDataModule = build_datamodule(config["data"])
     if config["data"].get("num_classes") is None:
         config["data"]["num_classes"] = len(datamodule.classes)
-        if config["model"].get("num_classes", 0) is None:
-            config["model"]["num_classes"] = len(datamodule.classes)
+    config["model"] = with_data_arguments(config["model"], DataShape.of(config["data"]))
     datamodule.prepare_data()
     record = read_data_record(resumed.data_file) if resumed else None
     if resumed and record and isinstance(datamodule, ImageDataModule):

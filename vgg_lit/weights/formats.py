@@ -25,10 +25,10 @@ from vgg_lit.checkpoints.folder import FOLDER, find_checkpoint
 from vgg_lit.checkpoints.weights import read_trained
 from vgg_lit.errors import InputError, one_line
 from vgg_lit.models import VARIANTS, VGG, build
+from vgg_lit.models.data_arguments import DataShape, with_data_arguments
 from vgg_lit.models.layers import weighted_layers
 from vgg_lit.models.variants import network_name
-from vgg_lit.system.weightless import weightless
-from vgg_lit.targets import instantiate
+from vgg_lit.system.weightless import build_without_weights
 from vgg_lit.weights.conventions import (
     class_names,
     fill,
@@ -116,8 +116,7 @@ def _is_foreign(path: Path) -> bool:
 def _from_checkpoint(path: Path, device: str) -> Origin:
     checkpoint = read_trained(path, map_location=device)
     hyperparameters = checkpoint["hyper_parameters"]
-    with torch.device("meta"):
-        net = instantiate(hyperparameters["model"], key=f"model of {path}")
+    net = build_without_weights(hyperparameters["model"])
     state = checkpoint["state_dict"].items()
     return Origin(
         _filled(net, {k[4:]: v for k, v in state if k.startswith("net.")}, path),
@@ -157,10 +156,7 @@ def _from_file(path: Path, model: Mapping[str, Any], device: str) -> Origin:
 def _without_weights(model: Mapping[str, Any]) -> nn.Module:
     """Builds the network of `model` on the meta device."""
     spec = {"_target_": "vgg_lit.models.build", **model}
-    if spec.get("num_classes", 0) is None:  # set by the data later
-        spec["num_classes"] = 2
-    with weightless():
-        net: nn.Module = instantiate(spec, key="model")
+    net: nn.Module = build_without_weights(with_data_arguments(spec, DataShape(), True))
     return net
 
 
