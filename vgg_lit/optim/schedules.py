@@ -150,6 +150,7 @@ def plateau(
     factor: float = 0.1,
     patience: int = 10,
     threshold: float = 1e-4,
+    threshold_mode: str = "abs",
     min_lr: float = 0.0,
 ) -> dict[str, Any]:
     """Multiplies the rate by `factor` when validation accuracy has not risen for `patience` epochs.
@@ -162,6 +163,7 @@ def plateau(
         factor: factor on the learning rate, in (0, 1).
         patience: epochs without a rise before the rate is lowered.
         threshold: smallest difference in accuracy, as a fraction, that counts as a rise.
+        threshold_mode: "abs"; or "rel": the threshold is a share of the best accuracy.
         min_lr: lower bound on the rate; multiplied by the factor of a layer that has one.
 
     Source: Simonyan & Zisserman 2015, section 3.1 (divided by 10 when validation accuracy stops
@@ -170,6 +172,8 @@ def plateau(
     check_range("factor", factor, above=0, below=1)
     check_range("patience", patience, at_least=0)
     check_range("threshold", threshold, at_least=0)
+    if threshold_mode not in ("abs", "rel"):
+        raise ValueError(f"threshold_mode={threshold_mode!r}: allowed: abs, rel")
     check_range("min_lr", min_lr, at_least=0)
     schedule = ReduceLROnPlateau(
         optimizer,
@@ -177,7 +181,7 @@ def plateau(
         factor=factor,
         patience=patience,
         threshold=threshold,
-        threshold_mode="abs",
+        threshold_mode=threshold_mode,
         # the same fraction of the rate in every group
         min_lr=[
             min_lr * group["lr"] / optimizer.defaults["lr"] for group in optimizer.param_groups

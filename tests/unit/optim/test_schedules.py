@@ -109,6 +109,16 @@ def test_plateau_multiplies_when_accuracy_has_not_risen_for_patience_epochs():
     assert found == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.005])
 
 
+def test_the_threshold_of_plateau_can_be_a_share_of_the_best_accuracy():
+    scores = [0.5, 0.504, 0.504, 0.508]
+    rel = rates("plateau", 4, scores=scores, patience=0, threshold=0.01, threshold_mode="rel")
+    absolute = rates("plateau", 4, scores=scores, patience=0, threshold=0.003)
+    assert rel == pytest.approx([0.1, 0.1, 0.01, 0.001])
+    assert absolute == pytest.approx([0.1, 0.1, 0.1, 0.01])
+    with pytest.raises(ConfigError, match=r"threshold_mode='relative': allowed: abs, rel"):
+        schedule("plateau", sgd(), Steps(10, 2), threshold_mode="relative")
+
+
 def test_plateau_monitors_validation_or_else_training_accuracy():
     for has_validation, monitor in ((True, "val/acc"), (False, "train/acc")):
         config = schedule("plateau", sgd(), Steps(10, 2, has_validation))

@@ -199,6 +199,9 @@ class SchedulerGroup(Target):
     )
     patience: Interval = argument("Epochs without a rise in accuracy before a reduction.")
     threshold: NotNegative = argument("Smallest increase of the accuracy that is a rise.")
+    threshold_mode: Literal["abs", "rel"] = argument(
+        "Unit of the threshold: accuracy as a fraction, or a share of the best accuracy."
+    )
     min_lr: NotNegative = argument("Lower bound on the learning rate.")
 
 
