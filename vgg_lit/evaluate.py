@@ -15,7 +15,7 @@ from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Data, Evaluate
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.trained import Trained, find_trained
-from vgg_lit.runs import Run
+from vgg_lit.runs import find_networks
 from vgg_lit.targets import trust
 
 
@@ -28,8 +28,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     """
     settings = check_section(to_plain(config, without="data"), Evaluate)
     trust(settings.trusted_targets)
-    paths = [settings.run] if isinstance(settings.run, str) else settings.run
-    trained = find_trained([Run(path) for path in paths], settings.checkpoint)
+    trained = find_trained(find_networks(settings.run, settings.weights), settings.checkpoint)
 
     from vgg_lit.evaluation.views import asked_views
     from vgg_lit.system.hardware import count_devices

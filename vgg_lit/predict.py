@@ -1,6 +1,7 @@
 """Classifies images with a trained run or an exported model.
 
 python -m vgg_lit.predict run=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a images=shoe.png
+python -m vgg_lit.predict weights=cifar10 images=photos
 python -m vgg_lit.predict model=exported/model.onnx 'images=[shoe.png,photos]' invert=true
 """
 
@@ -17,9 +18,10 @@ from vgg_lit.errors import InputError
 from vgg_lit.evaluation.prediction import Predictor, classify, find_images, load_trained
 from vgg_lit.evaluation.prediction_report import report_predictions
 from vgg_lit.evaluation.trained import find_trained
-from vgg_lit.runs import Run
-from vgg_lit.tables import print_facts
+from vgg_lit.runs import find_networks
 from vgg_lit.targets import trust
+
+OF_EXPORTED = {"checkpoint": ("best",), "precision": (None,), "accelerator": ("auto", "cpu")}
 
 
 def predict(config: DictConfig) -> None:
@@ -56,19 +58,20 @@ def _find_network(settings: Predict) -> tuple[Path, Path]:
     Raises:
         InputError: there is no such file, or a setting does not apply to an exported model.
     """
-    if (settings.run is None) == (settings.exported is None):
-        raise InputError("run: set exactly one of run=<run directory> and model=<exported model>")
-    if settings.run is not None:
-        run = Run(settings.run)
-        return run.checkpoint(settings.checkpoint), run.path
-    if settings.checkpoint != "best":
-        raise InputError(f"checkpoint={settings.checkpoint}: allowed only with run=<run>")
-    if settings.accelerator not in ("auto", "cpu"):
+    given = [settings.run, settings.weights, settings.exported]
+    if sum(one is not None for one in given) != 1:
         raise InputError(
-            f"accelerator={settings.accelerator}: an exported model runs on the CPU; allowed: auto, cpu"
+            "run: set exactly one of run=<run directory>, weights=<name> and model=<exported model>"
         )
-    if settings.precision is not None:
-        raise InputError(f"precision={settings.precision}: allowed only with run=<run>")
+    if settings.exported is None:
+        (run,) = find_networks(settings.run, settings.weights)
+        return run.checkpoint(settings.checkpoint), run.outputs
+    for key, allowed in OF_EXPORTED.items():
+        if getattr(settings, key) not in allowed:
+            raise InputError(
+                f"{key}={getattr(settings, key)}: allowed only with run=<run>; an exported model runs on "
+                "the CPU as it is"
+            )
     from vgg_lit.exporting.model import find_program
 
     program = find_program(Path(str(settings.exported)).expanduser())
@@ -76,17 +79,13 @@ def _find_network(settings: Predict) -> tuple[Path, Path]:
 
 
 def _load(file: Path, settings: Predict) -> Predictor:
-    if settings.run is not None:
-        (trained,) = find_trained([Run(settings.run)], settings.checkpoint)
+    if settings.exported is None:
+        run = find_networks(settings.run, settings.weights)
+        (trained,) = find_trained(run, settings.checkpoint)
         return load_trained(trained, settings.accelerator, settings.precision)
-    from vgg_lit.exporting.model import ExportedModel
+    from vgg_lit.exporting.model import load_exported
 
-    model = ExportedModel(file)
-    card = model.description
-    print_facts({"model": str(model.path)})
-    return Predictor(
-        model.probabilities, card.classes, card.in_channels, card.source_size, card.image_ranges
-    )
+    return load_exported(file)
 
 
 def main() -> None:

@@ -89,7 +89,7 @@ def test_classes_are_sorted_by_probability(tiny_run):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), ["run: set exactly one of", "model=<exported model>"]),
+        ((), ["run: set exactly one of", "weights=<name>", "model=<exported model>"]),
         (("run=x", "model=y"), ["exactly one of run="]),
         (("model=nowhere",), ["model=nowhere: there is no such file or folder"]),
         (("model=.",), ["model=.", "no model.onnx"]),

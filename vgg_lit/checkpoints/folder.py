@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from vgg_lit.checkpoints.portable import SUFFIX
 from vgg_lit.errors import InputError
 
 FOLDER = "checkpoints"
@@ -18,11 +19,11 @@ def find_checkpoint(folder: Path, name: str = "best") -> Path:
     Raises:
         InputError: there is no such checkpoint; the message names the available ones.
     """
-    file = folder / f"{name}.ckpt"
-    if name == "best" and not file.is_file():
-        file = folder / "last.ckpt"
-    if file.is_file():
-        return file
+    for stem in (name, "last") if name == "best" else (name,):
+        for suffix in (".ckpt", SUFFIX):
+            file = folder / f"{stem}{suffix}"
+            if file.is_file():
+                return file
     if Path(name).is_file():
         return Path(name)
     present = sorted(path.stem for path in folder.glob("*.ckpt"))

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from vgg_lit.checkpoints.portable import SUFFIX, read_portable
 from vgg_lit.errors import InputError, TrainingError, one_line
 from vgg_lit.system.files import replacing, sha256, write_text
 
@@ -74,12 +75,9 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
         raise InputError(f"{path}: there is no such checkpoint")
     if _digest_file(path).is_file() and sha256(path) not in digests(path):
         raise InputError(f"{path}: is damaged: its SHA-256 is not the one in {_digest_file(path)}")
-    try:
-        check_archive(path)
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # torch raises many types for a damaged or hostile file
-        reason = one_line(error)[:200]
-        raise InputError(f"{path}: is damaged or not a checkpoint of vgg_lit ({reason})") from error
+    checkpoint = (
+        read_portable(path, map_location) if path.suffix == SUFFIX else _load(path, map_location)
+    )
     ours = checkpoint.get("vgg_lit") if isinstance(checkpoint, dict) else None
     if not isinstance(ours, dict) or "schema" not in ours:
         raise InputError(f"{path}: is not a checkpoint of vgg_lit")
@@ -88,6 +86,16 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
             f"{path}: has schema {ours['schema']}, this version of vgg_lit reads up to {SCHEMA}"
         )
     return checkpoint
+
+
+def _load(path: Path, map_location: Any) -> Any:
+    """Reads a file of `torch.save`."""
+    try:
+        check_archive(path)
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # torch raises many types for a damaged or hostile file
+        reason = one_line(error)[:200]
+        raise InputError(f"{path}: is damaged or not a checkpoint of vgg_lit ({reason})") from error
 
 
 def set_aside(path: Path) -> Path:

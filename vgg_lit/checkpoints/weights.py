@@ -10,11 +10,13 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike, stat
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from vgg_lit.checkpoints.portable import SUFFIX
 from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.errors import ConfigError, InputError, one_line
 from vgg_lit.system.weightless import build_without_weights, needs_values, weightless
@@ -43,9 +45,11 @@ def read_trained(path: str | PathLike[str], map_location: Any = "cpu") -> dict[s
             model = {name: value for name, value in model.items() if name not in DOWNLOADS}
         state = _mapping(checkpoint, "state_dict")
         weights = net_weights(state)
-        _check_sizes(weights, stat(path).st_size)
+        # half precision is read as float32
+        size = stat(path).st_size * (2 if Path(path).suffix == SUFFIX else 1)
+        _check_sizes(weights, size)
         net = _filled(model, weights)
-        if sum(buffer.nbytes for buffer in net.buffers()) > stat(path).st_size:
+        if sum(buffer.nbytes for buffer in net.buffers()) > size:
             raise InputError("is smaller than the buffers of its network")
         _check_input(net, hyperparameters)
     except InputError as error:

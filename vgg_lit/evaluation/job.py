@@ -91,13 +91,13 @@ def evaluate_networks(
             f"{', '.join(str(one.checkpoint) for one in trained)}: the scores are not finite: the weights "
             "are not, or overflow; use another checkpoint"
         )
-    folder = trained[0].run.path / "evaluations"
+    folder = trained[0].run.outputs / "evaluations"
     place = f"{datamodule.source.name}_{split}"
     matrices = {f"{place}_{name}": matrix for name, matrix in extras[-1].matrices.items()}
     write_matrices(folder, matrices, classes, split)
     file = report_scores(folder, datamodule.source.name, split, checkpoints, rows, found)
     if is_own_data and len(rows) == 1:
-        file = predictions_file(trained[0].run.path, split)
+        file = predictions_file(trained[0].run.outputs, split)
     else:
         file = file.with_name(f"predictions_{file.name}.csv")
     names = datamodule.image_names(split, outcomes.ids_N)

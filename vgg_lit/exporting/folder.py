@@ -17,7 +17,7 @@ NEEDED_PACKAGES = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "onnx_int8": ("onnx", "onnxscript", "onnxruntime"),
     "torch_export": (),
-    "safetensors": ("safetensors",),
+    "safetensors": (),
 }
 CARD, DESCRIPTION, REPORT = "README.md", "model.json", "report.json"
 

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from vgg_lit.data.image_ranges import ImageRanges
 from vgg_lit.errors import InputError, one_line
+from vgg_lit.evaluation.prediction import Predictor
 from vgg_lit.system.extras import require
+from vgg_lit.tables import print_facts
 from vgg_lit.value_types import MAX_SIDE
 
 SCHEMA = 1
@@ -188,6 +190,20 @@ class ExportedModel:
         """Returns class probabilities (B, K) of uint8 images (B, C, H, W)."""
         found_BK = self(images_BCHW)
         return found_BK if self.description.output == PROBABILITIES else found_BK.softmax(dim=1)
+
+
+def load_exported(file: Path) -> Predictor:
+    """Loads an ONNX program for prediction; prints its path.
+
+    Raises:
+        InputError: as for `ExportedModel`.
+    """
+    model = ExportedModel(file)
+    card = model.description
+    print_facts({"model": str(model.path)})
+    return Predictor(
+        model.probabilities, card.classes, card.in_channels, card.source_size, card.image_ranges
+    )
 
 
 def find_program(path: Path) -> Path:

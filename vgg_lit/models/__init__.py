@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vgg_lit.models.comparison import efficientnet_b0, resnet18, resnet50
     from vgg_lit.models.detection import faster_rcnn
     from vgg_lit.models.freezing import freeze
+    from vgg_lit.models.shipped import fast_vgg
     from vgg_lit.models.timm_networks import timm_network
     from vgg_lit.models.vgg import (
         VGG,
@@ -39,6 +40,7 @@ __all__ = [
     "Variant",
     "build",
     "efficientnet_b0",
+    "fast_vgg",
     "faster_rcnn",
     "freeze",
     "resnet18",
@@ -59,6 +61,7 @@ __all__ = [
 
 _HOMES = {
     "efficientnet_b0": "comparison",
+    "fast_vgg": "shipped",
     "faster_rcnn": "detection",
     "freeze": "freezing",
     "resnet18": "comparison",

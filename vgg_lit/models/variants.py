@@ -261,3 +261,27 @@ multiplies their *mean*, so alpha is n times as large here.
 
 Source: Krizhevsky et al. 2012, section 3.3; Simonyan & Zisserman 2015, section 2.1.
 """
+
+FAST_VGG: dict[str, Any] = {
+    "variant": [[64, 64], [256, 256], [256, 256]],
+    "batch_norm": True,
+    "whitening": 2,
+    "activation": "gelu",
+    "pool_first": True,
+    "conv_bias": False,
+    "norm_scale": False,
+    "norm_eps": 1e-12,
+    "norm_momentum": 0.4,
+    "init": "dirac",
+    "head": {
+        "pool": 1,
+        "pooling": "max",
+        "bias": False,
+        "weight_std": 1.0,
+        "logit_scale": 1 / 256,
+    },
+}
+"""The arguments of `build` for the network of `conf/model/fast_vgg.yaml`.
+
+Source: Keller Jordan 2024, https://arxiv.org/abs/2404.00498.
+"""

@@ -4,6 +4,7 @@
     trained_network("best.ckpt", model)                                 # a checkpoint of vgg_lit
     trained_network("vgg16_bn-6c64b313.pth", model)                     # a state dict of another project
     trained_network("model.safetensors", model)                         # the same as safetensors
+    trained_network("cifar10", model)                                   # weights in the package
     trained_network("torchvision", model)                               # torchvision's published weights
 
 Files are loaded with `weights_only=True`, so that no code in them is executed. For the layouts of other
@@ -27,6 +28,7 @@ from vgg_lit.errors import InputError, one_line
 from vgg_lit.models import VARIANTS, VGG, build
 from vgg_lit.models.data_arguments import DataShape, with_data_arguments
 from vgg_lit.models.layers import weighted_layers
+from vgg_lit.models.shipped import FILE, SHIPPED, is_shipped, shipped_folder
 from vgg_lit.models.variants import network_name
 from vgg_lit.system.weightless import build_without_weights
 from vgg_lit.weights.conventions import (
@@ -74,8 +76,8 @@ def load_origin(origin: str, model: Mapping[str, Any], device: str = "cpu") -> O
 
     Args:
         origin: a run directory (loads its best checkpoint), a checkpoint of vgg_lit, a file with a state
-            dict, or "torchvision", which downloads the published weights for the network of `model` if
-            they are not in the cache.
+            dict, a name of `SHIPPED`, or "torchvision", which downloads the published weights for the
+            network of `model` if they are not in the cache.
         model: `model` group of the network that receives the weights. If it is a VGG, the file's network
             follows from the file. Otherwise it is this network; other shapes are possible.
         device: device of the weights; "meta" checks the network without downloading weights.
@@ -87,6 +89,8 @@ def load_origin(origin: str, model: Mapping[str, Any], device: str = "cpu") -> O
     path = Path(origin)
     if origin == TORCHVISION:
         return _published(network_name(model), device)
+    if is_shipped(origin):
+        return _from_checkpoint(shipped_folder(origin) / FILE, device)
     if path.is_dir():
         if not (path / FOLDER).is_dir():
             raise InputError(f"{origin} is not a run directory: it has no folder {FOLDER}")
@@ -94,7 +98,7 @@ def load_origin(origin: str, model: Mapping[str, Any], device: str = "cpu") -> O
     if not path.is_file():
         raise InputError(
             f"no such file or directory: {origin}; allowed: a run directory, a checkpoint (.ckpt), a file "
-            f"with a state dict (.pth, .safetensors), or {TORCHVISION}"
+            f"with a state dict (.pth, .safetensors), {TORCHVISION}, or {', '.join(SHIPPED)}"
         )
     if path.suffix == ".ckpt" and not _is_foreign(path):
         return _from_checkpoint(path, device)

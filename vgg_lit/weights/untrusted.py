@@ -19,7 +19,6 @@ from torch import Tensor
 
 from vgg_lit.checkpoints.storage import check_archive
 from vgg_lit.errors import InputError, one_line
-from vgg_lit.system.extras import require
 
 SAVE_WEIGHTS = "save the weights alone: torch.save(model.state_dict(), file)"
 
@@ -103,7 +102,6 @@ def check_weight_sizes(weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _read_safetensors(path: Path, device: str) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    require("export", "safetensors", asked=str(path))
     from safetensors import safe_open
 
     try:

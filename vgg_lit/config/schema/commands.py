@@ -36,6 +36,7 @@ Figure = Literal[
 Format = Literal["onnx", "onnx_int8", "torch_export", "safetensors"]
 
 CHECKPOINT = "Checkpoint of the run: best, last, or a file."
+WEIGHTS = "Name of shipped weights to use instead of a run: cifar10."
 DEVICE = "Type of device to compute on."
 
 
@@ -47,9 +48,11 @@ def _listed(value: Any) -> Any:
 class Evaluate(Section):
     """The settings of `vgg_lit.evaluate`."""
 
-    run: str | Names = setting(
-        NEEDED, "Run directory; the predictions of a list of runs are averaged."
+    run: str | Names | None = setting(
+        None,
+        "Run directory; the predictions of a list of runs are averaged; needed unless weights is set.",
     )
+    weights: str | None = setting(None, WEIGHTS)
     checkpoint: str = setting("best", CHECKPOINT)
     split: Split = setting("test", "Split to evaluate on.")
     flip: bool = setting(False, "Averages the predictions of an image and its mirror image.")
@@ -83,7 +86,10 @@ class Evaluate(Section):
 class Predict(Section):
     """The settings of `vgg_lit.predict`."""
 
-    run: str | None = setting(None, "Run directory; needed unless there is an exported model.")
+    run: str | None = setting(
+        None, "Run directory; needed unless weights or an exported model is set."
+    )
+    weights: str | None = setting(None, WEIGHTS)
     exported: str | None = setting(
         None,
         "Exported model to use instead of a run; on the command line: model=<.onnx file or export "
