@@ -53,7 +53,8 @@ def on_files(files: Files, config: Any) -> Files:
         text = BADGES.sub("", (ROOT / document).read_text(encoding="utf-8"))
         files.append(File.generated(config, page, content=with_page_links(text, document)))
     sections = (
-        f"## {heading}\n\n" + "".join(f"::: {name}\n    options:\n      heading_level: 3\n\n" for name in names)
+        f"## {heading}\n\n"
+        + "".join(f"::: {name}\n    options:\n      heading_level: 3\n\n" for name in names)
         for heading, names in API.items()
     )
     files.append(File.generated(config, "api.md", content="# API\n\n" + "\n".join(sections)))

@@ -15,7 +15,7 @@ from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Data, Evaluate
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.trained import Trained, find_trained
-from vgg_lit.runs import find_networks
+from vgg_lit.shipped_runs import find_networks
 from vgg_lit.targets import trust
 
 

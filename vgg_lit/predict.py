@@ -18,7 +18,7 @@ from vgg_lit.errors import InputError
 from vgg_lit.evaluation.prediction import Predictor, classify, find_images, load_trained
 from vgg_lit.evaluation.prediction_report import report_predictions
 from vgg_lit.evaluation.trained import find_trained
-from vgg_lit.runs import find_networks
+from vgg_lit.shipped_runs import find_networks
 from vgg_lit.targets import trust
 
 OF_EXPORTED = {"checkpoint": ("best",), "precision": (None,), "accelerator": ("auto", "cpu")}

@@ -29,8 +29,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.checkpoints.folder import FOLDER, find_checkpoint, newest_checkpoint
 from vgg_lit.errors import InputError
-from vgg_lit.models.shipped import FOLDER as SHIPPED_FOLDER
-from vgg_lit.models.shipped import shipped_folder
 from vgg_lit.renamed_settings import with_earlier_splits, with_new_names
 from vgg_lit.system.claims import claim, claimed, is_held, release, rename_claimed
 from vgg_lit.system.environment import describe_environment
@@ -99,9 +97,8 @@ class Run:
 
     @property
     def outputs(self) -> Path:
-        """The folder for results: the run directory; for shipped weights a folder in `logs/`."""
-        is_ours = self.path.resolve().parent == SHIPPED_FOLDER
-        return Path("logs", "weights", self.path.name) if is_ours else self.path
+        """The folder for results that commands compute from the run."""
+        return self.path
 
     @property
     def overrides(self) -> RecordedOverrides:
@@ -256,19 +253,6 @@ class Run:
         from vgg_lit.classifier import Classifier
 
         return Classifier.load_from_checkpoint(self.checkpoint(checkpoint))
-
-
-def find_networks(run: str | Sequence[str] | None, weights: str | None) -> list[Run]:
-    """Returns the runs of a command that takes `run=<run>`, a list of runs, or `weights=<name>`.
-
-    Raises:
-        InputError: there is no such run or name, or not exactly one is set.
-    """
-    if (run is None) == (weights is None):
-        raise InputError("run: set exactly one of run=<run directory> and weights=<name>")
-    if weights is not None:
-        return [Run(shipped_folder(weights))]
-    return [Run(path) for path in ([run] if isinstance(run, str) else run or ())]
 
 
 def check_vacant(path: Path) -> None:

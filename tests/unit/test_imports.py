@@ -16,7 +16,7 @@ FLOORS = [
     [{"system", "errors", "renamed_settings", "tables", "targets", "value_types", "version"}],
     [{"models"}, {"data"}, {"checkpoints"}],
     [{"classifier", "losses", "metrics", "optim"}, {"weights"}, {"analysis"}],
-    [{"runs", "sweeps"}, {"callbacks"}, {"evaluation"}, {"launching"}, {"config"}],
+    [{"runs", "shipped_runs", "sweeps"}, {"callbacks"}, {"evaluation"}, {"launching"}, {"config"}],
     [{"training"}, {"tuning"}, {"sweeping"}, {"reports"}, {"exporting"}],
     [{*VERBS, "torchrun", "__main__", "hydra_plugins"}],
 ]

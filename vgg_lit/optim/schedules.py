@@ -8,7 +8,7 @@ the peak of the schedule.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
@@ -150,7 +150,7 @@ def plateau(
     factor: float = 0.1,
     patience: int = 10,
     threshold: float = 1e-4,
-    threshold_mode: str = "abs",
+    threshold_mode: Literal["abs", "rel"] = "abs",
     min_lr: float = 0.0,
 ) -> dict[str, Any]:
     """Multiplies the rate by `factor` when validation accuracy has not risen for `patience` epochs.
