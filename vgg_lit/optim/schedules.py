@@ -172,8 +172,6 @@ def plateau(
     check_range("factor", factor, above=0, below=1)
     check_range("patience", patience, at_least=0)
     check_range("threshold", threshold, at_least=0)
-    if threshold_mode not in ("abs", "rel"):
-        raise ValueError(f"threshold_mode={threshold_mode!r}: allowed: abs, rel")
     check_range("min_lr", min_lr, at_least=0)
     schedule = ReduceLROnPlateau(
         optimizer,
