@@ -14,7 +14,7 @@ from vgg_lit.config.checks import check_metrics, check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Data, Evaluate
 from vgg_lit.errors import InputError
-from vgg_lit.evaluation.trained import Trained, find_trained
+from vgg_lit.evaluation.trained import Trained, find_trained, has_validation_split
 from vgg_lit.shipped_runs import find_networks
 from vgg_lit.targets import trust
 
@@ -77,7 +77,7 @@ def _data_arguments(
         OmegaConf.update(config, "data.in_channels", preprocessing.in_channels)
         spec = to_plain(config)["data"]
         check_section(spec, Data, "data")
-    if settings.split == "val" and not spec["val_fraction"]:
+    if settings.split == "val" and not has_validation_split(spec):
         raise InputError("split=val: data.val_fraction=0 leaves no validation split; allowed: test")
     source = build_source(spec["source"])
     for one in trained:

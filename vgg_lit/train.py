@@ -63,7 +63,8 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     if is_first and not resumed:
         check_vacant(path)
     # The config of a run does not name the run itself.
-    trainer = check_train(plain | {"resume": str(resumed.path)} if resumed else plain).trainer
+    checked = plain | {"resume": str(resumed.path)} if resumed else plain
+    trainer = check_train(checked, overrides).trainer
     for notice in notices(overrides) if is_first else ():
         warn(notice)
     launch.check_launch(trainer.get("num_nodes", 1), trainer.get("devices", "auto"))
@@ -83,8 +84,7 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
 
         plain = find(plain, path)
     trial = TrialOfThisProcess.from_environment()
-    report = trial.report if trial else None
-    metrics = run_experiment(plain, path, overrides, resumed, report)
+    metrics = run_experiment(plain, path, overrides, resumed, trial.report if trial else None)
     if plain["objective"] not in metrics:
         available = ", ".join(metrics)
         warn(f"objective={plain['objective']}: is not a metric of this run; available: {available}")

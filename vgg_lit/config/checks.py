@@ -5,7 +5,7 @@ Lightning, builds the network on the meta device and the optimiser for one weigh
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -79,21 +79,29 @@ def _value_at(plain: Mapping[str, Any], name: str) -> str:
     return "null" if value is None else str(value)
 
 
-def check_train(plain: dict[str, Any]) -> Train:
+def check_train(plain: dict[str, Any], overrides: Sequence[str] = ()) -> Train:
     """Checks a training config; returns its settings.
+
+    Args:
+        plain: the config.
+        overrides: overrides of the command line, for those that would have no effect.
 
     Raises:
         ConfigError: the first problem, in one line.
     """
     config = check_section(plain, Train)
     trust(config.trusted_targets)
-    if config.data.get("_target_") == "vgg_lit.ImageDataModule":
-        _check_side(check_section(config.data, Data, "data"))
+    is_own_data = config.data.get("_target_") == "vgg_lit.ImageDataModule"
+    data = check_section(config.data, Data, "data") if is_own_data else None
+    if data:
+        _check_side(data)
     is_lightning = config.trainer.get("_target_") == "lightning.pytorch.Trainer"
     trainer = check_section(config.trainer, Trainer, "trainer") if is_lightning else None
     check_section(config.init, Init, "init")
     _check_finders(config)
     # The checks above do not need torch, which takes seconds to import.
+    if data:
+        _check_folds(data, overrides)
     if trainer:
         check_devices(trainer, batch_size=config.data.get("batch_size"))
     instantiate(config.augment, key="augment")
@@ -176,6 +184,18 @@ def _check_finders(config: Train) -> None:
 def _check_side(data: Data) -> None:
     if data.image_size > MAX_SIDE:
         raise ConfigError(f"data.image_size={data.image_size}: allowed: at most {MAX_SIDE} pixels")
+
+
+def _check_folds(data: Data, overrides: Sequence[str]) -> None:
+    from vgg_lit.data.datamodule_options import check_fold
+
+    check_fold(data.fold, data.folds, "data.")
+    typed = [word for word in overrides if word.lstrip("+").startswith("data.val_fraction=")]
+    if data.folds and typed:
+        raise ConfigError(
+            f"{typed[-1]}: has no effect with data.folds={data.folds}, where one fold is validated on; "
+            "remove one of the two"
+        )
 
 
 def check_source(data: Spec) -> int | None:

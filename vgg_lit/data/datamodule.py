@@ -11,7 +11,7 @@ from torch import Tensor
 from vgg_lit.data.augment import Augmentation, Prepared
 from vgg_lit.data.batches import Batch, BatchLoader, ResidentBatches, StreamedBatches
 from vgg_lit.data.data_record import DataRecord
-from vgg_lit.data.datamodule_options import check_agreement, check_options
+from vgg_lit.data.datamodule_options import check_options
 from vgg_lit.data.draws import Draws, EpochTables
 from vgg_lit.data.image_ranges import ImageRanges, measure_ranges
 from vgg_lit.data.orders import EvaluationOrder, Order, TrainingOrder
@@ -33,8 +33,8 @@ from vgg_lit.value_types import Splitting
 class ImageDataModule(L.LightningDataModule):
     """Train, validation and test batches of one source, as network input.
 
-    Validation is the official validation split of the source, or else a stratified part of the official
-    train split; the official test split is used only for testing. The Trainer needs
+    Validation is the official validation split of the source, or else a part or a fold of the official train
+    split; the official test split is used only for testing. The Trainer needs
     `use_distributed_sampler=False`: the loaders shard by rank.
 
     Args:
@@ -45,6 +45,8 @@ class ImageDataModule(L.LightningDataModule):
         batch_size: global batch size, over all ranks, in training and evaluation.
         val_fraction: validation share of the official train split, 0 <= fraction < 1; 0 means no
             validation. A source with an official validation split ignores other values.
+        folds: number of folds of the official train split, in place of other validation; None: no folds.
+        fold: fold to validate on, 0 <= fold < folds; the others are trained on.
         train_size: number of training images, a stratified subset; None: all.
         test_size: number of test images, a stratified subset of the official test split; None: all.
         normalize: "mean_std" (subtract the mean, divide by the deviation), "mean" (subtract) or "none".
@@ -76,6 +78,8 @@ class ImageDataModule(L.LightningDataModule):
         image_size: int = 32,
         batch_size: int = 128,
         val_fraction: float = 0.1,
+        folds: int | None = None,
+        fold: int | None = None,
         train_size: int | None = None,
         test_size: int | None = None,
         normalize: Normalization = "mean_std",
@@ -91,6 +95,7 @@ class ImageDataModule(L.LightningDataModule):
         self.image_size = image_size
         self.batch_size = batch_size
         self.val_fraction = val_fraction
+        self.folds, self.fold = folds, fold
         self.train_size = train_size
         self.test_size = test_size
         self.normalize = normalize
@@ -102,11 +107,7 @@ class ImageDataModule(L.LightningDataModule):
             source.splitting = splitting
         if preprocessing is not None:
             self.preprocessing = preprocessing
-        check_options(self)
-        check_agreement(source, "num_classes", num_classes, len(self.classes))
-        check_agreement(source, "in_channels", in_channels, source.in_channels)
-        if preprocessing is not None:
-            check_agreement(source, "in_channels", preprocessing.in_channels, source.in_channels)
+        check_options(self, num_classes, in_channels)
         self._images: dict[Split, Images] = {}
         # per "train", "val" and "test": indices into the official split that has its images
         self._ids: dict[str, Tensor] = {}
@@ -128,7 +129,8 @@ class ImageDataModule(L.LightningDataModule):
     @property
     def has_validation(self) -> bool:
         """Returns True if there are validation images; after `setup("fit")`."""
-        return len(self._ids["val"]) > 0 if "val" in self._ids else self.val_fraction > 0
+        expected = bool(self.folds) or self.val_fraction > 0
+        return len(self._ids["val"]) > 0 if "val" in self._ids else expected
 
     @property
     def class_sizes(self) -> dict[str, list[int]]:
@@ -249,7 +251,7 @@ class ImageDataModule(L.LightningDataModule):
 
     @property
     def _has_own_validation(self) -> bool:
-        return self.val_fraction > 0 and has_validation(self.source)
+        return not self.folds and self.val_fraction > 0 and has_validation(self.source)
 
     def _stored_in(self, name: str) -> Split:
         """Returns the official split that has the images of "train", "val" or "test"."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vgg_lit.data.sources import Images, Source, load_checked
-from vgg_lit.data.splits import name_keys, stable_subset, stratified_subset
+from vgg_lit.data.splits import name_keys, stable_subset, stratified_folds, stratified_subset
 from vgg_lit.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def training_and_validation(
         own: images of an official validation split; None: some of `images` are for validation.
 
     Raises:
-        InputError: there are fewer images than `train_size`.
+        InputError: there are fewer images than `train_size` or than folds.
     """
     ids = torch.arange(len(images.labels_N))
     if data.assigned is not None:
@@ -37,7 +37,7 @@ def training_and_validation(
     if own:
         return _training(data, images, ids), torch.arange(len(own.labels_N))
     paths = images.paths if data.splitting == "stable" else None
-    in_val = draw_validation(images.labels_N, paths, data.val_fraction, data.seed)
+    in_val = draw_validation(data, images.labels_N, paths)
     return _training(data, images, ids[~in_val]), ids[in_val]
 
 
@@ -70,21 +70,35 @@ def testing(data: "ImageDataModule", images: Images) -> Tensor:
 
 
 def draw_validation(
-    labels_N: Tensor, paths: Sequence[str] | None, fraction: float, seed: int
+    data: "ImageDataModule", labels_N: Tensor, paths: Sequence[str] | None
 ) -> Tensor:
-    """Returns the mask (N,) of the validation images; a training image of each class remains.
+    """Returns the mask (N,) of the validation images: a fold, or a share of each class.
+
+    Without folds, a training image of each class remains.
 
     Args:
+        data: the data module with the number of folds or the share.
         labels_N: label of each image.
-        paths: file of each image, which alone draws it; None: stratified by position.
-        fraction: share of the images for validation.
-        seed: seed of the draws.
+        paths: file of each image, which alone draws it; None: drawn by position.
+
+    Raises:
+        InputError: there are fewer images than folds.
     """
-    if paths is not None:
-        return stable_subset(labels_N, name_keys(paths), fraction, seed, VALIDATION, keep=1)
+    keys = None if paths is None else name_keys(paths)
     ids = torch.arange(len(labels_N))
-    size = round(fraction * len(ids))
-    return stratified_subset(labels_N, ids, size, seed, VALIDATION, keep=1)
+    if data.folds:
+        if data.folds > len(ids):
+            raise InputError(
+                f"folds={data.folds}: more than the {len(ids):,} training images; allowed: 2 to "
+                f"{len(ids)}"
+            )
+        assert data.fold is not None
+        numbered = ids if keys is None else keys
+        return stratified_folds(labels_N, numbered, data.folds, data.seed).eq(data.fold)
+    if keys is not None:
+        return stable_subset(labels_N, keys, data.val_fraction, data.seed, VALIDATION, keep=1)
+    size = round(data.val_fraction * len(ids))
+    return stratified_subset(labels_N, ids, size, data.seed, VALIDATION, keep=1)
 
 
 def _assigned(data: "ImageDataModule", images: Images, split: str) -> Tensor:

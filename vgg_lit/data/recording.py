@@ -129,14 +129,15 @@ def _admitted(
     in_val: set[str] = set()
     if pool and not record.has_validation:
         labels_N = torch.tensor([present[path].label for path in pool])
-        in_val_N = draw_validation(labels_N, pool, data.val_fraction, data.seed)
+        in_val_N = draw_validation(data, labels_N, pool)
         in_val = {pool[i] for i in in_val_N.nonzero().flatten().tolist()}
     sizes = {"train": data.train_size, "test": data.test_size}
     splits = {}
     for path in changes.new:
         place = present[path].place
         split = "val" if path in in_val else place
-        is_unused = sizes.get(split) is not None or (split == "val" and not data.val_fraction)
+        is_limited = sizes.get(split) is not None
+        is_unused = is_limited or (split == "val" and not (data.val_fraction or data.folds))
         splits[path] = f"{UNUSED}{place}" if is_unused else split
     for path in changes.withheld:
         official = present[path].official or "train"

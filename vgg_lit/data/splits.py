@@ -2,6 +2,7 @@
 
 `stratified_subset` gives each class its exact share, so that an added sample may displace another one.
 `stable_subset` decides for each sample alone: added samples move no others, and shares vary by chance.
+`stratified_folds` divides all samples into folds with exact shares.
 """
 
 import hashlib
@@ -92,11 +93,6 @@ def name_keys(names: Sequence[str]) -> Tensor:
     return torch.tensor([int.from_bytes(digest[:7], "big") for digest in digests])
 
 
-def _by_class_and_draw(labels_N: Tensor, draws_N: Tensor) -> Tensor:
-    order = torch.argsort(draws_N, stable=True)
-    return order[torch.argsort(labels_N[order], stable=True)]
-
-
 def _smallest_draws(
     labels_N: Tensor, order: Tensor, quotas: Sequence[int], at_least: int, keep: int
 ) -> Tensor:
@@ -108,6 +104,31 @@ def _smallest_draws(
         taken = max(0, min(max(quota, at_least), count - keep))
         mask[order[first : first + taken]] = True
     return mask
+
+
+def stratified_folds(labels_N: Tensor, ids_N: Tensor, folds: int, seed: int) -> Tensor:
+    """Returns the fold (N,) of each sample, 0 <= fold < folds, a function of its id, label and the seed.
+
+    Each sample is in one fold. The sizes of the folds, and those of a class in the folds, differ by at
+    most one.
+
+    Args:
+        labels_N: label of each sample.
+        ids_N: id of each sample; keys its draw.
+        folds: number of folds.
+        seed: seed of the draws.
+    """
+    by_id = torch.argsort(ids_N)  # so that equal draws do not depend on positions
+    draws_N = draws.uniform(seed, 0, ids_N[by_id], "folds")
+    order = by_id[_by_class_and_draw(labels_N[by_id], draws_N)]
+    folds_N = torch.empty(len(labels_N), dtype=torch.int64)
+    folds_N[order] = torch.arange(len(labels_N)) % folds
+    return folds_N
+
+
+def _by_class_and_draw(labels_N: Tensor, draws_N: Tensor) -> Tensor:
+    order = torch.argsort(draws_N, stable=True)
+    return order[torch.argsort(labels_N[order], stable=True)]
 
 
 def _shares(counts: list[int], size: int, smallest: list[float]) -> list[int]:

@@ -111,12 +111,19 @@ class Trained:
             InputError: the run has another validation split.
         """
         own = self.run.config["data"]
-        for key in ("seed", "val_fraction"):
-            if own[key] != data[key]:
+        share = ("val_fraction",) if not data.get("folds") else ()
+        for key in ("seed", "folds", "fold", *share):
+            if own.get(key) != data.get(key):
+                value, other = ("null" if v is None else v for v in (own.get(key), data.get(key)))
                 raise InputError(
-                    f"split=val: run={self.run.path} has data.{key}={own[key]} instead of {data[key]}"
+                    f"split=val: run={self.run.path} has data.{key}={value} instead of {other}"
                     " and was trained on some of these images; allowed: test"
                 )
+
+
+def has_validation_split(data: Mapping[str, Any]) -> bool:
+    """Returns True if the settings of a `data` group leave images for validation."""
+    return bool(data.get("folds") or data["val_fraction"])
 
 
 def find_trained(runs: "Sequence[Run]", checkpoint: str) -> list[Trained]:

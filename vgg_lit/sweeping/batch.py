@@ -123,7 +123,7 @@ class SweepBatch:
                     "with hydra.sweep.dir=<sweep directory>"
                 )
             with env_override({k: v for k, v in self.shares[0].items() if k.startswith("CUDA")}):
-                checked = check_train(plain)
+                checked = check_train(plain, config.hydra.overrides.task)
             if checked.trainer.get("num_nodes", 1) != 1:
                 raise InputError(
                     f"trainer.num_nodes={checked.trainer['num_nodes']}: the jobs of a sweep run on "

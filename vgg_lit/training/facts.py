@@ -25,7 +25,10 @@ def print_header(
     config: Mapping[str, Any],
 ) -> None:
     """Prints the run directory, the data, the network and the device."""
-    sizes = ", ".join(f"{size:,} {name}" for name, size in datamodule.sizes.items() if size)
+    which = {"val": f" (fold {datamodule.fold} of {datamodule.folds})"} if datamodule.folds else {}
+    sizes = ", ".join(
+        f"{size:,} {name}{which.get(name, '')}" for name, size in datamodule.sizes.items() if size
+    )
     parameters = sum(parameter.numel() for parameter in classifier.net.parameters())
     precision, reason = precision_of(config["trainer"])
     side = datamodule.image_size

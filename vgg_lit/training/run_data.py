@@ -15,7 +15,9 @@ from vgg_lit.tables import print_facts
 
 ACCEPT = "accept_data_changes"
 
-SPLIT_SETTINGS = ("val_fraction", "train_size", "test_size", "seed", "splitting")
+SPLIT_SETTINGS = (
+    *("val_fraction", "folds", "fold", "train_size", "test_size", "seed", "splitting"),
+)
 """Settings of a data module that determine the splits of a folder."""
 
 

@@ -42,7 +42,8 @@ def check_study(settings: Tune, space: SearchSpace, trials: TrialConfigs) -> Non
         objective.startswith("test/") or not (is_extra or settings.trusted_targets)
     ):
         raise InputError(f"objective={objective}: allowed: {', '.join(OBJECTIVES)}")
-    if objective.startswith("val/") and settings.data.get("val_fraction") == 0:
+    data = settings.data
+    if objective.startswith("val/") and data.get("val_fraction") == 0 and not data.get("folds"):
         raise InputError(
             f"objective={objective}: needs a validation split; data.val_fraction=0 leaves none"
         )
@@ -54,8 +55,10 @@ def check_study(settings: Tune, space: SearchSpace, trials: TrialConfigs) -> Non
     build_pruner(settings.pruner)
     grid = settings.sampler["_target_"].endswith(".GridSampler")
     build_sampler(settings.sampler, 0, space.grid() if grid else None)
-    check_train(trials.plain())
-    space.check(lambda overrides: check_train(trials.plain(overrides)))
+    check_train(trials.plain(), trials.shared)
+    space.check(
+        lambda overrides: check_train(trials.plain(overrides), [*trials.shared, *overrides])
+    )
 
 
 def create_study(

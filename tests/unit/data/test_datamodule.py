@@ -105,6 +105,30 @@ def test_val_fraction_of_zero_gives_no_validation():
     assert module.sizes["train"] == 200
 
 
+def test_folds_validate_each_training_image_once():
+    modules = [make(folds=5, fold=fold) for fold in range(5)]
+    validated = torch.cat([ids_of(module.val_dataloader()) for module in modules])
+    assert sorted(validated.tolist()) == list(range(200))
+    for module in modules:
+        assert module.sizes == {"train": 160, "val": 40, "test": 50}
+        assert module.has_validation
+        train, val = module._ids["train"].tolist(), module._ids["val"].tolist()
+        assert sorted(train + val) == list(range(200))
+        assert module.class_sizes["val"] == [20, 10, 10]
+        assert torch.equal(ids_of(module.test_dataloader()), torch.arange(50))
+
+
+def test_folds_replace_val_fraction():
+    module = make(folds=4, fold=1, val_fraction=0, train_size=20)
+    assert module.sizes == {"train": 20, "val": 50, "test": 50}
+    assert ImageDataModule(Numbers(), folds=4, fold=1, val_fraction=0).has_validation
+
+
+def test_more_folds_than_images_are_refused():
+    with pytest.raises(InputError, match="folds=201: more than the 200 training images; allowed"):
+        make(folds=201, fold=0)
+
+
 class WithValidation(Numbers):
     """`Numbers` with an official validation split of 30 images, levels 60 to 89."""
 
@@ -138,6 +162,14 @@ def test_an_official_validation_split_is_not_used_with_val_fraction_0():
     assert module.source.loaded == ["train"]
     assert module.val_dataloader() == []
     assert not module.has_validation
+
+
+def test_folds_do_not_use_an_official_validation_split():
+    module = ImageDataModule(WithValidation(), batch_size=16, folds=2, fold=0)
+    module.setup()
+    assert module.source.loaded == ["train", "test"]
+    assert module.sizes == {"train": 100, "val": 100, "test": 50}
+    assert max(ids_of(module.val_dataloader())) < 200
 
 
 def test_an_official_validation_split_of_another_size_is_refused():
@@ -389,11 +421,20 @@ def test_streaming_equals_resident(folder, num_workers):
         ("num_classes", 10),
         ("in_channels", 3),
         ("normalize", "std"),
+        ("fold", 0),
+        ("folds", 1),
+        ("folds", 5),
     ],
 )
 def test_invalid_and_contradictory_options_are_refused(option, value):
     with pytest.raises(InputError, match=f"^{option}={value}"):
         ImageDataModule(Numbers(), **{option: value})
+
+
+@pytest.mark.parametrize("fold", [-1, 5])
+def test_a_fold_outside_the_folds_is_refused(fold):
+    with pytest.raises(InputError, match=f"^fold={fold}: allowed for folds=5: 0 to 4$"):
+        ImageDataModule(Numbers(), folds=5, fold=fold)
 
 
 def test_too_large_subsets_are_refused():

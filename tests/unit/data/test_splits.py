@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vgg_lit.data.splits import stratified_subset
+from vgg_lit.data.splits import stratified_folds, stratified_subset
 
 
 @pytest.mark.parametrize("size", [0, 1, 17, 100, 1000])
@@ -55,3 +55,27 @@ def test_published_splits_are_as_before():
     mask = stratified_subset(labels, ids, 64, 3, "train_size", keep=1)
     assert torch.bincount(labels[mask]).tolist() == [7, 7, 7, 7, 6, 6, 6, 6, 6, 6]
     assert int(ids[mask].sum()) == 196136
+
+
+@pytest.mark.parametrize("folds", [2, 5, 7])
+def test_folds_partition_the_samples_and_keep_the_shares_of_classes(folds):
+    labels = torch.arange(1000) % 7
+    labels[:200] = 0
+    fold = stratified_folds(labels, torch.arange(1000), folds, 0)
+    sizes = torch.bincount(fold, minlength=folds)
+    assert len(sizes) == folds
+    assert sizes.max() - sizes.min() <= 1
+    for label in range(7):
+        sizes = torch.bincount(fold[labels == label], minlength=folds)
+        assert sizes.max() - sizes.min() <= 1
+
+
+def test_folds_depend_on_seed_and_sample_ids_not_on_positions():
+    """There are more samples than draws differ for: equal draws are ordered by id."""
+    ids = torch.arange(60_000)
+    labels = ids % 3
+    fold = stratified_folds(labels, ids, 5, 1)
+    shuffled = torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))
+    again = stratified_folds(labels[shuffled], ids[shuffled], 5, 1)
+    assert torch.equal(again, fold[shuffled])
+    assert (fold != stratified_folds(labels, ids, 5, 2)).float().mean() > 0.7

@@ -50,10 +50,10 @@ def test_images_with_other_channels_are_refused(trained):
         trained.check_source(SimpleNamespace(name="colour", classes=classes, in_channels=3))
 
 
-@pytest.mark.parametrize(("key", "value"), [("seed", 7), ("val_fraction", 0.25)])
+@pytest.mark.parametrize(("key", "value"), [("seed", 7), ("val_fraction", 0.25), ("folds", 5)])
 def test_validation_images_from_the_training_set_are_refused(trained, key, value):
     data = trained.run.config["data"] | {key: value}
-    with pytest.raises(InputError, match=rf"data\.{key}=[\d.]+ instead of {value}"):
+    with pytest.raises(InputError, match=rf"data\.{key}=[\w.]+ instead of {value}"):
         trained.check_validation(data)
 
 

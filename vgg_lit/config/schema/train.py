@@ -36,6 +36,15 @@ class Data(Section):
         "Share of the training images for validation; 0 trains on all of them and tests the last "
         "epoch.",
     )
+    folds: Annotated[int, Field(ge=2)] | None = setting(
+        None,
+        "Number of folds of the training images for cross-validation; they replace val_fraction and "
+        "an official validation split.",
+        optional=True,
+    )
+    fold: Annotated[int, Field(ge=0)] | None = setting(
+        None, "Fold to validate on, from 0; the other folds are trained on.", optional=True
+    )
     train_size: PositiveInt | None = setting(None, "Number of training images to use; null is all.")
     test_size: PositiveInt | None = setting(None, "Number of test images to use; null is all.")
     splitting: Splitting = setting(
