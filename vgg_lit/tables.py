@@ -92,9 +92,10 @@ def print_rows(
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Formats rows with the same columns as a table in Markdown."""
+    """Formats rows with the same columns as a table in Markdown; bars in the cells are escaped."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
@@ -133,10 +134,16 @@ def is_higher_better(metric: str) -> bool:
     return metric.rpartition("/")[2].startswith(("acc", "top", "images_per_second"))
 
 
+def is_accuracy(metric: str) -> bool:
+    """Returns True for the accuracies, which are fractions in 0..1 and shown in per cent."""
+    quantity = metric.rpartition("/")[2]
+    return quantity == "acc" or quantity.startswith("top")
+
+
 def format_metric(name: str, value: float) -> str:
     """Formats a metric: accuracies in per cent, counts as whole numbers, losses with four digits."""
     quantity = name.rpartition("/")[2]
-    if quantity == "acc" or quantity.startswith("top"):
+    if is_accuracy(name):
         return f"{100 * value:.2f} %"
     if quantity in ("data_wait", "ceiling_fraction"):
         return f"{100 * value:.1f} %"

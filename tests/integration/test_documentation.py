@@ -95,7 +95,7 @@ def run(workplace, monkeypatch, tmp_path):
 
 def split(command, run):
     """The verb and the arguments of a documented command."""
-    words = shlex.split(command.replace("<run>", run))
+    words = shlex.split(command.replace("<run>", run).replace("<sweep>", "logs/runs"))
     assert words[:2] == ["python", "-m"]
     package, _, verb = words[2].partition(".")
     assert package == "vgg_lit"
@@ -109,6 +109,8 @@ def shrink(arguments, tiny):
     if "data=image_folder" in arguments:  # 19 images to train on
         sizes = ["data.train_size=null", "data.test_size=null", "data.batch_size=4"]
         return [*arguments, *tiny, *sizes, "data.val_fraction=0.2"]
+    if any(argument.startswith("data.folds=") for argument in arguments):
+        return [*arguments, *(word for word in tiny if "val_fraction" not in word)]
     return [*arguments, *tiny]
 
 
@@ -183,7 +185,7 @@ def present(verbs):
 @pytest.mark.parametrize(
     "line",
     [
-        pytest.param(line, marks=pytest.mark.slow) if "-m model=" in line else line
+        pytest.param(line, marks=pytest.mark.slow) if "train -m " in line else line
         for line in present(["vgg_lit.train"])  # a sweep starts a process per job
     ],
 )

@@ -9,10 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep
+from vgg_lit.tables import read_csv
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -208,3 +211,58 @@ def test_parallel_jobs_have_separate_directories_and_metrics(command, arguments,
     assert runs[0].metrics["val/loss"] != runs[1].metrics["val/loss"]
     record = json.loads((home / "sweep/sweep.json").read_text())
     assert [job["objective"] for job in record] == [run.metrics["val/acc"] for run in runs]
+
+
+@pytest.mark.slow
+def test_seeds_and_settings_become_a_table_with_statistics(tiny, home, command):
+    """Two learning rates by three seeds in one command, and the statistics in another."""
+    sweep = ["-m", *tiny, "seed=0,1,2", "optimizer.lr=0.01,0.1", "hydra.sweep.dir=sweep"]
+    done = command("train", *sweep, "logger=none", cwd=home)
+    assert done.code == 0, done.err
+    runs = {
+        (Run(path).config["optimizer"]["lr"], Run(path).config["seed"]): Run(path)
+        for path in (home / "sweep").glob("[0-5]")
+    }
+    for rate in (0.01, 0.1):
+        done = command("evaluate", f"run={runs[rate, 1].path}", cwd=home)
+        assert done.code == 0, done.err
+    done = command("compare", "runs=sweep", cwd=home, COLUMNS="80")
+    assert done.code == 0, done.err
+    assert max(map(len, done.out.splitlines()[:-1])) <= 80
+    assert "seed=1" in done.out
+
+    values = {
+        rate: [runs[rate, seed].metrics["test/acc"] for seed in range(3)] for rate in (0.01, 0.1)
+    }
+    rows = {
+        (float(row["optimizer.lr"]), row["metric"]): row
+        for row in read_csv(home / "comparison/groups.csv")
+    }
+    for rate, accuracies in values.items():
+        row = rows[rate, "test/acc"]
+        assert row["n"] == "3"
+        assert float(row["mean"]) == pytest.approx(np.mean(accuracies))
+        assert float(row["std"]) == pytest.approx(np.std(accuracies, ddof=1))
+    (row,) = [
+        row for row in read_csv(home / "comparison/differences.csv") if row["metric"] == "test/acc"
+    ]
+    first, second = (0.1, 0.01) if row["first"] == "lr=0.1" else (0.01, 0.1)
+    expected = stats.ttest_rel(values[first], values[second]).pvalue
+    assert float(row["p"]) == pytest.approx(expected)
+
+
+@pytest.mark.slow
+def test_folds_are_aggregated(tiny, home, command):
+    arguments = [word for word in tiny if "val_fraction" not in word]
+    sweep = ["-m", *arguments, "data.folds=3", "data.fold=0,1,2", "hydra.sweep.dir=sweep"]
+    done = command("train", *sweep, "logger=none", cwd=home)
+    assert done.code == 0, done.err
+    images = []
+    for number in range(3):
+        done = command("evaluate", f"run=sweep/{number}", "split=val", cwd=home)
+        assert done.code == 0, done.err
+        images += [row["image"] for row in read_csv(home / f"sweep/{number}/predictions_val.csv")]
+    assert sorted(images, key=int) == [str(image) for image in range(6000)]
+    done = command("compare", "runs=sweep", cwd=home)
+    assert done.code == 0, done.err
+    assert "mean over 3 folds" in done.out

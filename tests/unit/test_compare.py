@@ -11,7 +11,10 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-FILES = ["comparison.csv", "comparison.html", "comparison.md", "curves.png"]
+FILES = [
+    *("comparison.csv", "comparison.html", "comparison.md", "comparison.tex"),
+    "curves.png",
+]
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def runs(tiny_run, tmp_path, monkeypatch):
     return tmp_path / "runs"
 
 
-def test_compare_writes_three_tables_and_the_curves(verb, runs, tiny_run):
+def test_compare_writes_tables_and_the_curves(verb, runs, tiny_run):
     done = verb("compare", "runs=runs")
     assert done.code == 0, done.err
     assert sorted(path.name for path in (runs.parent / "comparison").iterdir()) == FILES

@@ -55,6 +55,10 @@ def test_a_wide_text_is_shortened_in_the_middle(text, width, expected):
     assert shorten_middle(text, width) == expected
 
 
+def test_bars_in_the_cells_of_markdown_are_escaped():
+    assert markdown_table([{"a": "x|y"}]).splitlines()[2] == r"| x\|y |"
+
+
 ROWS = [{"views": "single view", "top1": "87.00"}, {"views": "flip", "top1": "87.50"}]
 
 

@@ -4,8 +4,9 @@ figure = learning_curves({"val/acc": {"seed=0": ([1, 2, 3], [0.5, 0.7, 0.8]), "s
 figure.savefig("curves.png")
 """
 
+import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -17,6 +18,15 @@ from vgg_lit.analysis.style import COLOURS, STYLE, YELLOW
 Curve = tuple[Sequence[float], Sequence[float]]
 """Epochs, and the value of the metric after each of them."""
 
+
+class MeanCurve(NamedTuple):
+    """The mean of curves, and the standard deviation at each epoch."""
+
+    epochs: Sequence[float]
+    values: Sequence[float]
+    deviations: Sequence[float]
+
+
 LINE_COLOURS = tuple(colour for colour in COLOURS if colour != YELLOW)  # too light for a line
 
 STYLES = ("-", "--", ":", "-.")
@@ -25,15 +35,29 @@ STYLES = ("-", "--", ":", "-.")
 PANEL = (4.2, 3.0)  # inches
 
 
+def mean_curve(curves: Sequence[Curve]) -> Curve | MeanCurve:
+    """Returns the mean of curves at the epochs that all of them have; a single curve is returned."""
+    if len(curves) == 1:
+        return curves[0]
+    by_epoch = [dict(zip(*curve, strict=True)) for curve in curves]
+    epochs = sorted(set.intersection(*map(set, by_epoch)))
+    columns = [[values[epoch] for values in by_epoch] for epoch in epochs]
+    means = [statistics.fmean(column) for column in columns]
+    return MeanCurve(epochs, means, [statistics.stdev(column) for column in columns])
+
+
 @rc_context(STYLE)
-def learning_curves(curves: Mapping[str, Mapping[str, Curve]], columns: int = 2) -> Figure:
-    """Draws one panel per metric and one line per run.
+def learning_curves(
+    curves: Mapping[str, Mapping[str, Curve | MeanCurve]], columns: int = 2, note: str = ""
+) -> Figure:
+    """Draws one panel per metric and one line per run, or per group of runs with a band around its mean.
 
     A run has the same colour and line style in every panel; one legend serves all panels.
 
     Args:
-        curves: curves by metric, then by run.
+        curves: curves by metric, then by run or group.
         columns: panels per row.
+        note: title of the legend.
     """
     runs = list(dict.fromkeys(run for by_run in curves.values() for run in by_run))
     looks: dict[str, dict[str, Any]] = {
@@ -45,13 +69,18 @@ def learning_curves(curves: Mapping[str, Mapping[str, Curve]], columns: int = 2)
     }
     columns = min(columns, len(curves))
     rows = -(-len(curves) // columns)
-    legend_height = 0.21 * len(runs) + 0.3
+    legend_height = 0.21 * (len(runs) + bool(note)) + 0.3
     figure = Figure(
         figsize=(PANEL[0] * columns, PANEL[1] * rows + legend_height), layout="constrained"
     )
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes, (metric, by_run) in zip(panels, curves.items(), strict=False):
-        for run, (epochs, values) in by_run.items():
+        for run, (epochs, values, *bands) in by_run.items():
+            for deviations in bands:
+                low = [value - spread for value, spread in zip(values, deviations, strict=True)]
+                high = [value + spread for value, spread in zip(values, deviations, strict=True)]
+                colour = looks[run]["color"]
+                axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
             marker = "o" if len(epochs) == 1 else None  # a single point draws no line
             axes.plot(epochs, values, linewidth=1.5, marker=marker, markersize=4, **looks[run])
         axes.set(title=metric, xlabel="epoch")
@@ -61,5 +90,6 @@ def learning_curves(curves: Mapping[str, Mapping[str, Curve]], columns: int = 2)
     for axes in panels[len(curves) :]:
         axes.set_axis_off()
     lines = [Line2D([], [], linewidth=1.5, **look) for look in looks.values()]
-    figure.legend(lines, runs, loc="outside lower left", ncols=1)
+    legend = figure.legend(lines, runs, loc="outside lower left", ncols=1, title=note or None)
+    legend.set_alignment("left")
     return figure

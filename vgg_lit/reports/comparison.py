@@ -34,6 +34,12 @@ class Comparison:
         runs: at least two runs.
         metrics: names of final metrics; None: those of `METRICS` that a run has.
 
+    Attributes:
+        runs: runs by name, their path below the common directory.
+        differences: differing settings, by key and then by run.
+        finals: final metrics by run.
+        metrics: the names of the metrics in the columns.
+
     Raises:
         InputError: fewer than two runs, an unreadable run, or a metric that no run has.
     """
@@ -43,8 +49,8 @@ class Comparison:
             raise InputError(f"{len(runs)} run found; at least 2 are needed for a comparison")
         self.runs = dict(zip(_names(runs), runs, strict=True))
         self.differences = differing_settings({name: run.config for name, run in self.runs.items()})
-        self._metrics = {name: run.metrics for name, run in self.runs.items()}
-        known = sorted({metric for found in self._metrics.values() for metric in found})
+        self.finals = {name: run.metrics for name, run in self.runs.items()}
+        known = sorted({metric for found in self.finals.values() for metric in found})
         for metric in metrics or ():
             if metric not in known:
                 raise unknown("metric", metric, known)
@@ -77,7 +83,7 @@ class Comparison:
         return known + [row for row in rows if row not in known]
 
     def _row(self, name: str, run: Run) -> dict[str, Any]:
-        final = self._metrics[name]
+        final = self.finals[name]
         values = [
             name,
             *(values[name] for values in self.differences.values()),
@@ -103,22 +109,34 @@ class Comparison:
     def curves(self, metrics: Sequence[str] | None = None) -> dict[str, dict[str, "Curve"]]:
         """Returns epochs and values, by metric and then by label of the run.
 
+        Raises:
+            InputError: a metric that no run has.
+        """
+        labels = self.labels()
+        by_run = self.curves_by_run(metrics).items()
+        return {
+            metric: {labels[name]: curve for name, curve in curves.items()}
+            for metric, curves in by_run
+        }
+
+    def curves_by_run(self, metrics: Sequence[str] | None = None) -> dict[str, dict[str, "Curve"]]:
+        """Returns epochs and values, by metric and then by name of the run.
+
         Args:
             metrics: names of epoch metrics; None: those of `CURVES` that a run has.
 
         Raises:
             InputError: a metric that no run has.
         """
-        labels = self.labels()
-        histories = {labels[name]: run.epochs() for name, run in self.runs.items()}
+        histories = {name: run.epochs() for name, run in self.runs.items()}
         known = sorted({key for history in histories.values() for row in history for key in row})
         for metric in metrics or ():
             if metric not in known:
                 raise unknown("epoch metric", metric, known)
         return {
             metric: {
-                label: _curve(history, metric)
-                for label, history in histories.items()
+                name: _curve(history, metric)
+                for name, history in histories.items()
                 if any(row.get(metric) for row in history)
             }
             for metric in metrics or [metric for metric in CURVES if metric in known]

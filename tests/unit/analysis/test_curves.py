@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from vgg_lit.analysis.curves import LINE_COLOURS, STYLES, learning_curves
+from vgg_lit.analysis.curves import LINE_COLOURS, STYLES, MeanCurve, learning_curves, mean_curve
 
 CURVES = {
     "val/loss": {"a": ([1, 2], [0.9, 0.5]), "b": ([1], [0.8])},
@@ -49,6 +49,28 @@ def test_many_runs_have_distinct_lines():
     figure = learning_curves({"loss": {str(run): ([1, 2], [run, run]) for run in range(20)}})
     looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()}
     assert len(looks) == 20 <= len(LINE_COLOURS) * len(STYLES)
+
+
+def test_a_mean_curve_has_a_band_of_one_deviation_in_its_colour():
+    curves = {
+        "val/acc": {"a": ([1, 2], [0.2, 0.3]), "b": MeanCurve([1, 2], [0.5, 0.6], [0.1, 0.2])}
+    }
+    figure = learning_curves(curves, note="mean and deviation")
+    axes = figure.axes[0]
+    (band,) = axes.collections
+    assert to_hex(band.get_facecolor()) == to_hex(axes.get_lines()[1].get_color())
+    corners = {(x, round(y, 6)) for x, y in band.get_paths()[0].vertices}
+    assert corners == {(1, 0.4), (1, 0.6), (2, 0.4), (2, 0.8)}
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "mean and deviation"
+
+
+def test_the_mean_of_curves_is_over_their_common_epochs():
+    mean = mean_curve([([1, 2, 3], [0.1, 0.2, 0.3]), ([2, 3, 4], [0.4, 0.3, 0.9])])
+    assert mean.epochs == [2, 3]
+    assert mean.values == pytest.approx([0.3, 0.3])
+    assert mean.deviations == pytest.approx([np.std([0.2, 0.4], ddof=1), 0])
+    assert mean_curve([CURVES["lr"]["a"]]) == CURVES["lr"]["a"]
 
 
 @pytest.mark.parametrize(("metric", "text"), [("val/acc", "50 %"), ("val/loss", "0.5")])

@@ -4,29 +4,10 @@ import json
 import math
 
 import pytest
-from omegaconf import OmegaConf
 
 from vgg_lit.errors import InputError
 from vgg_lit.reports.comparison import Comparison, find_runs
-from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep
-
-
-@pytest.fixture
-def make_run(tmp_path, compose):
-    """`make_run("a", {"val/acc": 0.5}, "seed=1")`: writes the files of a finished run."""
-
-    def make_run(name, metrics, *overrides, history=""):
-        config = OmegaConf.to_container(compose("model.width=0.03125", *overrides), resolve=True)
-        run = Run.start(tmp_path / name, config, overrides)
-        if metrics:
-            run.write_metrics(metrics)
-            run.set_status("done")
-        if history:
-            run.metrics_file.write_text(history)
-        return run
-
-    return make_run
 
 
 def test_only_differing_settings_are_columns(make_run):

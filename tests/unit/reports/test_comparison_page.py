@@ -8,17 +8,22 @@ import subprocess
 import pytest
 
 from vgg_lit.reports.comparison_page import comparison_page
+from vgg_lit.reports.comparison_tables import ComparisonTable
+
+
+def page_of(title, rows, texts, figure_png, remarks=()):
+    return comparison_page(title, [ComparisonTable(title, texts, rows, rows, remarks)], figure_png)
 
 
 def test_the_figure_is_embedded_in_the_page():
-    page = comparison_page("t", [{"run": "a"}], [{"run": "a"}], b"a picture")
+    page = page_of("t", [{"run": "a"}], [{"run": "a"}], b"a picture")
     (data,) = re.findall(r'<img alt="[^"]+" src="data:image/png;base64,([^"]+)"', page)
     assert base64.b64decode(data) == b"a picture"
 
 
 def test_text_is_escaped():
     evil = '"><script>alert(1)</script>'
-    page = comparison_page(evil, [{evil: evil}], [{evil: evil}], None)
+    page = page_of(evil, [{evil: evil}], [{evil: evil}], None, [evil])
     assert "<script>alert" not in page
     assert 'data-value="&quot;&gt;' in page
 
@@ -26,11 +31,20 @@ def test_text_is_escaped():
 def test_cells_contain_their_sort_values():
     rows = [{"run": "a", "acc": 0.5, "on": True}, {"run": "b", "acc": None, "on": False}]
     texts = [{"run": "a", "acc": "50 %", "on": "True"}, {"run": "b", "acc": "", "on": "False"}]
-    page = comparison_page("t", rows, texts, None)
+    page = page_of("t", rows, texts, None)
     assert '<td class="number" data-value="0.5">50 %</td>' in page
     assert '<td data-value=""></td>' in page
     assert '<td data-value="True">True</td>' in page
     assert "<img" not in page
+
+
+def test_each_table_has_a_heading_and_remarks():
+    one = ComparisonTable("One", [{"a": "1"}], [{"a": 1}], [], ["a < b"])
+    two = ComparisonTable("Two", [{"b": "2"}], [{"b": 2}], [])
+    page = comparison_page("t", [one, two], None)
+    assert re.findall("<h2>(.*)</h2>", page) == ["One", "Two"]
+    assert page.count("<table>") == 2
+    assert "a &lt; b" in page
 
 
 def test_a_click_on_a_header_sorts_the_table(tmp_path):
@@ -44,8 +58,8 @@ def test_a_click_on_a_header_sorts_the_table(tmp_path):
     found = []
     for clicks in (1, 2):
         page = tmp_path / f"{clicks}.html"
-        click = f"<script>{'heads[1].click();' * clicks}</script></body>"
-        page.write_text(comparison_page("t", rows, texts, None).replace("</body>", click))
+        click = f"<script>{'document.querySelectorAll(`th`)[1].click();' * clicks}</script></body>"
+        page.write_text(page_of("t", rows, texts, None).replace("</body>", click))
         arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
         profile = f"--user-data-dir={tmp_path / 'profile'}"
         done = subprocess.run(

@@ -216,10 +216,15 @@ class Compare(Section):
     columns: Names | None = setting(
         None, "Metrics to show; null is accuracy and loss of val and test."
     )
+    by: str | Names | None = setting(
+        None,
+        "Settings that define the groups of runs, such as model; null is all that differ, except seeds "
+        "and folds.",
+    )
     curves: Names | None = setting(
         None, "Metrics to plot over epochs; null is loss and accuracy of train and val."
     )
-    output: str = setting("comparison", "Folder for comparison.csv, .md, .html and curves.png.")
+    output: str = setting("comparison", "Folder for the tables and curves.png.")
     trusted_targets: list[str] = setting([], TRUSTED_MEANS)
 
 

@@ -1,0 +1,140 @@
+"""The files and the output of a comparison of groups."""
+
+import csv
+import re
+import shutil
+import subprocess
+
+import pytest
+from rich.cells import cell_len
+
+from vgg_lit.reports.comparison import Comparison
+from vgg_lit.reports.comparison_report import report_comparison
+from vgg_lit.reports.groups import RunGroups
+
+HISTORY = "epoch,step,val/acc\n1,4,{}\n2,8,{}\n"
+VALUES = {0.1: (0.81, 0.84, 0.80), 0.2: (0.86, 0.87, 0.86)}
+
+
+@pytest.fixture
+def runs(write_run):
+    return [
+        write_run(
+            f"{lr}_{seed}",
+            {"val/acc": value, "val/loss": 1 - value, "seconds": 5.0 + seed},
+            lr=lr,
+            seed=seed,
+            tag="<i>",
+            history=HISTORY.format(value / 2, value),
+        )
+        for lr, values in VALUES.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+@pytest.fixture
+def report(tmp_path, capsys):
+    """`report(runs)`: the output of a comparison; its files are in tmp_path / "out"."""
+
+    def report(runs, sort="val/acc", by=None):
+        comparison = Comparison(runs)
+        output = tmp_path / "out"
+        report_comparison(comparison, RunGroups(comparison, by), sort, None, output)
+        return capsys.readouterr().out
+
+    return report
+
+
+def read(file):
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_groups_are_printed_and_written(report, runs, tmp_path):
+    out = report(runs)
+    assert "mean over 3 seeds, the best val/acc first" in out
+    assert out.count("lr=0.2") == 2  # once in the groups, once in the title of the tests
+    assert "86.33 %" in out
+    assert "6 runs by val/acc" not in out
+    assert f"python -m vgg_lit.evaluate run={runs[0].path}" in out
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {
+        *("comparison.csv", "groups.csv", "differences.csv"),
+        *("comparison.md", "comparison.tex", "comparison.html", "curves.png"),
+    }
+    assert len(read(tmp_path / "out/comparison.csv")) == 6
+    assert [row["n"] for row in read(tmp_path / "out/groups.csv")] == ["3"] * 4
+    markdown = (tmp_path / "out/comparison.md").read_text()
+    assert re.findall("^#+ (.*)$", markdown, re.MULTILINE) == [
+        "mean over 3 seeds, the best val/acc first",
+        "lr=0.2 minus lr=0.1: paired t-test over common seeds",
+        "6 runs by val/acc",
+    ]
+    page = (tmp_path / "out/comparison.html").read_text()
+    assert page.count("<table>") == 3
+
+
+def test_files_of_an_earlier_comparison_are_removed(report, runs, write_predictions, tmp_path):
+    for run in runs:
+        write_predictions(run, "ab", "ab")
+    out = report(runs)
+    assert "McNemar's exact test" in out
+    assert "vgg_lit.evaluate" not in out
+    assert (tmp_path / "out/mcnemar.csv").is_file()
+    for run in runs[::3]:
+        (run.path / "predictions_test.csv").unlink()
+        run.metrics_file.unlink()
+    out = report(runs[::3])
+    assert "2 runs by val/acc" in out
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert not left & {"groups.csv", "differences.csv", "mcnemar.csv", "curves.png"}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_output_fits_the_terminal(width, report, runs, monkeypatch, write_predictions):
+    monkeypatch.setenv("COLUMNS", str(width))
+    for run in runs:
+        write_predictions(run, "ab", "ab")
+    tables = [line for line in report(runs).splitlines() if line[:1] in "┏┃┡│└├"]
+    assert len(tables) > 12
+    assert max(map(cell_len, tables)) <= width
+
+
+def test_the_table_of_a_paper(report, runs, tmp_path):
+    report(runs)
+    tex = (tmp_path / "out/comparison.tex").read_text()
+    assert r"lr & val/acc (\%) & val/loss \\" in tex
+    assert r"0.2 & $\mathbf{86.33} \pm 0.58$ & $\mathbf{0.1367} \pm 0.0058$ \\" in tex
+    assert r"0.1 & $81.67 \pm 2.08$ & $0.183 \pm 0.021$ \\" in tex
+    assert "Mean and standard deviation over 3 seeds." in tex
+
+
+def test_the_table_of_a_paper_has_a_column_for_unequal_counts(report, runs, tmp_path):
+    report(runs[:5])
+    tex = (tmp_path / "out/comparison.tex").read_text()
+    assert "$n$ & val/acc" in tex
+    assert r"over $n$ seeds." in tex
+
+
+@pytest.mark.parametrize("chosen", [slice(0, 6), slice(0, 3), slice(0, 6, 3)])
+def test_every_table_of_a_paper_compiles(chosen, report, runs, tmp_path):
+    if not shutil.which("pdflatex"):
+        pytest.skip("needs pdflatex with booktabs")
+    report(runs[chosen])
+    (tmp_path / "paper.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs}\usepackage[T1]{fontenc}"
+        r"\begin{document}\input{out/comparison.tex}\end{document}"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_runs_without_metrics_are_listed(report, write_run):
+    out = report([write_run("a", {}), write_run("b", {}, seed=1)], sort="run")
+    assert "2 runs by run" in out

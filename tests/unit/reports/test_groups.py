@@ -1,0 +1,131 @@
+"""Runs that differ in seed or fold alone form groups; tests pair their seeds."""
+
+import pytest
+from scipy import stats
+
+from vgg_lit.errors import InputError
+from vgg_lit.reports.comparison import Comparison
+from vgg_lit.reports.groups import RunGroups
+
+FIRST, SECOND = (0.81, 0.84, 0.80), (0.86, 0.87, 0.86)
+
+
+@pytest.fixture
+def two_models(write_run):
+    runs = [
+        write_run(
+            f"{model}_{seed}", {"val/acc": value, "val/loss": 1 - value}, model=model, seed=seed
+        )
+        for model, values in (("vgg11_bn", FIRST), ("vgg13_bn", SECOND))
+        for seed, value in enumerate(values)
+    ]
+    return Comparison(runs)
+
+
+def test_seeds_are_grouped_and_the_best_mean_is_first(two_models):
+    groups = RunGroups(two_models)
+    assert groups.by == ["model"]
+    assert groups.has_repetitions
+    assert groups.repetitions == "seeds"
+    best, other = groups.ordered("val/acc")
+    assert [best.label, other.label] == ["model=vgg13_bn", "model=vgg11_bn"]
+    assert groups.ordered("val/loss") == [best, other]
+    assert groups.ordered("model") == [other, best]
+    assert list(best.members.values()) == ["vgg13_bn_0", "vgg13_bn_1", "vgg13_bn_2"]
+    summary = groups.summary(other, "val/acc")
+    assert summary.n == 3
+    assert summary.mean == pytest.approx(sum(FIRST) / 3)
+
+
+def test_the_test_pairs_equal_seeds(two_models, write_run):
+    runs = [run for name, run in two_models.runs.items() if name != "vgg11_bn_0"]
+    runs = [*reversed(runs), write_run("late", {"val/acc": 0.1}, seed=7)]
+    groups = RunGroups(Comparison(runs))
+    best, other = groups.ordered("val/acc")
+    found = groups.difference(best, other, "val/acc")
+    expected = stats.ttest_rel(SECOND[1:], FIRST[1:])
+    assert found.difference.n == 2
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert groups.difference(best, other, "val/loss").difference.mean < 0
+
+
+def test_groups_without_common_seeds_have_no_test(write_run):
+    runs = [write_run("a", {"val/acc": 0.5}), write_run("b", {"val/acc": 0.6}, lr=0.2, seed=1)]
+    groups = RunGroups(Comparison(runs))
+    assert not groups.has_repetitions
+    assert groups.difference(*groups.groups, "val/acc") is None
+
+
+def test_folds_are_repetitions(write_run):
+    runs = [write_run(str(fold), {"val/acc": 0.8 + fold / 100}, fold=fold) for fold in range(5)]
+    groups = RunGroups(Comparison(runs))
+    assert [group.label for group in groups.groups] == ["all runs"]
+    assert groups.repetitions == "folds"
+    assert groups.summary(groups.groups[0], "val/acc").n == 5
+
+
+def test_by_groups_by_a_setting_and_pairs_by_all_others(write_run):
+    runs = [
+        write_run(f"{model}{lr}{seed}", {"val/acc": lr + seed / 100}, model=model, lr=lr, seed=seed)
+        for model in ("vgg11_bn", "vgg13_bn")
+        for lr in (0.1, 0.2)
+        for seed in (0, 1)
+    ]
+    comparison = Comparison(runs)
+    groups = RunGroups(comparison, ["model"])
+    assert [len(group.members) for group in groups.groups] == [4, 4]
+    assert groups.varying == ["optimizer.lr", "seed"]
+    assert groups.repetitions == "runs"
+    assert groups.difference(*groups.groups, "val/acc").difference.mean == pytest.approx(
+        0, abs=1e-12
+    )
+    assert [len(group.members) for group in RunGroups(comparison).groups] == [2] * 4
+    for name in ("lr", "optimizer", "optimizer.lr"):
+        assert RunGroups(comparison, [name]).by == ["optimizer.lr"]
+    with pytest.raises(InputError, match=r"by=modle: does not differ .*Did you mean 'model'"):
+        RunGroups(comparison, ["modle"])
+
+
+def test_the_variant_is_the_model_as_on_the_command_line(make_run):
+    runs = [make_run("a", {"val/acc": 0.5}), make_run("b", {"val/acc": 0.6}, "model=vgg11_bn")]
+    groups = RunGroups(Comparison(runs), ["model"])
+    assert groups.names == ["model"]
+    assert [group.label for group in groups.groups] == ["model=vgg13_bn", "model=vgg11_bn"]
+
+
+def test_of_equal_runs_the_last_counts(write_run):
+    runs = [write_run("a", {"val/acc": 0.1}), write_run("b", {"val/acc": 0.5})]
+    groups = RunGroups(Comparison([*runs, write_run("c", {"val/acc": 0.6}, seed=1)]))
+    assert groups.repeated == ["a"]
+    assert list(groups.groups[0].members.values()) == ["b", "c"]
+
+
+def test_values_that_are_missing_or_not_finite_are_left_out(write_run):
+    finals = [{"val/acc": 0.5}, {"val/acc": float("nan")}, {}, {"val/acc": 0.7}]
+    runs = [write_run(str(seed), metrics, seed=seed) for seed, metrics in enumerate(finals)]
+    groups = RunGroups(Comparison(runs))
+    summary = groups.summary(groups.groups[0], "val/acc")
+    assert (summary.n, summary.mean) == (2, pytest.approx(0.6))
+
+
+def test_curves_are_means_with_deviations(write_run):
+    history = "epoch,step,val/acc\n1,4,{}\n2,8,{}\n"
+    runs = [
+        write_run("a", {}, history=history.format(0.2, 0.4)),
+        write_run("b", {}, seed=1, history=history.format(0.4, 0.8)),
+        write_run("c", {}, seed=1, lr=0.3, history=history.format(0.1, 0.2)),
+    ]
+    curves = RunGroups(Comparison(runs)).curves(["val/acc"])["val/acc"]
+    mean, single = curves["lr=0.1"], curves["lr=0.3"]
+    assert mean.epochs == [1, 2]
+    assert mean.values == pytest.approx([0.3, 0.6])
+    assert mean.deviations == pytest.approx([0.02**0.5, 0.08**0.5])
+    assert single == ([1, 2], [0.1, 0.2])
+
+
+def test_long_labels_are_shortened_and_stay_distinct(write_run):
+    tail = "x" * 80
+    runs = [write_run(letter, {"val/acc": 0.5}, name=f"{letter}{tail}{letter}") for letter in "ab"]
+    labels = [group.label for group in RunGroups(Comparison(runs)).groups]
+    assert len(set(labels)) == 2
+    assert max(map(len, labels)) <= 60

@@ -1,0 +1,262 @@
+"""The tables of a comparison: runs, groups of runs, and the tests between groups.
+
+run_table(comparison, "val/acc").texts      # rows to print
+group_table(groups, "val/acc").records      # rows for a CSV file
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vgg_lit.analysis.significance import Summary
+from vgg_lit.reports.comparison import Comparison
+from vgg_lit.reports.groups import Group, RunGroups
+from vgg_lit.reports.prediction_tests import compare_predictions
+from vgg_lit.tables import format_metric, is_accuracy
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """A table of a comparison.
+
+    Attributes:
+        title: title of the table.
+        texts: cells by column, formatted.
+        values: the same cells as numbers and names, to sort by.
+        records: rows for a CSV file, with full precision.
+        remarks: sentences below the table.
+        ends_section: indices of the rows with a line below.
+    """
+
+    title: str
+    texts: Sequence[Mapping[str, str]]
+    values: Sequence[Record]
+    records: Sequence[Record]
+    remarks: Sequence[str] = ()
+    ends_section: Sequence[int] = field(default=())
+
+
+def run_table(comparison: Comparison, sort: str) -> ComparisonTable:
+    """Returns a row for each run, the best first; columns with one value for all runs are a remark.
+
+    The records have all columns.
+
+    Raises:
+        InputError: unknown column.
+    """
+    rows = comparison.rows(sort)
+    texts = [{column: _text(column, value) for column, value in row.items()} for row in rows]
+    constant = [
+        column
+        for column in texts[0]
+        if column not in ("run", sort) and len({text[column] for text in texts}) == 1
+    ]
+    facts = [f"{column} {texts[0][column]}" for column in constant if texts[0][column]]
+    shown = [column for column in texts[0] if column not in constant]
+    return ComparisonTable(
+        f"{len(rows)} runs by {sort}",
+        [{column: text[column] for column in shown} for text in texts],
+        [{column: row[column] for column in shown} for row in rows],
+        rows,
+        [f"The same in all runs: {', '.join(facts)}."] if facts else [],
+    )
+
+
+def group_table(groups: RunGroups, sort: str) -> ComparisonTable:
+    """Returns a row for each group and metric: n, mean, standard deviation and 95 % interval."""
+    texts: list[dict[str, str]] = []
+    values, records = [], []
+    ends = []
+    for group in groups.ordered(sort):
+        for metric in groups.comparison.metrics:
+            summary = groups.summary(group, metric)
+            if summary is None:
+                continue
+            low, high = summary.interval or (None, None)
+            row: dict[str, Any] = {"group": group.label, "metric": metric, "n": summary.n}
+            texts.append(
+                {key: str(value) for key, value in row.items()}
+                | {
+                    "mean": _mean(metric, summary),
+                    "std": format_deviation(metric, summary.deviation),
+                    "95 % interval": _interval(metric, summary),
+                }
+            )
+            numbers = {"mean": summary.mean, "std": summary.deviation}
+            values.append(row | numbers | {"95 % interval": summary.half_width})
+            records.append(
+                {"group": group.label, **group.settings, "metric": metric, "n": summary.n}
+                | numbers
+                | {"low": low, "high": high}
+            )
+        ends.append(len(texts) - 1)
+    counts = sorted({len(group.members) for group in groups.groups})
+    count = f"{counts[0]} " if len(counts) == 1 else ""
+    order = f"by {sort}" if sort in groups.by else f"the best {sort} first"
+    title = f"mean over {count}{groups.repetitions}, {order}"
+    return ComparisonTable(title, texts, values, records, _remarks(groups), ends)
+
+
+def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
+    """Returns the paired tests of the best group with each other; None if there is none."""
+    best, *others = groups.ordered(sort)
+    texts: list[dict[str, str]] = []
+    values, records = [], []
+    row: dict[str, Any]
+    remarks: dict[str, None] = {}
+    for other in others:
+        for metric in groups.comparison.metrics:
+            found = groups.difference(best, other, metric)
+            if found is None:
+                remarks[
+                    f"{other.label} has no {groups.repetitions} in common with {best.label}"
+                ] = None
+                continue
+            low, high = found.difference.interval or (None, None)
+            if found.remark:
+                remarks[found.remark] = None
+            row = {} if len(others) == 1 else {"other group": other.label}
+            row |= {"metric": metric, "n": found.difference.n}
+            texts.append(
+                {key: str(value) for key, value in row.items()}
+                | {
+                    "difference": _signed(metric, found.difference),
+                    "95 % interval": _interval(metric, found.difference),
+                    "p": format_p(found.p_value),
+                }
+            )
+            mean, p_value = found.difference.mean, found.p_value
+            width = found.difference.half_width
+            values.append(row | {"difference": mean, "95 % interval": width, "p": p_value})
+            records.append(
+                {"first": best.label, "second": other.label, "metric": metric, "n": row["n"]}
+                | {"difference": mean, "low": low, "high": high, "p": p_value}
+                | {"remark": found.remark}
+            )
+    if not texts:
+        return None
+    if len(others) > 1:
+        remarks[f"p is not corrected for {len(others)} comparisons"] = None
+    other_label = others[0].label if len(others) == 1 else "the other group"
+    title = f"{best.label} minus {other_label}: paired t-test over common {groups.repetitions}"
+    sentences = [f"{remark}." for remark in remarks]
+    return ComparisonTable(title, texts, values, records, sentences)
+
+
+def prediction_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
+    """Returns McNemar's tests of the best group's runs with their pairs; None without predictions."""
+    best, *others = groups.ordered(sort)
+    rows: list[dict[str, Any]] = []
+    records = []
+    for other in others:
+        for first, second, label in _pairs(groups, best, other):
+            runs = groups.comparison.runs
+            test = compare_predictions(runs[first], runs[second])
+            if test is None:
+                continue
+            counts = {"only first": test.only_first, "only second": test.only_second}
+            rows.append(
+                ({} if len(others) == 1 else {"second": other.label})
+                | ({"pair": label} if label else {})
+                | {"images": test.images, **counts, "p": test.p_value}
+            )
+            records.append(
+                {"first": first, "second": second, "split": test.split, "images": test.images}
+                | {name.replace(" ", "_"): count for name, count in counts.items()}
+                | {"p": test.p_value}
+            )
+    if not rows:
+        return None
+    texts = [
+        {key: f"{value}" for key, value in row.items()} | {"p": format_p(row["p"])} for row in rows
+    ]
+    title = f"McNemar's exact test; first: {best.label}"
+    if len(others) == 1:
+        title += f", second: {others[0].label}"
+    remark = "Number of images that only the first or only the second run gets right."
+    return ComparisonTable(title, texts, rows, records, [remark])
+
+
+def _pairs(groups: RunGroups, best: Group, other: Group) -> list[tuple[str, str, str]]:
+    """Returns the names of paired runs and what they have in common; single runs are always a pair."""
+    keys = groups.common(best, other)
+    if keys:
+        return [(best.members[key], other.members[key], groups.key_text(key)) for key in keys]
+    if len(best.members) == len(other.members) == 1:
+        (ours,), (others,) = best.members.values(), other.members.values()
+        return [(ours, others, "")]
+    return []
+
+
+def _remarks(groups: RunGroups) -> list[str]:
+    found = []
+    settings = [key for key in groups.varying if key not in ("seed", "data.seed", "data.fold")]
+    if settings:
+        found.append(f"The runs of a group also differ in {', '.join(settings)}.")
+    if "data.fold" in groups.varying:
+        found.append(
+            "Folds share training images, so the intervals are too narrow and the p-values too small."
+        )
+    finals = groups.comparison.finals
+    missing = [name for name, metrics in finals.items() if not metrics]
+    if missing:
+        found.append(f"Without final metrics and left out: {', '.join(missing)}.")
+    if groups.repeated:
+        found.append(
+            f"Left out, because a later run has the same settings: {', '.join(groups.repeated)}."
+        )
+    return found
+
+
+def format_p(p_value: float | None) -> str:
+    """Formats a p-value with two digits; small ones as a bound."""
+    if p_value is None:
+        return ""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.2g}" if p_value < 0.1 else f"{p_value:.2f}"
+
+
+def format_deviation(metric: str, value: float | None) -> str:
+    """Formats a deviation with two digits: that of an accuracy in points, with two decimals."""
+    if value is None:
+        return ""
+    return f"{100 * value:.2f}" if is_accuracy(metric) else f"{value:.{_decimals(value)}f}"
+
+
+def format_mean(metric: str, value: float, deviation: float | None) -> str:
+    """Formats a mean without a unit, with the decimals of its deviation: an accuracy in per cent."""
+    if is_accuracy(metric):
+        return f"{100 * value:.2f}"
+    return f"{value:.4g}" if not deviation else f"{value:.{_decimals(deviation)}f}"
+
+
+def _decimals(deviation: float) -> int:
+    """Returns the number of decimals with which a deviation has two digits."""
+    return max(0, 1 - math.floor(math.log10(deviation))) if deviation else 0
+
+
+def _mean(metric: str, summary: Summary) -> str:
+    unit = " %" if is_accuracy(metric) else ""
+    return format_mean(metric, summary.mean, summary.deviation) + unit
+
+
+def _interval(metric: str, summary: Summary) -> str:
+    if summary.interval is None:
+        return ""
+    return " to ".join(format_mean(metric, end, summary.deviation) for end in summary.interval)
+
+
+def _signed(metric: str, summary: Summary) -> str:
+    text = format_mean(metric, summary.mean, summary.deviation)
+    sign = "" if text.startswith("-") else "+"
+    return f"{sign}{text}{' points' if is_accuracy(metric) else ''}"
+
+
+def _text(column: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if column == "parameters":
+        return f"{value:,}"
+    return format_metric(column, value) if "/" in column or column == "seconds" else str(value)

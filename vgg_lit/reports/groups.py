@@ -1,0 +1,200 @@
+"""Groups of runs that differ only in seed or fold: statistics, tests between groups and mean curves.
+
+groups = RunGroups(comparison)                  # or RunGroups(comparison, by=["model"])
+for group in groups.ordered("val/acc"):         # the best mean first
+    groups.summary(group, "val/acc")
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
+
+from vgg_lit.analysis.significance import (
+    PairedDifference,
+    Summary,
+    paired_difference,
+    summary_of,
+)
+from vgg_lit.errors import InputError, unknown
+from vgg_lit.reports.comparison import LONGEST_LABEL, Comparison
+from vgg_lit.tables import is_higher_better, shorten_middle
+
+if TYPE_CHECKING:
+    from vgg_lit.analysis.curves import Curve, MeanCurve
+
+REPETITIONS = {"seed": "seeds", "data.seed": "splits", "data.fold": "folds"}
+"""Settings in which the runs of a group differ, and their names in the plural."""
+
+Key = tuple[Any, ...]
+"""Values of the settings in which the runs of a group differ; runs of two groups with one key are a pair."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that have the settings of the group in common.
+
+    Attributes:
+        label: the settings as text.
+        settings: values of the settings that the groups differ in.
+        members: names of the runs by key.
+    """
+
+    label: str
+    settings: Mapping[str, Any]
+    members: Mapping[Key, str]
+
+
+class RunGroups:
+    """The runs of a comparison in groups.
+
+    Args:
+        comparison: the runs.
+        by: settings whose values define the groups: keys, their last parts, or sections, which stand for
+            all their differing settings; None: all differing settings but seeds and folds.
+
+    Attributes:
+        by: the settings that define the groups.
+        varying: the other differing settings; their values pair the runs of two groups.
+        repeated: names of runs that are left out, because a later run of the group has the same key.
+
+    Raises:
+        InputError: a setting of `by` does not differ between the runs.
+    """
+
+    def __init__(self, comparison: Comparison, by: Sequence[str] | None = None) -> None:
+        differing = comparison.differences
+        self.comparison = comparison
+        if by is None:
+            self.by = [key for key in differing if key not in REPETITIONS]
+        else:
+            chosen = [key for name in by for key in _find(name, differing)]
+            self.by = list(dict.fromkeys(chosen))
+        self.varying = [key for key in differing if key not in self.by]
+        self.repeated: list[str] = []
+        found: dict[Key, dict[Key, str]] = {}
+        for name in comparison.runs:
+            members = found.setdefault(tuple(differing[key][name] for key in self.by), {})
+            pair = tuple(differing[key][name] for key in self.varying)
+            if pair in members:
+                self.repeated.append(members[pair])
+            members[pair] = name
+        labels = self._labels(list(found))
+        self.groups = [
+            Group(label, dict(zip(self.by, settings, strict=True)), members)
+            for label, (settings, members) in zip(labels, found.items(), strict=True)
+        ]
+
+    @property
+    def has_repetitions(self) -> bool:
+        """Returns True if a group has several runs."""
+        return any(len(group.members) > 1 for group in self.groups)
+
+    @property
+    def repetitions(self) -> str:
+        """The name of the runs of a group, such as seeds."""
+        names = [REPETITIONS[key] for key in self.varying if key in REPETITIONS]
+        return " and ".join(names) if len(names) == len(self.varying) and names else "runs"
+
+    @property
+    def names(self) -> list[str]:
+        """The last parts of the settings of `by`; the keys if two of them have the same."""
+        leaves = [_leaf(key) for key in self.by]
+        return leaves if len(set(leaves)) == len(leaves) else self.by
+
+    def values(self, group: Group, metric: str) -> dict[Key, float]:
+        """Returns the final values of a metric by key, without missing and not finite ones."""
+        finals = self.comparison.finals
+        found = {key: finals[name].get(metric) for key, name in group.members.items()}
+        return {
+            key: value for key, value in found.items() if value is not None and math.isfinite(value)
+        }
+
+    def summary(self, group: Group, metric: str) -> Summary | None:
+        """Returns the statistics of a metric; None if no run has a finite value."""
+        values = list(self.values(group, metric).values())
+        return summary_of(values) if values else None
+
+    def ordered(self, sort: str) -> list[Group]:
+        """Returns the groups by the mean of a metric, the best first, or in the order of a column.
+
+        Groups without a value come last.
+        """
+        if sort in self.by:
+            places = [row[sort] for row in self.comparison.rows(sort)]
+            return sorted(self.groups, key=lambda group: places.index(group.settings[sort]))
+        means = {
+            group.label: summary.mean
+            for group in self.groups
+            if (summary := self.summary(group, sort)) is not None
+        }
+        sign = -1 if is_higher_better(sort) else 1
+        return sorted(
+            self.groups,
+            key=lambda group: sign * means[group.label] if group.label in means else math.inf,
+        )
+
+    def common(self, first: Group, second: Group) -> list[Key]:
+        """Returns the keys that both groups have."""
+        return [key for key in first.members if key in second.members]
+
+    def difference(self, first: Group, second: Group, metric: str) -> PairedDifference | None:
+        """Returns the test of `first - second` over common keys; None if there is no pair."""
+        ours, others = self.values(first, metric), self.values(second, metric)
+        keys = [key for key in ours if key in others]
+        if not keys:
+            return None
+        return paired_difference([ours[key] for key in keys], [others[key] for key in keys])
+
+    def curves(
+        self, metrics: Sequence[str] | None = None
+    ) -> dict[str, dict[str, "Curve | MeanCurve"]]:
+        """Returns the mean curve of each group with its deviation, by metric and then by label.
+
+        Raises:
+            InputError: a metric that no run has.
+        """
+        from vgg_lit.analysis.curves import mean_curve
+
+        found: dict[str, dict[str, Curve | MeanCurve]] = {}
+        for metric, curves in self.comparison.curves_by_run(metrics).items():
+            groups = {
+                group.label: [curves[name] for name in group.members.values() if name in curves]
+                for group in self.groups
+            }
+            found[metric] = {label: mean_curve(each) for label, each in groups.items() if each}
+        return found
+
+    def key_text(self, key: Key) -> str:
+        """Formats the values that two paired runs have in common."""
+        pairs = zip(self.varying, key, strict=True)
+        return ", ".join(f"{_leaf(name)}={value}" for name, value in pairs)
+
+    def _labels(self, groups: Sequence[Key]) -> list[str]:
+        if not self.by:
+            return ["all runs"]
+        texts = [
+            ", ".join(f"{name}={value}" for name, value in zip(self.names, values, strict=True))
+            for values in groups
+        ]
+        if max(map(cell_len, texts)) <= LONGEST_LABEL:
+            return texts
+        short = [shorten_middle(text, LONGEST_LABEL - 5) for text in texts]
+        return [f"{number}: {text}" for number, text in enumerate(short, 1)]
+
+
+def _leaf(key: str) -> str:
+    """Returns the last part of a key; the variant of a model is the model, as on the command line."""
+    return "model" if key == "model.variant" else key.rpartition(".")[2]
+
+
+def _find(name: str, keys: Collection[str]) -> list[str]:
+    """Returns the differing settings that a name in `by` stands for."""
+    by_leaf = [key for key in keys if key.rpartition(".")[2] == name]
+    found = [key for key in keys if key == name or key.startswith(f"{name}.")] or by_leaf
+    if not found:
+        error = unknown("setting", name, keys)
+        raise InputError(f"by={name}: does not differ between the runs; {error}")
+    return found
