@@ -5,10 +5,10 @@ found.p_value
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from vgg_lit.analysis.significance import mcnemar
 from vgg_lit.errors import InputError
-from vgg_lit.evaluation.image_outcomes import predictions_file
 from vgg_lit.runs import Run
 from vgg_lit.tables import read_csv
 
@@ -61,12 +61,18 @@ def compare_predictions(first: Run, second: Run) -> PredictionTest | None:
 
 def has_predictions(run: Run) -> bool:
     """Returns True if a run has a file of predictions."""
-    return any(predictions_file(run.path, split).is_file() for split in SPLITS)
+    return any(_file(run, split).is_file() for split in SPLITS)
+
+
+def _file(run: Run, split: str) -> Path:
+    from vgg_lit.evaluation.image_outcomes import predictions_file  # imports torch
+
+    return predictions_file(run.path, split)
 
 
 def _read(run: Run, split: str) -> dict[str, tuple[str, str]] | None:
     """Returns the true and the predicted class of each image; None if there is no file."""
-    file = predictions_file(run.path, split)
+    file = _file(run, split)
     if not file.is_file():
         return None
     try:
