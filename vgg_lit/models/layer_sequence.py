@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from vgg_lit.models.head_layers import GlobalMaxPool, LogitScale
+from vgg_lit.models.head_layers import AveragePool, GlobalMaxPool, LogitScale
 from vgg_lit.models.layer_options import Layers
 from vgg_lit.models.pooled_conv import PooledConv2d
+from vgg_lit.models.response_norm import LocalResponseNorm
 from vgg_lit.models.variants import LRN, Head, Plan
 from vgg_lit.models.whitening import whitening_layer
 
@@ -40,7 +41,7 @@ def conv_layers(
                 yield f"block{b}_bn{c}", _norm(conv.channels, layers)
             yield f"block{b}_{act}{c}", _activation(act)
             if conv.lrn:  # after the ReLU, as in AlexNet (Krizhevsky et al. 2012, section 3.3)
-                yield f"block{b}_lrn{c}", nn.LocalResponseNorm(*LRN)
+                yield f"block{b}_lrn{c}", LocalResponseNorm(*LRN)
             in_channels = conv.channels
         side //= 2
         if not layers.pool_first:
@@ -63,7 +64,7 @@ def head_pool(head: Head) -> nn.Module:
         return nn.Identity()
     if head.pooling == "max":
         return GlobalMaxPool()
-    return nn.AdaptiveAvgPool2d((head.pool, head.pool))
+    return AveragePool(head.pool)
 
 
 def fc_layers(

@@ -11,6 +11,8 @@ from torch import nn
 import vgg_lit.models
 from vgg_lit.errors import InputError
 from vgg_lit.models import HEADS, TABLE_1, VARIANTS, build
+from vgg_lit.models.head_layers import AveragePool
+from vgg_lit.models.response_norm import LocalResponseNorm
 
 # Blocks of the paper's columns as words, copied from Table 1 by hand.
 PAPERS_BLOCKS = {
@@ -25,11 +27,11 @@ MODULES = {
     "conv": nn.Conv2d,
     "bn": nn.BatchNorm2d,
     "relu": nn.ReLU,
-    "lrn": nn.LocalResponseNorm,
+    "lrn": LocalResponseNorm,
     "pool": nn.MaxPool2d,
     "fc": nn.Linear,
     "dropout": nn.Dropout,
-    "avgpool": nn.AdaptiveAvgPool2d,
+    "avgpool": AveragePool,
 }
 PLANS = {  # VGG-like networks for CIFAR-10 of github.com/JianZhongDev/VGGPyTorch; side of the last map
     "I": ([[128], [256], [512]], [1024], 4),
