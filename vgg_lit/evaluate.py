@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from vgg_lit.config.checks import check_metrics, check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Data, Evaluate
+from vgg_lit.data.custom_groups import is_custom
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.trained import Trained, find_trained, has_validation_split
 from vgg_lit.shipped_runs import find_networks
@@ -63,31 +64,29 @@ def _data_arguments(
 
     Images are preprocessed as in the training of the first network.
     """
-    from vgg_lit.data.sources import build_source
+    from vgg_lit.data.sources import source_of
 
     preprocessing = trained[0].preprocessing
     if OmegaConf.select(config, "data") is None:
         spec = trained[0].run.config["data"]
-        if settings.split == "val":
-            for one in trained[1:]:
-                one.check_validation(spec)
+        for one in trained[1:] if settings.split == "val" else ():
+            one.check_validation(spec)
     else:
-        # Decode a folder of images to the size and channels of the run's images.
-        OmegaConf.update(config, "data.image_size", preprocessing.source_size)
-        OmegaConf.update(config, "data.in_channels", preprocessing.in_channels)
+        if not is_custom(config.data):
+            # Decode a folder of images to the size and channels of the run's images.
+            OmegaConf.update(config, "data.image_size", preprocessing.source_size)
+            OmegaConf.update(config, "data.in_channels", preprocessing.in_channels)
         spec = to_plain(config)["data"]
-        check_section(spec, Data, "data")
+        if not is_custom(spec):
+            check_section(spec, Data, "data")
     if settings.split == "val" and not has_validation_split(spec):
         raise InputError("split=val: data.val_fraction=0 leaves no validation split; allowed: test")
-    source = build_source(spec["source"])
-    for one in trained:
-        one.check_source(source)
-    return spec | {
-        "augment": None,
-        "source": source,
-        "batch_size": settings.batch_size or spec["batch_size"],
-        "preprocessing": preprocessing,
-    }
+    source = source_of(spec)
+    for one in trained if source else ():
+        one.check_source(source["source"])
+    size = settings.batch_size or spec["batch_size"]
+    own = {"augment": None, "batch_size": size, "preprocessing": preprocessing}
+    return {**spec, **source, **own}
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from vgg_lit.config.checks import check_section, check_source, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Data, Preview
+from vgg_lit.data.custom_groups import is_custom
 from vgg_lit.errors import InputError
 from vgg_lit.tables import print_facts
 from vgg_lit.targets import instantiate, trust
@@ -27,6 +28,8 @@ def preview(config: DictConfig) -> None:
     plain = to_plain(config)
     settings = check_section(plain, Preview)
     trust(settings.trusted_targets)
+    if is_custom(settings.data):
+        raise InputError(f"data._target_={settings.data['_target_']}: augments its images itself")
     check_section(settings.data, Data, "data")
     output = Path(settings.output)
     if output.suffix not in FIGURE_FORMATS:

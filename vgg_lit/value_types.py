@@ -28,7 +28,8 @@ def check_preprocessing(values: Mapping[str, Any]) -> None:
     try:
         channels, mean, std = values["in_channels"], tuple(values["mean"]), tuple(values["std"])
         sides = (values["source_size"], values["image_size"])
-        is_sound = len(values) == 5 and channels == len(mean) == len(std)
+        is_sound = len(values) - ("is_known" in values) == 5 and channels == len(mean) == len(std)
+        is_sound &= isinstance(values.get("is_known", True), bool)
         is_sound &= all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in sides)
         is_sound &= all(map(math.isfinite, mean + std)) and all(value > 0 for value in std)
     except (TypeError, KeyError):

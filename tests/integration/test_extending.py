@@ -17,7 +17,13 @@ COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in 
 # The last section uses most examples at once.
 *SINGLE, TOGETHER = COMMANDS
 LENGTHS = {
-    **{"my_network.py": 20, "my_data.py": 30, "my_augmentation.py": 20, "my_callback.py": 20},
+    **{
+        "my_network.py": 20,
+        "my_data.py": 30,
+        "my_module.py": 30,
+        "my_augmentation.py": 20,
+        "my_callback.py": 20,
+    },
     **{"my_loss.py": 15, "my_weights.py": 15, "my_metric.py": 15},
 }
 
@@ -51,9 +57,12 @@ def run(project, installed, tiny):
         python, *words = shlex.split(line)
         assert python == "python"
         if "vgg_lit.train" in words:
-            without = (for_data if "data=stripes" in words else set()) | (
+            is_own = {"data=stripes", "data=halves"} & set(words)
+            without = (for_data if is_own else set()) | (
                 for_model if "model=residual" in words else set()
             )
+            if "data=halves" in words:
+                without |= {"data.val_fraction=0.01"}
             words += [setting for setting in tiny if setting not in without]
         command = [sys.executable, *words, *more]
         done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
@@ -61,6 +70,11 @@ def run(project, installed, tiny):
         return done.stdout
 
     return run
+
+
+def directory(out):
+    """The run directory that a training printed."""
+    return re.search(r"^run +(\S+)$", out, re.MULTILINE)[1]
 
 
 def test_the_examples_are_short():
@@ -77,7 +91,7 @@ def test_all_examples_together_train(project, run):
     settings.write_text(dict(files())["conf/local/default.yaml"])
     run(COMMANDS[2])
     out = run(TOGETHER, "trainer.max_epochs=3", "callbacks.stop_at.accuracy=0")
-    trained = Run(project / out.splitlines()[0].split()[1])
+    trained = Run(project / directory(out))
     assert trained.status["status"] == "done"
     assert len(trained.metrics_file.read_text().splitlines()) == 2, "stops after the first epoch"
     config = trained.config
@@ -94,7 +108,7 @@ def test_each_command_of_the_document_runs(project, run):
     for line in SINGLE:
         out = run(line.replace("<run>", trained))
         if "vgg_lit.train" in line:
-            trained = out.splitlines()[0].split()[1]
+            trained = directory(out)
             assert Run(project / trained).status["status"] == "done"
     assert (project / "preview.png").is_file()
 

@@ -34,7 +34,14 @@ KNOW_HYDRA = {
 KNOW_LIGHTNING = {
     *("callbacks", "classifier", "metrics", "training"),
     *("checkpoints.trainer_io", "launching.ddp", "launching.shared_fate"),
-    *("data.cached_features", "data.datamodule", "evaluation.scoring"),
+    *(
+        "data.cached_features",
+        "data.custom_building",
+        "data.custom_datamodule",
+        "data.custom_facts",
+        "data.datamodule",
+        "evaluation.scoring",
+    ),
     *("optim.optimized_module", "system.lightning_internals"),
 }
 KNOW_LIGHTNING_INTERNALS = {"system.lightning_internals"}

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from vgg_lit.config.network_checks import check_batch_norm, check_network
 from vgg_lit.config.schema import Data, Init, Section, Train, Trainer
+from vgg_lit.data.custom_groups import FOUND, is_custom
 from vgg_lit.errors import ConfigError, one_line, unknown_key
 from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.renamed_settings import with_new_names
@@ -33,6 +34,7 @@ def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
     """
     if without:
         config = OmegaConf.masked_copy(config, [str(key) for key in config if key != without])
+    _add_unknown(config)
     plain: Any = {}
     try:
         missing = sorted(OmegaConf.missing_keys(config))
@@ -48,6 +50,15 @@ def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
         raise ConfigError(f"{missing[0]}: is needed; set it with {missing[0]}=...")
     assert isinstance(plain, dict)
     return with_new_names({str(key): value for key, value in plain.items()})
+
+
+def _add_unknown(config: DictConfig) -> None:
+    """Adds null to a custom `data` group for properties that the data give when they are loaded."""
+    data: Any = None if OmegaConf.is_missing(config, "data") else config.get("data")
+    if isinstance(data, DictConfig) and is_custom(data):
+        for name in FOUND:
+            if name not in data:
+                OmegaConf.update(config, f"data.{name}", None, force_add=True)
 
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -97,6 +108,8 @@ def check_train(plain: dict[str, Any], overrides: Sequence[str] = ()) -> Train:
         _check_side(data)
     is_lightning = config.trainer.get("_target_") == "lightning.pytorch.Trainer"
     trainer = check_section(config.trainer, Trainer, "trainer") if is_lightning else None
+    if is_custom(config.data) and config.cache_features:
+        raise ConfigError(f"cache_features=true: not supported for {config.data['_target_']}")
     check_section(config.init, Init, "init")
     _check_finders(config)
     # The checks above do not need torch, which takes seconds to import.
@@ -156,6 +169,8 @@ def _check_finders(config: Train) -> None:
     if not (config.find_lr or config.find_batch_size):
         return
     finder = "find_lr=true" if config.find_lr else "find_batch_size=true"
+    if is_custom(config.data) and config.find_batch_size:
+        raise ConfigError(f"{finder}: not supported for {config.data['_target_']}")
     trainer, optimizer = config.trainer, config.optimizer
     for key, value in (("resume", config.resume), ("ckpt_path", config.ckpt_path)):
         if value:

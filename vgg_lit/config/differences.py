@@ -125,8 +125,10 @@ def _is_computed(key: str, old: Any, new: Any) -> bool:
     section, _, name = key.rpartition(".")
     if name == "class_weights":
         return isinstance(old, list) and isinstance(new, str)
-    names = [name for usual in NAMES.values() for name in usual]
-    return new is None and (name == "num_classes" or (section == "model" and name in names))
+    names = ["batch_size", *(name for usual in NAMES.values() for name in usual)]
+    return new is None and (
+        name == "num_classes" or (section in ("model", "data") and name in names)
+    )
 
 
 def _typed(value: Any) -> str:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vgg_lit.data.statistics import ChannelStatistics
+from vgg_lit.errors import InputError
 from vgg_lit.value_types import check_preprocessing
 
 MAX_PADDING = 4
@@ -33,6 +34,8 @@ class Preprocessing:
         image_size: side of the network's input, pixels.
         mean: subtracted value per channel, for pixels in 0..1.
         std: divisor per channel, for pixels in 0..1; above 0.
+        is_known: False if a custom data module normalises its images in a way that is not known; image
+            files cannot be converted then.
     """
 
     in_channels: int
@@ -40,6 +43,7 @@ class Preprocessing:
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    is_known: bool = True
 
     def __post_init__(self) -> None:
         assert self.in_channels == len(self.mean) == len(self.std)
@@ -85,6 +89,18 @@ class Preprocessing:
         """Returns True if images are resized to the network's side."""
         return self.image_size != self.source_size and not self.pads
 
+    def check_known(self, where: str) -> None:
+        """Checks that image files can be converted.
+
+        Raises:
+            InputError: the normalisation is not known; `where` names the setting.
+        """
+        if not self.is_known:
+            raise InputError(
+                f"{where}: its data module returns float images of unknown normalisation; set data.mean and "
+                "data.std, for pixels in 0..1, and train again"
+            )
+
     def fit(self, images_BCHW: Tensor) -> Tensor:
         """Brings source images to the network's side: `pad`, then `resize`."""
         return self.resize(self.pad(images_BCHW))
@@ -127,7 +143,10 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain Python values for a checkpoint."""
-        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        values = asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        if self.is_known:  # as in checkpoints of earlier versions
+            del values["is_known"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import torch
 from torch import Tensor
 
+from vgg_lit.data.custom_groups import is_custom
 from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.image_records import ImageRecords
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
@@ -112,6 +113,11 @@ def build_source(spec: Any) -> Source:
     return source
 
 
+def source_of(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the built source of a `data` group as an argument; none for a data module of the user."""
+    return {} if is_custom(spec) else {"source": build_source(spec["source"])}
+
+
 def build_datamodule(spec: Mapping[str, Any], **arguments: Any) -> Any:
     """Builds the data module of a `data` group.
 
@@ -122,6 +128,10 @@ def build_datamodule(spec: Mapping[str, Any], **arguments: Any) -> Any:
     Raises:
         ConfigError: an argument is wrong.
     """
+    if is_custom(spec):
+        from vgg_lit.data.custom_building import adapt
+
+        return adapt({**spec, **arguments})
     given = {name: value for name, value in spec.items() if name != "root"}
     return instantiate(given | arguments, key="data")
 

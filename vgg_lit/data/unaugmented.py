@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vgg_lit.data.batches import BatchLoader, ResidentBatches, StreamedBatches
+from vgg_lit.data.custom_datamodule import CustomDataModule
 from vgg_lit.data.orders import EvaluationOrder
 from vgg_lit.data.sources import ResidentImages
 
@@ -21,6 +22,9 @@ def training_inputs(data: "ImageDataModule", count: int) -> Iterator[Tensor]:
         data: the data module after `setup("fit")`.
         count: number of images; fewer if the split has fewer.
     """
+    if isinstance(data, CustomDataModule):
+        yield from data.training_inputs(count)
+        return
     images, ids = data.stored("train")
     ids = ids[:count]
     order = EvaluationOrder(len(ids), min(data.batch_size, len(ids)), 0, 1)

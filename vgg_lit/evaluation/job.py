@@ -57,6 +57,8 @@ def evaluate_networks(
     datamodule = build_datamodule(data)
     datamodule.prepare_data()
     datamodule.setup("test" if split == "test" else "validate")
+    for one in trained:
+        one.check_source(datamodule.source)
     facts = {"data": f"{datamodule.source.name}, {split}"}
     members, checkpoints = [], []
     for number, one in enumerate(trained, 1):

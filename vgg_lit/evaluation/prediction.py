@@ -89,6 +89,7 @@ def load_trained(trained: "Trained", accelerator: str, precision: str | None) ->
     used, reason = resolve_precision(asked, accelerator)
     print_facts({"checkpoint": str(trained.checkpoint), "precision": f"{used} ({reason})"})
     prepare, ranges = trained.preprocessing, trained.image_ranges
+    prepare.check_known(f"run={trained.run.path}")
     classifier = Classifier.load_from_checkpoint(trained.checkpoint)
     member = Member(classifier, prepare.source_size, accelerator, used)
 

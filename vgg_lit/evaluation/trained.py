@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vgg_lit.data.custom_groups import is_custom
 from vgg_lit.errors import InputError
 from vgg_lit.targets import check_type
 from vgg_lit.value_types import Fraction, PositiveInt, Precision, Spec
@@ -111,6 +112,8 @@ class Trained:
             InputError: the run has another validation split.
         """
         own = self.run.config["data"]
+        if is_custom(own) or is_custom(data):
+            return  # the data module chooses its images
         share = ("val_fraction",) if not data.get("folds") else ()
         for key in ("seed", "folds", "fold", *share):
             if own.get(key) != data.get(key):
@@ -122,8 +125,8 @@ class Trained:
 
 
 def has_validation_split(data: Mapping[str, Any]) -> bool:
-    """Returns True if the settings of a `data` group leave images for validation."""
-    return bool(data.get("folds") or data["val_fraction"])
+    """Returns True if a `data` group leaves images for validation; its own data module may have some."""
+    return is_custom(data) or bool(data.get("folds") or data["val_fraction"])
 
 
 def find_trained(runs: "Sequence[Run]", checkpoint: str) -> list[Trained]:
@@ -155,6 +158,8 @@ def _check_config(run: "Run") -> None:
     try:
         for section, keys in NEEDED.items():
             values = config.get(section)
+            if section == "data" and isinstance(values, Mapping) and is_custom(values):
+                continue
             if not isinstance(values, Mapping):
                 raise InputError(f"has no {section}")
             for key, annotation in keys.items():

@@ -10,13 +10,13 @@ from torch import Tensor
 from vgg_lit.classifier import Classifier
 from vgg_lit.config.schema import Export as ExportSettings
 from vgg_lit.data.datamodule import ImageDataModule
-from vgg_lit.data.sources import build_datamodule, build_source
+from vgg_lit.data.sources import build_datamodule, source_of
 from vgg_lit.evaluation.trained import Trained
 from vgg_lit.exporting.folder import CARD, DESCRIPTION, PROGRAM_FILES, REPORT, writing_into
 from vgg_lit.exporting.measurement import build_runtimes, measure_runtimes
 from vgg_lit.exporting.model import Description
 from vgg_lit.exporting.model_card import ModelCard
-from vgg_lit.exporting.parity import ParityReport
+from vgg_lit.exporting.parity import ParityReport, as_uint8
 from vgg_lit.exporting.programs import (
     PixelClassifier,
     describe_network,
@@ -40,16 +40,15 @@ CARD_SETTINGS = (
 def load_run_data(trained: Trained) -> ImageDataModule:
     """Loads the data of the run, for calibration and for the test accuracy."""
     spec = trained.run.config["data"]
-    datamodule = build_datamodule(
+    datamodule: ImageDataModule = build_datamodule(
         spec,
         augment=None,
         preprocessing=trained.preprocessing,
-        source=build_source(spec["source"]),
+        **source_of(spec),
     )
-    assert isinstance(datamodule, ImageDataModule)
-    trained.check_source(datamodule.source)
     datamodule.prepare_data()
     datamodule.setup()
+    trained.check_source(datamodule.source)
     return datamodule
 
 
@@ -70,6 +69,7 @@ def write_export(
     Raises:
         TrainingError: the output of a program differs from the network's, or the disk is full.
     """
+    trained.preprocessing.check_known(f"run={trained.run.path}")
     classifier = Classifier.load_from_checkpoint(trained.checkpoint).float()
     net = fold_batch_norm(classifier.net) if settings.fold_bn else classifier.net
     norms, left = count_batch_norms(classifier.net), count_batch_norms(net)
@@ -110,7 +110,7 @@ def _calibration(datamodule: ImageDataModule, count: int) -> Iterator[Tensor]:
     """Yields the first images of the first training epoch, without augmentation."""
     datamodule.batch_size = min(CALIBRATION_BATCH, count, datamodule.sizes["train"])
     for images_BCHW, _, _ in datamodule.train_dataloader():
-        yield images_BCHW[:count]
+        yield as_uint8(images_BCHW[:count])
         count -= len(images_BCHW)
         if count <= 0:
             return
@@ -125,15 +125,15 @@ def _card(
 ) -> str:
     config = trained.run.config
     model, data = config["model"], dict(config["data"])
-    source = {key: value for key, value in data["source"].items() if key != "root"}
+    source = {key: value for key, value in data.get("source", {}).items() if key != "root"}
     data = {key: value for key, value in data.items() if key not in ("root", "augment")}
     shown = {key: config[key] for key in CARD_SETTINGS if key in config} | {
-        "data": data | {"source": source}
+        "data": data | ({"source": source} if source else {})
     }
     shown["trainer"] = {key: config["trainer"].get(key) for key in ("max_epochs", "precision")}
     return ModelCard(
         network=network_name(model),
-        data=source["_target_"].rpartition(".")[2],
+        data=(source or data)["_target_"].rpartition(".")[2],
         origin=f"`{trained.checkpoint.name}` of run `{trained.run.path.name}`",
         description=description,
         files=(*names, DESCRIPTION, REPORT),

@@ -143,6 +143,11 @@ def _median_milliseconds(runtimes: Mapping[str, Runtime], images_BCHW: Tensor) -
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def as_uint8(images_BCHW: Tensor) -> Tensor:
+    """Returns pixels in 0..255 as uint8; a custom data module may give float ones."""
+    return images_BCHW.round().clamp(0, 255).to(torch.uint8)
+
+
 def accuracies(
     runtimes: Mapping[str, Runtime], batches: Iterable[tuple[Tensor, Tensor, Tensor]]
 ) -> dict[str, float]:
@@ -150,6 +155,7 @@ def accuracies(
     hits, total = dict.fromkeys(runtimes, 0), 0
     with torch.inference_mode():
         for images_BCHW, labels_B, _ in batches:
+            images_BCHW = as_uint8(images_BCHW)
             total += len(labels_B)
             for name, run in runtimes.items():
                 hits[name] += int((run(images_BCHW).argmax(dim=1) == labels_B).sum())

@@ -78,15 +78,17 @@ def with_data_arguments(
 
 
 def check_agreement_with_data(spec: Mapping[str, Any], shape: DataShape) -> None:
-    """Checks that a number of classes in the `model` group is that of the data.
+    """Checks that the numbers of classes and channels in the `model` group are those of the data.
 
     Raises:
-        ConfigError: it is another number.
+        ConfigError: one is another number.
     """
-    for key in NAMES["num_classes"]:
-        given = spec.get(key)
-        if given is not None and shape.num_classes is not None and given != shape.num_classes:
-            raise ConfigError(
-                f"model.{key}={given}: the data have {shape.num_classes} classes; "
-                f"remove it, or set model.{key}={shape.num_classes}"
-            )
+    for name, what in (("num_classes", "classes"), ("in_channels", "channels")):
+        found = getattr(shape, name)
+        for key in NAMES[name]:
+            given = spec.get(key)
+            if None not in (given, found) and given != found:
+                raise ConfigError(
+                    f"model.{key}={given}: the data have {found} {what}; remove it, or set "
+                    f"model.{key}={found}"
+                )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vgg_lit.errors import ConfigError, InputError, one_line
 from vgg_lit.models.data_arguments import NAMES, DataShape
+from vgg_lit.models.variants import network_name
 from vgg_lit.system.weightless import build_with_weights, needs_values, weightless
 from vgg_lit.targets import locate
 
@@ -35,7 +36,7 @@ def check_logits(net: nn.Module, spec: Mapping[str, Any], shape: DataShape) -> N
     """
     assert shape.is_known
     assert shape.image_size is not None
-    name = str(spec["_target_"]).rpartition(".")[2]
+    name = network_name(spec)
     images = f"{shape.in_channels} x {shape.image_size} x {shape.image_size} images"
     for is_training in (False, True):
         net.train(is_training)

@@ -18,6 +18,7 @@ from vgg_lit.analysis.cost_tables import (
 )
 from vgg_lit.config.checks import check_source
 from vgg_lit.config.network_checks import check_model
+from vgg_lit.errors import InputError
 from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.models.variants import VARIANTS, network_name
 from vgg_lit.system.files import to_json
@@ -74,6 +75,11 @@ def report_one(
     Raises:
         InputError: the network cannot be built, or not trained with this batch size.
     """
+    if None in (data["in_channels"], data["image_size"]):
+        raise InputError(
+            "data: its channels and image size are known when it is loaded; set data.in_channels, "
+            "data.image_size and data.num_classes in its YAML file, or use run=<run>"
+        )
     num_classes = data["num_classes"] or check_source(dict(data))
     net = check_model(model, DataShape.of(data, num_classes))
 

@@ -21,9 +21,11 @@ from vgg_lit.analysis.errors import Predictions
 from vgg_lit.analysis.history import History
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.batches import BatchLoader
+from vgg_lit.data.custom_batches import PixelBatches
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.images import read_image
-from vgg_lit.data.sources import build_datamodule, build_source
+from vgg_lit.data.sources import build_datamodule, source_of
+from vgg_lit.errors import InputError
 from vgg_lit.evaluation.image_outcomes import ImageOutcomes
 from vgg_lit.evaluation.scoring import Member
 from vgg_lit.evaluation.trained import Trained
@@ -68,7 +70,7 @@ class Inspection:
         self.classes = self.classifier.classes
         spec = self.run.config["data"]
         self._data: Mapping[str, Any] = spec | {
-            "source": build_source(spec["source"]),
+            **source_of(spec),
             "preprocessing": trained.preprocessing,
             "batch_size": batch_size or spec["batch_size"],
         }
@@ -121,6 +123,7 @@ class Inspection:
             InputError: the file is not an image.
         """
         prepare = replace(self.preprocessing)
+        prepare.check_known(f"image={path}")
         image_CHW = read_image(path, prepare.in_channels, prepare.source_size)
         return prepare(image_CHW[None]).to(self.device)
 
@@ -154,9 +157,11 @@ class Inspection:
         return History.from_rows(self.run.epochs())
 
     @property
-    def _loader(self) -> BatchLoader:
+    def _loader(self) -> BatchLoader | PixelBatches:
         loader = getattr(self.datamodule, f"{self.split}_dataloader")()
-        assert isinstance(loader, BatchLoader)
+        if isinstance(loader, list):
+            raise InputError(f"split={self.split}: the run has no such split")
+        assert isinstance(loader, BatchLoader | PixelBatches)
         return loader
 
 

@@ -14,6 +14,7 @@ from vgg_lit.callbacks import Checkpointing
 from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
+from vgg_lit.data.custom_datamodule import CustomDataModule
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.unaugmented import training_inputs
 from vgg_lit.evaluation.matrices import write_matrices
@@ -59,15 +60,15 @@ def run_experiment(
     datamodule = load_datamodule(config, resumed)
     check_sizes(config, datamodule)
     classifier = build_classifier(config, datamodule)
-    if datamodule.sizes["train"]:
-        classifier.image_ranges = datamodule.image_ranges().to_dict()
+    if datamodule.sizes["train"] and (ranges := datamodule.image_ranges()):
+        classifier.image_ranges = ranges.to_dict()
     start_from = sound_checkpoint(resumed) if resumed else config["ckpt_path"]
     steps = _steps(config, datamodule)
     position = check_state(start_from, config, steps) if start_from else START
     trainer = build_trainer(
         config,
         path,
-        batches_per_epoch=datamodule.sizes["train"] // datamodule.batch_size,
+        batches_per_epoch=_batches_per_epoch(datamodule),
         has_validation=datamodule.has_validation,
         first_step=position.step if resumed else 0,
         report=report,
@@ -101,7 +102,7 @@ def run_experiment(
             with _training_data(config, classifier, datamodule) as data:
                 trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
             pruned = _pruned(trainer)
-            is_tested = config["test"] and not pruned
+            is_tested = config["test"] and not pruned and getattr(datamodule, "has_test", True)
             metrics = _tested_metrics(trainer, classifier, datamodule, is_tested)
     metrics["seconds"] = time.perf_counter() - started + _seconds_before(trainer)
     if run and trainer.is_global_zero:
@@ -141,9 +142,15 @@ def whiten_first_layer(classifier: Classifier, datamodule: ImageDataModule) -> N
         whiten(classifier.net, training_inputs(datamodule, NUM_IMAGES))
 
 
+def _batches_per_epoch(datamodule: ImageDataModule) -> int:
+    if isinstance(datamodule, CustomDataModule):
+        return datamodule.batches_per_epoch
+    return datamodule.sizes["train"] // datamodule.batch_size
+
+
 def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
     """Returns the steps of the training by `max_epochs`; other limits are ignored."""
-    per_epoch = max(1, datamodule.sizes["train"] // datamodule.batch_size)
+    per_epoch = max(1, _batches_per_epoch(datamodule))
     return Steps(
         total=per_epoch * config["trainer"]["max_epochs"],
         per_epoch=per_epoch,

@@ -37,7 +37,11 @@ def print_header(
         {
             "run": str(run.path),
             "data": f"{datamodule.source.name}: {sizes}; {len(datamodule.classes):,} classes",
-            "classes": describe_classes(datamodule.classes, datamodule.class_sizes),
+            **(
+                {"classes": describe_classes(datamodule.classes, sizes_by_class)}
+                if (sizes_by_class := datamodule.class_sizes)
+                else {}
+            ),
             **(facts() if (facts := getattr(datamodule.source, "facts", None)) else {}),
             "network": f"{network_name(config['model'])}, {parameters:,} parameters, "
             f"input {channels} x {side} x {side}",

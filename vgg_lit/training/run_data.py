@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vgg_lit.config.network_checks import check_network
+from vgg_lit.data.custom_groups import FOUND, is_custom
 from vgg_lit.data.data_record import DataRecord, read_data_record, write_data_record
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.recording import accepted, adopt, changed_sets, record_of
@@ -35,15 +37,19 @@ def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> Image
             run was trained.
     """
     datamodule: ImageDataModule = build_datamodule(config["data"])
-    if config["data"].get("num_classes") is None:
-        config["data"]["num_classes"] = len(datamodule.classes)
-    config["model"] = with_data_arguments(config["model"], DataShape.of(config["data"]))
     datamodule.prepare_data()
     record = read_data_record(resumed.data_file) if resumed else None
     if resumed and record and isinstance(datamodule, ImageDataModule):
         _load_recorded(datamodule, record, resumed, config)
     else:
         datamodule.setup()
+    sizes = (len(datamodule.classes), datamodule.source.in_channels)
+    found = dict(zip(FOUND, (*sizes, datamodule.image_size, datamodule.batch_size), strict=True))
+    config["data"] |= {key: found[key] for key in FOUND if config["data"].get(key) is None}
+    shape = DataShape.of(config["data"])
+    if is_custom(config["data"]):
+        check_network(config["model"], shape)
+    config["model"] = with_data_arguments(config["model"], shape)
     labels = getattr(datamodule, "training_labels", None)
     config["loss"] = with_class_weights(config["loss"], labels, len(datamodule.classes))
     return datamodule

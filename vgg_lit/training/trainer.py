@@ -14,6 +14,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from vgg_lit.callbacks import LayerTimes, ProgressBar
 from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
+from vgg_lit.data.custom_datamodule import CustomDataModule
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import ConfigError
 from vgg_lit.launching.ddp import (
@@ -48,6 +49,10 @@ def check_sizes(config: Mapping[str, Any], datamodule: ImageDataModule) -> None:
         ConfigError: the batch is larger than the training split, or the validation split is empty.
     """
     training, batch = datamodule.sizes["train"], datamodule.batch_size
+    if isinstance(datamodule, CustomDataModule):
+        if not datamodule.has_validation:
+            _check_monitors(config, f"{datamodule.source.name} has no val_dataloader; add one")
+        return
     if batch > training:
         raise ConfigError(
             f"data.batch_size={batch}: larger than the {training:,} training images; set "
@@ -154,20 +159,25 @@ def build_callbacks(
     Raises:
         ConfigError: a callback monitors a validation metric, but there is no validation.
     """
-    callbacks: list[Callback] = []
-    for name, spec in specs.items():
-        if spec is None:
-            continue
-        callback = build_part(spec, f"callbacks.{name}", Callback)
-        monitor = str(spec.get("monitor", ""))
-        needs_validation = monitor.startswith("val/") and not _is_ours(spec)
-        if needs_validation and not has_validation:
-            raise ConfigError(
-                f"callbacks.{name}.monitor={monitor}: there is no validation with data.val_fraction=0 or "
-                f"trainer.limit_val_batches=0; set both above 0 or remove the callback"
-            )
-        callbacks.append(callback)
+    callbacks = [
+        build_part(spec, f"callbacks.{name}", Callback)
+        for name, spec in specs.items()
+        if spec is not None
+    ]
+    if not has_validation:
+        remedy = "data.val_fraction=0 or trainer.limit_val_batches=0; set both above 0"
+        _check_monitors({"callbacks": specs}, f"there is no validation with {remedy}")
     return callbacks
+
+
+def _check_monitors(config: Mapping[str, Any], reason: str) -> None:
+    """Raises ConfigError if a callback that is not ours monitors a validation metric."""
+    for name, spec in (config.get("callbacks") or {}).items():
+        monitor = str((spec or {}).get("monitor", ""))
+        if monitor.startswith("val/") and not _is_ours(spec):
+            raise ConfigError(
+                f"callbacks.{name}.monitor={monitor}: {reason} or remove the callback"
+            )
 
 
 def _is_ours(spec: Mapping[str, Any]) -> bool:

@@ -42,6 +42,14 @@ def test_unknown_properties_have_stand_ins_only_if_asked():
     assert with_data_arguments(spec, unknown, has_stand_ins=True)["image_size"] == 32
 
 
+def test_another_number_of_channels_is_one_line():
+    spec = {"_target_": "vgg_lit.models.resnet18", "in_channels": 3}
+    with pytest.raises(
+        ConfigError, match=r"^model\.in_channels=3: the data have 1 channels; remove"
+    ):
+        check_agreement_with_data(spec, SHAPE)
+
+
 def test_another_number_of_classes_is_one_line():
     spec = {"_target_": "vgg_lit.models.resnet18", "num_classes": 3}
     with pytest.raises(
