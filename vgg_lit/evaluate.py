@@ -73,9 +73,10 @@ def _data_arguments(
             one.check_validation(spec)
     else:
         if not is_custom(config.data):
-            # Decode a folder of images to the size and channels of the run's images.
+            # Decode a folder of images to the size, channels and fit of the run's images.
             OmegaConf.update(config, "data.image_size", preprocessing.source_size)
             OmegaConf.update(config, "data.in_channels", preprocessing.in_channels)
+            OmegaConf.update(config, "data.fit", preprocessing.fit)
         spec = to_plain(config)["data"]
         if not is_custom(spec):
             check_section(spec, Data, "data")

@@ -36,7 +36,7 @@ def predict(config: DictConfig) -> None:
     settings = check_section(to_plain(config), Predict)
     trust(settings.trusted_targets)
     file, folder = _find_network(settings)
-    paths = find_images(settings.images)
+    paths = find_images(settings.images).paths
     predictor = _load(file, settings)
     predictions, unreadable = classify(
         paths, predictor, settings.batch_size, settings.top_k, settings.invert

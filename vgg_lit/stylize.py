@@ -40,9 +40,10 @@ def stylize(config: DictConfig) -> None:
     from vgg_lit.weights.formats import trained_vgg
 
     device = device_type(settings.accelerator)
-    net, mean, std = trained_vgg(settings.weights, settings.variant)
+    net, mean, std, fit = trained_vgg(settings.weights, settings.variant)
+    fit = settings.fit or fit
     content_BCHW, style_BCHW = (
-        read_image(path, net.in_channels, settings.size)[None].to(device) / 255
+        read_image(path, net.in_channels, settings.size, fit=fit)[None].to(device) / 255
         for path in (settings.content, settings.style)
     )
     loss = transfer_loss(

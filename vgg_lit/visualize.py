@@ -85,7 +85,7 @@ def _check_layers_and_image(settings: Visualize, trained: Trained) -> None:
         from vgg_lit.data.images import read_image
 
         shape = trained.preprocessing
-        read_image(settings.image, shape.in_channels, shape.source_size)
+        read_image(settings.image, shape.in_channels, shape.source_size, fit=shape.fit)
 
 
 def main() -> None:

@@ -38,7 +38,10 @@ def test_names_shapes_and_modules_are_torchvisions(name):
     assert ours_shapes == [(key, tensor.shape) for key, tensor in theirs.state_dict().items()]
     modules = [(path, repr(module)) for path, module in theirs.named_modules() if path]
     pool = modules.index(("avgpool", "AdaptiveAvgPool2d(output_size=(7, 7))"))
-    modules[pool] = ("avgpool", "AveragePool(output_size=7)")  # the same pool, deterministic on CUDA
+    modules[pool] = (
+        "avgpool",
+        "AveragePool(output_size=7)",
+    )  # the same pool, deterministic on CUDA
     assert [(path, repr(module)) for path, module in ours.named_modules() if path] == modules
     ours.load_state_dict(theirs.state_dict(), strict=True, assign=True)
     theirs.load_state_dict(ours.state_dict(), strict=True, assign=True)

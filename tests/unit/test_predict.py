@@ -25,20 +25,21 @@ def folder(tmp_path):
 
 
 def test_a_folder_includes_its_subfolders(folder):
-    found = [path.removeprefix(f"{folder}/") for path in find_images(str(folder))]
+    found = [path.removeprefix(f"{folder}/") for path in find_images(str(folder)).paths]
     assert found == ["a.JPG", "b.png", "deep/c.jpeg"]
 
 
 def test_a_file_or_a_glob_selects_images(folder):
-    assert find_images(str(folder / "notes.txt")) == [str(folder / "notes.txt")]
-    assert find_images(str(folder / "*.png")) == [str(folder / "b.png")]
-    assert find_images(str(folder / "**" / "*.jpeg")) == [str(folder / "deep" / "c.jpeg")]
+    assert find_images(str(folder / "notes.txt")).paths == [str(folder / "notes.txt")]
+    assert find_images(str(folder / "*.png")).paths == [str(folder / "b.png")]
+    assert find_images(str(folder / "**" / "*.jpeg")).paths == [str(folder / "deep" / "c.jpeg")]
 
 
 def test_a_list_selects_each_image_once(folder):
     names = ["b.png", "*.JPG", "deep", "b.png"]
     found = [
-        path.removeprefix(f"{folder}/") for path in find_images([f"{folder}/{n}" for n in names])
+        path.removeprefix(f"{folder}/")
+        for path in find_images([f"{folder}/{n}" for n in names]).paths
     ]
     assert found == ["b.png", "a.JPG", "deep/c.jpeg"]
     with pytest.raises(InputError, match="images=nowhere: no such file"):
@@ -50,20 +51,42 @@ def test_hidden_files_and_links_that_are_read_already_are_passed_over(folder):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"x")
     (folder / "again").symlink_to(folder / "deep")
-    found = [path.removeprefix(f"{folder}/") for path in find_images(str(folder))]
-    assert found == ["a.JPG", "b.png", "deep/c.jpeg"]
+    found = find_images(str(folder))
+    assert [path.removeprefix(f"{folder}/") for path in found.paths] == [
+        *("a.JPG", "b.png", "deep/c.jpeg"),
+    ]
+    assert found.passed_over == {
+        "hidden": 4,
+        "__MACOSX/": 1,
+        ".txt": 1,
+        "links to folders that are read already": 1,
+    }
+
+
+def test_files_that_are_passed_over_are_counted_in_all_folders(folder):
+    (folder / "other").mkdir()
+    for name in ("a.HEIC", "b.heic", "c.png"):
+        (folder / "other" / name).write_bytes(b"x")
+    named = [str(folder / "deep"), str(folder / "other"), str(folder / "b.png")]
+    found = find_images(named)
+    assert len(found.paths) == 3
+    assert found.passed_over == {".heic": 2}
+    assert find_images(str(folder / "*")).passed_over == {"folders": 2}
+    (folder / "other/c.png").unlink()
+    with pytest.raises(InputError, match=r"holds no image \(2 .heic passed over\); allowed: .png"):
+        find_images(str(folder / "other"))
 
 
 def test_all_formats_are_found(tmp_path):
     names = sorted(f"a{ending}" for ending in ENDINGS)
     for name in (*names, "a.heic"):
         (tmp_path / name).write_bytes(b"x")
-    assert find_images(str(tmp_path)) == [str(tmp_path / name) for name in names]
+    assert find_images(str(tmp_path)).paths == [str(tmp_path / name) for name in names]
 
 
 def test_a_tilde_is_expanded(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
-    assert find_images("~/b.png") == [str(folder / "b.png")]
+    assert find_images("~/b.png").paths == [str(folder / "b.png")]
 
 
 @pytest.mark.parametrize("pattern", ["nowhere", "*.gif", "nowhere/*.png"])
@@ -130,6 +153,7 @@ def test_predictions_equal_those_of_the_evaluation(precision, pictures, tiny_run
     evaluated = verb("evaluate", *own, "data=fashion_mnist_sample", "data.test_size=null")
     assert evaluated.code == 0, evaluated.err
     done = verb("predict", *own, f"images={pictures}/???.png", "top_k=1")
+    assert "passed over" not in done.out
     assert done.code == 0, done.err
     assert f"precision   {precision} (as configured)" in done.out
     expected = read_csv(run.path / "evaluations/predictions_fashion_mnist_sample_test.csv")
@@ -191,3 +215,13 @@ def test_a_name_that_is_not_utf8_is_escaped(pictures, tiny_run, tmp_path, verb):
     assert done.code == 0, done.err
     assert read_csv(output)[0]["image"].endswith("/caf\\xe9.png")
     assert "caf\\xe9.png" in done.out
+
+
+def test_the_header_counts_the_files_that_are_passed_over(tiny_run, tmp_path, verb):
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    for name in ("b.heic", "c.heic", ".d.png"):
+        (tmp_path / name).write_bytes(b"x")
+    options = (f"run={tiny_run.path}", "accelerator=cpu", f"output={tmp_path / 'found.csv'}")
+    done = verb("predict", *options, f"images={tmp_path}")
+    assert done.code == 0, done.err
+    assert "passed over  2 .heic, 1 hidden" in done.out

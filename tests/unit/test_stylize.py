@@ -69,11 +69,12 @@ def test_a_torchvision_state_dict_paints_in_colour(verb, pictures, state_dict):
 
 
 def test_weights_are_loaded_with_their_normalisation(trained, state_dict):
-    net, mean, std = trained_vgg(str(trained.path), "vgg19")
+    net, mean, std, fit = trained_vgg(str(trained.path), "vgg19")
     preprocessing = trained.load_classifier().preprocessing
     assert (list(mean), list(std)) == (preprocessing["mean"], preprocessing["std"])
+    assert fit == "crop"
     assert net.in_channels == 1
-    net, *statistics = trained_vgg(str(state_dict), "vgg11")
+    net, *statistics, fit = trained_vgg(str(state_dict), "vgg11")
     assert tuple(statistics) == IMAGENET
     assert net.in_channels == 3
 

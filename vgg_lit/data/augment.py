@@ -5,7 +5,8 @@
 
 An augmentation is any callable `(images_BCHW: uint8, draws: Draws) -> uint8 images of the same
 shape`. All its randomness comes from `draws`, so a sample gets the same result in any batch. Its
-`prepare` method, if any, receives the image size and the statistics before training. Its `mixing`
+`prepare` method, if any, receives the image size and the statistics before training. If its attribute
+`whole` is True, it takes `vgg_lit.data.rectangles.Rectangles` too. Its `mixing`
 attribute, if any, mixes images and labels after all stages.
 """
 
@@ -63,6 +64,11 @@ class Compose:
     def __init__(self, mixing: Mixing | None = None, **stages: Augmentation | None) -> None:
         self.mixing = mixing
         self.stages = {name: stage for name, stage in stages.items() if stage is not None}
+
+    @property
+    def whole(self) -> bool:
+        """True if the first stage takes whole images, see `vgg_lit.data.rectangles`."""
+        return bool(getattr(next(iter(self.stages.values()), None), "whole", False))
 
     def prepare(self, size: int, statistics: ChannelStatistics) -> None:
         """Prepares the stages that need it."""

@@ -1,6 +1,6 @@
 """Batch loaders for resident and streamed images, in an order that depends only on (seed, epoch).
 
-A batch is (uint8 images BCHW, int64 labels B, int64 ids B). Ids are indices into the official split,
+A batch is (uint8 images BCHW, int64 labels B, int64 ids B), or has `Rectangles` in place of images. Ids are indices into the official split,
 so an id names the same image in any subset; the ids of an official validation split follow those of
 the train split. If an image is visited again in the same epoch, its id is increased by a multiple of
 REPEAT, so that it is augmented differently. In an evaluation over several ranks, a position that pads
@@ -10,7 +10,7 @@ the last batch has id and label PADDING.
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,8 +19,9 @@ from vgg_lit.data.balancing import REPEAT
 from vgg_lit.data.image_files import ImageFiles, checked
 from vgg_lit.data.image_records import ImageRecords
 from vgg_lit.data.orders import PADDING, Order
+from vgg_lit.data.rectangles import Rectangles
 
-Batch: TypeAlias = tuple[Tensor, Tensor, Tensor]
+Batch: TypeAlias = tuple[Any, Tensor, Tensor]
 
 
 class BatchLoader(ABC):
@@ -166,11 +167,16 @@ class StreamedBatches(BatchLoader):
         parts = (part.to(self._device).split(size) for part in (labels, ids))
         yield from zip(images, *parts, strict=True)
 
-    def _to_device(self, images_BCHW: Tensor) -> Tensor:
+    def _to_device(self, images: Tensor | Rectangles) -> Tensor | Rectangles:
         """Copies images to the device; on CUDA in a separate stream.
 
         The host runs ahead of a GPU, so the copy overlaps with the previous step.
         """
+        if isinstance(images, Rectangles):
+            return Rectangles(*map(self._copied, images))
+        return self._copied(images)
+
+    def _copied(self, images_BCHW: Tensor) -> Tensor:
         if self._copies is None:
             return images_BCHW.to(self._device)
         with torch.cuda.stream(self._copies):

@@ -149,7 +149,7 @@ class CustomDataModule(L.LightningDataModule):
         if mean is None or std is None:
             mean, std = (0.0,) * channels, (1.0,) * channels
         self._own = Preprocessing(
-            int(channels), self.image_size, self.image_size, mean, std, is_known
+            int(channels), self.image_size, self.image_size, mean, std, is_known=is_known
         )
         self.preprocessing = self._own
         if self._given is not None:

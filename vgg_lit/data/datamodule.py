@@ -23,11 +23,12 @@ from vgg_lit.data.sources import (
     Source,
     Split,
     has_validation,
+    has_whole,
     image_names,
     load_checked,
 )
 from vgg_lit.data.statistics import ChannelStatistics
-from vgg_lit.value_types import Splitting
+from vgg_lit.value_types import Fit, Splitting
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -52,11 +53,10 @@ class ImageDataModule(L.LightningDataModule):
         normalize: "mean_std" (subtract the mean, divide by the deviation), "mean" (subtract) or "none".
         augment: augmentation of training batches, (uint8 images BCHW, Draws) -> images BCHW; or None.
         seed: seed of the splits, the order and the augmentation.
+        fit: way to a square image, kept in the checkpoint; None: the source's `fit`, or "crop".
         balanced: True trains on each class equally often, see `vgg_lit.data.balancing`.
-        splitting: rule that draws the validation images, and the test images of an undivided folder, if the
-            images have file names: "stable" or "stratified", see `vgg_lit.data.splits`.
-        preprocessing: preprocessing of a finished run, whose normalisation and image_size are kept;
-            None measures the official train split.
+        splitting: rule that draws held-out images that have file names, see `vgg_lit.data.splits`.
+        preprocessing: preprocessing of a run, kept except for its source_size; None measures images.
 
     Attributes:
         classes: class names, in label order.
@@ -87,6 +87,7 @@ class ImageDataModule(L.LightningDataModule):
         seed: int = 0,
         balanced: bool = False,
         splitting: Splitting = "stable",
+        fit: Fit | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__()
@@ -105,6 +106,7 @@ class ImageDataModule(L.LightningDataModule):
         self.splitting: Splitting = splitting
         if hasattr(source, "splitting"):
             source.splitting = splitting
+        self.fit: Fit = fit if fit else getattr(source, "fit", "crop")
         if preprocessing is not None:
             self.preprocessing = preprocessing
         check_options(self, num_classes, in_channels)
@@ -171,27 +173,25 @@ class ImageDataModule(L.LightningDataModule):
         return images.labels_N[ids]
 
     def train_dataloader(self) -> BatchLoader:
-        """Returns a resumable loader, shuffled (and balanced by class) by (seed, epoch).
-
-        It is not reshuffled under `Trainer(overfit_batches=...)`.
-        """
+        """Returns a resumable loader, shuffled by (seed, epoch), but once under `overfit_batches`."""
         reshuffle = not getattr(self.trainer, "overfit_batches", 0)
         labels_M = self.training_labels if self.balanced else None
         count, ranks = len(self._ids["train"]), self._rank_and_world_size()
         order = TrainingOrder(count, self.batch_size, self.seed, *ranks, reshuffle, labels_M)
         self._train_order = order
-        return self._loader("train", order)
+        return self._loader("train", order, getattr(self.augment, "whole", False))
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
-        """Returns a loader of every validation image once.
-
-        If there are none, returns an empty list, which Lightning treats as no loader.
-        """
+        """Returns a loader of every validation image once; [] if there are none, as Lightning needs."""
         return self._evaluation_loader("val") if len(self._ids["val"]) else []
 
     def test_dataloader(self) -> BatchLoader:
         """Returns a loader of every test image once."""
         return self._evaluation_loader("test")
+
+    def whole_dataloader(self, split: str) -> BatchLoader | None:
+        """Returns a loader of the same images as `Rectangles`; None if the network sees them whole."""
+        return self._evaluation_loader(split, True) if has_whole(self.source) else None
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Returns the network input of a batch on the device, augmented in training."""
@@ -266,7 +266,7 @@ class ImageDataModule(L.LightningDataModule):
         else:
             self._statistics = images.statistics()
             self.preprocessing = Preprocessing.measured(
-                images.size, self.image_size, self._statistics, self.normalize
+                images.size, self.image_size, self._statistics, self.normalize, self.fit
             )
 
     def _prepare_augment(self, statistics: ChannelStatistics) -> None:
@@ -274,27 +274,27 @@ class ImageDataModule(L.LightningDataModule):
         if isinstance(self.augment, Prepared):
             self.augment.prepare(self.preprocessing.padded_size, statistics)
 
-    def _evaluation_loader(self, name: str) -> BatchLoader:
+    def _evaluation_loader(self, name: str, whole: bool = False) -> BatchLoader:
         order = EvaluationOrder(len(self._ids[name]), self.batch_size, *self._rank_and_world_size())
-        return self._loader(name, order)
+        return self._loader(name, order, whole)
 
-    def _loader(self, name: str, order: Order) -> BatchLoader:
+    def _loader(self, name: str, order: Order, whole: bool = False) -> BatchLoader:
         split = self._stored_in(name)
         images, ids = self.stored(name)
         first_id = self._first_id(split)
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        if whole and has_whole(self.source) and not self.preprocessing.pads:
+            images = self.source.load_whole(split)
         if not isinstance(images, ResidentImages):
             return StreamedBatches(images, ids, order, device, first_id)
         # train and validation share one copy on the device
-        resident = replace(images, images_NCHW=images.images_NCHW.to(device))
-        self._images[split] = resident
-        return ResidentBatches(resident.images_NCHW, resident.labels_N, ids, order, first_id)
+        self._images[split] = images = replace(images, images_NCHW=images.images_NCHW.to(device))
+        return ResidentBatches(images.images_NCHW, images.labels_N, ids, order, first_id)
 
     def _first_id(self, split: Split) -> int:
         """Ids of an own validation split continue those of the train split: their draws share streams."""
         return len(self._images["train"].labels_N) if split == "val" else 0
 
     def _rank_and_world_size(self) -> tuple[int, int]:
-        if self.trainer is None:
-            return 0, 1
-        return self.trainer.global_rank, self.trainer.world_size
+        trainer = self.trainer
+        return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, get_args
 
+from vgg_lit.data.decoding_options import check_fit_name
 from vgg_lit.data.preprocessing import Normalization
 from vgg_lit.data.sources import Source
 from vgg_lit.errors import InputError
@@ -25,6 +26,7 @@ def check_options(
     if data.splitting not in get_args(Splitting):
         allowed = ", ".join(get_args(Splitting))
         raise InputError(f"splitting={data.splitting}: unknown; allowed: {allowed}")
+    check_fit_name(data.fit)
     if data.image_size < 1:
         raise InputError(f"image_size={data.image_size}: must be at least 1 pixel")
     if data.batch_size < 1:
@@ -38,7 +40,12 @@ def check_options(
     _check_agreement(data.source, "num_classes", num_classes, len(data.classes))
     channels = data.source.in_channels
     _check_agreement(data.source, "in_channels", in_channels, channels)
+    _check_agreement(data.source, "fit", data.fit, getattr(data.source, "fit", data.fit))
     if hasattr(data, "preprocessing"):
+        if data.preprocessing.fit != data.fit:
+            raise InputError(
+                f"fit={data.fit}: the network was trained with {data.preprocessing.fit}"
+            )
         _check_agreement(data.source, "in_channels", data.preprocessing.in_channels, channels)
 
 
@@ -74,6 +81,8 @@ def check_fold(fold: int | None, folds: int | None, section: str = "") -> None:
         )
 
 
-def _check_agreement(source: Source, option: str, given: int | None, actual: int) -> None:
+def _check_agreement(
+    source: Source, option: str, given: int | str | None, actual: int | str
+) -> None:
     if given is not None and given != actual:
         raise InputError(f"{option}={given}: does not match {source.name}, which has {actual}")

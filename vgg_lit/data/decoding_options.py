@@ -1,11 +1,24 @@
 """The settings that folders and library data sets share."""
 
+from typing import get_args
+
 from vgg_lit.errors import InputError
 from vgg_lit.system.hardware import count_cores
+from vgg_lit.value_types import Fit
+
+
+def check_fit_name(fit: str) -> None:
+    """Checks the name of a fit.
+
+    Raises:
+        InputError: it is unknown.
+    """
+    if fit not in get_args(Fit):
+        raise InputError(f"fit={fit}: unknown; allowed: {', '.join(get_args(Fit))}")
 
 
 def checked_workers(
-    in_channels: int, size: int, num_workers: int | None, test_fraction: float
+    in_channels: int, size: int, num_workers: int | None, test_fraction: float, fit: str
 ) -> int:
     """Checks the settings that folders and library data sets share; returns the number of workers.
 
@@ -22,4 +35,5 @@ def checked_workers(
         )
     if not 0 < test_fraction < 1:
         raise InputError(f"test_fraction={test_fraction}: must be above 0 and below 1")
+    check_fit_name(fit)
     return min(8, count_cores()) if num_workers is None else num_workers

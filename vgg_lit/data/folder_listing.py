@@ -61,6 +61,11 @@ class Folder:
         return sum((folder.passed_over for folder in self.walk()), Counter())
 
 
+def describe_counts(passed_over: Counter[str]) -> list[str]:
+    """Formats the number of entries by ending or kind, the most frequent first: ["12 .heic", "5 hidden"]."""
+    return [f"{count:,} {kind}" for kind, count in passed_over.most_common()]
+
+
 def list_folder(root: str | Path) -> Folder:
     """Reads a folder with all its subfolders.
 

@@ -13,6 +13,7 @@ import torch
 from vgg_lit.data.images import MAX_BYTES
 from vgg_lit.data.library_images import LibraryImages, Part
 from vgg_lit.errors import InputError, one_line
+from vgg_lit.value_types import Fit
 
 _VAL_NAMES = ("validation", "valid", "val", "dev")
 _IMAGE_NAMES = ("image", "img", "images", "pixel_values")
@@ -32,11 +33,12 @@ class HuggingFaceImages(LibraryImages):
         image: name of the image column; None: the only one.
         label: name of the label column; None: the only one.
         in_channels: 1 for grey, 3 for colour; images are converted.
-        size: side in pixels; an image's shorter side is resized to it and the centre is cropped.
+        size: side in pixels that images are fitted to.
         in_memory: True decodes once into a cache and holds all images in memory; False decodes
             during training.
         num_workers: number of decoding processes; None uses the available cores, at most 8.
         test_fraction: share of the images held out for testing if there is no test split.
+        fit: "crop", "pad" or "stretch", see `vgg_lit.data.fitting.fit_image`.
     """
 
     def __init__(
@@ -51,8 +53,9 @@ class HuggingFaceImages(LibraryImages):
         in_memory: bool = True,
         num_workers: int | None = None,
         test_fraction: float = 0.2,
+        fit: Fit = "crop",
     ) -> None:
-        super().__init__(in_channels, size, in_memory, num_workers, test_fraction)
+        super().__init__(in_channels, size, in_memory, num_workers, test_fraction, fit)
         self.path = path
         self.subset = subset
         self.revision = revision

@@ -17,7 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 from vgg_lit.data import image_cache
 from vgg_lit.data.damaged_images import DamagedImages
 from vgg_lit.data.file_digests import FileContent, FileDigests, StampedDigest, read_digest
+from vgg_lit.data.fitting import Shape, named_fit
 from vgg_lit.data.images import MAX_MEGAPIXELS, read_image
+from vgg_lit.data.rectangles import Rectangles, collate
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import shown_path
@@ -42,6 +44,7 @@ class ImageFiles:
             main process.
         cache: `.npy` file of the decoded images; statistics and damage are stored next to it.
         max_megapixels: larger images are damaged.
+        fit: way to a square, see `vgg_lit.data.fitting.fit_image`; batches of "whole" are Rectangles.
     """
 
     root: Path
@@ -52,6 +55,7 @@ class ImageFiles:
     num_workers: int
     cache: Path
     max_megapixels: float = MAX_MEGAPIXELS
+    fit: Shape = "crop"
 
     def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
         """Returns a loader that decodes `batches` (lists of positions), reread on each iteration."""
@@ -119,7 +123,7 @@ class ImageFiles:
         return self.cache.with_suffix(".damaged.json")
 
     def _decoder(self, has_digests: bool = False) -> "_Decoder":
-        settings = self.in_channels, self.size, self.max_megapixels
+        settings = self.in_channels, self.size, self.max_megapixels, self.fit
         return _Decoder(self.root, self.paths, *settings, has_digests)
 
     def _sum_pixels(self) -> np.ndarray:
@@ -165,6 +169,7 @@ class ImageFiles:
     def _fingerprint(self) -> str:
         """Returns a hash of the decoding and of all files' names, sizes and times."""
         settings = f"{_DECODING} {self.in_channels} {self.size} {self.max_megapixels}"
+        settings += named_fit(self.fit)
         digest = hashlib.sha256(settings.encode())
         root = os.fspath(self.root)
         for path in self.paths:
@@ -232,10 +237,12 @@ class _Decoder(Dataset):
         in_channels: int,
         size: int,
         max_megapixels: float,
+        fit: Shape,
         has_digests: bool,
     ) -> None:
         self.root, self.paths = root, paths
-        self.in_channels, self.size, self.max_megapixels = in_channels, size, max_megapixels
+        self.in_channels, self.size = in_channels, size
+        self.max_megapixels, self.fit = max_megapixels, fit
         self.has_digests = has_digests
 
     def __getitems__(self, positions: Sequence[int]) -> Any:
@@ -247,10 +254,9 @@ class _Decoder(Dataset):
         # the files have just been decoded, so that they are in memory
         return images, {i: read_digest(f"{self.root}/{self.paths[i]}") for i in sound}
 
-    def _decode(self, positions: Sequence[int]) -> Tensor | _Incomplete:
-        images = torch.zeros(
-            (len(positions), self.in_channels, self.size, self.size), dtype=torch.uint8
-        )
+    def _decode(self, positions: Sequence[int]) -> Tensor | Rectangles | _Incomplete:
+        shape = (self.in_channels, self.size, self.size)
+        images = [torch.zeros(shape, dtype=torch.uint8)] * len(positions)
         # returned, not raised: the DataLoader would wrap an error of a worker in a traceback
         messages: dict[int, str] = {}
         reasons: dict[int, str] = {}
@@ -261,11 +267,13 @@ class _Decoder(Dataset):
                 messages[position] = str(error)
                 name = shown_path(self.root / self.paths[position])
                 reasons[position] = str(error).removeprefix(f"{name}: ")
-        return _Incomplete(images, messages, reasons) if messages else images
+        if messages:
+            return _Incomplete(torch.stack(images), messages, reasons)
+        return collate(images) if self.fit == "whole" else torch.stack(images)
 
     def __getitem__(self, position: int) -> Tensor:
         path = self.root / self.paths[position]
-        return read_image(path, self.in_channels, self.size, self.max_megapixels)
+        return read_image(path, self.in_channels, self.size, self.max_megapixels, self.fit)
 
 
 def _leave_process_group(worker: int) -> None:

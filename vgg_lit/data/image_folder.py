@@ -5,6 +5,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,8 @@ from vgg_lit.data import image_cache
 from vgg_lit.data.damaged_images import DamagedImages
 from vgg_lit.data.data_changes import PresentImage
 from vgg_lit.data.decoding_options import checked_workers
-from vgg_lit.data.folder_listing import list_folder
+from vgg_lit.data.fitting import named_fit
+from vgg_lit.data.folder_listing import describe_counts, list_folder
 from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.images import MAX_MEGAPIXELS
 from vgg_lit.data.label_table import read_label_table
@@ -25,7 +27,7 @@ from vgg_lit.data.sources import Images, ResidentImages, Split
 from vgg_lit.data.splits import name_keys, stable_subset, stratified_subset
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.system.files import shown_path
-from vgg_lit.value_types import Splitting
+from vgg_lit.value_types import Fit, Splitting
 
 _TEST_SEED = 0  # not the run's seed: the test set must never change
 
@@ -41,7 +43,7 @@ class ImageFolder:
     Args:
         root: folder of the images; never written to.
         in_channels: 1 for grey, 3 for colour; files are converted.
-        size: side in pixels; a file's shorter side is resized to it and the centre is cropped.
+        size: side in pixels that images are fitted to.
         in_memory: True decodes once into a cache and holds all images in memory; False decodes
             during training.
         num_workers: number of decoding processes; None uses the available cores, at most 8.
@@ -50,6 +52,7 @@ class ImageFolder:
             `vgg_lit.data.label_table`; a relative path starts at `root`.
         max_megapixels: images with more pixels are damaged.
         damaged: "error" refuses a folder with damaged images and names them; "skip" leaves them out.
+        fit: "crop", "pad" or "stretch", see `vgg_lit.data.fitting.fit_image`.
 
     Attributes:
         has_validation: True if the folder has a validation split.
@@ -70,8 +73,9 @@ class ImageFolder:
         labels: str | None = None,
         max_megapixels: float = MAX_MEGAPIXELS,
         damaged: Literal["error", "skip"] = "error",
+        fit: Fit = "crop",
     ) -> None:
-        workers = checked_workers(in_channels, size, num_workers, test_fraction)
+        workers = checked_workers(in_channels, size, num_workers, test_fraction, fit)
         if not 0 < max_megapixels < 10_000:
             raise InputError(f"max_megapixels={max_megapixels}: must be above 0 and below 10000")
         if damaged not in ("error", "skip"):
@@ -85,6 +89,7 @@ class ImageFolder:
         self.labels = labels
         self.max_megapixels = max_megapixels
         self.damaged = damaged
+        self.fit = fit
         if shown_path(self.root).isascii() and not str(self.root).isascii():
             # configs and checkpoints are UTF-8
             raise ConfigError(
@@ -123,8 +128,7 @@ class ImageFolder:
         if self.is_undivided:
             layout += f", {100 * self.test_fraction:g} % held out for testing"
         lines = {"folder": f"{shown_path(self.root)}: {layout}"}
-        counts = [f"{count:,} {kind}" for kind, count in self._passed_over.most_common()]
-        if passed_over := [*self._layout.passed_over, *counts]:
+        if passed_over := [*self._layout.passed_over, *describe_counts(self._passed_over)]:
             lines["passed over"] = ", ".join(passed_over)
         if self._damage:
             lines["left out"] = f"{len(self._damage):,} damaged images"
@@ -183,6 +187,10 @@ class ImageFolder:
         if not self.in_memory:
             return files
         return ResidentImages(files.decoded(), files.labels_N, files.paths)
+
+    def load_whole(self, split: Split) -> ImageFiles:
+        """Returns the images of `load`, not cropped; they are decoded when they are read."""
+        return replace(self._without_damage(split), fit="whole")
 
     def _find_damage(self, files: ImageFiles) -> dict[str, str]:
         try:
@@ -243,6 +251,7 @@ class ImageFolder:
             self.num_workers,
             self._cache_file(split),
             self.max_megapixels,
+            self.fit,
         )
 
     def _in_split(self, split: Split, paths: list[str], labels_N: Tensor) -> Tensor:
@@ -270,7 +279,7 @@ class ImageFolder:
     def _cache_file(self, split: Split) -> Path:
         described = (
             f"{self.root.resolve()}|{split}|{self.in_channels}|{self.size}|{self.test_fraction}"
-            f"|{self.labels}|{self.max_megapixels}"
+            f"|{self.labels}|{self.max_megapixels}{named_fit(self.fit)}"
         )
         if self._assigned is not None:  # does not replace the images of the present splits
             described += "|assigned"

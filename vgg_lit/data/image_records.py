@@ -19,8 +19,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vgg_lit.data import image_cache
+from vgg_lit.data.fitting import Shape, fit_image, named_fit
 from vgg_lit.data.image_files import checked, decoding_loader
-from vgg_lit.data.images import MAX_MEGAPIXELS, fit_image
+from vgg_lit.data.images import MAX_MEGAPIXELS
+from vgg_lit.data.rectangles import Rectangles, collate
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import InputError, one_line
 
@@ -57,6 +59,7 @@ class ImageRecords:
         num_workers: number of decoding processes; 0 decodes in the main process.
         cache: `.npy` file of the decoded images; statistics are stored next to it.
         version: text that changes if the images change.
+        fit: way to a square, see `vgg_lit.data.fitting.fit_image`; batches of "whole" are Rectangles.
     """
 
     name: str
@@ -67,6 +70,7 @@ class ImageRecords:
     num_workers: int
     cache: Path
     version: str
+    fit: Shape = "crop"
 
     @property
     def paths(self) -> None:
@@ -75,7 +79,7 @@ class ImageRecords:
 
     def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
         """Returns a loader that decodes `batches` (lists of positions), reread on each iteration."""
-        decoder = _Decoder(self.name, self.records, self.in_channels, self.size)
+        decoder = _Decoder(self.name, self.records, self.in_channels, self.size, self.fit)
         return decoding_loader(decoder, batches, self.num_workers, pin_memory)
 
     def decoded(self) -> Tensor:
@@ -120,6 +124,7 @@ class ImageRecords:
 
     def _fingerprint(self) -> str:
         described = f"{_DECODING}|{self.in_channels}|{self.size}|{self.name}|{self.version}|"
+        described += named_fit(self.fit)
         return hashlib.sha256(described.encode() + self.labels_N.numpy().tobytes()).hexdigest()
 
 
@@ -130,7 +135,7 @@ def cache_file(described: str) -> Path:
     return image_cache.cache_folder() / f"{name[-40:]}-{key}.npy"
 
 
-def decode(record: Any, in_channels: int, size: int) -> Tensor:
+def decode(record: Any, in_channels: int, size: int, fit: Shape = "crop") -> Tensor:
     """Returns an image as uint8 (in_channels, size, size), converted as `read_image` does.
 
     Raises:
@@ -146,7 +151,7 @@ def decode(record: Any, in_channels: int, size: int) -> Tensor:
             if record.width * record.height > MAX_MEGAPIXELS * 1e6:
                 raise InputError(f"exceeds the limit of {MAX_MEGAPIXELS:g} megapixels")
             record.draft(None, (2 * size, 2 * size))
-            return torch.from_numpy(fit_image(record, in_channels, size))
+            return torch.from_numpy(fit_image(record, in_channels, size, fit))
     except InputError:
         raise
     except Image.DecompressionBombError:
@@ -158,13 +163,16 @@ def decode(record: Any, in_channels: int, size: int) -> Tensor:
 class _Decoder(Dataset):
     """The dataset in a worker process: the records and decoding options."""
 
-    def __init__(self, name: str, records: Records, in_channels: int, size: int) -> None:
+    def __init__(
+        self, name: str, records: Records, in_channels: int, size: int, fit: Shape
+    ) -> None:
         self.name, self.records = name, records
-        self.in_channels, self.size = in_channels, size
+        self.in_channels, self.size, self.fit = in_channels, size, fit
 
-    def __getitems__(self, positions: Sequence[int]) -> Tensor | InputError:
+    def __getitems__(self, positions: Sequence[int]) -> Tensor | Rectangles | InputError:
         try:
-            return torch.stack([self[position] for position in positions])
+            images = [self[position] for position in positions]
+            return collate(images) if self.fit == "whole" else torch.stack(images)
         except InputError as error:
             return error  # the DataLoader would wrap an error raised in a worker in a traceback
 
@@ -176,6 +184,6 @@ class _Decoder(Dataset):
                 f"{self.name}: image {position} cannot be read ({one_line(error)})"
             ) from None
         try:
-            return decode(record, self.in_channels, self.size)
+            return decode(record, self.in_channels, self.size, self.fit)
         except InputError as error:
             raise InputError(f"{self.name}: image {position}: {error}") from None

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from vgg_lit.data.fitting import Shape, fit_image
 from vgg_lit.data.image_formats import (
     FORMAT_NAMES,
     FORMATS,
@@ -48,20 +49,23 @@ def write_image(path: Path, image_CHW: Tensor) -> None:
 
 
 def read_image(
-    path: str | Path, in_channels: int, size: int, max_megapixels: float = MAX_MEGAPIXELS
+    path: str | Path,
+    in_channels: int,
+    size: int,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    fit: Shape = "crop",
 ) -> Tensor:
     """Returns an image as uint8 (in_channels, size, size).
 
     The format is PNG, JPEG, WebP, BMP, TIFF or GIF, whatever the ending of the file; of several frames
-    or pages the first is read. The shorter side is resized to `size` and the centre is cropped. The
-    EXIF orientation is applied if it can be read, transparency is composited over white, 16-bit grey is
-    scaled to 8 bits, and palettes and CMYK are converted.
+    or pages the first is read. It is converted as in `vgg_lit.data.fitting.fit_image`.
 
     Args:
         path: the image file.
         in_channels: 1 for grey, 3 for colour.
         size: side of the result, pixels.
         max_megapixels: images with more pixels, or more than 8 bytes for each of them, are refused.
+        fit: "crop", "pad" or "stretch": the way to a square, as in `fit_image`.
 
     Raises:
         InputError: the file is missing, not an image of these formats, too large, or damaged.
@@ -75,7 +79,7 @@ def read_image(
         with warnings.catch_warnings():
             # Pillow warns about damaged EXIF, and about sizes that our lower limit refuses anyway
             warnings.filterwarnings("ignore", module="PIL")
-            pixels = _decode(path, in_channels, size, max_megapixels)
+            pixels = _decode(path, in_channels, size, max_megapixels, fit)
     except InputError:
         raise
     except Image.DecompressionBombError:
@@ -88,7 +92,9 @@ def read_image(
     return torch.from_numpy(pixels)
 
 
-def _decode(path: str | Path, in_channels: int, size: int, max_megapixels: float) -> np.ndarray:
+def _decode(
+    path: str | Path, in_channels: int, size: int, max_megapixels: float, fit: Shape
+) -> np.ndarray:
     with open(path, "rb") as file:
         dimensions = webp_size(file.read(30))
     if dimensions:  # Pillow allocates memory for a WebP image when it opens the file
@@ -97,19 +103,7 @@ def _decode(path: str | Path, in_channels: int, size: int, max_megapixels: float
         _check_before_decoding(image, path, max_megapixels)
         # a large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the target size
         image.draft(None, (2 * size, 2 * size))
-        return fit_image(image, in_channels, size)
-
-
-def fit_image(image: Image.Image, in_channels: int, size: int) -> np.ndarray:
-    """Converts an opened image to uint8 (in_channels, size, size), as `read_image` describes."""
-    ImageOps.exif_transpose(image, in_place=True)
-    # as few copies of the whole image as possible: it may be large
-    small = ImageOps.fit(_resizable(image), (size, size), Image.Resampling.BILINEAR)
-    if "A" in small.mode or "a" in small.mode:
-        small = small.convert("RGBA")
-        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB")
-    pixels = np.array(small.convert("L" if in_channels == 1 else "RGB"))
-    return pixels.reshape(size, size, in_channels).transpose(2, 0, 1).copy()
+        return fit_image(image, in_channels, size, fit)
 
 
 @contextmanager
@@ -171,16 +165,3 @@ def _too_large(name: str, max_megapixels: float) -> str:
         f"{name}: exceeds the limit of {max_megapixels:g} megapixels or {size:g} MB; resize the image,"
         " or raise data.source.max_megapixels in training"
     )
-
-
-def _resizable(image: Image.Image) -> Image.Image:
-    """Converts an image to 8 bits per channel, without a palette or a transparent colour."""
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip at 255
-        levels = np.array(image)
-        np.minimum(levels, 65407, out=levels)  # still maps to 255; prevents overflow in rounding
-        levels += 128
-        levels //= 257
-        return Image.fromarray(levels.astype(np.uint8))
-    if "transparency" in image.info:
-        return image.convert("RGBA")
-    return image.convert("RGB") if image.mode in ("1", "P") else image

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -9,10 +10,12 @@ import torch
 from torch import Tensor
 
 from vgg_lit.data.decoding_options import checked_workers
+from vgg_lit.data.fitting import named_fit
 from vgg_lit.data.image_records import ImageRecords, Records, cache_file
 from vgg_lit.data.sources import Images, ResidentImages
 from vgg_lit.data.splits import stratified_subset
 from vgg_lit.errors import InputError
+from vgg_lit.value_types import Fit
 
 _TEST_SEED = 0  # not the run's seed: the test set must never change
 
@@ -39,11 +42,12 @@ class LibraryImages(ABC):
 
     Args:
         in_channels: 1 for grey, 3 for colour; images are converted.
-        size: side in pixels; an image's shorter side is resized to it and the centre is cropped.
+        size: side in pixels that images are fitted to.
         in_memory: True decodes once into a cache and holds all images in memory; False decodes
             during training.
         num_workers: number of decoding processes; None uses the available cores, at most 8.
         test_fraction: share of the images held out for testing if there is no test split.
+        fit: "crop", "pad" or "stretch", see `vgg_lit.data.fitting.fit_image`.
     """
 
     name: str
@@ -55,13 +59,15 @@ class LibraryImages(ABC):
         in_memory: bool = True,
         num_workers: int | None = None,
         test_fraction: float = 0.2,
+        fit: Fit = "crop",
     ) -> None:
-        workers = checked_workers(in_channels, size, num_workers, test_fraction)
+        workers = checked_workers(in_channels, size, num_workers, test_fraction, fit)
         self.in_channels = in_channels
         self.size = size
         self.in_memory = in_memory
         self.num_workers = workers
         self.test_fraction = test_fraction
+        self.fit = fit
 
     @property
     @abstractmethod
@@ -96,6 +102,10 @@ class LibraryImages(ABC):
             return images
         return ResidentImages(images.decoded(), images.labels_N, is_decoded=True)
 
+    def load_whole(self, split: str) -> ImageRecords:
+        """Returns the images of `load`, not cropped; they are decoded when they are read."""
+        return replace(self._images(split), fit="whole")
+
     @cached_property
     def _parts(self) -> dict[str, Part]:
         parts = self._open()
@@ -103,7 +113,7 @@ class LibraryImages(ABC):
 
     def _images(self, split: str) -> ImageRecords:
         part = self._parts[split]
-        described = f"{self.name} {split}|{self.in_channels}|{self.size}|{self._location()}"
+        described = f"{self.name} {split}|{self.in_channels}|{self.size}|{self._location()}{named_fit(self.fit)}"
         return ImageRecords(
             f"{self.name}, {split}",
             part.records,
@@ -113,6 +123,7 @@ class LibraryImages(ABC):
             self.num_workers,
             cache_file(described),
             part.version,
+            self.fit,
         )
 
     def _location(self) -> str:

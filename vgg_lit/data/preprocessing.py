@@ -3,17 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vgg_lit.data.rectangles import Rectangles
 from vgg_lit.data.statistics import ChannelStatistics
 from vgg_lit.errors import InputError
-from vgg_lit.value_types import check_preprocessing
+from vgg_lit.value_types import Fit, check_preprocessing
 
 MAX_PADDING = 4
+
+ImagesT = TypeVar("ImagesT", Tensor, Rectangles)
 
 Normalization: TypeAlias = Literal["mean_std", "mean", "none"]
 """Normalisation of pixels in 0..1: (x - mean) / std, x - mean, or x."""
@@ -34,6 +37,7 @@ class Preprocessing:
         image_size: side of the network's input, pixels.
         mean: subtracted value per channel, for pixels in 0..1.
         std: divisor per channel, for pixels in 0..1; above 0.
+        fit: way to a square of source images, see `vgg_lit.data.fitting.fit_image`.
         is_known: False if a custom data module normalises its images in a way that is not known; image
             files cannot be converted then.
     """
@@ -43,6 +47,7 @@ class Preprocessing:
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    fit: Fit = "crop"
     is_known: bool = True
 
     def __post_init__(self) -> None:
@@ -56,16 +61,17 @@ class Preprocessing:
         image_size: int,
         statistics: ChannelStatistics,
         normalize: Normalization = "mean_std",
+        fit: Fit = "crop",
     ) -> "Preprocessing":
         """Builds the preprocessing from the training images' statistics that `normalize` selects."""
         channels = len(statistics.mean)
         mean = (0.0,) * channels if normalize == "none" else statistics.mean
         std = statistics.std if normalize == "mean_std" else (1.0,) * channels
-        return cls(channels, source_size, image_size, mean, std)
+        return cls(channels, source_size, image_size, mean, std, fit)
 
     def __call__(self, images_BCHW: Tensor) -> Tensor:
         """Returns the input of uint8 images: float32 (B, in_channels, image_size, image_size)."""
-        return self.normalize(self.fit(images_BCHW))
+        return self.normalize(self.to_image_size(images_BCHW))
 
     @property
     def pads(self) -> bool:
@@ -101,20 +107,28 @@ class Preprocessing:
                 "data.std, for pixels in 0..1, and train again"
             )
 
-    def fit(self, images_BCHW: Tensor) -> Tensor:
+    def to_image_size(self, images_BCHW: Tensor) -> Tensor:
         """Brings source images to the network's side: `pad`, then `resize`."""
         return self.resize(self.pad(images_BCHW))
 
-    def pad(self, images_BCHW: Tensor) -> Tensor:
-        """Pads with zeros symmetrically if `pads`; an odd pixel goes to the right and bottom."""
+    def pad(self, images_BCHW: ImagesT) -> ImagesT:
+        """Pads with zeros symmetrically if `pads`; an odd pixel goes to the right and bottom.
+
+        Whole images are for the augmentation and stay as they are.
+        """
+        if isinstance(images_BCHW, Rectangles):
+            return images_BCHW
         assert images_BCHW.shape[1:] == (self.in_channels, self.source_size, self.source_size)
         return F.pad(images_BCHW, self.margins) if self.pads else images_BCHW
 
-    def resize(self, images_BCHW: Tensor) -> Tensor:
+    def resize(self, images_BCHW: Tensor | Rectangles) -> Tensor:
         """Resizes to the network's side if needed: bilinear, antialiased, float32 in 0..255.
 
-        Not needed, for example, if an augmentation already returns images of that side.
+        Not needed, for example, if an augmentation already returns images of that side. Of whole images
+        the central square is taken.
         """
+        if isinstance(images_BCHW, Rectangles):
+            images_BCHW = images_BCHW.squares()
         if images_BCHW.shape[-1] == self.image_size:
             return images_BCHW
         # in float32: the uint8 kernels exist only on the CPU, and they round

@@ -5,7 +5,7 @@ To add a data set, write a class with the members of `Source`; no other code has
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.system.files import shown_path
 from vgg_lit.targets import instantiate
+from vgg_lit.value_types import Fit
 
 Split: TypeAlias = Literal["train", "val", "test"]
 """A split as published; "val" only for a source with `has_validation`."""
@@ -70,9 +71,9 @@ Images: TypeAlias = ResidentImages | ImageFiles | ImageRecords
 class Source(Protocol):
     """A data set with an official train and test split.
 
-    Two more members are optional. `has_validation: bool = True` declares an official validation split,
+    Three more members are optional. `has_validation: bool = True` declares an official validation split,
     which `load("val")` returns; otherwise a part of the train split is used. `facts()` returns a
-    `dict[str, str]` with lines for the header of a run, after `prepare`.
+    `dict[str, str]` with lines for the header of a run, after `prepare`. `load_whole`, see `WholeSource`.
     """
 
     @property
@@ -94,9 +95,24 @@ class Source(Protocol):
         """Returns the verified images of a split, always in the same order."""
 
 
+@runtime_checkable
+class WholeSource(Protocol):
+    """A source of images that are not all square."""
+
+    fit: Fit
+
+    def load_whole(self, split: Split) -> ImageFiles | ImageRecords:
+        """Returns the images of `load`, in the same order, not cropped: their batches are `Rectangles`."""
+
+
 def has_validation(source: Source) -> bool:
     """Returns True if a source has an official validation split."""
     return bool(getattr(source, "has_validation", False))
+
+
+def has_whole(source: Any) -> TypeGuard[WholeSource]:
+    """Returns True if a source can return whole images, and crops them for the network otherwise."""
+    return isinstance(source, WholeSource) and source.fit == "crop"
 
 
 def build_source(spec: Any) -> Source:

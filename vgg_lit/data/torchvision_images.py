@@ -16,6 +16,7 @@ from torch import Tensor
 from vgg_lit.data.downloads import DownloadError, staging
 from vgg_lit.data.library_images import LibraryImages, Part, Positions
 from vgg_lit.errors import InputError, one_line, unknown
+from vgg_lit.value_types import Fit
 
 
 class _Splits(NamedTuple):
@@ -84,11 +85,12 @@ class TorchvisionImages(LibraryImages):
         download: True allows downloading a missing data set.
         options: other arguments of the class, e.g. {size: 160px} for Imagenette.
         in_channels: 1 for grey, 3 for colour; images are converted.
-        size: side in pixels; an image's shorter side is resized to it and the centre is cropped.
+        size: side in pixels that images are fitted to.
         in_memory: True decodes once into a cache and holds all images in memory; False decodes
             during training.
         num_workers: number of decoding processes; None uses the available cores, at most 8.
         test_fraction: share of the images held out for testing if there is no test split.
+        fit: "crop", "pad" or "stretch", see `vgg_lit.data.fitting.fit_image`.
     """
 
     def __init__(
@@ -102,8 +104,9 @@ class TorchvisionImages(LibraryImages):
         in_memory: bool = True,
         num_workers: int | None = None,
         test_fraction: float = 0.2,
+        fit: Fit = "crop",
     ) -> None:
-        super().__init__(in_channels, size, in_memory, num_workers, test_fraction)
+        super().__init__(in_channels, size, in_memory, num_workers, test_fraction, fit)
         if dataset in _OWN_NAMES:
             raise InputError(f"dataset={dataset}: use data={_OWN_NAMES[dataset]}")
         if dataset not in DATASETS:

@@ -86,7 +86,11 @@ def evaluate_networks(
     extras = [SplitMetrics.build(specs or {}, len(classes), classes) for _ in rows]
     outcomes = ImageOutcomes()
     progress = track(batches, "evaluating", transient=True, disable=len(batches) == 1)
-    scores = score(rows, members, progress, outcomes, extras)
+    takes_whole = any(view.takes_whole for view in views) and hasattr(
+        datamodule, "whole_dataloader"
+    )
+    whole = datamodule.whole_dataloader(split) if takes_whole else None
+    scores = score(rows, members, progress, outcomes, extras, whole)
     found = [{f"{split}/{name}": value for name, value in row.items()} for row in scores]
     if not all(math.isfinite(row["loss"]) for row in scores):
         raise TrainingError(

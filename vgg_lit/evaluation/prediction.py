@@ -1,16 +1,17 @@
 """Class probabilities of image files.
 
 predictor = load_trained(trained, "auto", precision=None)
-predictions, unreadable = classify(find_images("photos"), predictor, batch_size=64, top_k=3)
+predictions, unreadable = classify(find_images("photos").paths, predictor, batch_size=64, top_k=3)
 """
 
 import glob
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from vgg_lit.data.folder_listing import list_folder
+from vgg_lit.data.folder_listing import describe_counts, list_folder
 from vgg_lit.data.image_formats import ENDINGS
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.system.files import shown_path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from vgg_lit.data.image_ranges import ImageRanges
     from vgg_lit.evaluation.trained import Trained
+    from vgg_lit.value_types import Fit
 
 Likeliest = list[tuple[str, float]]
 """Classes of an image with their probabilities, the likeliest first."""
@@ -35,6 +37,7 @@ class Predictor:
         classes: class names in label order.
         in_channels: channels of the images.
         source_size: side of the images, pixels.
+        fit: way to a square, see `vgg_lit.data.fitting.fit_image`.
         ranges: pixel statistics of the training images; None: not known.
     """
 
@@ -42,6 +45,7 @@ class Predictor:
     classes: Sequence[str]
     in_channels: int
     source_size: int
+    fit: "Fit"
     ranges: "ImageRanges | None" = None
 
 
@@ -98,41 +102,69 @@ def load_trained(trained: "Trained", accelerator: str, precision: str | None) ->
             return member.log_posterior(images_BCHW.to(member.device), Views()).exp().cpu()
 
     return Predictor(
-        probabilities, classifier.classes, prepare.in_channels, prepare.source_size, ranges
+        probabilities,
+        classifier.classes,
+        prepare.in_channels,
+        prepare.source_size,
+        prepare.fit,
+        ranges,
     )
 
 
-def find_images(images: str | Sequence[str]) -> list[str]:
-    """Returns the image files of paths, globs, or folders with their subfolders, each file once.
+class FoundImages(NamedTuple):
+    """Files to classify.
 
-    The files of a folder or glob are sorted. Hidden files and folders in a folder are passed over.
+    Attributes:
+        paths: the image files.
+        passed_over: number of the other entries of folders by ending or kind, as in training.
+    """
 
-    Hidden files and folders are passed over, except if a path or glob names them.
+    paths: list[str]
+    passed_over: Counter[str]
+
+
+def find_images(images: str | Sequence[str]) -> FoundImages:
+    """Finds the image files of paths, globs, or folders with their subfolders; prints what is passed over.
+
+    Each file is found once. The files of a folder or glob are sorted. Hidden files and folders are passed over, except if a path
+    or glob names them; so are folders that match a glob.
 
     Raises:
         InputError: there is no such image.
     """
     patterns = [images] if isinstance(images, str) else images
-    return list(dict.fromkeys(path for pattern in patterns for path in _find(pattern)))
+    found = [_find(pattern) for pattern in dict.fromkeys(patterns)]
+    paths = list(dict.fromkeys(path for one in found for path in one.paths))
+    passed_over = sum((one.passed_over for one in found), Counter())
+    if passed_over:
+        print_facts({"passed over": ", ".join(describe_counts(passed_over))})
+    return FoundImages(paths, passed_over)
 
 
-def _find(pattern: str) -> list[str]:
+def _find(pattern: str) -> FoundImages:
     path = Path(pattern).expanduser()
     if path.is_file():
-        return [str(path)]
+        return FoundImages([str(path)], Counter())
     if path.is_dir():
-        found = [str(p) for p in sorted(path / name for name in list_folder(path).image_paths())]
+        listing = list_folder(path)
+        found = [str(p) for p in sorted(path / name for name in listing.image_paths())]
+        passed_over = listing.count_passed_over()
         if not found:
+            others = ", ".join(describe_counts(passed_over))
             raise InputError(
-                f"images={shown_path(pattern)}: the folder holds no image; allowed: {', '.join(ENDINGS)}"
+                f"images={shown_path(pattern)}: the folder holds no image"
+                f"{f' ({others} passed over)' if others else ''}; allowed: {', '.join(ENDINGS)}"
             )
-        return [str(file) for file in found]
-    matches = sorted(p for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
-    if not matches:
+        return FoundImages(found, passed_over)
+    matches = sorted(glob.glob(str(path), recursive=True))
+    files = [match for match in matches if Path(match).is_file()]
+    if not files:
         raise InputError(
             f"images={shown_path(pattern)}: no such file or folder, and no match as a glob"
         )
-    return matches
+    folders = Counter({"folders": len(matches) - len(files)})
+    # with ** the folders are only on the way to the files
+    return FoundImages(files, +folders if "**" not in pattern else Counter())
 
 
 def classify(
@@ -194,17 +226,22 @@ def _batches(
     paths: Sequence[str], predictor: Predictor, size: int
 ) -> "Iterator[tuple[list[str], Tensor, list[InputError]]]":
     """Yields readable files, their images (B, C, S, S) and the errors of the other files."""
+    from functools import partial
+
     import torch
     from rich.progress import track
 
     from vgg_lit.data.images import read_image
 
+    read = partial(
+        read_image, in_channels=predictor.in_channels, size=predictor.source_size, fit=predictor.fit
+    )
     starts = range(0, len(paths), size)
     for start in track(starts, "classifying", transient=True, disable=len(starts) == 1):
         good, images, bad = [], [], []
         for path in paths[start : start + size]:
             try:
-                images.append(read_image(path, predictor.in_channels, predictor.source_size))
+                images.append(read(path))
                 good.append(path)
             except InputError as error:
                 bad.append(error)

@@ -26,6 +26,7 @@ from vgg_lit.classifier import Classifier
 from vgg_lit.data.batches import Batch
 from vgg_lit.data.orders import PADDING
 from vgg_lit.data.preprocessing import Preprocessing
+from vgg_lit.data.rectangles import Rectangles
 from vgg_lit.evaluation.image_outcomes import ImageOutcomes
 from vgg_lit.evaluation.views import Views, describe_views
 from vgg_lit.metrics import SplitMetrics
@@ -65,13 +66,18 @@ class Member:
         # shares the weights, which must be on the device and cast by now
         self._dense = fabric.setup_module(DenseVGG(classifier.net)) if has_dense else None
 
-    def log_posterior(self, images_BCHW: Tensor, views: Views) -> Tensor:
+    def log_posterior(self, images: Tensor | Rectangles, views: Views) -> Tensor:
         """Returns the logarithm of the weighted mean class posterior (B, K) over views of uint8 images."""
+        if isinstance(images, Rectangles):
+            # a batch for each shape
+            parts = [(at, self.log_posterior(part, views)) for at, part in images.of_one_shape()]
+            order = torch.cat([at for at, _ in parts]).argsort()
+            return torch.cat([posterior_BK for _, posterior_BK in parts])[order]
         net = self._dense if views.is_dense else self._net
         assert net is not None, "dense views need has_dense=True"
         # one view at a time, so that memory does not grow with their number
         sum_BK, count = None, 0
-        for x_BCHW, weight in views.weighted(images_BCHW, self._preprocessing):
+        for x_BCHW, weight in views.weighted(images, self._preprocessing):
             logits_BK = net(x_BCHW.contiguous(memory_format=torch.channels_last))
             view_BK = logits_BK.float().log_softmax(dim=1)
             if weight != 1:
@@ -151,6 +157,7 @@ def score(
     batches: Iterable[Batch],
     outcomes: ImageOutcomes | None = None,
     extras: Sequence[SplitMetrics] = (),
+    whole: Iterable[Batch] | None = None,
 ) -> list[dict[str, float]]:
     """Returns the scores of each row in one pass over raw batches; shared posteriors are computed once.
 
@@ -160,15 +167,24 @@ def score(
         batches: raw batches of a split.
         outcomes: receives the outcome of each image in the last row; None: not collected.
         extras: more metrics of each row, which receive the log posterior as logits; empty: none.
+        whole: the same batches as `Rectangles`, for the views that lie anywhere in an image; None: they
+            lie in the images of `batches`.
     """
     device = members[0].device
     extras = extras or [SplitMetrics({}) for _ in rows]
     scores = [Scores().to(device) for _ in rows]
     asked = dict.fromkeys((m, views) for row in rows for m in row.members for views in row.views)
     with torch.inference_mode():
-        for images_BCHW, labels_B, ids_B in batches:
+        pairs = zip(batches, whole, strict=True) if whole else ((batch, batch) for batch in batches)
+        for (images_BCHW, labels_B, ids_B), (anywhere, *_) in pairs:
             images_BCHW, labels_B = images_BCHW.to(device), labels_B.to(device)
-            found = {(m, views): members[m].log_posterior(images_BCHW, views) for m, views in asked}
+            anywhere = anywhere.to(device)
+            found = {
+                (m, views): members[m].log_posterior(
+                    anywhere if views.takes_whole else images_BCHW, views
+                )
+                for m, views in asked
+            }
             for row, metric, more in zip(rows, scores, extras, strict=True):
                 means_BK = log_mean([found[m, views] for m in row.members for views in row.views])
                 metric.update(means_BK, labels_B)

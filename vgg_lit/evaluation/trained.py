@@ -83,10 +83,10 @@ class Trained:
             views.check(self.preprocessing.image_size, smallest_dense)
 
     def check_source(self, source: "Source") -> None:
-        """Checks that a data source has the channels and classes of the network.
+        """Checks that a data source has the channels, the classes and the fit of the network.
 
         Raises:
-            InputError: the channels or classes differ.
+            InputError: they differ.
         """
         of_run, of_data = tuple(self.hyperparameters["classes"]), source.classes
         if of_run != of_data:
@@ -97,6 +97,12 @@ class Trained:
                 f" {self.run.path} (only in the run: {', '.join(only_run) or 'none'};"
                 f" only in the data: {', '.join(only_data) or 'none'});"
                 " names and order must be equal"
+            )
+        fit = getattr(source, "fit", self.preprocessing.fit)
+        if fit != self.preprocessing.fit:
+            raise InputError(
+                f"run={self.run.path}: was trained with data.fit={self.preprocessing.fit}, these images are "
+                f"read with {fit}; evaluate the run alone"
             )
         channels = self.preprocessing.in_channels
         if channels != source.in_channels:

@@ -45,6 +45,11 @@ class Views:
             )
 
     @property
+    def takes_whole(self) -> bool:
+        """Returns True if the views lie anywhere in an image that is not square."""
+        return self.grid != 1
+
+    @property
     def is_dense(self) -> bool:
         """Returns True if the views are whole images for a dense network."""
         return self.grid is None
@@ -173,22 +178,23 @@ def crop_grid(crops: int) -> tuple[int, bool]:
 
 
 def rescale(images_BCHW: Tensor, preprocessing: Preprocessing, scale: int) -> Tensor:
-    """Returns source images as network input of another side; pads first if training pads."""
-    if scale == preprocessing.image_size:
-        return preprocessing(images_BCHW)
-    padded_BCHW = preprocessing.pad(images_BCHW)
-    if padded_BCHW.shape[-1] == scale:
+    """Returns source images as network input of another shorter side; pads first if training pads."""
+    padded_BCHW = F.pad(images_BCHW, preprocessing.margins)
+    sides = padded_BCHW.shape[-2:]
+    size = tuple(round(side * scale / min(sides)) for side in sides)
+    if sides == size:
         return preprocessing.normalize(padded_BCHW)
-    resized_BCHW = F.interpolate(
-        padded_BCHW.float(), (scale, scale), mode="bilinear", antialias=True
-    )
+    resized_BCHW = F.interpolate(padded_BCHW.float(), size, mode="bilinear", antialias=True)
     return preprocessing.normalize(resized_BCHW)
 
 
 def crops(x_BCHW: Tensor, side: int, grid: int) -> Iterator[Tensor]:
     """Yields grid x grid square crops, row by row, from edge to edge; a single crop is central."""
-    margin = x_BCHW.shape[-1] - side
-    offsets = [round(i * margin / (grid - 1)) for i in range(grid)] if grid > 1 else [margin // 2]
-    for top in offsets:
-        for left in offsets:
+    tops, lefts = (_offsets(length - side, grid) for length in x_BCHW.shape[-2:])
+    for top in tops:
+        for left in lefts:
             yield x_BCHW[..., top : top + side, left : left + side]
+
+
+def _offsets(margin: int, grid: int) -> list[int]:
+    return [round(i * margin / (grid - 1)) for i in range(grid)] if grid > 1 else [margin // 2]

@@ -21,7 +21,7 @@ from vgg_lit.errors import InputError, one_line
 from vgg_lit.evaluation.prediction import Predictor
 from vgg_lit.system.extras import require
 from vgg_lit.tables import print_facts
-from vgg_lit.value_types import MAX_SIDE
+from vgg_lit.value_types import MAX_SIDE, Fit
 
 SCHEMA = 1
 """Version of the description's layout; increased when older readers would misread it."""
@@ -31,6 +31,13 @@ METADATA = "vgg_lit"
 
 IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
 """Names of a program's input and possible outputs."""
+
+FITTING: dict[Fit, str] = {
+    "crop": "the shorter side resized to {side} pixels (bilinear, antialiased), the centre kept",
+    "pad": "the longer side resized to {side} pixels (bilinear, antialiased), black added on both sides",
+    "stretch": "both sides resized to {side} pixels (bilinear, antialiased)",
+}
+"""The way of an image file to a square of a side, for readers of a description."""
 
 ONNX, ONNX_INT8 = "model.onnx", "model_int8.onnx"
 
@@ -43,6 +50,7 @@ class Description:
         classes: class names in the order of the outputs.
         in_channels: 1 for grey, 3 for colour (RGB).
         source_size: side of the input images, pixels.
+        fit: way to a square, see `vgg_lit.data.fitting.fit_image`.
         output: "logits" or "probabilities".
         preprocessing: preprocessing inside the program, for users of the weights.
         network: `_target_` and arguments of the network, as in `conf/model`.
@@ -52,6 +60,7 @@ class Description:
     classes: tuple[str, ...]
     in_channels: int
     source_size: int
+    fit: Fit
     output: str
     preprocessing: dict[str, Any]
     network: dict[str, Any]
@@ -67,8 +76,9 @@ class Description:
                 "dtype": "uint8",
                 "shape": ["batch", self.in_channels, side, side],
                 "channels": "grey" if self.in_channels == 1 else "RGB",
-                "from_a_file": "EXIF orientation applied, converted to these channels, the shorter "
-                f"side resized to {side} pixels (bilinear, antialiased), the centre kept",
+                "fit": self.fit,
+                "from_a_file": "EXIF orientation applied, converted to these channels, "
+                + FITTING[self.fit].format(side=side),
             },
             "output": {
                 "name": self.output,
@@ -94,6 +104,7 @@ class Description:
             content = json.loads(text)
             schema, classes = content["schema"], content["classes"]
             _, channels, height, width = content["input"]["shape"]
+            fit = content["input"].get("fit", "crop")
             output = content["output"]["name"]
             ranges = content.get("training_images")
             is_sound = (
@@ -102,6 +113,7 @@ class Description:
                 and height == width
                 and isinstance(height, int)
                 and 1 <= height <= MAX_SIDE
+                and fit in FITTING
                 and output in (LOGITS, PROBABILITIES)
                 and bool(classes)
                 and all(isinstance(name, str) for name in classes)
@@ -110,6 +122,7 @@ class Description:
                 tuple(classes),
                 channels,
                 height,
+                fit,
                 output,
                 content["preprocessing"],
                 content["network"],
@@ -202,7 +215,12 @@ def load_exported(file: Path) -> Predictor:
     card = model.description
     print_facts({"model": str(model.path)})
     return Predictor(
-        model.probabilities, card.classes, card.in_channels, card.source_size, card.image_ranges
+        model.probabilities,
+        card.classes,
+        card.in_channels,
+        card.source_size,
+        card.fit,
+        card.image_ranges,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vgg_lit.exporting.model import Description
 from vgg_lit.tables import format_metric, markdown_table
+from vgg_lit.value_types import Fit
 from vgg_lit.version import __version__
 
 FILE_DESCRIPTIONS = {
@@ -21,9 +22,16 @@ FILE_DESCRIPTIONS = {
 READ_IMAGE = """\
 def read_image(path, channels, side):
     image = ImageOps.exif_transpose(Image.open(path)).convert("L" if channels == 1 else "RGB")
-    image = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
+    image = {to_square}
     return np.array(image).reshape(1, side, side, channels).transpose(0, 3, 1, 2)
 """
+
+TO_SQUARE: dict[Fit, str] = {
+    "crop": "ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)",
+    "pad": "ImageOps.pad(image, (side, side), Image.Resampling.BILINEAR)",
+    "stretch": "image.resize((side, side), Image.Resampling.BILINEAR)",
+}
+"""The call of Pillow that makes an image square."""
 
 WITH_ONNX = """\
 import json
@@ -172,10 +180,11 @@ class ModelCard:
 
     def _examples(self) -> list[str]:
         """Returns an example script for each type of exported file."""
+        read_image = READ_IMAGE.format(to_square=TO_SQUARE[self.description.fit])
         onnx = next((name for name in ("model.onnx", "model_int8.onnx") if name in self.files), "")
         examples = {
-            onnx: ("ONNX Runtime", WITH_ONNX.format(read_image=READ_IMAGE, file=onnx)),
-            "model.pt2": ("PyTorch", WITH_TORCH.format(read_image=READ_IMAGE)),
+            onnx: ("ONNX Runtime", WITH_ONNX.format(read_image=read_image, file=onnx)),
+            "model.pt2": ("PyTorch", WITH_TORCH.format(read_image=read_image)),
         }
         shown = [
             f"With {runtime}; the script prints the class of each image file in its arguments:\n\n"

@@ -105,6 +105,7 @@ def describe_network(
         classes=tuple(hyperparameters["classes"]),
         in_channels=preprocessing.in_channels,
         source_size=preprocessing.source_size,
+        fit=preprocessing.fit,
         output=PROBABILITIES if softmax else LOGITS,
         preprocessing={
             "where": "part of the programs; apply it before a network that uses only the weights",

@@ -7,7 +7,6 @@ inspection.shown([3, 14])               # preprocessed images, as pixels to draw
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -122,9 +121,9 @@ class Inspection:
         Raises:
             InputError: the file is not an image.
         """
-        prepare = replace(self.preprocessing)
+        prepare = self.preprocessing
         prepare.check_known(f"image={path}")
-        image_CHW = read_image(path, prepare.in_channels, prepare.source_size)
+        image_CHW = read_image(path, prepare.in_channels, prepare.source_size, fit=prepare.fit)
         return prepare(image_CHW[None]).to(self.device)
 
     def to_pictures(self, x_BCHW: Tensor) -> np.ndarray:

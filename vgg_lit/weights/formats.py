@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ from vgg_lit.models.layers import weighted_layers
 from vgg_lit.models.shipped import FILE, SHIPPED, is_shipped, shipped_folder
 from vgg_lit.models.variants import network_name
 from vgg_lit.system.weightless import build_without_weights
+from vgg_lit.value_types import Fit
 from vgg_lit.weights.conventions import (
     class_names,
     fill,
@@ -57,7 +58,7 @@ class Origin:
         net: network; on the meta device if only its shapes were asked for.
         layout: type of the source or layout of the file, for messages.
         classes: class names in the order of the logits; None if the source has none.
-        preprocessing: normalisation of the images; None if the source has none.
+        preprocessing: normalisation and fit of the images; None if the source has none.
     """
 
     net: nn.Module
@@ -167,16 +168,22 @@ def _without_weights(model: Mapping[str, Any]) -> nn.Module:
 def _described(
     metadata: Mapping[str, str],
 ) -> tuple[tuple[str, ...] | None, Mapping[str, Any] | None]:
-    """Returns the class names and the normalisation in a safetensors file of `vgg_lit.export`."""
+    """Returns the class names, normalisation and fit in a safetensors file of `vgg_lit.export`."""
     try:
         description = json.loads(metadata.get("vgg_lit", "{}"))
         steps = description.get("preprocessing", {})
         names = ("subtract_mean", "divide_by_std")
         mean, std = ([float(value) for value in steps[name]] for name in names)
-        is_sound = len(mean) == len(std) and all(map(isfinite, mean + std)) and min(std) > 0
+        fit = description.get("input", {}).get("fit", "crop")
+        is_sound = (
+            len(mean) == len(std)
+            and fit in get_args(Fit)
+            and all(map(isfinite, mean + std))
+            and min(std) > 0
+        )
     except (ValueError, AttributeError, TypeError, KeyError):  # not by vgg_lit
         return None, None
-    return class_names(description), {"mean": mean, "std": std} if is_sound else None
+    return class_names(description), {"mean": mean, "std": std, "fit": fit} if is_sound else None
 
 
 def _outputs(net: nn.Module) -> int:
@@ -239,8 +246,8 @@ def _short(error: Exception) -> str:
     return one_line(error)[:200]
 
 
-def trained_vgg(weights: str, variant: str) -> tuple[VGG, Sequence[float], Sequence[float]]:
-    """Loads a trained VGG, and the mean and standard deviation of each input channel, pixels in 0..1.
+def trained_vgg(weights: str, variant: str) -> tuple[VGG, Sequence[float], Sequence[float], Fit]:
+    """Loads a trained VGG, the mean and deviation of each input channel, pixels in 0..1, and the fit.
 
     Args:
         weights: a run directory, a checkpoint, `torchvision`, or a file with a state dict.
@@ -260,10 +267,11 @@ def trained_vgg(weights: str, variant: str) -> tuple[VGG, Sequence[float], Seque
     if not isinstance(net, VGG):
         raise InputError(f"weights={weights}: weights of a {type(net).__name__}; allowed: VGG")
     if origin.preprocessing:
-        return net, origin.preprocessing["mean"], origin.preprocessing["std"]
+        steps = origin.preprocessing
+        return net, steps["mean"], steps["std"], steps.get("fit", "crop")
     if net.in_channels != len(IMAGENET[0]):
         raise InputError(
             f"weights={weights}: a network for {net.in_channels} channels without the normalisation of "
             "its images; use a run or a checkpoint of vgg_lit"
         )
-    return net, *IMAGENET
+    return net, *IMAGENET, "crop"

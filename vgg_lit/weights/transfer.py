@@ -165,7 +165,7 @@ def _in_common(
 def _body_and_head(net: nn.Module, layers: list[str]) -> tuple[list[str], list[str]]:
     """Splits layers into convolutions and fully connected ones; if not a VGG, the last layer is the head."""
     if isinstance(net, VGG):  # weights of another project may have no head
-        body = [layer for layer in layers if layer.startswith("block")]
+        body = [layer for layer in layers if not layer.startswith("fc")]  # with a whitening layer
         return body, layers[len(body) :]
     return layers[:-1], layers[-1:]
 

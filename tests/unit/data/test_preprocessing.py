@@ -14,7 +14,7 @@ def make(source_size, image_size, channels=1):
 
 def test_small_differences_are_padded_symmetrically():
     images = torch.randint(1, 256, (2, 1, 28, 28), dtype=torch.uint8)
-    fitted = make(28, 32).fit(images)
+    fitted = make(28, 32).to_image_size(images)
     assert fitted.shape == (2, 1, 32, 32)
     assert fitted.dtype == torch.uint8
     assert torch.equal(fitted[:, :, 2:30, 2:30], images)
@@ -23,21 +23,21 @@ def test_small_differences_are_padded_symmetrically():
 
 def test_an_odd_pixel_is_padded_at_the_right_and_bottom():
     images = torch.ones(1, 1, 29, 29, dtype=torch.uint8)
-    fitted = make(29, 32).fit(images)
+    fitted = make(29, 32).to_image_size(images)
     assert fitted[0, 0, 0].sum() == 0
     assert torch.equal(fitted[:, :, 1:30, 1:30], images)
 
 
 def test_images_of_the_same_size_are_unchanged():
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-    assert make(32, 32, 3).fit(images) is images
+    assert make(32, 32, 3).to_image_size(images) is images
 
 
 @pytest.mark.parametrize("image_size", [224, 37, 16])
 def test_other_sizes_are_resized_with_antialias(image_size):
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     preprocessing = make(32, image_size, 3)
-    fitted = preprocessing.fit(images)
+    fitted = preprocessing.to_image_size(images)
     assert fitted.shape == (2, 3, image_size, image_size)
     assert preprocessing.pad(images) is images
     if image_size == 16:  # antialiasing preserves the mean; taking every second pixel would not
@@ -51,7 +51,7 @@ def test_normalize(source_size, image_size):
     x = preprocessing(images)
     mean = torch.tensor(preprocessing.mean).view(3, 1, 1)
     std = torch.tensor(preprocessing.std).view(3, 1, 1)
-    fitted = preprocessing.fit(images).float() / 255
+    fitted = preprocessing.to_image_size(images).float() / 255
     torch.testing.assert_close(x, (fitted - mean) / std)
     torch.testing.assert_close(preprocessing.denormalize(x), fitted, atol=1e-6, rtol=0)
 

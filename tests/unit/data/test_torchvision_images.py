@@ -13,7 +13,7 @@ import torchvision
 from PIL import Image
 
 from vgg_lit.data import ImageDataModule, torchvision_images
-from vgg_lit.data.images import fit_image
+from vgg_lit.data.fitting import fit_image
 from vgg_lit.data.sources import Source, load_checked
 from vgg_lit.data.torchvision_images import DATASETS, TorchvisionImages
 from vgg_lit.errors import InputError

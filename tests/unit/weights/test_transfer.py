@@ -202,3 +202,14 @@ def test_a_small_stem_is_left_out_by_naming_the_other_layers():
             copy_layers(net, source)
         names = ["bn1", "layer1", "layer2", "layer3", "layer4", "fc"]
         assert copy_layers(net, source, names).fresh == ("conv1",)
+
+
+def test_a_whitening_layer_is_copied_with_the_convolutions():
+    """The filters of the next layer are for its outputs."""
+    options = {"batch_norm": True, "whitening": 2, "width": 1, "head": "gap"}
+    source = tiny([[4, 4], [8]], num_classes=3, **options)
+    net = tiny([[4, 4], [8]], seed=1, **options)
+    found = copy_layers(net, source)
+    assert "whiten" in found.copied
+    assert all(map(torch.equal, tensors(net, "whiten"), tensors(source, "whiten")))
+    assert [name[:2] for name in found.fresh] == ["fc"]

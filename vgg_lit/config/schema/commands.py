@@ -16,7 +16,7 @@ from vgg_lit.config.schema.sections import (
     Split,
     setting,
 )
-from vgg_lit.value_types import PositiveInt, Precision, Spec
+from vgg_lit.value_types import Fit, PositiveInt, Precision, Spec
 
 Figure = Literal[
     "history",
@@ -253,7 +253,11 @@ class Stylize(Section):
     steps: PositiveInt = setting(300, "Number of steps; more steps give a finer picture.")
     lr: Annotated[float, Field(gt=0)] = setting(0.02, "Learning rate of Adam, for pixels in 0..1.")
     size: Annotated[int, Field(ge=32)] = setting(
-        256, "Side of the picture in pixels; it is resized by its shorter side and centre-cropped."
+        256, "Side of the picture in pixels, which is square."
+    )
+    fit: Fit | None = setting(
+        None,
+        "Way to a square picture, as in data.fit; null is as in the training of the weights, or crop.",
     )
     output: str = setting("stylized.png", "File to write: .png or .jpg.")
     accelerator: Accelerator = setting("auto", DEVICE)

@@ -89,6 +89,9 @@ class JitterSettings(Target):
     max_scale: PositiveInt | None = setting(
         None, "Largest side in pixels after rescaling; null is twice min_scale."
     )
+    whole: bool = setting(
+        True, "Crops anywhere in images that are not square; false crops the central square."
+    )
 
 
 class ColourSettings(Target):

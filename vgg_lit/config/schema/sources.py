@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from vgg_lit.config.schema.sections import Interval, Positive, Target, argument
-from vgg_lit.value_types import Fraction, PositiveInt
+from vgg_lit.value_types import Fit, Fraction, PositiveInt
 
 
 class SourceSettings(Target):
@@ -33,6 +33,7 @@ class SourceSettings(Target):
     test_fraction: Fraction = argument(
         "Share held out for testing if the folder is not split into train and test."
     )
+    fit: Fit = argument("Way to a square image.")
     damaged: Literal["error", "skip"] = argument(
         "Names the damaged images and stops, or trains without them and records them."
     )

@@ -15,7 +15,7 @@ from vgg_lit.config.schema.sections import (
     Seed,
     setting,
 )
-from vgg_lit.value_types import Fraction, PositiveInt, Precision, Spec, Splitting
+from vgg_lit.value_types import Fit, Fraction, PositiveInt, Precision, Spec, Splitting
 
 
 class Data(Section):
@@ -29,6 +29,12 @@ class Data(Section):
     in_channels: PositiveInt = setting(NEEDED, "Channels of an image: 1 for grey, 3 for colour.")
     image_size: PositiveInt = setting(
         32, "Input size of the network in pixels; images of other sizes are padded or resized."
+    )
+    fit: Fit = setting(
+        "crop",
+        "Way to a square of images that are not: crop cuts out the central square, pad adds black on two "
+        "sides, stretch changes the proportions; the checkpoint keeps it.",
+        optional=True,
     )
     batch_size: PositiveInt = setting(128, "Global batch size, summed over all processes.")
     val_fraction: Fraction = setting(
