@@ -92,6 +92,7 @@ def test_disagreements_end_with_code_2_before_anything_is_written(vgg, project):
         ("labels from 0 to 2; allowed for 2 classes", "data=halves", "+data.num_classes=2"),
         ("model: Small returns 3 logits", "data=halves", "+data.num_classes=5"),
         ("OnlyTraining has no val_dataloader", "data=only", "callbacks=[default,early_stopping]"),
+        ("leaves one image for each, and batch norm", "data=halves", "+data.batch_size=31"),
         ("find_batch_size=true: not supported", "data=halves", "find_batch_size=true"),
         ("unknown key data.val_fraction", "data=halves", "+data.val_fraction=0.5"),
         ("model.num_classes=3: the data have 10 classes", "model=resnet18", "model.num_classes=3"),

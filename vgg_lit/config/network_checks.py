@@ -3,6 +3,7 @@
 model, net = check_network(config.model, DataShape.of(config.data))
 """
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vgg_lit.config.schema import Train, Trainer
@@ -72,30 +73,61 @@ def check_batch_norm(net: "nn.Module", config: Train, trainer: Trainer) -> None:
     Raises:
         ConfigError: it has one.
     """
-    import torch
-
     from vgg_lit.system.hardware import count_processes
-    from vgg_lit.system.weightless import weightless
 
     size, side = config.data.get("batch_size"), config.data.get("image_size")
     processes = count_processes(trainer.devices, trainer.accelerator) * trainer.num_nodes
-    kernel = next((p for p in net.parameters() if p.ndim == 4), None)
     is_synchronised = trainer.sync_batchnorm and processes > 1
-    if size != processes or config.find_batch_size or is_synchronised or kernel is None or not side:
+    if size != processes or config.find_batch_size or is_synchronised or not side:
         return
+    if _fails_on_one_image(net, side):
+        each = " in each process" if processes > 1 else ""
+        raise ConfigError(
+            f"data.batch_size={size}: batch norm needs more than one image{each}; set "
+            f"data.batch_size={2 * processes} or more, or use a network without batch norm"
+        )
+
+
+def check_last_batch(
+    net: "nn.Module", num_images: Sequence[int], side: int, trainer: Mapping[str, Any]
+) -> None:
+    """Checks that batch norm has several values per channel in the batches of a custom data module.
+
+    Args:
+        net: network without weights.
+        num_images: images of a batch and of the last batch of an epoch, over all processes.
+        side: side of the images, pixels.
+        trainer: the `trainer` group.
+
+    Raises:
+        ConfigError: it has one.
+    """
+    from vgg_lit.system.hardware import count_processes
+
+    processes = count_processes(trainer["devices"], trainer["accelerator"]) * trainer["num_nodes"]
+    one = next((count for count in num_images if count // processes == 1), None)
+    if one is not None and _fails_on_one_image(net, side):
+        raise ConfigError(
+            f"data: a training batch of {one} for {processes} processes leaves one image for each, and batch "
+            "norm needs more; choose another batch size, or set drop_last=True in train_dataloader"
+        )
+
+
+def _fails_on_one_image(net: "nn.Module", side: int) -> bool:
+    """Returns True if batch norm refuses a training batch of one image."""
+    import torch
+
+    from vgg_lit.system.weightless import weightless
+
+    kernel = next((p for p in net.parameters() if p.ndim == 4), None)
+    if kernel is None:
+        return False
     for module in net.train().modules():
         if not any(parameter.requires_grad for parameter in module.parameters()):
             module.eval()  # as in training: frozen layers keep their statistics
     try:
         with weightless(), torch.no_grad():
             net(torch.empty(1, kernel.shape[1], side, side, device="meta"))
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            return
-        each = " in each process" if processes > 1 else ""
-        raise ConfigError(
-            f"data.batch_size={size}: batch norm needs more than one image{each}; set "
-            f"data.batch_size={2 * processes} or more, or use a network without batch norm"
-        ) from error
-    except Exception:  # a custom network that takes other input
-        return
+    except Exception as error:  # a custom network may take other input
+        return "more than 1 value per channel" in str(error)
+    return False

@@ -37,7 +37,7 @@ def timm_network(
     Raises:
         InputError: timm is not installed, has no such network, or the network does not take an option.
     """
-    require("timm", "timm", asked="model=timm")
+    require("timm", "timm", asked=f"name={name}")
     import timm
 
     known = timm.list_models()

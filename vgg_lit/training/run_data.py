@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vgg_lit.config.network_checks import check_network
-from vgg_lit.data.custom_groups import FOUND, is_custom
+from vgg_lit.config.network_checks import check_last_batch, check_network
+from vgg_lit.data.custom_datamodule import CustomDataModule
+from vgg_lit.data.custom_groups import FOUND
 from vgg_lit.data.data_record import DataRecord, read_data_record, write_data_record
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.recording import accepted, adopt, changed_sets, record_of
@@ -36,7 +37,7 @@ def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> Image
         InputError: the data is missing or damaged, does not match the config, or has changed since the
             run was trained.
     """
-    datamodule: ImageDataModule = build_datamodule(config["data"])
+    datamodule: Any = build_datamodule(config["data"])
     datamodule.prepare_data()
     record = read_data_record(resumed.data_file) if resumed else None
     if resumed and record and isinstance(datamodule, ImageDataModule):
@@ -47,8 +48,11 @@ def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> Image
     found = dict(zip(FOUND, (*sizes, datamodule.image_size, datamodule.batch_size), strict=True))
     config["data"] |= {key: found[key] for key in FOUND if config["data"].get(key) is None}
     shape = DataShape.of(config["data"])
-    if is_custom(config["data"]):
-        check_network(config["model"], shape)
+    if isinstance(datamodule, CustomDataModule):
+        _, net = check_network(config["model"], shape)
+        size = datamodule.batch_size
+        last = datamodule.sizes["train"] - (datamodule.batches_per_epoch - 1) * size
+        check_last_batch(net, (size, last), datamodule.image_size, config["trainer"])
     config["model"] = with_data_arguments(config["model"], shape)
     labels = getattr(datamodule, "training_labels", None)
     config["loss"] = with_class_weights(config["loss"], labels, len(datamodule.classes))

@@ -79,7 +79,7 @@ class Small(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.AvgPool2d(3)
         )
-        self.head = nn.Linear(32, 3)
+        self.head = nn.Sequential(nn.BatchNorm1d(32), nn.Linear(32, 3))
 
     def forward(self, x_BCHW):
         return self.head(self.layers(x_BCHW).flatten(1))
