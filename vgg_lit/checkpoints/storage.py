@@ -116,9 +116,15 @@ def digests(path: Path) -> list[str]:
 
 
 def all_finite(content: Any) -> bool:
-    """Returns True if the tensors of a nested structure have no infinite and no NaN values."""
-    checks = [tensor.isfinite().all() for tensor in _tensors(content) if tensor.is_floating_point()]
-    return not checks or bool(torch.stack([check.cpu() for check in checks]).all())
+    """Returns True if the tensors of a nested structure have no infinite and no NaN values.
+
+    Waits for each device once, not for each tensor.
+    """
+    checks: dict[torch.device, list[Tensor]] = {}
+    for tensor in _tensors(content):
+        if tensor.is_floating_point():
+            checks.setdefault(tensor.device, []).append(tensor.isfinite().all())
+    return all(bool(torch.stack(of_device).all()) for of_device in checks.values())
 
 
 def on_host(content: dict[str, Any]) -> dict[str, Any]:
