@@ -18,6 +18,8 @@ SCHEDULES = {
     "plateau": ("scheduler.patience=0", "scheduler.threshold=0.5"),
     "step": ("scheduler.every_epochs=1", "scheduler.factor=0.5"),
     "multistep": ("scheduler.milestones=[2,3]",),
+    "polynomial": ("scheduler.final_fraction=0.25", "scheduler.end_factor=0.1"),
+    "cosine_restarts": ("scheduler.cycles=2",),
     "none": (),
 }
 
@@ -121,6 +123,10 @@ def test_finished_run_resumes_for_more_epochs(schedule, tmp_path, train, resume)
         ("scheduler=plateau", "data.val_fraction=0", "scheduler.patience=0"),
         ("scheduler=plateau", "trainer.check_val_every_n_epoch=2", "scheduler.patience=0"),
         ("optimizer=adamw", "optimizer.lr=0.01"),
+        ("callbacks=[default,swa]", "callbacks.swa.from_epoch=2"),
+        ("optimizer=nadam",),
+        ("optimizer=muon_adamw", "model.head=cifar"),
+        ("optimizer=rmsprop", "optimizer.lr=1e-3"),
         (
             *(
                 "optimizer=muon",
@@ -163,6 +169,7 @@ def test_stateful_options_survive_a_resume(options, tmp_path, train, crash, resu
     [
         (),
         ("callbacks=[default,ema]",),
+        ("callbacks=[default,swa]", "callbacks.swa.from_epoch=1"),
         ("trainer.accumulate_grad_batches=2",),
         ("augment=mixup", "model.head={hidden: [64], dropout: 0.5}"),
         ("callbacks.checkpointing.asynchronous=true",),

@@ -51,7 +51,11 @@ def assert_same(found, expected):
         (),
         pytest.param(("trainer.accumulate_grad_batches=2",), marks=pytest.mark.slow),
         pytest.param(("freeze=[block1]",), marks=pytest.mark.slow),
+        pytest.param(("optimizer=muon", "model.head=cifar"), marks=pytest.mark.slow),
         pytest.param(("callbacks=[default,ema]",), marks=pytest.mark.slow),
+        pytest.param(
+            ("callbacks=[default,swa]", "callbacks.swa.from_epoch=1"), marks=pytest.mark.slow
+        ),
         pytest.param(
             ("trainer.check_val_every_n_epoch=2", "model.head=cifar"), marks=pytest.mark.slow
         ),

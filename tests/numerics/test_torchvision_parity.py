@@ -47,6 +47,14 @@ def test_names_shapes_and_modules_are_torchvisions(name):
     theirs.load_state_dict(ours.state_dict(), strict=True, assign=True)
 
 
+def test_seeded_weights_are_torchvisions_to_the_bit():
+    torch.manual_seed(0)
+    ours = build("vgg11_bn", init="torchvision", num_classes=10).state_dict()
+    torch.manual_seed(0)
+    theirs = torchvision_models.vgg11_bn(num_classes=10).state_dict()
+    assert [key for key, tensor in theirs.items() if not torch.equal(ours[key], tensor)] == []
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_logits_are_torchvisions_to_the_bit(name):

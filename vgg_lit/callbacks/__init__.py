@@ -1,6 +1,7 @@
 """Lightning callbacks."""
 
 from vgg_lit.callbacks.checkpointing import Checkpointing
+from vgg_lit.callbacks.epoch_average import EpochAverage
 from vgg_lit.callbacks.guards import ChanceLevel, FiniteLoss
 from vgg_lit.callbacks.layer_times import LayerTimes
 from vgg_lit.callbacks.metrics_table import MetricsTable
@@ -12,6 +13,7 @@ from vgg_lit.callbacks.throughput import LearningRate, Throughput
 __all__ = [
     "ChanceLevel",
     "Checkpointing",
+    "EpochAverage",
     "FiniteLoss",
     "LayerTimes",
     "LearningRate",

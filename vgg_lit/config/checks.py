@@ -188,7 +188,7 @@ def _check_finders(config: Train) -> None:
         raise ConfigError(
             "find_lr=true: finds one rate for all layers; cannot be combined with optimizer.layer_rates"
         )
-    if config.find_lr and "sgd_lr" in optimizer:
+    if config.find_lr and {"sgd_lr", "adamw_lr"}.intersection(optimizer):
         raise ConfigError(
             f"find_lr=true: finds one rate; cannot be combined with {optimizer['_target_']}, which has two"
         )

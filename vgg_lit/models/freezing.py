@@ -30,9 +30,14 @@ def rest_frozen_norms(net: nn.Module) -> None:
     Otherwise their running statistics, and so their outputs, would continue to change.
     """
     for module in net.modules():
-        # not by the scale alone, which batch norm without a learned one never trains
-        if isinstance(module, _BatchNorm) and module.affine and not module.bias.requires_grad:
+        if isinstance(module, _BatchNorm) and is_frozen_norm(module):
             module.eval()
+
+
+def is_frozen_norm(norm: _BatchNorm) -> bool:
+    """Returns True if a batch norm layer is frozen."""
+    # not by the scale alone, which batch norm without a learned one never trains
+    return norm.affine and not norm.bias.requires_grad
 
 
 def frozen_depth(net: VGG) -> int:

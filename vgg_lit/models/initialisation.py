@@ -85,11 +85,23 @@ def dirac(layer: Weighted) -> None:
             layer.weight[same, same, row, column] = 1
 
 
+def torchvision(layer: Weighted) -> None:
+    """Convolutions N(0, 2 / fan out), FC layers N(0, 0.01^2), as in the networks of torchvision.
+
+    Source: torchvision 0.29, `torchvision.models.VGG`.
+    """
+    if isinstance(layer, nn.Conv2d):
+        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    else:
+        nn.init.normal_(layer.weight, std=0.01)
+
+
 INITS: dict[str, Callable[[Weighted], None]] = {
     "kaiming": kaiming,
     "xavier": xavier,
     "paper": paper,
     "pytorch": pytorch,
     "dirac": dirac,
+    "torchvision": torchvision,
 }
 """The schemes by name."""

@@ -33,6 +33,8 @@ def build_optimizer(spec: Mapping[str, Any], net: nn.Module, fused: bool = True)
     `layer_epochs: {whiten: 3}` ends the training of these layers after three epochs: their schedule is
     compressed into them, and their learning rate is 0 after that.
 
+    An optimiser with `hidden_fc: true` in its spec receives the weight of the last FC layer as `output`.
+
     Raises:
         ConfigError: the optimiser does not accept an argument or its value, or `net` does not have a
             named layer.
@@ -51,7 +53,11 @@ def build_optimizer(spec: Mapping[str, Any], net: nn.Module, fused: bool = True)
     trainable = [parameter for group in groups for parameter in group["params"]]
     if fused and "fused" not in arguments and _has_fused_step(arguments.get("_target_"), trainable):
         arguments["fused"] = True
-    optimizer: Optimizer = instantiate(arguments, key="optimizer", params=groups)
+    runtime: dict[str, Any] = {"params": groups}
+    if arguments.get("hidden_fc"):
+        fc_weights = [p for p in net.parameters() if p.ndim == 2]
+        runtime["output"] = fc_weights[-1] if fc_weights else None
+    optimizer: Optimizer = instantiate(arguments, key="optimizer", **runtime)
     for group in optimizer.param_groups:
         group["lr"] *= layer_rates.get(group.get("name"), 1)
         if group.get("name") in layer_epochs:

@@ -6,18 +6,14 @@ the peak of the schedule.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import (
-    LambdaLR,
-    LRScheduler,
-    MultiStepLR,
-    ReduceLROnPlateau,
-    StepLR,
-)
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, ReduceLROnPlateau, StepLR
 
 
 @dataclass(frozen=True)
@@ -123,6 +119,84 @@ def linear(
         for group in optimizer.param_groups
     ]
     return _every_step(LambdaLR(optimizer, factors))
+
+
+def polynomial(
+    optimizer: Optimizer,
+    steps: Steps,
+    warmup_fraction: float = 0.0,
+    power: float = 2.0,
+    end_factor: float = 0.0,
+    final_fraction: float = 0.0,
+) -> dict[str, Any]:
+    """Linear warm-up, then down to `end_factor` times the rate as a power of the rest, by step.
+
+    Args:
+        optimizer: optimiser; its learning rate is the peak.
+        steps: length of the run.
+        warmup_fraction: share of the run before the peak.
+        power: exponent; 1 is a straight line, 2 a parabola.
+        end_factor: last rate as a fraction of the peak.
+        final_fraction: share of the run at its end with the last rate, as averages of weights need.
+
+    Source: Chen et al. 2017, DeepLab, section 4.1, https://arxiv.org/abs/1606.00915 ("poly").
+    """
+    check_range("warmup_fraction", warmup_fraction, at_least=0, below=1)
+    check_range("power", power, above=0)
+    check_range("end_factor", end_factor, at_least=0, at_most=1)
+    check_range("final_fraction", final_fraction, at_least=0, below=1)
+    if warmup_fraction + final_fraction >= 1:
+        raise ValueError(f"final_fraction={final_fraction}: leaves no steps after the warm-up")
+    warmup = round(steps.total * warmup_fraction)
+    falling = max(1, steps.total - warmup - round(steps.total * final_fraction))
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        rest = 1 - min(1.0, (step - warmup) / falling)
+        return end_factor + (1 - end_factor) * rest**power
+
+    return _every_step(LambdaLR(optimizer, factor))
+
+
+def cosine_restarts(
+    optimizer: Optimizer,
+    steps: Steps,
+    warmup_fraction: float = 0.0,
+    end_factor: float = 0.0,
+    cycles: int = 3,
+    length_factor: float = 2.0,
+) -> dict[str, Any]:
+    """Linear warm-up, then half cosines down to `end_factor` times the rate, by step.
+
+    Args:
+        optimizer: optimiser; its learning rate is the peak of each cycle.
+        steps: length of the run.
+        warmup_fraction: share of the run before the first cycle.
+        end_factor: last rate of each cycle as a fraction of the peak.
+        cycles: number of cycles; the last one ends with the run.
+        length_factor: length of each cycle as a multiple of the previous one.
+
+    Source: Loshchilov & Hutter 2017, SGDR, section 3, https://arxiv.org/abs/1608.03983.
+    """
+    check_range("warmup_fraction", warmup_fraction, at_least=0, below=1)
+    check_range("end_factor", end_factor, at_least=0, at_most=1)
+    check_range("cycles", cycles, at_least=1)
+    check_range("length_factor", length_factor, above=0)
+    warmup = round(steps.total * warmup_fraction)
+    lengths = [length_factor**cycle for cycle in range(cycles)]
+    ends = list(accumulate(length / sum(lengths) for length in lengths))
+    starts = [round(end * max(1, steps.total - warmup)) for end in (0.0, *ends)]
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        cycle = min(bisect_right(starts, step - warmup), cycles)
+        first, after = starts[cycle - 1], starts[cycle]
+        progress = min(1.0, (step - warmup - first) / max(1, after - first))
+        return _half_cosine(1.0, end_factor, progress)
+
+    return _every_step(LambdaLR(optimizer, factor))
 
 
 def step(

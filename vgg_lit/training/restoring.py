@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vgg_lit.checkpoints.storage import LEARNT, all_finite, read_checkpoint, set_aside
@@ -143,12 +143,24 @@ def _check_optimizer(
     fresh, resumed = _optimizer(spec, net), _optimizer(spec, net)
     fresh.load_state_dict({"state": {}, "param_groups": groups})
     resumed.load_state_dict({"state": saved["state"], "param_groups": groups})
-    for optimizer in (fresh, resumed):
-        _step(optimizer)
+    _step(fresh)
+    _keep_scalars(resumed, fresh, saved["state"])
+    _step(resumed)
     expected, found = fresh.state_dict()["state"], saved["state"]
     is_lost = bool(expected) and not found and checkpoint["global_step"] > 0
     if is_lost or any(found[key].keys() != expected[key].keys() for key in found):
         raise InputError(f"its optimiser state does not fit {name}; {WEIGHTS_ONLY_HINT}")
+
+
+def _keep_scalars(resumed: Optimizer, fresh: Optimizer, saved: Mapping[int, Any]) -> None:
+    """Restores the values that a step reads on the host, as NAdam does; on "meta" they have none."""
+    parameters = [p for group in resumed.param_groups for p in group["params"]]
+    others = [p for group in fresh.param_groups for p in group["params"]]
+    for index, (parameter, other) in enumerate(zip(parameters, others, strict=True)):
+        for name, value in fresh.state.get(other, {}).items():
+            is_read = isinstance(value, Tensor) and not value.is_meta
+            if is_read and name in saved.get(index, {}):
+                resumed.state[parameter][name] = torch.as_tensor(saved[index][name]).clone()
 
 
 def _check_schedule(

@@ -2,12 +2,12 @@
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, WeightAveraging
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.strategies import DDPStrategy
 
@@ -124,6 +124,7 @@ def build_trainer(
             f"compile={config['compile']}: layers of a compiled network cannot be timed; "
             "set compile=false, or remove callbacks.layer_times"
         )
+    _check_averages(config.get("callbacks") or {}, callbacks, spec["max_epochs"])
     if report:
         callbacks.append(Pruning(report, config["objective"]))
     if show_bar:
@@ -177,6 +178,30 @@ def _check_monitors(config: Mapping[str, Any], reason: str) -> None:
         if monitor.startswith("val/") and not _is_ours(spec):
             raise ConfigError(
                 f"callbacks.{name}.monitor={monitor}: {reason} or remove the callback"
+            )
+
+
+def _check_averages(
+    specs: Mapping[str, Any], callbacks: Sequence[Callback], max_epochs: int
+) -> None:
+    """Checks that at most one callback averages the weights, and within the run.
+
+    Raises:
+        ConfigError: there are two averages, or one that begins after the run.
+    """
+    averages = [callback for callback in callbacks if isinstance(callback, WeightAveraging)]
+    if len(averages) > 1:
+        names = " and ".join(type(callback).__name__ for callback in averages)
+        raise ConfigError(
+            f"callbacks: {names} both replace the weights; keep one of them, for example with "
+            "callbacks.ema=null"
+        )
+    for name, spec in specs.items():
+        first = (spec or {}).get("from_epoch")
+        if isinstance(first, int) and first > max_epochs:
+            raise ConfigError(
+                f"callbacks.{name}.from_epoch={first}: is after the last epoch; allowed: 1 to "
+                f"{max_epochs}"
             )
 
 

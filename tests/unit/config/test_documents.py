@@ -10,13 +10,21 @@ from pydantic import BaseModel
 
 from vgg_lit.config.documents import documents, main
 from vgg_lit.config.group_options import config_folder, groups_of
-from vgg_lit.config.schema import COMMANDS, GROUPS, SUBSECTIONS, ProcessLauncherSettings
+from vgg_lit.config.schema import (
+    COMMANDS,
+    GROUPS,
+    SUBSECTIONS,
+    ProcessLauncherSettings,
+    optimization,
+)
 from vgg_lit.config.schema import groups as argument_sections
 from vgg_lit.models import HEADS
 from vgg_lit.models.initialisation import INITS
 from vgg_lit.targets import locate
 
 CONF = config_folder()
+SCHEDULES = ("one_cycle", "cosine", "linear", "polynomial", "cosine_restarts", "step", "multistep")
+SCHEDULES += ("plateau", "constant")
 GENERATED = dict(documents(CONF))
 
 
@@ -83,7 +91,10 @@ def test_the_command_writes_a_changed_file(tmp_path, monkeypatch, capsys):
     assert "docs/reference.md" in capsys.readouterr().out
     reference = (tmp_path / "docs/reference.md").read_text()
     assert "| `my_own` | My optimiser. |" in reference
-    assert "0.001 (adam, adamw), 0.24 (muon), 0.5 (my_own), 0.1 (sgd)" in reference
+    assert (
+        "0.001 (adam, adamw, rmsprop), 0.24 (muon), 0.5 (my_own), 0.002 (nadam), 0.1 (sgd)"
+        in reference
+    )
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
@@ -154,6 +165,7 @@ def test_defaults_of_nested_sections_are_those_of_the_files(group):
         ("CheckpointingSettings", ["vgg_lit.callbacks.Checkpointing"]),
         ("ColourSettings", ["vgg_lit.data.ColourShift"]),
         ("CutoutSettings", ["vgg_lit.data.Cutout"]),
+        ("EpochAverageSettings", ["vgg_lit.callbacks.EpochAverage"]),
         ("JitterSettings", ["vgg_lit.data.ScaleJitter"]),
         ("LayerTimesSettings", ["vgg_lit.callbacks.LayerTimes"]),
         ("MixingSettings", ["vgg_lit.data.MixUp", "vgg_lit.data.CutMix"]),
@@ -161,15 +173,12 @@ def test_defaults_of_nested_sections_are_those_of_the_files(group):
         ("TensorBoardSettings", ["vgg_lit.callbacks.TensorBoard"]),
         (
             "SchedulerGroup",
-            [
-                f"vgg_lit.optim.{name}"
-                for name in ("one_cycle", "cosine", "step", "multistep", "plateau", "constant")
-            ],
+            [f"vgg_lit.optim.{name}" for name in SCHEDULES],
         ),
     ],
 )
 def test_documented_arguments_are_those_of_the_targets(section, targets):
-    fields = getattr(argument_sections, section).model_fields
+    fields = {**vars(argument_sections), **vars(optimization)}[section].model_fields
     arguments = {
         name for target in targets for name in inspect.signature(locate(target)).parameters
     }

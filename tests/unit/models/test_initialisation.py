@@ -27,11 +27,13 @@ def fans(layer: nn.Conv2d | nn.Linear) -> tuple[int, int]:
 
 def promised_std(init: str, layer: nn.Conv2d | nn.Linear) -> float:
     fan_in, fan_out = fans(layer)
+    is_conv = isinstance(layer, nn.Conv2d)
     return {
         "kaiming": math.sqrt(2 / fan_in),
         "xavier": math.sqrt(2 / (fan_in + fan_out)),
         "paper": math.sqrt(1e-2),
         "pytorch": math.sqrt(1 / (3 * fan_in)),
+        "torchvision": math.sqrt(2 / fan_out) if is_conv else 0.01,
     }[init]
 
 
@@ -48,7 +50,8 @@ def test_every_layer_starts_with_the_expected_standard_deviation(init):
 
 
 @pytest.mark.parametrize(
-    ("init", "normal"), [("kaiming", True), ("paper", True), ("xavier", False)]
+    ("init", "normal"),
+    [("kaiming", True), ("paper", True), ("torchvision", True), ("xavier", False)],
 )
 def test_normal_schemes_have_tails_and_xavier_has_bounds(init, normal):
     weight = net_with(init).layer("block1_conv2").weight.detach()

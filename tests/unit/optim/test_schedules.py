@@ -1,11 +1,17 @@
 """Optimisers and their parameter groups; the learning rates of every schedule."""
 
 import math
+import re
 
 import pytest
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import (
+    CosineAnnealingWarmRestarts,
+    OneCycleLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
+)
 
 from vgg_lit import optim
 from vgg_lit.errors import ConfigError
@@ -17,6 +23,9 @@ SCHEDULES = {
     "constant": {},
     "one_cycle": {},
     "cosine": {"warmup_fraction": 0.2},
+    "linear": {},
+    "polynomial": {},
+    "cosine_restarts": {},
     "step": {"every_epochs": 2},
     "multistep": {"milestones": [1, 3]},
     "plateau": {"patience": 0},
@@ -92,6 +101,83 @@ def test_cosine_without_warm_up_starts_at_the_rate():
     assert rates("cosine", 10)[0] == PEAK
 
 
+def torchs(schedule, total, **options):
+    """The rates of a schedule of torch."""
+    optimizer = sgd()
+    theirs = schedule(optimizer, **options)
+    found = []
+    for _ in range(total):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    return found
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0, 0.9])
+def test_polynomial_is_torchs_own(power):
+    expected = torchs(PolynomialLR, 30, total_iters=30, power=power)
+    assert rates("polynomial", 30, power=power) == pytest.approx(expected)
+
+
+def test_polynomial_warms_up_falls_and_ends_with_constant_steps():
+    options = {"warmup_fraction": 0.2, "power": 2.0, "end_factor": 0.1, "final_fraction": 0.3}
+    found = rates("polynomial", 20, **options)
+    assert found[:4] == pytest.approx([PEAK * (i + 1) / 5 for i in range(4)])
+    falling = [PEAK * (0.1 + 0.9 * (1 - i / 10) ** 2) for i in range(10)]
+    assert found[4:14] == pytest.approx(falling)
+    assert found[14:] == pytest.approx([0.1 * PEAK] * 6)
+
+
+@pytest.mark.parametrize(("first", "factor", "cycles"), [(4, 1, 5), (3, 2, 3), (2, 3, 2)])
+def test_cosine_restarts_is_torchs_own(first, factor, cycles):
+    total = first * sum(factor**cycle for cycle in range(cycles))
+    options = {"T_0": first, "T_mult": factor, "eta_min": 0.01 * PEAK}
+    expected = torchs(CosineAnnealingWarmRestarts, total, **options)
+    ours = {"cycles": cycles, "length_factor": float(factor), "end_factor": 0.01}
+    assert rates("cosine_restarts", total, **ours) == pytest.approx(expected)
+
+
+def test_cosine_restarts_after_a_warm_up_and_its_last_cycle_ends_with_the_run():
+    found = rates("cosine_restarts", 20, warmup_fraction=0.2, cycles=2, length_factor=1.0)
+    assert found[:4] == pytest.approx([PEAK * (i + 1) / 5 for i in range(4)])
+    assert found[4:12] == pytest.approx(found[12:])
+    assert found[4] == pytest.approx(PEAK)
+    assert found[11] < 0.05 * PEAK
+    one = {"warmup_fraction": 0.1, "end_factor": 0.2}
+    assert rates("cosine_restarts", 50, cycles=1, **one) == pytest.approx(
+        rates("cosine", 50, **one)
+    )
+
+
+def test_a_run_with_more_steps_than_planned_keeps_the_last_rate():
+    for name in ("polynomial", "cosine_restarts"):
+        optimizer = sgd()
+        made = schedule(name, optimizer, Steps(4, 1), end_factor=0.5)["scheduler"]
+        for _ in range(6):
+            optimizer.step()
+            made.step()
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * PEAK)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("polynomial", {"power": 0.0}, "power=0.0: should be above 0"),
+        ("polynomial", {"final_fraction": 1.0}, "final_fraction=1.0: should be at least 0 and"),
+        (
+            "polynomial",
+            {"warmup_fraction": 0.5, "final_fraction": 0.5},
+            "final_fraction=0.5: leaves no steps after the warm-up",
+        ),
+        ("cosine_restarts", {"cycles": 0}, "cycles=0: should be at least 1"),
+        ("cosine_restarts", {"length_factor": 0.0}, "length_factor=0.0: should be above 0"),
+    ],
+)
+def test_a_value_out_of_range_is_named(name, options, message):
+    with pytest.raises(ConfigError, match=re.escape(f"scheduler.{message}")):
+        schedule(name, sgd(), Steps(10, 2), **options)
+
+
 def test_step_multiplies_every_n_epochs():
     found = rates("step", 12, per_epoch=2, every_epochs=2, factor=0.5)
     assert found == pytest.approx([PEAK * 0.5 ** (epoch // 2) for epoch in range(6)])
@@ -132,6 +218,8 @@ def test_plateau_monitors_validation_or_else_training_accuracy():
     [
         ("one_cycle", "step"),
         ("cosine", "step"),
+        ("polynomial", "step"),
+        ("cosine_restarts", "step"),
         ("step", "epoch"),
         ("multistep", "epoch"),
         ("plateau", "epoch"),
@@ -150,7 +238,7 @@ def test_constant_has_no_schedule():
 @pytest.mark.parametrize("warmup", [0.05, 0.25, 0.5, 0.9])
 def test_the_shortest_runs_have_a_positive_rate(name, total, warmup):
     options = dict(SCHEDULES[name])
-    if "_cycle" in name or name == "cosine":
+    if name in ("one_cycle", "cosine", "linear", "polynomial", "cosine_restarts"):
         options["warmup_fraction"] = warmup
     found = rates(name, total, scores=[0.1] * total if name == "plateau" else None, **options)
     assert len(found) == total

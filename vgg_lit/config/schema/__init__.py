@@ -22,13 +22,11 @@ from vgg_lit.config.schema.commands import (
 from vgg_lit.config.schema.groups import (
     AugmentGroup,
     CallbacksGroup,
-    LossGroup,
     ModelGroup,
-    OptimizerGroup,
     PrunerGroup,
     SamplerGroup,
-    SchedulerGroup,
 )
+from vgg_lit.config.schema.optimization import LossGroup, OptimizerGroup, SchedulerGroup
 from vgg_lit.config.schema.reporting import LoggerGroup, MetricsGroup
 from vgg_lit.config.schema.sections import Section
 from vgg_lit.config.schema.sources import SourceSettings

@@ -10,8 +10,11 @@ from pydantic import Field
 from vgg_lit.config.schema.sections import (
     NEEDED,
     Interval,
+    NotNegative,
+    Pair,
     Positive,
     Seed,
+    Share,
     Target,
     argument,
     setting,
@@ -19,10 +22,7 @@ from vgg_lit.config.schema.sections import (
 from vgg_lit.value_types import Fraction, PositiveInt, Spec
 
 Head = Literal["imagenet", "cifar", "linear", "gap"]
-FirstWeights = Literal["kaiming", "xavier", "paper", "pytorch", "dirac"]
-Share = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0)]
-Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
+FirstWeights = Literal["kaiming", "xavier", "paper", "pytorch", "dirac", "torchvision"]
 
 
 class ModelGroup(Target):
@@ -135,79 +135,6 @@ class AugmentGroup(Target):
     cutout: CutoutSettings | None = argument("Cutout.")
 
 
-class LossGroup(Target):
-    """The `loss` group, for the losses of `vgg_lit.losses`."""
-
-    target: str = argument("Class of the loss.", alias="_target_")
-    label_smoothing: Fraction = argument(
-        "Share of the target probability that is spread over all classes, in training."
-    )
-    class_weights: Literal["auto", "effective"] | list[NotNegative] | None = argument(
-        "Weight of each class, or a method that computes them from the training labels: auto is "
-        "inverse frequency, effective is inverse effective number; null is none."
-    )
-    reduction: Literal["mean", "sum"] = argument(
-        "Mean over images, or sum over all images of an optimiser step."
-    )
-    gamma: NotNegative = argument("Power of the focal loss; 0 is cross-entropy.")
-    sum_classes: bool = argument("Sums binary cross-entropy over classes; false takes the mean.")
-    target_threshold: Share | None = argument(
-        "Target probability above which a class counts as present; null keeps probabilities."
-    )
-
-
-class OptimizerGroup(Target):
-    """The `optimizer` group, for any optimiser of `torch.optim`."""
-
-    target: str = argument("Class of the optimiser.", alias="_target_")
-    lr: Positive = argument("Peak learning rate.")
-    weight_decay: NotNegative = argument("Factor of the weight decay.")
-    momentum: Fraction = argument("Momentum of SGD.")
-    nesterov: bool = argument("Uses Nesterov momentum.")
-    betas: Pair = argument("Decay rates of Adam's two moving averages.")
-    decay_norm_and_bias: bool = argument(
-        "Applies weight decay to the parameters of norm layers and to biases too."
-    )
-    layer_rates: dict[str, Positive] | None = argument(
-        "Factors on the learning rates of layers or blocks, such as {block1: 0.1}."
-    )
-    layer_epochs: dict[str, PositiveInt] | None = argument(
-        "Epochs after which layers or blocks are fixed, such as {block1: 3}; needs scheduler=linear."
-    )
-    fused: bool = argument("Uses the fused step of torch where there is one.")
-    steps: PositiveInt = argument("Newton-Schulz iterations of Muon.")
-    rescale: bool = argument(
-        "Sets each convolution to the norm sqrt(output channels) before a step of Muon."
-    )
-    sgd_lr: Positive = argument("Peak learning rate of the parameters that Muon updates by SGD.")
-    fc_lr: Positive | None = argument(
-        "Peak learning rate of the weights of fully connected layers; null is sgd_lr."
-    )
-    sgd_momentum: Fraction = argument("Momentum of the parameters that Muon updates by SGD.")
-
-
-class SchedulerGroup(Target):
-    """The `scheduler` group, for the functions of `vgg_lit.optim`."""
-
-    target: str = argument("Function that builds the schedule.", alias="_target_")
-    warmup_fraction: Fraction = argument("Share of the run before the peak learning rate.")
-    start_factor: Annotated[float, Field(gt=0, le=1)] = argument(
-        "First learning rate as a fraction of the peak."
-    )
-    end_factor: Share = argument("Last learning rate as a fraction of the peak.")
-    every_epochs: PositiveInt = argument("Epochs between two reductions.")
-    milestones: list[PositiveInt] = argument("Epochs after which the learning rate is reduced.")
-    factor: Annotated[float, Field(gt=0, le=1)] = argument(
-        "Factor on the learning rate at each reduction."
-    )
-    patience: Interval = argument("Epochs without a rise in accuracy before a reduction.")
-    threshold: NotNegative = argument("Smallest increase of the accuracy that is a rise.")
-    threshold_mode: Literal["abs", "rel"] = argument(
-        "Unit of the threshold: accuracy as a fraction, or a share of the best accuracy."
-    )
-    min_lr: NotNegative = argument("Lower bound on the learning rate.")
-
-
 class CheckpointingSettings(Target):
     """`callbacks.checkpointing`, for `vgg_lit.callbacks.Checkpointing`."""
 
@@ -239,6 +166,14 @@ class AverageSettings(Target):
 
     decay: Share = setting(0.995, "Share of the old average that an update keeps.")
     update_every_n_steps: PositiveInt = setting(1, "Steps between two updates.")
+
+
+class EpochAverageSettings(Target):
+    """`callbacks.swa`, for `vgg_lit.callbacks.EpochAverage`."""
+
+    from_epoch: PositiveInt | None = setting(
+        None, "First epoch whose weights are averaged; null is after three quarters of the run."
+    )
 
 
 class LayerTimesSettings(Target):
@@ -278,6 +213,9 @@ class CallbacksGroup(Target):
     )
     ema: AverageSettings | None = argument(
         "Validates, saves and tests the moving average of the weights."
+    )
+    swa: EpochAverageSettings | None = argument(
+        "Validates, saves and tests the mean of the weights after each of the last epochs."
     )
     layer_times: LayerTimesSettings | None = argument("Times each layer in the first epoch.")
     tensorboard: TensorBoardSettings | None = argument("Writes pictures to TensorBoard.")
