@@ -105,8 +105,10 @@ class Classifier(OptimizedModule):
 
     @cached_property
     def objective(self) -> Objective:
-        """The training loss. Built when first used: a loaded classifier may not need its class."""
-        return Objective(self.hparams["loss"], self.num_classes)
+        """The training loss. Built when first used: a loaded classifier needs neither class nor teacher."""
+        objective = Objective(self.hparams["loss"], self.num_classes)
+        objective.prepare(self.classes, self.preprocessing)
+        return objective
 
     @cached_property
     def split_metrics(self) -> SplitMetrics:
@@ -152,7 +154,7 @@ class Classifier(OptimizedModule):
         self._begin_step()
         with counted_together(self._norms):
             logits_BK = self(x_BCHW).float()
-        loss = self.objective(logits_BK, targets)
+        loss = self.objective(logits_BK, targets, x_BCHW)
         labels_B = targets if targets.ndim == 1 else targets.argmax(dim=1)
         mean_loss = self.objective.mean(loss.detach(), len(targets))
         self._count("train", logits_BK.detach(), labels_B, mean_loss)

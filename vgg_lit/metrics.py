@@ -228,9 +228,9 @@ class SplitMetrics:
         classes: Sequence[str],
         objective: Objective | None = None,
     ) -> "SplitMetrics":
-        """Builds the metrics of the `metrics` group and, unless it is cross-entropy, of the loss."""
+        """Builds the metrics of the `metrics` group and of a loss of logits other than cross-entropy."""
         metrics = build_extra_metrics(specs, num_classes)
-        if objective and not objective.is_cross_entropy:
+        if objective and not (objective.is_cross_entropy or objective.takes_images):
             metrics["objective_loss"] = ObjectiveLoss(objective)
         return cls(metrics, classes)
 

@@ -212,6 +212,10 @@ def test_option_composes_and_trains(
         published(shallower["data"]["source"])
         run_experiment(shallower, tmp_path / "shallower", [])
         overrides.append(f"init.from={tmp_path / 'shallower'}")
+    if option == "distillation":
+        teacher = to_plain(compose(*SMALL, *SHORT, *FEW_STEPS, "trainer.accelerator=cpu"))
+        run_experiment(teacher, tmp_path / "teacher", [])
+        overrides.append(f"loss.teacher={tmp_path / 'teacher'}")
     short = [*SHORT, *(() if group in ("experiment", "debug") else FEW_STEPS)]
     config = compose(*overrides, *short)
     if is_abstract(group, option):

@@ -116,19 +116,24 @@ def changes(
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from changes(old, new, f"{key}.", ignoring)
-        elif not _is_computed(key, old, new):
+        elif not _is_computed(key, old, new) and not _is_moved(name, before, after):
             yield f"{key}={_typed(new)} (was {_typed(old)})"
 
 
 def _is_computed(key: str, old: Any, new: Any) -> bool:
-    """Returns True if a value that the data gave is compared with null or with the method that gave it."""
+    """Returns True if a value that was computed is compared with null or with the method that gave it."""
     section, _, name = key.rpartition(".")
     if name == "class_weights":
         return isinstance(old, list) and isinstance(new, str)
     names = ["batch_size", *(name for usual in NAMES.values() for name in usual)]
-    return new is None and (
-        name == "num_classes" or (section in ("model", "data") and name in names)
-    )
+    is_of_data = name == "num_classes" or (section in ("model", "data") and name in names)
+    return new is None and (is_of_data or name == "teacher_sha256")
+
+
+def _is_moved(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Returns True if the path of a teacher changes, but not its digest."""
+    digests = before.get("teacher_sha256"), after.get("teacher_sha256")
+    return name == "teacher" and digests[0] is not None and digests[0] == digests[1]
 
 
 def _typed(value: Any) -> str:

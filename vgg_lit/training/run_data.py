@@ -11,7 +11,7 @@ from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.recording import accepted, adopt, changed_sets, record_of
 from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import InputError
-from vgg_lit.losses import with_class_weights
+from vgg_lit.losses import with_class_weights, with_teacher_digest
 from vgg_lit.models.data_arguments import DataShape, with_data_arguments
 from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts
@@ -27,7 +27,7 @@ SPLIT_SETTINGS = (
 def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> ImageDataModule:
     """Prepares and loads the data; replaces methods and None in the config by what the data gives.
 
-    These are `num_classes`, arguments of the network, and `loss.class_weights`.
+    These are `num_classes`, arguments of the network, `loss.class_weights` and `loss.teacher_sha256`.
 
     Args:
         config: checked config as plain values.
@@ -55,7 +55,8 @@ def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> Image
         check_last_batch(net, (size, last), datamodule.image_size, config["trainer"])
     config["model"] = with_data_arguments(config["model"], shape)
     labels = getattr(datamodule, "training_labels", None)
-    config["loss"] = with_class_weights(config["loss"], labels, len(datamodule.classes))
+    loss = with_class_weights(config["loss"], labels, len(datamodule.classes))
+    config["loss"] = with_teacher_digest(loss)
     return datamodule
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.models.freezing import freeze, frozen_depth
 from vgg_lit.models.vgg import VGG
+from vgg_lit.targets import locate
 from vgg_lit.weights.formats import load_origin
 from vgg_lit.weights.transfer import Transfer, all_groups, copy_layers
 
@@ -108,6 +109,12 @@ def _check_cache(config: Mapping[str, Any], net: nn.Module) -> None:
         raise ConfigError(
             f"cache_features: freeze={config['freeze']} does not include the first layer; freeze all "
             "layers from block1_conv1 on"
+        )
+    loss = locate(config["loss"]["_target_"], key="loss")
+    if getattr(loss, "takes_images", False):
+        raise ConfigError(
+            f"cache_features: loss._target_={config['loss']['_target_']} takes images, which are not "
+            "loaded again; set cache_features=false"
         )
     augment = config["augment"]["_target_"]
     if augment != NO_AUGMENTATION:

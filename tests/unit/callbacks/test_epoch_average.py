@@ -8,7 +8,7 @@ from torch.optim.swa_utils import update_bn
 
 from vgg_lit.callbacks import EpochAverage
 from vgg_lit.errors import ConfigError
-from vgg_lit.training.experiment import load_datamodule
+from vgg_lit.training.run_data import load_datamodule
 
 SWA = ("callbacks=[default,swa]", "trainer.max_epochs=3", "optimizer.lr=0.01")
 

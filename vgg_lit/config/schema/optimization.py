@@ -30,6 +30,14 @@ class LossGroup(Target):
     reduction: Literal["mean", "sum"] = argument(
         "Mean over images, or sum over all images of an optimiser step."
     )
+    teacher: str = argument(
+        "Run or checkpoint of the network whose class probabilities are learned."
+    )
+    teacher_sha256: str | None = argument(
+        "SHA-256 of the teacher's checkpoint; null is recorded when a run starts."
+    )
+    temperature: Positive = argument("Divisor of the logits of student and teacher.")
+    weight: Share = argument("Share of the teacher in the loss; the rest is cross-entropy.")
     gamma: NotNegative = argument("Power of the focal loss; 0 is cross-entropy.")
     sum_classes: bool = argument("Sums binary cross-entropy over classes; false takes the mean.")
     target_threshold: Share | None = argument(

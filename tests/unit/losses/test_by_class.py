@@ -1,25 +1,13 @@
-"""The losses, compared with torch and torchvision, and class weights."""
+"""The losses, compared with torch and torchvision."""
 
-import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
-from vgg_lit.errors import ConfigError, InputError
-from vgg_lit.losses import (
-    EFFECTIVE_BETA,
-    BinaryCrossEntropy,
-    CrossEntropy,
-    Focal,
-    Objective,
-    class_weights,
-    with_class_weights,
-)
+from vgg_lit.losses import BinaryCrossEntropy, CrossEntropy, Focal
 
 WEIGHTS = [0.5, 2.0, 1.0, 0.25, 1.25]
-TARGETS = "vgg_lit.losses."
 
 
 def batch(kind="labels", count=12, num_classes=5):
@@ -92,68 +80,3 @@ def test_a_threshold_makes_targets_hard():
     found = BinaryCrossEntropy(target_threshold=0.2)(logits, targets)
     expected = F.binary_cross_entropy_with_logits(logits, (targets > 0.2).double())
     torch.testing.assert_close(found, expected)
-
-
-def test_inverse_frequency_is_the_balanced_weight_of_scikit_learn():
-    from sklearn.utils.class_weight import compute_class_weight
-
-    labels = torch.tensor([0] * 70 + [1] * 20 + [2] * 10)
-    found = class_weights("auto", labels, 3)
-    balanced = compute_class_weight("balanced", classes=np.arange(3), y=labels.numpy())
-    assert found == pytest.approx(list(balanced), rel=1e-5)
-
-
-@pytest.mark.parametrize("method", ["auto", "effective"])
-def test_class_weights_have_mean_1_over_images_and_0_without_images(method):
-    labels = torch.tensor([0] * 7000 + [1] * 200 + [3] * 10)
-    found = class_weights(method, labels, 4)
-    assert found[2] == 0
-    assert torch.tensor(found)[labels].mean().item() == pytest.approx(1, rel=1e-4)
-
-
-def test_effective_numbers_are_those_of_the_paper():
-    counts = torch.tensor([7000.0, 200.0]).double()
-    found = class_weights("effective", torch.tensor([0] * 7000 + [1] * 200), 2)
-    paper = (1 - EFFECTIVE_BETA) / (1 - EFFECTIVE_BETA**counts)
-    assert found[1] / found[0] == pytest.approx((paper[1] / paper[0]).item(), rel=1e-5)
-
-
-def test_a_method_is_replaced_by_numbers():
-    spec = {"_target_": "mine.Loss", "class_weights": "auto"}
-    replaced = with_class_weights(spec, torch.tensor([0, 0, 0, 1]), 2)
-    assert replaced["class_weights"] == [0.666667, 2.0]
-    assert with_class_weights(replaced, None, 2) == replaced
-    with pytest.raises(InputError, match=r"loss\.class_weights=auto: needs a data module"):
-        with_class_weights(spec, None, 2)
-    with pytest.raises(ConfigError, match="allowed: auto, effective, null"):
-        with_class_weights({**spec, "class_weights": "best"}, torch.tensor([0, 1]), 2)
-
-
-@pytest.mark.parametrize(
-    ("spec", "named"),
-    [
-        ({"_target_": TARGETS + "Focal", "gama": 1.0}, r"loss\.gama"),
-        ({"_target_": TARGETS + "Focal", "gamma": -1.0}, r"loss\.gamma=-1\.0"),
-        ({"_target_": TARGETS + "CrossEntropy", "label_smoothing": 1.0}, "less than 1"),
-        ({"_target_": TARGETS + "CrossEntropy", "reduction": "max"}, r"loss\.reduction=max"),
-        ({"_target_": TARGETS + "CrossEntropy", "class_weights": [1.0]}, "1 weights for 2 classes"),
-        ({"_target_": TARGETS + "CrossEntropy", "class_weights": [1.0, -1.0]}, "at least 0"),
-        ({"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2}, "has parameters"),
-        ({"_target_": "os.getcwd"}, "only names under"),
-    ],
-)
-def test_a_loss_that_cannot_be_used_is_one_line(spec, named):
-    with pytest.raises(ConfigError, match=named) as caught:
-        Objective(spec, 2)
-    assert "\n" not in str(caught.value)
-
-
-def test_any_loss_of_torch_is_an_objective():
-    logits, labels = batch()
-    for reduction in ("mean", "sum", "none"):
-        spec = {"_target_": "torch.nn.CrossEntropyLoss", "reduction": reduction}
-        objective = Objective(spec, 5)
-        loss = objective(logits, labels)
-        assert objective.is_sum == (reduction == "sum")
-        torch.testing.assert_close(objective.mean(loss, 12), nn.CrossEntropyLoss()(logits, labels))
-        assert not objective.is_cross_entropy

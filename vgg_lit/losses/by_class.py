@@ -1,29 +1,17 @@
-"""The losses of training: cross-entropy, focal loss, and binary cross-entropy of one class against all.
+"""Cross-entropy, focal loss, and binary cross-entropy of one class against all.
 
-    objective = Objective({"_target_": "vgg_lit.losses.Focal", "gamma": 2.0}, num_classes=10)
-    loss = objective(logits_BK, targets)
-
-A loss is called with float32 logits (B, K) and targets: labels (B,), or class probabilities (B, K) if
-images are mixed. It returns a scalar, or one value per image (B,). Padding never reaches a loss.
-
-Shape suffixes: B images per batch, K classes, N images.
+Shape suffixes: B images per batch, K classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgg_lit.errors import ConfigError, InputError
-from vgg_lit.targets import instantiate
-
 Reduction = Literal["mean", "sum"]
-
-EFFECTIVE_BETA = 0.9999
-"""The beta of the effective number of images, as for long-tailed CIFAR (Cui et al. 2019, section 5)."""
 
 
 def training_loss(logits_BK: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
@@ -180,112 +168,3 @@ class BinaryCrossEntropy(ClassLoss):
         losses_BK = F.binary_cross_entropy_with_logits(logits_BK, targets_BK, reduction="none")
         losses_BK = self.weighted(losses_BK)
         return self.reduced(losses_BK.sum(dim=1) if self.sum_classes else losses_BK.mean(dim=1))
-
-
-class Objective:
-    """The loss of a training, built from its config; any callable of logits and targets.
-
-    It is not a submodule of the classifier, so the keys of checkpoints do not depend on the loss.
-
-    Args:
-        spec: `_target_` and arguments of the loss, as in `conf/loss`.
-        num_classes: number of classes.
-
-    Raises:
-        ConfigError: the loss cannot be built, has trainable parameters, or has other classes.
-    """
-
-    def __init__(self, spec: Mapping[str, Any], num_classes: int) -> None:
-        weights = spec.get("class_weights")
-        if isinstance(weights, Sequence) and not isinstance(weights, str):
-            _check_weights(weights, num_classes)
-        loss = instantiate(spec, key="loss")
-        if not callable(loss):
-            raise ConfigError(f"loss._target_={spec['_target_']}: is not a function of logits")
-        self._loss = cast(Callable[[Tensor, Tensor], Tensor], loss)
-        self._module = loss if isinstance(loss, nn.Module) else None
-        if self._module is not None and any(True for _ in self._module.parameters()):
-            raise ConfigError(
-                f"loss._target_={spec['_target_']}: has parameters, which are not trained; "
-                "move them into the network"
-            )
-        self._device: torch.device | None = None
-        self.is_sum = getattr(loss, "reduction", "mean") == "sum"
-
-    @property
-    def is_cross_entropy(self) -> bool:
-        """True if the loss is plain cross-entropy, apart from label smoothing."""
-        return isinstance(self._loss, CrossEntropy) and self._loss.weights_K is None
-
-    def __call__(self, logits_BK: Tensor, targets: Tensor) -> Tensor:
-        """Returns the loss of a batch, a scalar: its mean, or its sum with `reduction=sum`."""
-        if self._module is not None and self._device != logits_BK.device:
-            self._module.to(logits_BK.device)
-            self._device = logits_BK.device
-        loss = self._loss(logits_BK, targets)
-        return loss.mean() if loss.ndim else loss
-
-    def mean(self, loss: Tensor, num_images: int) -> Tensor:
-        """Returns the mean over images of a loss that was returned for this number of images."""
-        return loss / num_images if self.is_sum else loss
-
-
-def _check_weights(weights: Sequence[float], num_classes: int) -> None:
-    if len(weights) != num_classes:
-        raise ConfigError(
-            f"loss.class_weights: {len(weights)} weights for {num_classes} classes; "
-            "allowed: one for each class"
-        )
-    for weight in weights:
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < 1e9:
-            raise ConfigError(f"loss.class_weights={weight}: should be a number of at least 0")
-
-
-def class_weights(method: str, labels_N: Tensor, num_classes: int) -> list[float]:
-    """Returns a weight for each class, with mean 1 over the training images.
-
-    Args:
-        method: `auto`, inverse frequency (scikit-learn's "balanced"); or `effective`, the inverse of the
-            effective number of images (Cui et al. 2019, equation 2).
-        labels_N: labels of the training images.
-        num_classes: number of classes; one without images has the weight 0.
-
-    Raises:
-        ConfigError: there is no such method.
-    """
-    counts_K = labels_N.cpu().bincount(minlength=num_classes).double()
-    if method == "auto":
-        effective_K = counts_K
-    elif method == "effective":
-        effective_K = (1 - EFFECTIVE_BETA**counts_K) / (1 - EFFECTIVE_BETA)
-    else:
-        raise ConfigError(
-            f"loss.class_weights={method}: allowed: auto, effective, null, or a weight for each class"
-        )
-    weights_K = torch.where(counts_K > 0, 1 / effective_K, 0.0)
-    weights_K *= counts_K.sum() / (weights_K * counts_K).sum()
-    return [float(f"{weight:.6g}") for weight in weights_K.tolist()]
-
-
-def with_class_weights(
-    spec: Mapping[str, Any], labels_N: Tensor | None, num_classes: int
-) -> dict[str, Any]:
-    """Returns the config of a loss with numbers in place of a method in `class_weights`.
-
-    Args:
-        spec: `_target_` and arguments of the loss.
-        labels_N: labels of the training images; None if the data module does not offer them.
-        num_classes: number of classes.
-
-    Raises:
-        InputError: the method needs labels, but there are none.
-    """
-    method = spec.get("class_weights")
-    if not isinstance(method, str):
-        return dict(spec)
-    if labels_N is None:
-        raise InputError(
-            f"loss.class_weights={method}: needs a data module with training_labels; "
-            "set a weight for each class instead"
-        )
-    return {**spec, "class_weights": class_weights(method, labels_N, num_classes)}
