@@ -92,7 +92,7 @@ def test_the_command_writes_a_changed_file(tmp_path, monkeypatch, capsys):
     reference = (tmp_path / "docs/reference.md").read_text()
     assert "| `my_own` | My optimiser. |" in reference
     assert (
-        "0.001 (adam, adamw, rmsprop), 0.24 (muon), 0.5 (my_own), 0.002 (nadam), 0.1 (sgd)"
+        "0.001 (adam, adamw, rmsprop), 0.24 (muon, muon_adamw), 0.5 (my_own), 0.002 (nadam), 0.1 (sgd)"
         in reference
     )
 
