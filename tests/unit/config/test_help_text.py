@@ -25,7 +25,10 @@ def test_a_setting_has_its_description_range_and_default():
     assert "trainer.max_epochs Number of epochs. (integer >= 1; default: 18)" in text
     assert "data.num_classes Number of classes; null is the number of class folders." in text
     assert "(integer >= 2 or null; needed)" in text
-    assert "default: 0.001 (adam, adamw, rmsprop), 0.24 (muon, muon_adamw), 0.002 (nadam), 0.1 (sgd)" in text
+    assert (
+        "default: 0.001 (adam, adamw, rmsprop), 0.24 (muon, muon_adamw), 0.002 (nadam), 0.1 (sgd)"
+        in text
+    )
 
 
 def test_a_search_lists_its_settings_before_those_of_training():
