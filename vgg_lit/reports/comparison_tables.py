@@ -40,7 +40,7 @@ class ComparisonTable:
 
 
 def run_table(comparison: Comparison, sort: str) -> ComparisonTable:
-    """Returns a row for each run, the best first; columns with one value for all runs are a remark.
+    """Returns a row for each run, the best first; other columns than metrics with one value are a remark.
 
     The records have all columns.
 
@@ -52,7 +52,8 @@ def run_table(comparison: Comparison, sort: str) -> ComparisonTable:
     constant = [
         column
         for column in texts[0]
-        if column not in ("run", sort) and len({text[column] for text in texts}) == 1
+        if column not in ("run", sort, *comparison.metrics)
+        and len({text[column] for text in texts}) == 1
     ]
     facts = [f"{column} {texts[0][column]}" for column in constant if texts[0][column]]
     shown = [column for column in texts[0] if column not in constant]
