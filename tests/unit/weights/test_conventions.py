@@ -376,14 +376,6 @@ def test_a_safetensors_file_of_another_project_loads(tmp_path):
     assert_refused(tmp_path / "bad.safetensors", "damaged, or not a safetensors file")
 
 
-def test_safetensors_not_installed_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("vgg_lit.system.extras.find_spec", lambda module: None)
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    assert_refused(
-        tmp_path / "model.safetensors", r"needs safetensors: pip install 'vgg_lit\[export\]'"
-    )
-
-
 def assert_refused(file, complaint, variant="vgg11_bn"):
     with pytest.raises(InputError, match=complaint) as refused:
         read(file, variant)
