@@ -16,6 +16,7 @@ from vgg_lit.config.schema import Compare
 from vgg_lit.reports.comparison import Comparison, find_runs
 from vgg_lit.reports.comparison_report import report_comparison
 from vgg_lit.reports.groups import RunGroups
+from vgg_lit.system.terminal import warn
 from vgg_lit.targets import trust
 
 
@@ -31,6 +32,8 @@ def compare(config: DictConfig) -> None:
     places = [settings.runs] if isinstance(settings.runs, str) else settings.runs
     by = [settings.by] if isinstance(settings.by, str) else settings.by
     comparison = Comparison(find_runs(places), settings.columns)
+    for reason in comparison.left_out:
+        warn(f"{reason}; this run is left out")
     sort = settings.sort or next(iter(comparison.metrics), "run")
     groups = RunGroups(comparison, by)
     report_comparison(comparison, groups, sort, settings.curves, Path(settings.output))

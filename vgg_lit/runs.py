@@ -25,17 +25,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.checkpoints.folder import FOLDER, find_checkpoint, newest_checkpoint
 from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import with_earlier_splits, with_new_names
 from vgg_lit.system.claims import claim, claimed, is_held, release, rename_claimed
 from vgg_lit.system.environment import describe_environment
-from vgg_lit.system.files import read_json, remove_unfinished, write_json, write_text
+from vgg_lit.system.files import remove_unfinished, write_json, write_text
 from vgg_lit.system.recorded_overrides import RecordedOverrides, as_lines
+from vgg_lit.system.small_files import read_json, read_yaml
 from vgg_lit.system.status import Status, read_status, write_status
-from vgg_lit.tables import read_csv
+from vgg_lit.tables import read_epochs
 
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
@@ -125,8 +125,12 @@ class Run:
         return self.path / "metrics.csv"
 
     def epochs(self) -> list[dict[str, str]]:
-        """Returns the rows of `metrics.csv`, one per epoch; empty before the end of the first epoch."""
-        return read_csv(self.metrics_file) if self.metrics_file.is_file() else []
+        """Returns the rows of `metrics.csv`, one per epoch; empty before the end of the first epoch.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        return read_epochs(self.metrics_file)
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -135,7 +139,8 @@ class Run:
         Raises:
             InputError: the file cannot be read.
         """
-        return read_json(self.path / "environment.json")
+        environment: dict[str, Any] = read_json(self.path / "environment.json")
+        return environment
 
     @property
     def checkpoints(self) -> Path:
@@ -149,16 +154,7 @@ class Run:
         Raises:
             InputError: the file is not a YAML mapping.
         """
-        try:
-            config = OmegaConf.to_container(OmegaConf.load(self.config_file))
-        except (OmegaConfBaseException, OSError, ValueError) as error:
-            raise InputError(f"{self.config_file}: cannot be read: {error}") from error
-        except Exception as error:  # the base classes above do not include yaml's errors
-            reason = " ".join(str(error).split())
-            raise InputError(f"{self.config_file}: is not valid YAML: {reason}") from error
-        if not isinstance(config, dict):
-            raise InputError(f"{self.config_file}: is not a mapping of settings")
-        named = with_new_names({str(key): value for key, value in config.items()})
+        named = with_new_names({str(key): value for key, value in read_yaml(self.config_file).items()})
         return with_earlier_splits(named)
 
     @property
@@ -169,8 +165,12 @@ class Run:
             InputError: a file cannot be read.
         """
         config = OmegaConf.create(self.config)
-        found = read_json(self.path / "found.json")
-        for key, values in found.items():
+        file = self.path / "found.json"
+        for key, values in read_json(file, dict[str, dict[str, Any]]).items():
+            if key not in FINDERS or "typed" not in values:
+                raise InputError(
+                    f"{file}: cannot be read: {key}: is not a value that a run can find"
+                )
             OmegaConf.update(config, key, values["typed"])
             OmegaConf.update(config, FINDERS[key], True)
         return {str(key): value for key, value in OmegaConf.to_container(config).items()}  # type: ignore[union-attr]
@@ -181,9 +181,14 @@ class Run:
         return read_status(self.path)
 
     @property
-    def metrics(self) -> dict[str, Any]:
-        """The final metrics; empty before the run is done."""
-        return read_json(self.path / "metrics.json")
+    def metrics(self) -> dict[str, float]:
+        """The final metrics; empty before the run is done.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        metrics: dict[str, float] = read_json(self.path / "metrics.json", dict[str, int | float])
+        return metrics
 
     def set_status(self, status: Status, reason: str | None = None) -> None:
         """Writes the status of the run, with a reason."""

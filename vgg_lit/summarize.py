@@ -43,8 +43,17 @@ def summarize(config: DictConfig) -> None:
     model, data, precision = settings.model, settings.data, "auto"
     if settings.run is not None:
         _refuse(("model", "data"), typed, f"run={settings.run}")
-        run = Run(settings.run).config
-        model, data, precision = run["model"], run["data"], run["trainer"]["precision"]
+        run = Run(settings.run)
+        try:
+            config_of_run = run.config
+            model, data = dict(config_of_run["model"]), dict(config_of_run["data"])
+            precision = config_of_run["trainer"]["precision"]
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{run.config_file}: has no model, data or trainer.precision"
+            ) from error
     elif choice == ALL:
         _refuse(("data",), typed, f"model={ALL}")
     elif model is None:

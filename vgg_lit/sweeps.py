@@ -19,6 +19,11 @@ from vgg_lit.errors import InputError
 from vgg_lit.runs import Run, find_run
 from vgg_lit.system.files import write_text
 from vgg_lit.system.locks import take_lock
+from vgg_lit.system.small_files import read_json
+from vgg_lit.system.terminal import warn
+
+LARGEST_RECORD = 2**25
+"""Limit on the bytes of `sweep.json`, which holds the metrics of all jobs."""
 
 JobStatus = Literal["waiting", "running", "done", "failed", "refused", "preempted"]
 
@@ -56,11 +61,8 @@ class Sweep:
         self.path = Path(path)
         self.jobs: list[Job] = []
         file = self.path / "sweep.json"
-        if file.is_file():
-            try:
-                self.jobs = [Job(**job) for job in json.loads(file.read_text(encoding="utf-8"))]
-            except (OSError, ValueError, TypeError) as error:
-                raise InputError(f"{file}: cannot be read: {error}") from error
+        if file.exists():
+            self.jobs = read_json(file, list[Job], LARGEST_RECORD)
 
     def write(self) -> None:
         """Writes the current state of the jobs."""
@@ -95,7 +97,8 @@ class Sweep:
         run = self.run(job)
         try:
             return run.status if run else {}
-        except InputError:
+        except InputError as error:
+            warn(f"{error}; the job is run again")
             return {}
 
     def set_aside(self, job: Job) -> None:

@@ -12,7 +12,12 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from vgg_lit.errors import InputError
+from vgg_lit.system.small_files import read_small_text
 from vgg_lit.system.terminal import visible
+
+LARGEST_TABLE = 2**26
+"""Limit on the bytes of a CSV file: a row for each of 100,000 images."""
 
 
 def plain_console() -> Console:
@@ -113,9 +118,51 @@ def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = No
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Reads the rows of a CSV file with a header."""
-    with path.open(newline="", encoding="utf-8") as lines:
-        return list(csv.DictReader(lines))
+    """Returns the rows of a CSV file with a header; empty if there is no such file.
+
+    Raises:
+        InputError: the file cannot be read, or a row has more or fewer cells than the header.
+    """
+    header, rows = _read_cells(path)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
+    text = read_small_text(path, LARGEST_TABLE) or ""
+    try:
+        lines = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    header, *rows = lines or [[]]
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(header):
+            raise InputError(
+                f"{path}: cannot be read: row {number} has {len(row)} cells, the header has {len(header)}"
+            )
+    return header, rows
+
+
+def read_epochs(path: Path) -> list[dict[str, str]]:
+    """Returns the rows of a `metrics.csv`, one per epoch; their cells are numbers or empty.
+
+    Raises:
+        InputError: as for `read_csv`; there is no column `epoch`, or a cell is not a number.
+    """
+    header, lines = _read_cells(path)
+    if header and "epoch" not in header:
+        raise InputError(f"{path}: cannot be read: has no column epoch")
+    rows = [dict(zip(header, row, strict=True)) for row in lines]
+    for row in rows:
+        for name, text in row.items():
+            number = int if name in ("epoch", "step") else float
+            try:
+                if text or name == "epoch":
+                    number(text)
+            except ValueError:
+                raise InputError(
+                    f"{path}: cannot be read: {name}={text[:50]}: is not a number"
+                ) from None
+    return rows
 
 
 LOWER_IS_BETTER = ("loss", "error", "ece", "nll", "entropy", "hamming", "distance")

@@ -31,7 +31,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Ray's launcher conflicts with the other pinned versions.
 # mlflow 3 needs older versions of packages in constraints.txt.
 PINNED = set(PROJECT["optional-dependencies"]) - {"ray", "mlflow"}
-IMPORTED_AS = {"hydra-core": "hydra", "pillow": "PIL", "scikit-learn": "sklearn"}
+IMPORTED_AS = {
+    "hydra-core": "hydra",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+}
 # Lightning's loggers, torch.onnx and Optuna's CmaEsSampler import them.
 IMPORTED_BY_OTHERS = {"tensorboard", "wandb", "mlflow", "onnxscript", "cmaes"}
 # `logger=aim` is experimental; its users install aim themselves.

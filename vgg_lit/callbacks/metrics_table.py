@@ -7,7 +7,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from vgg_lit.metrics import epoch_metrics
 from vgg_lit.system.files import write_text
-from vgg_lit.tables import read_csv, to_csv
+from vgg_lit.tables import read_epochs, to_csv
 
 LEADING = ["epoch", "step"]
 
@@ -30,11 +30,8 @@ class MetricsTable(L.Callback):
     @rank_zero_only
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Reads the rows of completed epochs."""
-        file = self.file(trainer)
-        if file.is_file():
-            self.rows = [
-                row for row in read_csv(file) if int(row["epoch"]) <= trainer.current_epoch
-            ]
+        rows = read_epochs(self.file(trainer))
+        self.rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vgg_lit.errors import InputError, one_line
 from vgg_lit.system.files import replacing
+from vgg_lit.system.small_files import parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +57,7 @@ def read_portable(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
                 f"net.{name}": file.get_tensor(name)
                 for name in file.keys()  # noqa: SIM118  # it is not a dict
             }
-            parts = json.loads((file.metadata() or {})["checkpoint"])
+            parts = parse_json((file.metadata() or {})["checkpoint"])
         state = {
             name: tensor.to(map_location, torch.float32 if tensor.is_floating_point() else None)
             for name, tensor in weights.items()

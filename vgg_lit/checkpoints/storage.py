@@ -20,9 +20,16 @@ from torch import Tensor
 from vgg_lit.checkpoints.portable import SUFFIX, read_portable
 from vgg_lit.errors import InputError, TrainingError, one_line
 from vgg_lit.system.files import replacing, sha256, write_text
+from vgg_lit.system.small_files import check_nesting, read_small
 
 SCHEMA = 1
 """Version of the checkpoint layout of vgg_lit; increased when an older reader would misread it."""
+
+MOST_INSTRUCTIONS = 2_000_000
+"""Limit on the instructions of a pickle; a tensor takes about 40."""
+
+MOST_EXPANSION = 4
+"""Limit on the bytes of all tensors, as a multiple of the file's: tensors may share their values."""
 
 LEARNT = ("state_dict", "current_model_state", "optimizer_states")
 """The parts of a checkpoint in which all numbers have to be finite."""
@@ -92,7 +99,9 @@ def _load(path: Path, map_location: Any) -> Any:
     """Reads a file of `torch.save`."""
     try:
         check_archive(path)
-        return torch.load(path, map_location=map_location, weights_only=True)
+        content = torch.load(path, map_location=map_location, weights_only=True)
+        check_content(content, path.stat().st_size)
+        return content
     except Exception as error:  # torch raises many types for a damaged or hostile file
         reason = one_line(error)[:200]
         raise InputError(f"{path}: is damaged or not a checkpoint of vgg_lit ({reason})") from error
@@ -108,10 +117,8 @@ def set_aside(path: Path) -> Path:
 
 def digests(path: Path) -> list[str]:
     """The SHA-256 digests in the `.sha256` file: two while the checkpoint is being replaced, or none."""
-    try:
-        lines = _digest_file(path).read_text(encoding="ascii", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
+    content = read_small(_digest_file(path)) or b""
+    lines = content.decode("ascii", "replace").splitlines()
     return [line.split()[0] for line in lines if line.strip()]
 
 
@@ -187,6 +194,41 @@ def _note_digests(path: Path, noted: Sequence[str]) -> None:
     write_text(_digest_file(path), "".join(f"{digest}  {path.name}\n" for digest in noted))
 
 
+def check_content(content: Any, size: int) -> None:
+    """Checks that the content of a file can be copied and compared in about the memory of the file.
+
+    Args:
+        content: loaded tensors and plain values.
+        size: bytes of the file.
+
+    Raises:
+        ValueError: values are too many, nested too deeply, or integers of more than 64 bits; the tensors
+            are expanded to many times the file.
+    """
+    check_nesting(content)
+    total = 0
+    for tensor in _tensors(content):
+        total += tensor.numel() * tensor.element_size()
+    if total > MOST_EXPANSION * size:
+        raise ValueError("its tensors are expanded to many times the size of the file")
+
+
+def check_pickle(codes: Iterator[tuple[Any, Any, Any]]) -> None:
+    """Checks that a pickle, as `pickletools.genops` reads it, does not allocate memory from nothing.
+
+    Raises:
+        ValueError: it has too many instructions, or makes a bytearray or a tensor without values.
+    """
+    for number, (_, argument, _) in enumerate(codes):
+        if number > MOST_INSTRUCTIONS:
+            raise ValueError(f"it has more than {MOST_INSTRUCTIONS:,} instructions")
+        if isinstance(argument, str):
+            if argument.endswith("bytearray"):
+                raise ValueError("it holds a bytearray, which may be of any size")
+            if argument.endswith("_rebuild_meta_tensor_no_storage"):
+                raise ValueError("it holds a tensor without values")
+
+
 def check_archive(path: Path) -> None:
     """Checks that a file does not unpack to more bytes than its size; torch would allocate them all.
 
@@ -201,6 +243,4 @@ def check_archive(path: Path) -> None:
             raise ValueError("its parts are compressed, which torch.save does not do")
         for part in parts:
             if part.filename.endswith("data.pkl"):
-                codes = pickletools.genops(archive.read(part))
-                if any(str(argument).endswith("bytearray") for _, argument, _ in codes):
-                    raise ValueError("it holds a bytearray, which may be of any size")
+                check_pickle(pickletools.genops(archive.read(part)))

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import replacing, sha256
+from vgg_lit.system.small_files import parse_json, read_json
 
 
 def cache_folder() -> Path:
@@ -34,14 +35,14 @@ def cached_array(
     Raises:
         InputError: the cache cannot be written.
     """
-    array = read_array(path, fingerprint)
+    array = read_array(path, fingerprint, shape)
     if array is None:
         with locked(path):
             # another process may have built it in the meantime
-            array = read_array(path, fingerprint)
+            array = read_array(path, fingerprint, shape)
             if array is None:
                 write_array(path, fingerprint, shape, fill)
-                array = read_array(path, fingerprint)
+                array = read_array(path, fingerprint, shape)
     if array is None:
         raise InputError(f"{path}: reads back differently than written; check the disk")
     return array
@@ -54,22 +55,36 @@ def cached_sums(path: Path, fingerprint: str, compute: Callable[[], np.ndarray])
         InputError: the cache cannot be written.
     """
     sidecar = path.with_suffix(".sums.json")
-    record = read_record(sidecar, fingerprint)
-    if record is None:
+    sums = _read_sums(sidecar, fingerprint)
+    if sums is None:
         with locked(path):
-            record = read_record(sidecar, fingerprint)
-            if record is None:
-                record = {"sums": compute().tolist()}
-                write_record(sidecar, fingerprint, record)
-    return np.array(record["sums"])
+            sums = _read_sums(sidecar, fingerprint)
+            if sums is None:
+                sums = compute()
+                write_record(sidecar, fingerprint, {"sums": sums.tolist()})
+    return sums
 
 
-def read_array(path: Path, fingerprint: str) -> np.ndarray | None:
-    """Returns the array if its fingerprint and its SHA-256 match, else None."""
+def _read_sums(path: Path, fingerprint: str) -> np.ndarray | None:
+    record = read_record(path, fingerprint)
+    try:
+        sums = np.array(parse_json(json.dumps(record["sums"]), list[list[int]])) if record else None
+    except (ValueError, KeyError):
+        return None
+    return sums if sums is not None and sums.ndim == 2 and len(set(sums.shape)) == 1 else None
+
+
+def read_array(path: Path, fingerprint: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Returns the uint8 array if its fingerprint, its SHA-256 and its shape match, else None."""
     sidecar = read_record(path.with_suffix(".json"), fingerprint)
     if sidecar is None or not path.is_file() or sha256(path) != sidecar.get("sha256"):
         return None
-    return np.load(path, allow_pickle=False)
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError):
+        return None
+    is_expected = isinstance(array, np.ndarray) and (array.shape, array.dtype) == (shape, np.uint8)
+    return array if is_expected else None
 
 
 def write_array(
@@ -87,11 +102,10 @@ def write_array(
 def read_record(path: Path, fingerprint: str) -> dict[str, Any] | None:
     """Returns the values that were written with this fingerprint, or None."""
     try:
-        record = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        record: dict[str, Any] = read_json(path)
+    except InputError:
         return None
-    fresh = isinstance(record, dict) and record.get("fingerprint") == fingerprint
-    return record if fresh else None
+    return record if record.get("fingerprint") == fingerprint else None
 
 
 def write_record(path: Path, fingerprint: str, values: dict[str, Any]) -> None:

@@ -97,16 +97,17 @@ class ImageFiles:
         Files that were unreadable only for a moment are found by reading the damaged ones again.
         """
         record = image_cache.read_record(self._damage_file, self._fingerprint())
-        if record is None:
+        damaged = record.get("damaged") if record else None
+        if not isinstance(damaged, dict) or not set(damaged) <= set(self.paths):
             return None
         decoder = self._decoder()
-        for path in record["damaged"]:
+        for path in damaged:
             try:
                 decoder[self.paths.index(path)]
             except InputError:
                 continue
             return None
-        return dict(record["damaged"])
+        return {path: str(reason) for path, reason in damaged.items()}
 
     def write_damage(self, reasons: Mapping[str, str]) -> None:
         """Stores the damaged files in the cache, so that they are not searched again."""

@@ -153,6 +153,8 @@ def find_trained(runs: "Sequence[Run]", checkpoint: str) -> list[Trained]:
         _check_config(run)
         file = run.checkpoint(checkpoint)
         content = read_trained(file)
+        if not content["hyper_parameters"].get("preprocessing"):
+            raise InputError(f"{file}: holds no preprocessing, so it cannot take images")
         ranges = content["vgg_lit"].get("image_ranges")
         found.append(Trained(run, file, content["hyper_parameters"], ranges))
     return found

@@ -39,7 +39,9 @@ def build_runtimes(
         with files["model.pt2"].open("rb") as file:
             runtimes["model.pt2"] = torch.export.load(file).module()
     return runtimes | {
-        name: ExportedModel(files[name]) for name in (ONNX, ONNX_INT8) if name in files
+        name: ExportedModel(files[name], is_isolated=False)
+        for name in (ONNX, ONNX_INT8)
+        if name in files
     }
 
 

@@ -19,7 +19,9 @@ from torch import Tensor
 from vgg_lit.data.image_ranges import ImageRanges
 from vgg_lit.errors import InputError, one_line
 from vgg_lit.evaluation.prediction import Predictor
+from vgg_lit.exporting.isolation import IsolatedProgram, OwnProgram, Program
 from vgg_lit.system.extras import require
+from vgg_lit.system.small_files import parse_json
 from vgg_lit.tables import print_facts
 from vgg_lit.value_types import MAX_SIDE, Fit
 
@@ -93,6 +95,11 @@ class Description:
             content["training_images"] = self.image_ranges.to_dict()
         return json.dumps(content, indent=2) + "\n"
 
+    @property
+    def largest_side(self) -> int:
+        """Side of the largest maps in the program, pixels."""
+        return max(self.source_size, self.preprocessing.get("resize_to") or 0)
+
     @classmethod
     def from_json(cls, text: str) -> "Description":
         """Parses the output of `to_json`; the text may come from an untrusted file.
@@ -101,20 +108,26 @@ class Description:
             InputError: the text is not a valid description.
         """
         try:
-            content = json.loads(text)
+            content = parse_json(text)
             schema, classes = content["schema"], content["classes"]
             _, channels, height, width = content["input"]["shape"]
             fit = content["input"].get("fit", "crop")
             output = content["output"]["name"]
             ranges = content.get("training_images")
+            preprocessing, network = content["preprocessing"], content["network"]
             is_sound = (
-                isinstance(channels, int)
+                isinstance(preprocessing, dict)
+                and isinstance(network, dict)
+                and channels == len(preprocessing["subtract_mean"])
+                and isinstance(channels, int)
                 and channels >= 1
                 and height == width
                 and isinstance(height, int)
                 and 1 <= height <= MAX_SIDE
                 and fit in FITTING
+                and preprocessing.get("resize_to") in (None, *range(1, MAX_SIDE + 1))
                 and output in (LOGITS, PROBABILITIES)
+                and isinstance(classes, list)
                 and bool(classes)
                 and all(isinstance(name, str) for name in classes)
             )
@@ -124,11 +137,11 @@ class Description:
                 height,
                 fit,
                 output,
-                content["preprocessing"],
-                content["network"],
+                preprocessing,
+                network,
                 ImageRanges.from_dict(ranges) if ranges is not None else None,
             )
-        except (ValueError, TypeError, KeyError, InputError):
+        except (ValueError, TypeError, KeyError):
             is_sound = False
         if not is_sound:
             raise InputError("its description is damaged")
@@ -144,6 +157,8 @@ class ExportedModel:
 
     Args:
         path: `.onnx` file or folder of an export; in a folder, the float32 program is preferred to int8.
+        is_isolated: runs the program in another process, with limits on its memory and time, because the
+            file may be untrusted. False saves the copies of the images.
 
     Attributes:
         path: `.onnx` file.
@@ -153,26 +168,19 @@ class ExportedModel:
         InputError: there is no such file, `export` did not write it, or ONNX Runtime is not installed.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], is_isolated: bool = True) -> None:
         self.path = find_program(Path(path))
         require("export", "onnxruntime", asked=f"model={path}")
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        # spinning threads would slow down other computations between calls
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(self.path), options, providers=["CPUExecutionProvider"]
+            self._program: Program = (IsolatedProgram if is_isolated else OwnProgram)(
+                self.path, torch.get_num_threads()
             )
         except Exception as error:  # ONNX Runtime raises many types for a damaged file
             reason = one_line(error)[:200]
             raise InputError(
                 f"model={self.path}: damaged, or not an ONNX model ({reason})"
             ) from None
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA)
+        text = self._program.description
         if text is None:
             raise InputError(
                 f"model={self.path}: an ONNX model without the description that vgg_lit.export writes; "
@@ -187,16 +195,16 @@ class ExportedModel:
         """Returns logits or probabilities (B, K), depending on `description.output`, of uint8 images.
 
         Raises:
-            InputError: the program contradicts its description.
+            InputError: the program contradicts its description, or needs too much memory or time.
         """
         expected = (len(images_BCHW), len(self.description.classes))
         try:
-            (found_BK,) = self._session.run(None, {IMAGES: images_BCHW.numpy()})
-            reason = f"output shape {found_BK.shape} instead of {expected}"
+            found_BK = self._program.run(
+                images_BCHW.numpy(), expected, self.description.largest_side
+            )
         except Exception as error:  # as above
-            found_BK, reason = None, one_line(error)[:200]
-        if found_BK is None or found_BK.shape != expected:
-            raise InputError(f"model={self.path}: contradicts its description ({reason})")
+            reason = one_line(error)[:200]
+            raise InputError(f"model={self.path}: contradicts its description ({reason})") from None
         return torch.from_numpy(found_BK)
 
     def probabilities(self, images_BCHW: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ def record_failure(
     except InputError:  # damaged
         own = {}
     if own.get("process") == process.pid and own["status"] in ("failed", "preempted"):
-        return (status if is_asked else own["status"]), str(own["reason"])
+        return (status if is_asked else own["status"]), str(own.get("reason"))
     if code >= 0:
         reason = f"exit code {code}, {process.last_line}"
     else:

@@ -8,6 +8,7 @@ comparison.curves(["val/loss"])     # by metric and run: epochs and values
 import glob
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from vgg_lit.errors import InputError, unknown
 from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep
+from vgg_lit.system.terminal import warn
 from vgg_lit.tables import is_higher_better
 
 if TYPE_CHECKING:
@@ -27,29 +29,59 @@ CURVES = ("train/loss", "val/loss", "train/acc", "val/acc")
 LONGEST_LABEL = 60
 
 
+@dataclass(frozen=True)
+class _Record:
+    """The content of a run's files, with the number of parameters of its network."""
+
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    epochs: Sequence[Mapping[str, str]]
+    status: str | None
+    parameters: int
+
+    @classmethod
+    def of(cls, run: Run) -> "_Record":
+        config, status = run.config, run.status.get("status")
+        return cls(config, run.metrics, run.epochs(), status, _parameters(run, config))
+
+
 class Comparison:
     """Runs with their differing settings and final metrics.
 
     Args:
-        runs: at least two runs.
+        runs: at least two readable runs; the others are left out.
         metrics: names of final metrics; None: those of `METRICS` that a run has.
 
     Attributes:
-        runs: runs by name, their path below the common directory.
+        runs: readable runs by name, their path below the common directory.
         differences: differing settings, by key and then by run.
         finals: final metrics by run.
         metrics: the names of the metrics in the columns.
+        left_out: the reason for each run that cannot be read.
 
     Raises:
-        InputError: fewer than two runs, an unreadable run, or a metric that no run has.
+        InputError: fewer than two readable runs, or a metric that no run has.
     """
 
     def __init__(self, runs: Sequence[Run], metrics: Sequence[str] | None = None) -> None:
-        if len(runs) < 2:
-            raise InputError(f"{len(runs)} run found; at least 2 are needed for a comparison")
-        self.runs = dict(zip(_names(runs), runs, strict=True))
-        self.differences = differing_settings({name: run.config for name, run in self.runs.items()})
-        self.finals = {name: run.metrics for name, run in self.runs.items()}
+        self.left_out: list[str] = []
+        self.runs: dict[str, Run] = {}
+        self._records: dict[str, _Record] = {}
+        for name, run in zip(_names(runs), runs, strict=True):
+            try:
+                self._records[name] = _Record.of(run)
+            except InputError as error:
+                self.left_out.append(str(error))
+            else:
+                self.runs[name] = run
+        if len(self._records) < 2:
+            reasons = "".join(f"; {reason}" for reason in self.left_out[:3])
+            raise InputError(
+                f"{len(self._records)} run found; at least 2 are needed for a comparison{reasons}"
+            )
+        records = self._records.items()
+        self.differences = differing_settings({name: record.config for name, record in records})
+        self.finals = {name: record.metrics for name, record in records}
         known = sorted({metric for found in self.finals.values() for metric in found})
         for metric in metrics or ():
             if metric not in known:
@@ -73,7 +105,7 @@ class Comparison:
         """
         if sort not in self.columns:
             raise unknown("column", sort, self.columns)
-        rows = [self._row(name, run) for name, run in self.runs.items()]
+        rows = [self._row(name, record) for name, record in self._records.items()]
         descends = is_higher_better(sort)
         known = [
             row for row in rows if row[sort] is not None and row[sort] == row[sort]
@@ -82,14 +114,13 @@ class Comparison:
         known.sort(key=lambda row: str(row[sort]) if is_text else row[sort], reverse=descends)
         return known + [row for row in rows if row not in known]
 
-    def _row(self, name: str, run: Run) -> dict[str, Any]:
-        final = self.finals[name]
+    def _row(self, name: str, record: _Record) -> dict[str, Any]:
         values = [
             name,
             *(values[name] for values in self.differences.values()),
-            *(final.get(metric) for metric in (*self.metrics, "seconds")),
-            _parameters(run),
-            run.status.get("status"),
+            *(record.metrics.get(metric) for metric in (*self.metrics, "seconds")),
+            record.parameters,
+            record.status,
         ]
         return dict(zip(self.columns, values, strict=True))
 
@@ -128,7 +159,7 @@ class Comparison:
         Raises:
             InputError: a metric that no run has.
         """
-        histories = {name: run.epochs() for name, run in self.runs.items()}
+        histories = {name: record.epochs for name, record in self._records.items()}
         known = sorted({key for history in histories.values() for row in history for key in row})
         for metric in metrics or ():
             if metric not in known:
@@ -163,13 +194,22 @@ def find_runs(places: Sequence[str]) -> list[Run]:
 
 def _runs_in(path: Path) -> Iterator[Run]:
     if (path / "sweep.json").is_file():
-        sweep = Sweep(path)
-        yield from (run for job in sweep.jobs if (run := sweep.run(job)))
+        try:
+            sweep = Sweep(path)
+        except InputError as error:
+            warn(f"{error}; all runs in {path} are compared")
+            yield from _runs_below(path)
+        else:
+            yield from (run for job in sweep.jobs if (run := sweep.run(job)))
     elif (path / "config.yaml").is_file():
         yield Run(path)
     else:
-        for inside in sorted(path.iterdir()) if path.is_dir() else ():
-            yield from _runs_in(inside)
+        yield from _runs_below(path)
+
+
+def _runs_below(path: Path) -> Iterator[Run]:
+    for inside in sorted(path.iterdir()) if path.is_dir() else ():
+        yield from _runs_in(inside)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -179,9 +219,19 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return [path.relative_to(common).as_posix() for path in paths]
 
 
-def _parameters(run: Run) -> int:
-    config = run.config
-    net = check_model(config["model"], DataShape.of(config["data"]))
+def _parameters(run: Run, config: Mapping[str, Any]) -> int:
+    """Returns the number of parameters of a run's network.
+
+    Raises:
+        InputError: the config has no network that can be built.
+    """
+    model, data = config.get("model"), config.get("data")
+    if not isinstance(model, Mapping) or not isinstance(data, Mapping):
+        raise InputError(f"{run.config_file}: has no model, or no data")
+    try:
+        net = check_model(dict(model), DataShape.of(data))
+    except InputError as error:
+        raise InputError(f"{run.config_file}: {error}") from error
     return sum(parameter.numel() for parameter in net.parameters())
 
 

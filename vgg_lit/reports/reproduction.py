@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.config.differences import differing_settings, flattened
+from vgg_lit.errors import InputError
 from vgg_lit.reports.training_again import changes_of_resumes
 from vgg_lit.runs import Run
 from vgg_lit.system.files import write_json
@@ -107,8 +108,20 @@ class Reproduction:
 
 
 def _weights(run: Run, name: str) -> dict[str, Tensor]:
-    weights: dict[str, Tensor] = read_checkpoint(run.checkpoints / f"{name}.ckpt")["state_dict"]
-    return weights
+    return {key: w for key, w in _part(run, name, "state_dict").items() if isinstance(w, Tensor)}
+
+
+def _part(run: Run, name: str, part: str) -> Mapping[str, Any]:
+    """Returns a mapping in a checkpoint.
+
+    Raises:
+        InputError: the checkpoint does not have it.
+    """
+    file = run.checkpoints / f"{name}.ckpt"
+    content = read_checkpoint(file).get(part)
+    if not isinstance(content, Mapping):
+        raise InputError(f"{file}: holds no {part}")
+    return content
 
 
 def _compare_weights(then: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> Weights:
@@ -144,7 +157,7 @@ def _differing_settings(original: Run, repeated: Run) -> dict[str, tuple[Any, An
 
 def _trained_config(run: Run) -> dict[str, Any]:
     """Returns the config of a run, with values from its last checkpoint where it has them."""
-    recorded = read_checkpoint(run.checkpoints / "last.ckpt").get("hyper_parameters", {})
+    recorded = _part(run, "last", "hyper_parameters")
     return {name: recorded.get(name, value) for name, value in run.config.items()}
 
 

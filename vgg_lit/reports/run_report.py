@@ -23,7 +23,7 @@ def summary_sections(inspection: Inspection) -> list[PageSection]:
     losses = -found.probabilities_NK.gather(1, found.labels_N[:, None]).clamp(min=1e-38).log()
     facts = {
         "run": str(run.path),
-        "settings": ", ".join(_lines_of(run.path / "overrides.txt")) or "the defaults",
+        "settings": ", ".join(run.overrides.lines) or "the defaults",
         "checkpoint": inspection.checkpoint.name,
         "data": f"{inspection.datamodule.source.name}, {len(found.labels_N):,} {inspection.split} images",
         "network": f"{sum(p.numel() for p in inspection.net.parameters()):,} parameters",
@@ -46,10 +46,6 @@ def summary_sections(inspection: Inspection) -> list[PageSection]:
     ]
     table = [{"quantity": name, "value": value} for name, value in facts.items()]
     return [PageSection("Summary", table=table), PageSection("Classes", table=by_class)]
-
-
-def _lines_of(file: Path) -> list[str]:
-    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
 
 
 def draw_sections(

@@ -108,8 +108,12 @@ class SweepBatch:
         run = self.sweep.run(job)
         if run is None or self.sweep.status(job).get("status") != "done":
             return False
+        try:
+            job.metrics = run.metrics
+        except InputError as error:
+            self._say(job, f"{error}; the job is run again")
+            return False
         job.status, job.reason = "done", None
-        job.metrics = run.metrics
         job.objective = job.metrics.get(self.configs[job.number].objective)
         return True
 

@@ -1,4 +1,4 @@
-"""Atomic file writes, JSON and digests."""
+"""Atomic file writes and digests."""
 
 import hashlib
 import json
@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from vgg_lit.errors import InputError
 
 
 @contextmanager
@@ -54,21 +52,6 @@ def write_json(path: Path, content: Any) -> None:
 def to_json(content: Any) -> str:
     """Formats plain values as indented JSON with a final newline."""
     return json.dumps(content, indent=2) + "\n"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object; empty if there is no such file.
-
-    Raises:
-        InputError: the file cannot be read or is not JSON.
-    """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    return content
 
 
 def _flush(path: Path) -> None:

@@ -6,8 +6,8 @@ Each command that resumed the run adds a line `resume=<run>` and its other overr
 from collections.abc import Sequence
 from pathlib import Path
 
-from vgg_lit.errors import InputError
 from vgg_lit.system.files import write_text
+from vgg_lit.system.small_files import read_small_text
 
 FILE = "overrides.txt"
 RESUME = "resume="
@@ -26,13 +26,8 @@ class RecordedOverrides:
     def __init__(self, run: Path) -> None:
         self.run = run
         self.file = run / FILE
-        try:
-            self._text = self.file.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            self._text = ""
-        except (OSError, ValueError) as error:
-            raise InputError(f"{self.file}: cannot be read: {error}") from error
-        lines = self._text.split("\n")[:-1]
+        self._text = read_small_text(self.file) or ""
+        self.lines = lines = self._text.split("\n")[:-1]
         first = next((n for n, line in enumerate(lines) if line.startswith(RESUME)), len(lines))
         self.begun_with = lines[:first]
         self.resumed_with = [line for line in lines[first:] if not line.startswith(RESUME)]

@@ -3,9 +3,11 @@
 import os
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from vgg_lit.system.files import read_json, write_json
+from vgg_lit.errors import InputError
+from vgg_lit.system.files import write_json
+from vgg_lit.system.small_files import read_json
 
 Status = Literal["running", "done", "pruned", "failed", "preempted"]
 
@@ -25,4 +27,11 @@ def read_status(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file cannot be read.
     """
-    return read_json(path / "status.json")
+    file = path / "status.json"
+    content: dict[str, Any] = read_json(file, dict[str, str | int | None])
+    if content and content.get("status") not in get_args(Status):
+        allowed = ", ".join(get_args(Status))
+        raise InputError(
+            f"{file}: cannot be read: status={content.get('status')}; allowed: {allowed}"
+        )
+    return content

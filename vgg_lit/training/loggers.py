@@ -8,7 +8,6 @@
 Without an account, a service that can write offline does so.
 """
 
-import csv
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,8 +20,10 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 
 from vgg_lit.config.differences import flattened
-from vgg_lit.errors import ConfigError, one_line
-from vgg_lit.system.files import read_json, write_json
+from vgg_lit.errors import ConfigError, InputError, one_line
+from vgg_lit.system.files import write_json
+from vgg_lit.system.small_files import read_json
+from vgg_lit.tables import read_csv
 from vgg_lit.targets import instantiate, locate
 from vgg_lit.training.services import SERVICES, Service, arguments_of, online_or_offline
 
@@ -46,7 +47,7 @@ def build_loggers(
     Raises:
         ConfigError: a package is missing, or a logger rejects a value.
     """
-    identities = read_json(path / RECORD)
+    identities = read_json(path / RECORD, dict[str, dict[str, str]])
     loggers = []
     for name, spec in specs.items():
         if spec is None:
@@ -80,11 +81,11 @@ def _earlier_rows(spec: Mapping[str, Any], path: Path, first_step: int) -> list[
     version = spec.get("version")
     version = f"version_{version}" if isinstance(version, int) else str(version)
     folder = Path(spec.get("save_dir") or path) / str(spec.get("name") or "") / version
-    if not first_step or not (folder / "metrics.csv").is_file():
-        return []
-    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if int(row["step"]) < first_step]
-    return [{name: value for name, value in row.items() if value} for row in rows]
+    rows = read_csv(folder / "metrics.csv") if first_step else []
+    if not all(row.get("step", "").isdecimal() for row in rows):
+        raise InputError(f"{folder / 'metrics.csv'}: cannot be read: a row has no step")
+    earlier = [row for row in rows if int(row["step"]) < first_step]
+    return [{name: value for name, value in row.items() if value} for row in earlier]
 
 
 def build_part(spec: Mapping[str, Any], key: str, kind: type, **runtime: Any) -> Any:

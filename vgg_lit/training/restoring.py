@@ -41,6 +41,18 @@ RESTORE_ERRORS = (
 WEIGHTS_ONLY_HINT = "to load only the weights, set init.from"
 
 
+PARTS: Mapping[str, type] = {
+    "state_dict": Mapping,
+    "loops": Mapping,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+}
+"""Parts of a training state, with their types."""
+
+MOST_STEPS = 2**40
+"""Limit on the number of optimiser steps of a training."""
+
+
 class Position(NamedTuple):
     """The place of a checkpoint in its training: optimiser steps, completed epochs."""
 
@@ -62,6 +74,8 @@ def sound_checkpoint(run: Run) -> Path:
     is_main = rank() == 0
     if is_main and run.is_at_work():
         raise InputError(f"resume={run.path}: another process is training this run")
+    if is_main:
+        run.epochs()  # a damaged table is reported before anything is written
     checkpoint, damages = run.newest_checkpoint()
     if is_main:
         for path, damage in damages.items():
@@ -84,9 +98,8 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> Position
     """
     checkpoint = read_checkpoint(path)
     with _prefixed_errors(path):
-        step = checkpoint.get("global_step")
-        if not isinstance(step, int) or step < 0:
-            raise InputError(f"global_step={step}: not a number of steps")
+        _check_parts(checkpoint)
+        step = checkpoint["global_step"]
         if not all_finite([checkpoint.get(part) for part in LEARNT]):
             raise InputError("its weights or its optimiser state are not finite")
         net = check_model(config["model"], DataShape.of(config["data"]))
@@ -115,6 +128,26 @@ def _prefixed_errors(path: Path) -> Iterator[None]:
         raise InputError(
             f"{path}: training cannot resume from it: {kind}{one_line(error)[:300]}"
         ) from error
+
+
+def _check_parts(checkpoint: Mapping[str, Any]) -> None:
+    """Raises if a part of a state has another type, or a number is impossible."""
+    for name, kind in PARTS.items():
+        if not isinstance(checkpoint.get(name), kind):
+            raise InputError(f"its {name} is not a {kind.__name__.lower()}")
+    step = checkpoint["global_step"]
+    if not isinstance(step, int) or not 0 <= step <= MOST_STEPS:
+        raise InputError(f"global_step={str(step)[:50]}: not a number of steps")
+    for state in checkpoint.get("callbacks", {}).values():
+        score = state.get("best_score") if isinstance(state, Mapping) else None
+        if score is not None and not _is_number(score):
+            raise InputError(f"best_score={str(score)[:50]}: is not a number")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        value = value.item() if value.numel() == 1 else None
+    return isinstance(value, int | float) and value == value
 
 
 def _check_epochs(checkpoint: Mapping[str, Any], max_epochs: int) -> None:

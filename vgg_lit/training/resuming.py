@@ -14,7 +14,7 @@ from vgg_lit.config.command import trusting
 from vgg_lit.config.differences import COMMAND_SETTINGS, changes
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.resolvers import register_resolvers
-from vgg_lit.errors import InputError, unknown_key
+from vgg_lit.errors import InputError, one_line, unknown_key
 from vgg_lit.renamed_settings import with_new_names
 from vgg_lit.runs import Run
 from vgg_lit.system.claims import claim
@@ -122,13 +122,13 @@ def last_unfinished(
             is_wanted = run.status.get("status") != "done" and not list(
                 changes(run.typed_config, wanted, ignoring=ignoring)
             )
-            if not is_wanted:
+            if not is_wanted or not run.has_checkpoint():
                 continue
             run.newest_checkpoint()
             if claim(run.path):
                 return run
-        except (InputError, OSError):  # a damaged run, or one of another user
-            continue
+        except (InputError, OSError) as error:  # a damaged run, or one of another user
+            warn(f"resume=auto: {one_line(error)}; this run is passed over")
     return None
 
 

@@ -1,6 +1,7 @@
 """Checks of a study before its first trial, and its creation."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -11,6 +12,7 @@ from vgg_lit.config.schema import Tune
 from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import RENAMED, with_new_names
 from vgg_lit.system.files import write_text
+from vgg_lit.system.small_files import read_yaml
 from vgg_lit.tables import is_higher_better
 from vgg_lit.tuning.space import SearchSpace
 from vgg_lit.tuning.studies import StudyDirectory, build_pruner, build_sampler
@@ -74,9 +76,7 @@ def create_study(
     wanted = {"objective": settings.objective, "space": entries, "settings": shared}
     with directory.lock():
         if directory.config_file.is_file():
-            there: Any = OmegaConf.to_container(OmegaConf.load(directory.config_file))
-            there["settings"] = with_new_names(there["settings"])
-            there["space"] = {RENAMED.get(key, key): v for key, v in there["space"].items()}
+            there = _recorded(directory.config_file)
             for difference in _differences(there, wanted):
                 raise InputError(
                     f"{directory.path}: holds a study with other settings: {difference}; "
@@ -85,6 +85,23 @@ def create_study(
         directory.create(settings.storage, is_higher_better(settings.objective))
         if not directory.config_file.is_file():
             write_text(directory.config_file, OmegaConf.to_yaml(OmegaConf.create(wanted)))
+
+
+def _recorded(file: Path) -> dict[str, Any]:
+    """Returns the settings of an existing study, with the current names.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    there = read_yaml(file)
+    settings, entries = there.get("settings"), there.get("space")
+    if "objective" not in there or not isinstance(settings, dict) or not isinstance(entries, dict):
+        raise InputError(f"{file}: cannot be read: it has no objective, space or settings")
+    return {
+        "objective": there["objective"],
+        "settings": with_new_names(settings),
+        "space": {RENAMED.get(key, key): value for key, value in entries.items()},
+    }
 
 
 def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

@@ -215,11 +215,12 @@ class Search:
         try:
             status = run.status if run else {}
             metrics = run.metrics if run else {}
-        except InputError:  # damaged
+        except InputError as error:
+            self._say(taken.number, f"{error}; the trial is run again")
             return False
         value = metrics.get(self.settings.objective)
         if status.get("status") == "pruned":
-            self._tell(taken, TrialState.PRUNED, f"pruned: {status['reason']}", metrics)
+            self._tell(taken, TrialState.PRUNED, f"pruned: {status.get('reason')}", metrics)
         elif status.get("status") != "done":
             return False
         elif value is None:

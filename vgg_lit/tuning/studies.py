@@ -11,8 +11,8 @@ experiment/best.yaml      the best trial's settings: train --config-dir <this di
 import json
 import os
 import warnings
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock
 
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, one_line
 from vgg_lit.system.extras import require
 from vgg_lit.targets import instantiate
 
@@ -102,36 +102,58 @@ class StudyDirectory:
         """Creates the storage with an empty study, if there is none; the caller holds the lock.
 
         Raises:
-            InputError: the directory has a storage of another kind.
+            InputError: the directory has a storage of another kind, or one that has lost its study.
         """
         import optuna
 
         there = [kind for kind, name in STORAGE_FILES.items() if (self.path / name).is_file()]
         if there and there != [storage]:
             raise InputError(f"storage={storage}: the study in {self.path} has storage={there[0]}")
-        optuna.create_study(
-            storage=self._storage(self.path / STORAGE_FILES[storage]),
-            study_name=self.path.name,
-            direction="maximize" if is_maximised else "minimize",
-            load_if_exists=True,
+        file = self.path / STORAGE_FILES[storage]
+        is_begun = self.config_file.exists() or self.trials.exists()
+        lost = InputError(
+            f"{file}: has no study, but {self.path} has files of one; restore the file, or choose another "
+            "name"
         )
+        if is_begun and (not file.is_file() or not file.stat().st_size):
+            raise lost
+        with _readable(file):
+            opened = self._storage(file)
+            names = optuna.get_all_study_names(opened)
+            if is_begun and not names:
+                raise lost
+            if names:
+                optuna.load_study(study_name=names[0], storage=opened).get_trials(deepcopy=False)
+            else:
+                optuna.create_study(
+                    storage=opened,
+                    study_name=self.path.name,
+                    direction="maximize" if is_maximised else "minimize",
+                )
 
     def open(self, pruner: Mapping[str, Any]) -> "Study":
         """Opens the study. Set another sampler to ask for trials: the default one draws at random.
 
         Args:
             pruner: `_target_` and arguments.
+
+        Raises:
+            InputError: the storage cannot be read.
         """
         import optuna
 
-        storage = self._storage(self._file())
-        (name,) = optuna.get_all_study_names(storage)  # the directory may have been renamed since
-        return optuna.load_study(
-            study_name=name,
-            storage=storage,
-            sampler=optuna.samplers.RandomSampler(),
-            pruner=build_pruner(pruner),
-        )
+        file, built = self._file(), build_pruner(pruner)
+        with _readable(file):
+            storage = self._storage(file)
+            name, *_ = optuna.get_all_study_names(
+                storage
+            )  # the directory may have been renamed since
+            return optuna.load_study(
+                study_name=name,
+                storage=storage,
+                sampler=optuna.samplers.RandomSampler(),
+                pruner=built,
+            )
 
     def _file(self) -> Path:
         files = [self.path / name for name in STORAGE_FILES.values()]
@@ -147,6 +169,17 @@ class StudyDirectory:
         return RDBStorage(
             f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": SECONDS_TO_WAIT}}
         )
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Converts errors of a damaged storage, for which Optuna and SQLAlchemy raise many types."""
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        raise InputError(f"{file}: cannot be read: {one_line(error)[:300]}") from error
 
 
 def build_pruner(spec: Mapping[str, Any]) -> "BasePruner":

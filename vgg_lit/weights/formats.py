@@ -11,7 +11,6 @@ Files are loaded with `weights_only=True`, so that no code in them is executed. 
 projects, see `vgg_lit.weights.conventions`.
 """
 
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from vgg_lit.models.data_arguments import DataShape, with_data_arguments
 from vgg_lit.models.layers import weighted_layers
 from vgg_lit.models.shipped import FILE, SHIPPED, is_shipped, shipped_folder
 from vgg_lit.models.variants import network_name
+from vgg_lit.system.small_files import parse_json
 from vgg_lit.system.weightless import build_without_weights
 from vgg_lit.value_types import Fit
 from vgg_lit.weights.conventions import (
@@ -170,7 +170,7 @@ def _described(
 ) -> tuple[tuple[str, ...] | None, Mapping[str, Any] | None]:
     """Returns the class names, normalisation and fit in a safetensors file of `vgg_lit.export`."""
     try:
-        description = json.loads(metadata.get("vgg_lit", "{}"))
+        description = parse_json(metadata.get("vgg_lit", "{}"))
         steps = description.get("preprocessing", {})
         names = ("subtract_mean", "divide_by_std")
         mean, std = ([float(value) for value in steps[name]] for name in names)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vgg_lit.checkpoints.storage import check_archive
+from vgg_lit.checkpoints.storage import check_archive, check_content, check_pickle
 from vgg_lit.errors import InputError, one_line
 
 SAVE_WEIGHTS = "save the weights alone: torch.save(model.state_dict(), file)"
@@ -73,7 +73,9 @@ def read_file(path: Path, device: str = "cpu") -> tuple[Any, Mapping[str, str]]:
         else:
             _check_pickles(path)
         with torch.serialization.safe_globals([(Ignored, name) for name in IGNORED]):
-            return torch.load(path, map_location=device, weights_only=True), {}
+            content = torch.load(path, map_location=device, weights_only=True)
+        check_content(content, path.stat().st_size)
+        return content, {}
     except Exception as error:  # torch raises many types for a damaged or malicious file
         reason = one_line(error)
         if refused := re.search(r"GLOBAL (\S+) (?:was not|whose module)", reason):
@@ -118,6 +120,4 @@ def _check_pickles(path: Path) -> None:
     """Checks that a file in torch's old format allocates no empty memory, which can be of any size."""
     with path.open("rb") as file:
         for _ in range(LEGACY_PICKLES):
-            codes = pickletools.genops(file)
-            if any(str(argument).endswith("bytearray") for _, argument, _ in codes):
-                raise ValueError("it holds a bytearray, which may be of any size")
+            check_pickle(pickletools.genops(file))

@@ -14,19 +14,19 @@ def fill(array):
 def test_an_array_is_read_as_written_only_with_its_fingerprint(tmp_path):
     path = tmp_path / "new" / "images.npy"
     write_array(path, "a", (2, 3), fill)
-    assert read_array(path, "a").tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert read_array(path, "b") is None
+    assert read_array(path, "a", (2, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert read_array(path, "b", (2, 3)) is None
     assert sorted(p.name for p in path.parent.iterdir()) == ["images.json", "images.npy"]
 
 
 def test_a_damaged_or_missing_file_reads_as_none(tmp_path):
     path = tmp_path / "images.npy"
-    assert read_array(path, "a") is None
+    assert read_array(path, "a", (2, 3)) is None
     write_array(path, "a", (2, 3), fill)
     body = bytearray(path.read_bytes())
     body[-1] ^= 1
     path.write_bytes(body)
-    assert read_array(path, "a") is None
+    assert read_array(path, "a", (2, 3)) is None
 
 
 def test_a_failed_write_keeps_the_previous_entry(tmp_path):
@@ -38,7 +38,7 @@ def test_a_failed_write_keeps_the_previous_entry(tmp_path):
 
     with pytest.raises(InputError, match=r"cat\.png"):
         write_array(path, "b", (2, 3), broken)
-    assert read_array(path, "a") is not None
+    assert read_array(path, "a", (2, 3)) is not None
     assert len(list(tmp_path.iterdir())) == 2
 
 

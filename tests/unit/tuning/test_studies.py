@@ -4,6 +4,7 @@ import pytest
 
 from vgg_lit.errors import InputError
 from vgg_lit.tuning.studies import (
+    STORAGE_FILES,
     StudyDirectory,
     TrialOfThisProcess,
     build_pruner,
@@ -100,3 +101,40 @@ def test_a_missing_optuna_is_reported_with_the_extra(monkeypatch):
     monkeypatch.setattr("vgg_lit.system.extras.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'vgg_lit\[tune\]'"):
         require_optuna()
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "zeros", "text", "without a study"])
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_a_study_that_lost_its_storage_does_not_start_again(kind, how, tmp_path):
+    for name in ("study", "other"):
+        (tmp_path / name).mkdir()
+    directory = StudyDirectory(tmp_path / "study")
+    directory.create(kind, is_maximised=True)
+    directory.config_file.write_text("objective: val/acc\n")
+    directory.create(kind, is_maximised=True)
+    file = tmp_path / "study" / STORAGE_FILES[kind]
+    if how == "missing":
+        file.unlink()
+    elif how == "without a study":
+        file.unlink()
+        StudyDirectory(tmp_path / "other").create(kind, is_maximised=True)
+        optuna.delete_study(
+            study_name="other",
+            storage=StudyDirectory(tmp_path / "other")._storage(
+                tmp_path / "other" / STORAGE_FILES[kind]
+            ),
+        )
+        (tmp_path / "other" / STORAGE_FILES[kind]).rename(file)
+    else:
+        file.write_bytes({"empty": b"", "zeros": bytes(9000), "text": b"x" * 9000}[how])
+    with pytest.raises(InputError, match=rf"{file.name}: (has no study|cannot be read)") as error:
+        directory.create(kind, is_maximised=True)
+    assert "\n" not in str(error.value)
+
+
+def test_a_renamed_study_is_not_created_again(tmp_path):
+    (tmp_path / "old").mkdir()
+    StudyDirectory(tmp_path / "old").create("sqlite", is_maximised=True)
+    (tmp_path / "old").rename(tmp_path / "new")
+    StudyDirectory(tmp_path / "new").create("sqlite", is_maximised=True)
+    assert StudyDirectory(tmp_path / "new").open(NONE).study_name == "old"
