@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vgg_lit.errors import InputError
+from vgg_lit.system.markdown import markdown_text
 from vgg_lit.system.small_files import read_small_text
 from vgg_lit.system.terminal import visible
 
@@ -53,6 +54,9 @@ def shorten_middle(text: str, width: int) -> str:
 
 
 STAGES = ("train", "val", "test")
+FORMULA = ("=", "+", "-", "@")
+"""First characters of the formulas of spreadsheets."""
+
 NUMBER = re.compile(r"\s*([-+]?[\d.,]+(e[-+]?\d+)?( %)?)?\s*")
 """The number format in tables; also matches an empty cell."""
 
@@ -96,11 +100,17 @@ def print_rows(
     console.print(table)
 
 
-def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Formats rows with the same columns as a table in Markdown; bars in the cells are escaped."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
-    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+def markdown_table(rows: Sequence[Mapping[str, str]], is_markup: bool = False) -> str:
+    """Formats rows with the same columns as a table in Markdown.
+
+    Args:
+        rows: cell texts by column.
+        is_markup: True if the cells contain markup; False shows them as they are.
+    """
+    shown = str if is_markup else markdown_text
+    cells = [[*map(shown, line)] for line in (rows[0], *(row.values() for row in rows))]
+    lines = [cells[0], ["---"] * len(rows[0]), *cells[1:]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
@@ -111,10 +121,29 @@ def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = No
         columns: their order; None takes the columns of the first row.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns or rows[0]), restval="", lineterminator="\n")
+    names = [csv_cell(name) for name in columns or rows[0]]
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({csv_cell(name): csv_cell(value) for name, value in row.items()})
     return text.getvalue()
+
+
+def csv_cell(value: Any) -> Any:
+    """Returns the value of a cell; text is on one line, and is never a formula of a spreadsheet.
+
+    A text that a spreadsheet would compute gets an apostrophe in front: `'=1+1`. Numbers are unchanged.
+    """
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    if not text.startswith(FORMULA):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

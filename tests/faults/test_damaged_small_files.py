@@ -40,7 +40,7 @@ ACCEPTED = {
         for damage in ("empty", "zeros", "cut", "a list", "a number", "deep")
     ),
 }
-"""Damages that cannot be told from valid content."""
+"""Damages after which the content is still valid."""
 
 
 @pytest.fixture

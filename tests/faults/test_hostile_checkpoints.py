@@ -1,4 +1,4 @@
-"""Twenty-four hostile checkpoints are refused by name, and none of their content is executed."""
+"""Thirty-two hostile checkpoints are refused by name, and none of their content is executed."""
 
 import os
 import pickle
@@ -60,6 +60,37 @@ def _spread(content, mark):
             content["state_dict"][name] = torch.zeros(1).expand(64_000, 64_000, 3, 3)
 
 
+def _nested(content, mark):
+    bomb = [1] * 9
+    for _ in range(8):
+        bomb = [bomb] * 9
+    content["hyper_parameters"]["model"]["plan"] = bomb
+
+
+def _circle(content, mark):
+    content["hyper_parameters"]["self"] = content["hyper_parameters"]
+
+
+def _deep(content, mark):
+    nested: list = []
+    for _ in range(60):
+        nested = [nested]
+    content["hyper_parameters"]["nested"] = nested
+
+
+def _expanded(content, mark):
+    content["optimizer_states"][0]["state"]["more"] = torch.zeros(1).expand(2**31)
+
+
+def _without_values(content, mark):
+    name = next(iter(content["state_dict"]))
+    content["state_dict"][name] = content["state_dict"][name].to("meta")
+
+
+def _hyperparameters(**changes):
+    return lambda content, mark: content["hyper_parameters"].update(changes)
+
+
 HOSTILE = {
     "a payload among the weights": _put("state_dict", "net.payload"),
     "a payload among the settings": _put("hyper_parameters", "payload"),
@@ -101,6 +132,14 @@ HOSTILE = {
     "a newer schema": _schema(SCHEMA + 1),
     "a schema of text": _schema("1; import os"),
     "no schema": lambda content, mark: content.pop("vgg_lit"),
+    "nine levels of nine references": _nested,
+    "a circle": _circle,
+    "sixty levels": _deep,
+    "an expanded state of the optimiser": _expanded,
+    "a tensor without values": _without_values,
+    "a number as the classes": _hyperparameters(classes=3),
+    "a number as the preprocessing": _hyperparameters(preprocessing=3),
+    "an integer of a hundred bits": lambda content, mark: content.update(global_step=10**30),
     "room for a tebibyte": lambda content, mark: content.update(room=Room()),
 }
 
@@ -129,8 +168,8 @@ def write(tiny_run, tmp_path, mark):
 NAMES = [*HOSTILE, "a bare pickle", "compressed zeros"]
 
 
-def test_there_are_twenty_four():
-    assert len(NAMES) == 24
+def test_there_are_thirty_two():
+    assert len(NAMES) == 32
 
 
 SLOW = ("a billion copies", "a billion recurrent layers")  # take seconds to reach the limit
@@ -145,9 +184,50 @@ def test_a_hostile_checkpoint_is_refused(name, write, refused, tiny_run):
     for arguments in (
         ("predict", f"run={tiny_run.path}", "images=x.png"),
         ("evaluate", f"run={tiny_run.path}"),
+        ("visualize", f"run={tiny_run.path}"),
+        ("export", f"run={tiny_run.path}"),
     ):
         (path.parent / "x.png").write_bytes(b"")
-        assert str(path) in refused(*arguments, f"checkpoint={path}", "accelerator=cpu")
+        device = [] if arguments[0] == "export" else ["accelerator=cpu"]
+        assert str(path) in refused(*arguments, f"checkpoint={path}", *device)
+
+
+RESUMED = {
+    **{
+        name: HOSTILE[name]
+        for name in (
+            *("nine levels of nine references", "a circle", "a tensor without values"),
+            *("an expanded state of the optimiser", "an integer of a hundred bits"),
+        )
+    },
+    "a text as a score": lambda content, mark: content["callbacks"]["Checkpointing"].update(
+        best_score="x"
+    ),
+    "no number as a score": lambda content, mark: content["callbacks"]["Checkpointing"].update(
+        best_score=float("nan")
+    ),
+    "many steps": lambda content, mark: content.update(global_step=2**60),
+    "a number as the loops": lambda content, mark: content.update(loops=3),
+    "a number as the states": lambda content, mark: content.update(optimizer_states=3),
+    "a number as the schedules": lambda content, mark: content.update(lr_schedulers=3),
+    "a number as the callbacks": lambda content, mark: content.update(callbacks=3),
+}
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_hostile_state_is_not_resumed(name, tiny, tiny_run, mark, verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = torch.load(tiny_run.checkpoint("last"), weights_only=True)
+    RESUMED[name](content, mark)
+    torch.save(content, tmp_path / "stranger.ckpt")
+    more = (*tiny, "logger=none", f"hydra.run.dir={tmp_path}/new")
+    settings = ["ckpt_path", "init.from"] if name in HOSTILE else ["ckpt_path"]
+    for setting in settings:
+        done = verb("train", *more, f"{setting}={tmp_path}/stranger.ckpt")
+        assert done.code == 2, done
+        assert done.err.count("\n") == 1
+        assert "stranger.ckpt" in done.err
+        assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.slow

@@ -119,11 +119,13 @@ def test_an_epoch_is_saved_before_its_line_is_printed(shell, tiny, tmp_path):
 
 
 HOSTILE = "a\x1b[2Jb\x07\r\n\x9b\u202ec\udc80"
-SHOWN = r"a\x1b[2Jb\x07\r\n\x9b\u202ec\udc80"
+SHOWN = r"a\x1b[2Jb\x07\r\n\x9b\u202ec\x80"
 
 
 def test_control_characters_are_shown_as_escapes():
     assert visible(HOSTILE) == SHOWN
+    assert visible(SHOWN) == SHOWN
+    assert visible("\ud800") == r"\ud800"
     plain = "Köln [bold] \u65e5\u672c \U0001f469\u200d\U0001f52c C:\\x"
     assert visible(plain) == plain
 

@@ -26,6 +26,7 @@ from vgg_lit.analysis.style import (
     TRAIN,
     VALIDATION,
     WRONG,
+    figure_text,
 )
 
 WIDTH = 9.0  # inches
@@ -112,10 +113,10 @@ def confusion_chart(matrix_KK: np.ndarray, classes: Sequence[str], title: str) -
     step = 1 if count <= 60 else -(-count // 60)
     ticks = range(0, count, step)
     size = SMALL if count <= 40 else 6
-    names = [classes[k] for k in ticks]
+    names = [figure_text(classes[k]) for k in ticks]
     axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
     axes.set_yticks(ticks, names, fontsize=size)
-    axes.set(xlabel="predicted class", ylabel="true class", title=title)
+    axes.set(xlabel="predicted class", ylabel="true class", title=figure_text(title))
     if has_numbers:
         for row, column in zip(*matrix_KK.nonzero(), strict=True):
             colour = "white" if share_KK[row, column] > 0.5 else "black"
@@ -144,7 +145,7 @@ def class_scores_chart(
         (f1, "F1", COLOURS[6], "|"),
     ):
         axes.scatter(values[order], y, color=colour, marker=marker, s=40, label=name, zorder=2)
-    axes.set_yticks(y, [classes[k] for k in order])
+    axes.set_yticks(y, [figure_text(classes[k]) for k in order])
     axes.set(ylim=(-0.7, len(classes) - 0.3), title="Precision, recall and F1 by class")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside lower center", ncols=3)
@@ -214,7 +215,7 @@ def embedding_chart(
         if of_class.any():
             colour, marker = _look(label)
             x, y = points_N2[of_class].T
-            axes.scatter(x, y, s=14, color=colour, marker=marker, label=name)
+            axes.scatter(x, y, s=14, color=colour, marker=marker, label=figure_text(name))
     span = np.ptp(points_N2, axis=0).max()
     zoom = 22 / images_NHWD.shape[1]
     for index in _apart(points_N2, distance=0.055 * span, most=90):
@@ -226,7 +227,7 @@ def embedding_chart(
         colour, _ = _look(labels_N[index])
         frame = {"edgecolor": colour, "linewidth": 1.5}
         axes.add_artist(AnnotationBbox(shown, points_N2[index], pad=0.1, bboxprops=frame))
-    axes.set(title=title, xticks=[], yticks=[])
+    axes.set(title=figure_text(title), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.margins(0.06)
     if len(classes) <= MOST_LOOKS:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from vgg_lit.analysis.style import COLOURS, STYLE, YELLOW
+from vgg_lit.analysis.style import COLOURS, STYLE, YELLOW, figure_text
 
 Curve = tuple[Sequence[float], Sequence[float]]
 """Epochs, and the value of the metric after each of them."""
@@ -83,13 +83,14 @@ def learning_curves(
                 axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
             marker = "o" if len(epochs) == 1 else None  # a single point draws no line
             axes.plot(epochs, values, linewidth=1.5, marker=marker, markersize=4, **looks[run])
-        axes.set(title=metric, xlabel="epoch")
+        axes.set(title=figure_text(metric), xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if metric.rpartition("/")[2].startswith(("acc", "top")):
             axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     for axes in panels[len(curves) :]:
         axes.set_axis_off()
     lines = [Line2D([], [], linewidth=1.5, **look) for look in looks.values()]
-    legend = figure.legend(lines, runs, loc="outside lower left", ncols=1, title=note or None)
+    names, title = list(map(figure_text, runs)), figure_text(note) if note else None
+    legend = figure.legend(lines, names, loc="outside lower left", ncols=1, title=title)
     legend.set_alignment("left")
     return figure

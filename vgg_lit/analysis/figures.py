@@ -22,6 +22,7 @@ from vgg_lit.analysis.style import (
     SEQUENTIAL,
     SMALL,
     STYLE,
+    figure_lines,
 )
 
 _CELL, _GAP = 1.05, 0.1  # inches: side of a small image, space between images
@@ -59,13 +60,13 @@ def image_grid(
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
         if captions is not None:
-            axes.set_xlabel(captions[row][column], fontsize=SMALL)
+            axes.set_xlabel(figure_lines(captions[row][column]), fontsize=SMALL)
         if row == 0:
-            axes.set_title(column_titles[column], fontsize=SMALL, loc="center")
+            axes.set_title(figure_lines(column_titles[column]), fontsize=SMALL, loc="center")
         if column == 0:
-            axes.set_ylabel(row_labels[row], fontsize=SMALL)
+            axes.set_ylabel(figure_lines(row_labels[row]), fontsize=SMALL)
     if title:
-        figure.suptitle(title, x=0.01, ha="left")
+        figure.suptitle(figure_lines(title), x=0.01, ha="left")
     return figure
 
 
@@ -231,11 +232,11 @@ def receptive_field_chart(
         margin = 0.06 * max(width, high - low)
         limits = min(0, low) - margin, max(width, high) + margin
         axes.set(xlim=limits, ylim=limits[::-1], xticks=[], yticks=[], facecolor="#D9D9D9")
-        axes.set_title(f"{name}\n{side:g} x {side:g} pixels", fontsize=SMALL)
+        axes.set_title(figure_lines(f"{name}\n{side:g} x {side:g} pixels"), fontsize=SMALL)
         axes.spines[:].set_visible(False)
     for axes in axes_N[len(fields) :]:
         axes.set_visible(False)
-    figure.suptitle(title, x=0.01, ha="left")
+    figure.suptitle(figure_lines(title), x=0.01, ha="left")
     return figure
 
 

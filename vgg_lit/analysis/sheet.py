@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from vgg_lit.analysis.style import SMALL, STYLE, TEXT
+from vgg_lit.analysis.style import SMALL, STYLE, TEXT, figure_lines
+from vgg_lit.system.terminal import visible
 
 MARGIN = 0.1  # inches
 LINE = 0.145  # inches per line of small text
@@ -63,10 +64,10 @@ class ImageSheet:
 
     def text(self, text: str, left: float, top: float, size: float = SMALL, **options: Any) -> None:
         """Places text by its upper left corner; `options` may change the alignment."""
-        self._axes.text(left, top, text, **{"fontsize": size, "va": "top", **options})
+        self._axes.text(left, top, figure_lines(text), **{"fontsize": size, "va": "top", **options})
 
 
 def shortened(text: str, inches: float) -> str:
     """Cuts a line of small text to a width; a cut line ends with an ellipsis."""
-    most = int(inches * CHARACTERS_PER_INCH)
+    text, most = visible(text), int(inches * CHARACTERS_PER_INCH)
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from vgg_lit.analysis.style import BLUE, GREY, STYLE, VERMILION
+from vgg_lit.analysis.style import BLUE, GREY, STYLE, VERMILION, figure_text
 
 WIDTH = 7.5  # inches
 
@@ -47,7 +47,8 @@ def objective_chart(
     best = better.accumulate(np.where(done, y, worst))
     known = np.isfinite(best)
     axes.plot(x[known], best[known], color=VERMILION, drawstyle="steps-post", label="best so far")
-    axes.set(title=f"{objective} of {len(x)} trials", xlabel="trial", ylabel=objective)
+    name = figure_text(objective)
+    axes.set(title=f"{name} of {len(x)} trials", xlabel="trial", ylabel=name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _as_percent(axes.yaxis, objective)
     axes.legend()
@@ -61,10 +62,10 @@ def importance_chart(importances: Mapping[str, float], objective: str) -> Figure
     axes = figure.add_subplot()
     names = sorted(importances, key=importances.__getitem__)
     shares = [importances[name] for name in names]
-    bars = axes.barh(names, shares, color=BLUE, height=0.6)
+    bars = axes.barh(list(map(figure_text, names)), shares, color=BLUE, height=0.6)
     axes.bar_label(bars, [f"{share:.0%}" for share in shares], padding=3)
     axes.set(
-        title=f"Importance of settings for {objective}",
+        title=f"Importance of settings for {figure_text(objective)}",
         xlabel="importance",
         xlim=(0, 1.1 * max(shares)),
     )

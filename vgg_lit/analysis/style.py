@@ -7,6 +7,9 @@ Source: Okabe & Ito 2008, "Color Universal Design", for the colours of curves; P
 color sequences for data visualization", for the colours of classes.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
 from vgg_lit.system.files import replacing
+from vgg_lit.system.terminal import visible
 
 DPI = 110
 """Resolution of saved figures: an inch of the figure is about an inch on the screen."""
@@ -78,7 +82,30 @@ STYLE: Any = {  # keys of matplotlib.rcParams
 }
 
 
+def figure_text(text: str) -> str:
+    """Returns text on one line that matplotlib shows as it is: without formulas between dollar signs.
+
+    A legend would leave out a name that starts with an underscore.
+    """
+    shown = visible(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
+def figure_lines(text: str) -> str:
+    """Returns lines that matplotlib shows as they are."""
+    return "\n".join(map(figure_text, text.split("\n")))
+
+
+@contextmanager
+def without_font_warnings() -> Iterator[None]:
+    """A context in which characters that the font lacks, such as emoji, are boxes without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        yield
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Writes a figure in the format of the file's ending, as `vgg_lit.system.files.replacing` does."""
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, without_font_warnings():
         figure.savefig(temporary, format=path.suffix[1:], dpi=DPI)

@@ -15,6 +15,7 @@ from vgg_lit.analysis.embeddings import embed
 from vgg_lit.analysis.errors import Predictions, confusion_matrix
 from vgg_lit.callbacks.validation_outcome import Mistakes
 from vgg_lit.models.layers import convolutions, named_layers
+from vgg_lit.system.terminal import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -154,11 +155,12 @@ def _write_figure(writer: SummaryWriter, tag: str, figure: "Figure", step: int) 
     """Writes a figure as an image, without pyplot, which `SummaryWriter.add_figure` would import."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    from vgg_lit.analysis.style import DPI
+    from vgg_lit.analysis.style import DPI, without_font_warnings
 
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with without_font_warnings():
+        canvas.draw()
     writer.add_image(tag, np.asarray(canvas.buffer_rgba())[..., :3], step, dataformats="HWC")
 
 
@@ -168,7 +170,9 @@ def write_curves(
     """Writes precision-recall curves, one class against all others, for the first classes."""
     for label, name in list(enumerate(classes))[:MOST_CURVES]:
         is_class_N = found.labels_N == label
-        writer.add_pr_curve(f"pr/{name}", is_class_N, found.probabilities_NK[:, label], step)
+        writer.add_pr_curve(
+            f"pr/{visible(name)}", is_class_N, found.probabilities_NK[:, label], step
+        )
 
 
 def write_norms(writer: SummaryWriter, kind: str, norms: Mapping[str, float], step: int) -> None:
@@ -192,4 +196,5 @@ def write_embeddings(
     if sprites.shape[1] == 1:
         sprites = sprites.expand(-1, 3, -1, -1)
     features = torch.cat([embed(net, x_BCHW).float().cpu() for x_BCHW in x_NCHW.split(128)])
-    writer.add_embedding(features, list(labels), sprites.cpu(), step, tag="validation")
+    rows = list(map(visible, labels))  # a name with a line end would be two rows of the table
+    writer.add_embedding(features, rows, sprites.cpu(), step, tag="validation")

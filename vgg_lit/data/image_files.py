@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -153,7 +154,7 @@ class ImageFiles:
         loader = decoding_loader(self._decoder(has_digests=True), batches, self.num_workers)
         with Progress(console=Console(stderr=True), transient=True, disable=quick) as progress:
             task = progress.add_task(
-                f"{description} of {shown_path(self.root)}", total=len(positions)
+                escape(f"{description} of {shown_path(self.root)}"), total=len(positions)
             )
             for batch, found in loader:
                 images = batch

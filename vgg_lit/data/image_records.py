@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -117,7 +118,7 @@ class ImageRecords:
         batches = [positions[i : i + _BATCH] for i in range(0, len(positions), _BATCH)]
         quick = len(positions) < _BAR_FROM
         with Progress(console=Console(stderr=True), transient=True, disable=quick) as progress:
-            task = progress.add_task(f"{description} of {self.name}", total=len(positions))
+            task = progress.add_task(escape(f"{description} of {self.name}"), total=len(positions))
             for images in checked(self.loader(batches)):
                 yield images
                 progress.advance(task, len(images))

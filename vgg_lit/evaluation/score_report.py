@@ -7,6 +7,7 @@ from typing import Any
 
 from vgg_lit.evaluation.scoring import Row
 from vgg_lit.system.files import to_json, write_text
+from vgg_lit.system.markdown import markdown_text
 from vgg_lit.tables import markdown_table, print_facts, print_metrics, print_rows
 
 
@@ -47,7 +48,7 @@ def report_scores(
         print_rows(table, title)
         name = f"{asked.network} {asked.label}" if is_fusion else asked.label
         file = folder / f"{file.name}_{re.sub(r'[^0-9a-z]+', '-', name)}"
-        _write(file.with_suffix(".md"), f"{title}\n\n{markdown_table(table)}")
+        _write(file.with_suffix(".md"), f"{markdown_text(title)}\n\n{markdown_table(table)}")
     _write(file.with_suffix(".json"), to_json(record))
     return file
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -112,12 +113,10 @@ class IsolatedProgram:
         }
         assert self._process.stdin
         assert self._process.stdout
-        try:
+        with suppress(OSError):  # it has ended; the answer tells why
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.write(np.ascontiguousarray(images_BCHW).tobytes())
             self._process.stdin.flush()
-        except OSError:  # it has ended; the answer tells why
-            pass
         _check_shape(self._answer().get("shape"), expected)
         data = self._process.stdout.read(4 * math.prod(expected))
         if len(data) < 4 * math.prod(expected):
@@ -153,7 +152,5 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe:
-            try:
+            with suppress(OSError):  # unwritten bytes
                 pipe.close()
-            except OSError:  # unwritten bytes
-                pass

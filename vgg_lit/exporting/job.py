@@ -26,6 +26,7 @@ from vgg_lit.exporting.programs import (
 from vgg_lit.models.folding import count_batch_norms, fold_batch_norm
 from vgg_lit.models.variants import network_name
 from vgg_lit.system.files import replacing, to_json
+from vgg_lit.system.markdown import markdown_code
 from vgg_lit.system.terminal import visible
 from vgg_lit.tables import print_facts, print_rows
 
@@ -134,7 +135,7 @@ def _card(
     return ModelCard(
         network=network_name(model),
         data=(source or data)["_target_"].rpartition(".")[2],
-        origin=f"`{trained.checkpoint.name}` of run `{trained.run.path.name}`",
+        origin=f"{markdown_code(trained.checkpoint.name)} of run {markdown_code(trained.run.path.name)}",
         description=description,
         files=(*names, DESCRIPTION, REPORT),
         metrics={

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from vgg_lit.exporting.model import Description
+from vgg_lit.system.markdown import markdown_block, markdown_text
 from vgg_lit.tables import format_metric, markdown_table
 from vgg_lit.value_types import Fit
 from vgg_lit.version import __version__
@@ -117,13 +118,13 @@ class ModelCard:
 
     def to_markdown(self) -> str:
         """Formats the card as Markdown with the front matter that model hubs read."""
-        what = self.description
+        what, data = self.description, markdown_text(self.data)
         side, kind = what.source_size, "grey" if what.in_channels == 1 else "colour"
         sections = [
             self._front_matter(),
-            f"# {self.network}, trained on {self.data}\n",
+            f"# {markdown_text(self.network)}, trained on {data}\n",
             f"Classifies {kind} images of {side} x {side} pixels into {len(what.classes)} classes: "
-            f"{', '.join(what.classes)}.\n",
+            f"{', '.join(map(markdown_text, what.classes))}.\n",
             f"Exported with vgg_lit {__version__} from {self.origin}.\n",
             "## Files\n",
             markdown_table(
@@ -131,7 +132,8 @@ class ModelCard:
                     {"file": f"`{name}`", "content": content}
                     for name, content in FILE_DESCRIPTIONS.items()
                     if name in self.files
-                ]
+                ],
+                is_markup=True,
             ),
             "## Usage\n",
             f"Each program takes `images`, a uint8 tensor of shape (batch, {what.in_channels}, {side}, "
@@ -155,13 +157,13 @@ class ModelCard:
             markdown_table(self.measurements),
             "\n".join(self.remarks) + "\n",
             "## Data\n",
-            f"Trained on {self.data}, which has separate terms of use. Images are normalised with the "
+            f"Trained on {data}, which has separate terms of use. Images are normalised with the "
             f"statistics of the training images: mean {what.preprocessing['subtract_mean']}, standard "
             f"deviation {what.preprocessing['divide_by_std']}, for pixels in 0..1.\n",
             "## Config\n",
-            f"```yaml\n{self.config}```\n",
+            markdown_block(self.config, "yaml"),
             "## Licence\n",
-            f"Licence of the weights: {self.license}.\n"
+            f"Licence of the weights: {markdown_text(self.license)}.\n"
             if self.license
             else "The licence of the weights is not stated; ask the author of the model.\n",
         ]

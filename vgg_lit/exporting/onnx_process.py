@@ -1,4 +1,4 @@
-"""Runs an ONNX program in a process of its own, with limits on its memory and its processor time.
+"""Runs an ONNX program in a separate process, with limits on its memory and its processor time.
 
     python onnx_process.py <file> <threads> <bytes> <seconds>
 

@@ -2,10 +2,10 @@
 
 import base64
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from vgg_lit.reports.comparison_tables import ComparisonTable
+from vgg_lit.reports.page import html_text
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -69,7 +69,7 @@ def comparison_page(title: str, tables: Sequence[ComparisonTable], figure_png: b
         figure_png: figure of the learning curves; None: no figure.
     """
     return _PAGE.format(
-        title=escape(title),
+        title=html_text(title),
         tables="\n".join(map(_table, tables)),
         figure=_image(figure_png) if figure_png else "",
     )
@@ -78,16 +78,16 @@ def comparison_page(title: str, tables: Sequence[ComparisonTable], figure_png: b
 def _table(table: ComparisonTable) -> str:
     numbers = {column for row in table.values for column in row if _is_number(row[column])}
     heads = "".join(
-        f"<th{_kind(column in numbers)}>{escape(column)}</th>" for column in table.texts[0]
+        f"<th{_kind(column in numbers)}>{html_text(column)}</th>" for column in table.texts[0]
     )
     lines = [
         "<tr>" + "".join(_cell(row[column], text[column]) for column in text) + "</tr>"
         for row, text in zip(table.values, table.texts, strict=True)
     ]
-    remarks = "".join(f'\n<p class="quiet">{escape(remark)}</p>' for remark in table.remarks)
+    remarks = "".join(f'\n<p class="quiet">{html_text(remark)}</p>' for remark in table.remarks)
     body = "\n".join(lines)
     return (
-        f"<h2>{escape(table.title)}</h2>\n<div><table>\n<thead><tr>{heads}</tr></thead>\n"
+        f"<h2>{html_text(table.title)}</h2>\n<div><table>\n<thead><tr>{heads}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody>\n</table></div>{remarks}"
     )
 
@@ -106,5 +106,5 @@ def _kind(is_number: bool) -> str:
 
 
 def _cell(value: Any, text: str) -> str:
-    sorted_by = "" if value is None else escape(str(value), quote=True)
-    return f'<td{_kind(_is_number(value))} data-value="{sorted_by}">{escape(text)}</td>'
+    sorted_by = "" if value is None else html_text(str(value))
+    return f'<td{_kind(_is_number(value))} data-value="{sorted_by}">{html_text(text)}</td>'

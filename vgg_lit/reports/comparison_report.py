@@ -22,6 +22,7 @@ from vgg_lit.reports.groups import RunGroups
 from vgg_lit.reports.latex import escape_latex, latex_table
 from vgg_lit.reports.prediction_tests import has_predictions
 from vgg_lit.system.files import write_text
+from vgg_lit.system.markdown import markdown_text
 from vgg_lit.tables import is_accuracy, is_higher_better, markdown_table, print_facts, to_csv
 
 RUNS, GROUPS, DIFFERENCES, PREDICTIONS = (
@@ -69,7 +70,7 @@ def report_comparison(
     tables[RUNS] = runs
     files = {name: to_csv(table.records) for name, table in tables.items()}
     files["comparison.md"] = "\n".join(
-        f"{'#' * (1 + bool(number))} {table.title}\n\n{_markdown(table)}"
+        f"{'#' * (1 + bool(number))} {markdown_text(table.title)}\n\n{_markdown(table)}"
         for number, table in enumerate(tables.values())
     )
     files["comparison.tex"] = _latex(groups, sort)
@@ -123,7 +124,7 @@ def _print_hint(comparison: Comparison) -> None:
 
 
 def _markdown(table: ComparisonTable) -> str:
-    remarks = "".join(f"\n{remark}\n" for remark in table.remarks)
+    remarks = "".join(f"\n{markdown_text(remark)}\n" for remark in table.remarks)
     return f"{markdown_table(table.texts)}{remarks}"
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from vgg_lit.system.terminal import visible
+
 TextRows = Sequence[Mapping[str, str]]
 """Rows with the same columns."""
 
@@ -39,31 +41,36 @@ class PageSection:
     table: TextRows = ()
 
 
+def html_text(text: str) -> str:
+    """Returns text on one line that HTML shows as it is, also in an attribute."""
+    return escape(visible(text))
+
+
 def html_page(title: str, sections: Sequence[PageSection]) -> str:
     """Returns the page; all text is escaped."""
     links = "".join(
-        f'<a href="#{number}">{escape(section.title)}</a> '
+        f'<a href="#{number}">{html_text(section.title)}</a> '
         for number, section in enumerate(sections)
     )
     body = "".join(_section(number, section) for number, section in enumerate(sections))
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html_text(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
         f"<style>{STYLE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1>\n<nav>{links}</nav>\n{body}</body></html>\n"
+        f"<body><h1>{html_text(title)}</h1>\n<nav>{links}</nav>\n{body}</body></html>\n"
     )
 
 
 def _section(number: int, section: PageSection) -> str:
-    parts = [f'<section id="{number}"><h2>{escape(section.title)}</h2>\n']
+    parts = [f'<section id="{number}"><h2>{html_text(section.title)}</h2>\n']
     table = [_table(section.table)] if section.table else []
     if not section.picture:
         parts += table
     else:
         data = base64.b64encode(section.picture.read_bytes()).decode()
-        alt = escape(section.title)
+        alt = html_text(section.title)
         parts.append(f'<img alt="{alt}" src="data:image/png;base64,{data}">\n')
-    parts += [f"<p>{escape(paragraph)}</p>\n" for paragraph in section.text]
+    parts += [f"<p>{html_text(paragraph)}</p>\n" for paragraph in section.text]
     parts += table if section.picture else []
     return "".join([*parts, "</section>\n"])
 
@@ -72,9 +79,9 @@ def _table(rows: TextRows) -> str:
     """Returns an HTML table; columns with only numbers are aligned to the right."""
     numeric = {name for name in rows[0] if all(row[name][:1].isdigit() for row in rows)}
     kinds = {name: "number" if name in numeric else "text" for name in rows[0]}
-    head = "".join(f'<th class="{kind}">{escape(name)}</th>' for name, kind in kinds.items())
+    head = "".join(f'<th class="{kind}">{html_text(name)}</th>' for name, kind in kinds.items())
     lines = [
-        "".join(f'<td class="{kinds[name]}">{escape(text)}</td>' for name, text in row.items())
+        "".join(f'<td class="{kinds[name]}">{html_text(text)}</td>' for name, text in row.items())
         for row in rows
     ]
     body = "".join(f"<tr>{line}</tr>\n" for line in lines)

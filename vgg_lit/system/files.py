@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vgg_lit.system.terminal import visible
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -41,7 +43,7 @@ def remove_unfinished(folder: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes text to a file in UTF-8, atomically."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -63,12 +65,8 @@ def _flush(path: Path) -> None:
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:
-    r"""Returns a path for messages and tables: on one line, printable in any encoding.
-
-    Bytes that are not UTF-8 (a name in Latin-1) and control characters are escaped: `caf\xe9.jpg`.
-    """
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """Returns a path for messages, tables and class names, as `visible` does."""
+    return visible(os.fspath(path))
 
 
 def sha256(path: Path) -> str:

@@ -11,15 +11,22 @@ JOINERS = "\u200c\u200d"
 
 
 def visible(text: str) -> str:
-    r"""Returns text on one line, with control characters as escapes such as `\x1b`."""
+    r"""Returns text on one line, with control characters as escapes such as `\x1b`.
+
+    Bytes that are not UTF-8, as in a file name in Latin-1, are shown as `\xe9`. The result can be written
+    in UTF-8, and is returned unchanged by this function.
+    """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        character.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(character) in ESCAPED and character not in JOINERS
-        else character
-        for character in text
-    )
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in ESCAPED or character in JOINERS:
+        return character
+    if "\udc80" <= character <= "\udcff":  # how Python represents a byte that is not UTF-8
+        character = chr(ord(character) - 0xDC00)
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def warn(text: str) -> None:

@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from vgg_lit.config.differences import flattened
 from vgg_lit.errors import ConfigError, InputError, one_line
 from vgg_lit.system.files import write_json
+from vgg_lit.system.markdown import markdown_block
 from vgg_lit.system.small_files import read_json
 from vgg_lit.tables import read_csv
 from vgg_lit.targets import instantiate, locate
@@ -112,7 +113,7 @@ def record_start(loggers: Sequence[Logger], config: Mapping[str, Any], path: Pat
     for name, service, logger in _with_services(loggers, config):
         if isinstance(logger, TensorBoardLogger):
             text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
-            logger.experiment.add_text("config", f"```yaml\n{text}\n```")
+            logger.experiment.add_text("config", markdown_block(text, "yaml"))
             continue
         parameters = {"run": path.name, **config}
         if service and service.module == "mlflow":

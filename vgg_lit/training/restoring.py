@@ -46,6 +46,7 @@ PARTS: Mapping[str, type] = {
     "loops": Mapping,
     "optimizer_states": list,
     "lr_schedulers": list,
+    "callbacks": Mapping,
 }
 """Parts of a training state, with their types."""
 
@@ -138,7 +139,7 @@ def _check_parts(checkpoint: Mapping[str, Any]) -> None:
     step = checkpoint["global_step"]
     if not isinstance(step, int) or not 0 <= step <= MOST_STEPS:
         raise InputError(f"global_step={str(step)[:50]}: not a number of steps")
-    for state in checkpoint.get("callbacks", {}).values():
+    for state in checkpoint["callbacks"].values():
         score = state.get("best_score") if isinstance(state, Mapping) else None
         if score is not None and not _is_number(score):
             raise InputError(f"best_score={str(score)[:50]}: is not a number")

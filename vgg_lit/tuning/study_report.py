@@ -11,6 +11,8 @@ from rich.table import Table
 
 from vgg_lit.config.schema import Tune
 from vgg_lit.system.files import write_text
+from vgg_lit.system.markdown import markdown_text
+from vgg_lit.system.terminal import visible
 from vgg_lit.tables import (
     format_metric,
     is_higher_better,
@@ -50,7 +52,7 @@ def live_table(trials: Sequence["FrozenTrial"], settings: Tune, n_trials: int) -
     for name in rows[0] if rows else ():
         table.add_column(name, overflow="fold")
     for trial, row in zip(trials[-MOST_ROWS:], rows, strict=True):
-        table.add_row(*row.values(), style="bold" if trial is best else None)
+        table.add_row(*map(visible, row.values()), style="bold" if trial is best else None)
     return table
 
 
@@ -82,7 +84,7 @@ def report(
     rows = [_row(trial, settings) for trial in trials]
     print_rows(rows, f"study {directory.path}")
     write_text(directory.path / "trials.csv", _to_csv(trials, settings))
-    title = f"# Study {directory.path}: {settings.objective}"
+    title = f"# Study {markdown_text(f'{directory.path}: {settings.objective}')}"
     write_text(directory.path / "trials.md", f"{title}\n\n{markdown_table(rows)}")
     written = ["trials.csv", "trials.md"]
     facts = {"epochs": _saved_epochs(trials, settings)}
