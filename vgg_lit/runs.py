@@ -154,7 +154,9 @@ class Run:
         Raises:
             InputError: the file is not a YAML mapping.
         """
-        named = with_new_names({str(key): value for key, value in read_yaml(self.config_file).items()})
+        named = with_new_names(
+            {str(key): value for key, value in read_yaml(self.config_file).items()}
+        )
         return with_earlier_splits(named)
 
     @property

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from vgg_lit.data.sources import Split
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import write_text
+from vgg_lit.system.small_files import read_small
 
 VERSION = 1
 MAX_BYTES = 1 << 30
@@ -121,14 +122,12 @@ def read_data_record(path: Path) -> DataRecord | None:
     Raises:
         InputError: the file cannot be read or is not a record.
     """
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InputError(f"{path}: {size:,} bytes; a record of data has at most {MAX_BYTES:,}")
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    text = read_small(path, MAX_BYTES)
+    if text is None:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     try:
         return _checked(content)
