@@ -22,6 +22,7 @@ from torch.nn.utils import clip_grad_norm_
 from vgg_lit.classifier import Batch, Classifier
 from vgg_lit.config.checks import check_train, to_plain
 from vgg_lit.config.command import config_folder
+from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.data import ImageDataModule
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
@@ -48,7 +49,7 @@ def compose(*overrides: str) -> dict[str, Any]:
     """Composes the config of `python -m vgg_lit.train <overrides>`; trusts `real_images`."""
     register_resolvers()
     overrides = (*overrides, "trusted_targets=[real_images]")
-    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+    with hydra.initialize_config_dir(str(config_folder()), **VERSION_BASE):
         plain = to_plain(hydra.compose("train", overrides=list(overrides)))
     check_train(plain)
     return plain

@@ -16,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from vgg_lit.config.group_options import config_folder
+from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.runs import Run
 
@@ -73,7 +74,7 @@ def compose() -> Callable[..., DictConfig]:
 
     def compose(*overrides: str, verb: str = "train") -> DictConfig:
         register_resolvers()
-        with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        with hydra.initialize_config_dir(str(config_folder()), **VERSION_BASE):
             return hydra.compose(verb, overrides=list(overrides))
 
     return compose

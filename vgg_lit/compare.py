@@ -16,6 +16,7 @@ from vgg_lit.config.schema import Compare
 from vgg_lit.reports.comparison import Comparison, find_runs
 from vgg_lit.reports.comparison_report import report_comparison
 from vgg_lit.reports.groups import RunGroups
+from vgg_lit.system.files import check_writable
 from vgg_lit.system.terminal import warn
 from vgg_lit.targets import trust
 
@@ -29,6 +30,8 @@ def compare(config: DictConfig) -> None:
     """
     settings = check_section(to_plain(config), Compare)
     trust(settings.trusted_targets)
+    output = Path(settings.output)
+    check_writable(output, f"output={output}")
     places = [settings.runs] if isinstance(settings.runs, str) else settings.runs
     by = [settings.by] if isinstance(settings.by, str) else settings.by
     comparison = Comparison(find_runs(places), settings.columns)
@@ -36,7 +39,7 @@ def compare(config: DictConfig) -> None:
         warn(f"{reason}; this run is left out")
     sort = settings.sort or next(iter(comparison.metrics), "run")
     groups = RunGroups(comparison, by)
-    report_comparison(comparison, groups, sort, settings.curves, Path(settings.output))
+    report_comparison(comparison, groups, sort, settings.curves, output)
 
 
 def _renamed(arguments: Sequence[str]) -> list[str]:

@@ -11,8 +11,12 @@ EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_OUT_OF_MEMORY = 1, 2, 3
 MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.I)
 """Messages of torch when a device or the host is out of memory."""
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-"""Error numbers of a disk that is full, broken or read-only."""
+DISK = tuple(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM")
+    if hasattr(errno, name)  # Windows has no quotas
+)
+"""Error numbers of a disk that is full, broken or read-only, and of files without permission."""
 
 
 class InputError(ValueError):
@@ -69,9 +73,15 @@ def is_of_memory(error: BaseException) -> bool:
     )
 
 
-def is_of_disk(error: BaseException) -> bool:
-    """Returns True if an error means that a disk cannot be written."""
-    return isinstance(error, OSError) and error.errno in DISK
+def disk_error(error: BaseException | None) -> OSError | None:
+    """Returns the error, or the one that it was raised from, of a disk that cannot be used; else None."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK:
+            return error
+        if "database or disk is full" in str(error):  # SQLite, and errors that wrap it
+            return OSError(errno.ENOSPC, "No space left on device", "database")
+        error = error.__cause__
+    return None
 
 
 def unknown(kind: str, name: str, allowed: Collection[str]) -> InputError:

@@ -16,7 +16,7 @@ from vgg_lit.config.schema import Data, Evaluate
 from vgg_lit.data.custom_groups import is_custom
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.trained import Trained, find_trained, has_validation_split
-from vgg_lit.shipped_runs import find_networks
+from vgg_lit.shipped_runs import check_outputs, find_networks
 from vgg_lit.targets import trust
 
 
@@ -30,6 +30,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     settings = check_section(to_plain(config, without="data"), Evaluate)
     trust(settings.trusted_targets)
     trained = find_trained(find_networks(settings.run, settings.weights), settings.checkpoint)
+    check_outputs(trained[0].run)
 
     from vgg_lit.evaluation.views import asked_views
     from vgg_lit.system.hardware import count_devices
@@ -41,7 +42,6 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     data = _data_arguments(config, settings, trained)
     count_devices(settings.accelerator)
     check_metrics(settings.metrics or trained[0].run.config.get("metrics") or {}, None)
-
     # Lightning takes seconds to import, so it is imported after all checks.
     from vgg_lit.evaluation.job import evaluate_networks
 

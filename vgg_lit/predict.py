@@ -19,6 +19,7 @@ from vgg_lit.evaluation.prediction import Predictor, classify, find_images, load
 from vgg_lit.evaluation.prediction_report import report_predictions
 from vgg_lit.evaluation.trained import find_trained
 from vgg_lit.shipped_runs import find_networks
+from vgg_lit.system.files import check_writable_file, expanded
 from vgg_lit.targets import trust
 
 OF_EXPORTED = {"checkpoint": ("best",), "precision": (None,), "accelerator": ("auto", "cpu")}
@@ -35,16 +36,15 @@ def predict(config: DictConfig) -> None:
     """
     settings = check_section(to_plain(config), Predict)
     trust(settings.trusted_targets)
-    file, folder = _find_network(settings)
+    file, output = _find_network(settings)
+    check_writable_file(output, f"output={output}")
     paths = find_images(settings.images).paths
     predictor = _load(file, settings)
     predictions, unreadable = classify(
         paths, predictor, settings.batch_size, settings.top_k, settings.invert
     )
     if predictions:
-        report_predictions(
-            predictions, Path(settings.output or folder / "predictions.csv"), settings.invert
-        )
+        report_predictions(predictions, output, settings.invert)
     if unreadable:
         others = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
         raise InputError(
@@ -53,7 +53,7 @@ def predict(config: DictConfig) -> None:
 
 
 def _find_network(settings: Predict) -> tuple[Path, Path]:
-    """Returns the file of the network, and the folder for its predictions.
+    """Returns the file of the network, and the file for its predictions.
 
     Raises:
         InputError: there is no such file, or a setting does not apply to an exported model.
@@ -65,7 +65,8 @@ def _find_network(settings: Predict) -> tuple[Path, Path]:
         )
     if settings.exported is None:
         (run,) = find_networks(settings.run, settings.weights)
-        return run.checkpoint(settings.checkpoint), run.outputs
+        output = Path(settings.output or run.outputs / "predictions.csv")
+        return run.checkpoint(settings.checkpoint), output
     for key, allowed in OF_EXPORTED.items():
         if getattr(settings, key) not in allowed:
             raise InputError(
@@ -74,8 +75,8 @@ def _find_network(settings: Predict) -> tuple[Path, Path]:
             )
     from vgg_lit.exporting.model import find_program
 
-    program = find_program(Path(str(settings.exported)).expanduser())
-    return program, program.parent
+    program = find_program(expanded(str(settings.exported)))
+    return program, Path(settings.output or program.with_name("predictions.csv"))
 
 
 def _load(file: Path, settings: Predict) -> Predictor:

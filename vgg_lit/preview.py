@@ -13,6 +13,7 @@ from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Data, Preview
 from vgg_lit.data.custom_groups import is_custom
 from vgg_lit.errors import InputError
+from vgg_lit.system.files import check_writable_file
 from vgg_lit.tables import print_facts
 from vgg_lit.targets import instantiate, trust
 
@@ -34,6 +35,7 @@ def preview(config: DictConfig) -> None:
     output = Path(settings.output)
     if output.suffix not in FIGURE_FORMATS:
         raise InputError(f"output={output}: unknown format; allowed: {', '.join(FIGURE_FORMATS)}")
+    check_writable_file(output, f"output={output}")
     augment = instantiate(settings.augment, key="augment")
     check_source(settings.data)
     from vgg_lit.analysis.style import save_figure

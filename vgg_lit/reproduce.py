@@ -16,7 +16,7 @@ from vgg_lit.config.schema import Reproduce
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.reports.training_again import changes_of_resumes, checked_config, train_again
 from vgg_lit.runs import Run
-from vgg_lit.system.files import write_text
+from vgg_lit.system.files import check_writable, write_text
 from vgg_lit.system.terminal import warn
 from vgg_lit.tables import print_facts
 
@@ -36,6 +36,7 @@ def reproduce(config: DictConfig) -> None:
     output = Path(settings.output)
     if (output / "config.yaml").exists():
         raise InputError(f"output={output}: already holds a run; choose another directory")
+    check_writable(output, f"output={output}")
     if changed := changes_of_resumes(original):
         warn(
             f"run={settings.run}: was resumed with {' '.join(changed)}; the repetition uses the "

@@ -76,9 +76,14 @@ class Run:
         path.mkdir(parents=True, exist_ok=True)
         check_vacant(path)
         remove_unfinished(path)
-        write_text(path / "overrides.txt", as_lines(overrides))
-        write_json(path / "environment.json", describe_environment())
-        write_text(path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+        try:
+            write_text(path / "overrides.txt", as_lines(overrides))
+            write_json(path / "environment.json", describe_environment())
+            write_text(path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+        except OSError:
+            for name in ("overrides.txt", "environment.json"):
+                (path / name).unlink(missing_ok=True)
+            raise
         run = cls(path)
         run.set_status("running")
         return run

@@ -10,6 +10,7 @@ from pathlib import Path
 from vgg_lit.errors import InputError
 from vgg_lit.models.shipped import shipped_folder
 from vgg_lit.runs import Run
+from vgg_lit.system.files import check_writable
 
 
 class ShippedRun(Run):
@@ -29,6 +30,15 @@ class ShippedRun(Run):
     def outputs(self) -> Path:
         """The folder for results, since the package may be read-only."""
         return Path("logs", "weights", self.path.name)
+
+
+def check_outputs(run: Run) -> None:
+    """Checks that results of a run can be written.
+
+    Raises:
+        InputError: they cannot.
+    """
+    check_writable(run.outputs, f"run={run.path}", "copy the run into a folder of yours")
 
 
 def find_networks(run: str | Sequence[str] | None, weights: str | None) -> list[Run]:

@@ -15,6 +15,7 @@ from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Stylize
 from vgg_lit.data.image_formats import PICTURE_FORMATS
 from vgg_lit.errors import InputError
+from vgg_lit.system.files import check_writable_file
 from vgg_lit.tables import print_facts
 
 
@@ -28,6 +29,7 @@ def stylize(config: DictConfig) -> None:
     output = Path(settings.output)
     if output.suffix not in PICTURE_FORMATS:
         raise InputError(f"output={output}: unknown format; allowed: {', '.join(PICTURE_FORMATS)}")
+    check_writable_file(output, f"output={output}")
     layers = (settings.content_layer, *settings.style_layers)
     if flat := [name for name in layers if name.startswith("fc")]:
         raise InputError(

@@ -17,7 +17,7 @@ from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.schema import Summarize
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
-from vgg_lit.system.files import write_text
+from vgg_lit.system.files import check_writable_file, write_text
 from vgg_lit.tables import print_facts, print_rows
 from vgg_lit.targets import trust
 
@@ -40,6 +40,8 @@ def summarize(config: DictConfig) -> None:
     output = Path(settings.output) if settings.output else None
     if output and output.suffix not in TABLE_FORMATS:
         raise InputError(f"output={output}: unknown format; allowed: {', '.join(TABLE_FORMATS)}")
+    if output:
+        check_writable_file(output, f"output={output}")
     model, data, precision = settings.model, settings.data, "auto"
     if settings.run is not None:
         _refuse(("model", "data"), typed, f"run={settings.run}")

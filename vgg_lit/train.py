@@ -7,7 +7,6 @@ python -m vgg_lit.train resume=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a
 python -m vgg_lit.train seed=1 resume=auto                     # the last run of these settings, or a new one
 """
 
-import os
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from vgg_lit.renamed_settings import notices
 from vgg_lit.runs import Run, check_vacant
 from vgg_lit.system import launch
 from vgg_lit.system.claims import claimed, release
+from vgg_lit.system.operating_system import relative
 from vgg_lit.system.terminal import warn
 from vgg_lit.training.resuming import begun_job, resumed_config, warn_of_changes
 from vgg_lit.training.starting import prepare
@@ -34,7 +34,7 @@ def train(config: DictConfig) -> float | None:
     Raises:
         InputError: the config, the data or a checkpoint cannot be used; no files are left behind.
     """
-    path = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
+    path = relative(HydraConfig.get().runtime.output_dir)
     is_first = launch.rank() == 0
     try:
         with claimed(path) if is_first else nullcontext():

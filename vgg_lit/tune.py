@@ -9,12 +9,10 @@ The same command resumes the study of that name, or shares its trials with anoth
 or on one that mounts the folder.
 """
 
-import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,6 +22,7 @@ from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import config_flags, run_verb
 from vgg_lit.config.schema import Tune
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError, TrainingError
+from vgg_lit.system.operating_system import relative
 from vgg_lit.tables import print_facts
 from vgg_lit.tuning.creation import check_study, create_study
 from vgg_lit.tuning.space import SearchSpace, split_arguments
@@ -43,7 +42,7 @@ def tune(config: DictConfig, typed_space: Mapping[str, str]) -> None:
         TrainingError: no trial was completed.
     """
     hydra = HydraConfig.get()
-    path = Path(os.path.relpath(hydra.runtime.output_dir))
+    path = relative(hydra.runtime.output_dir)
     try:
         require_optuna()
         trials = TrialConfigs(hydra, GlobalHydra.instance().config_loader())

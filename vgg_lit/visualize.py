@@ -13,6 +13,7 @@ from vgg_lit.config.schema import Visualize
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.trained import Trained, find_trained, has_validation_split
 from vgg_lit.runs import Run
+from vgg_lit.shipped_runs import check_outputs
 from vgg_lit.tables import print_facts
 from vgg_lit.targets import trust
 
@@ -26,7 +27,9 @@ def visualize(config: DictConfig) -> None:
     """
     settings = check_section(to_plain(config), Visualize)
     trust(settings.trusted_targets)
-    (trained,) = find_trained([Run(settings.run)], settings.checkpoint)
+    run = Run(settings.run)
+    check_outputs(run)
+    (trained,) = find_trained([run], settings.checkpoint)
     if settings.split == "val" and not has_validation_split(trained.run.config["data"]):
         raise InputError("split=val: the run has no validation split; allowed: test")
     _check_layers_and_image(settings, trained)

@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from vgg_lit.config.checks import check_train, to_plain
+from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.models import HEADS, VARIANTS, build
 
@@ -336,7 +337,7 @@ def test_a_custom_network_and_local_settings(run, verb, tiny, monkeypatch, tmp_p
     monkeypatch.setattr("vgg_lit.targets._trusted", set())
 
     register_resolvers()
-    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+    with hydra.initialize_config_dir(str(conf), **VERSION_BASE):
         config = hydra.compose("train")
     assert config.data_root == OmegaConf.create(settings).data_root
 

@@ -4,10 +4,8 @@ import functools
 import json
 import os
 import re
-import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.help_text import read_help
+from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.refusals import explain_refusal, with_key
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import (
@@ -28,7 +27,7 @@ from vgg_lit.errors import (
     InputError,
     Preempted,
     TrainingError,
-    is_of_disk,
+    disk_error,
     is_of_memory,
     one_line,
 )
@@ -36,13 +35,8 @@ from vgg_lit.system import launch
 from vgg_lit.system.ending_signals import ending_signals
 from vgg_lit.system.first_line import announce_torch
 from vgg_lit.system.launch import SWEEP_JOB
-from vgg_lit.system.output import (
-    EXIT_PIPE_CLOSED,
-    PipeClosed,
-    guard_output,
-    ignoring_hangup,
-    print_guarded,
-)
+from vgg_lit.system.operating_system import end_this_process, ignoring_hangup, name_user
+from vgg_lit.system.output import EXIT_PIPE_CLOSED, PipeClosed, guard_output, print_guarded
 from vgg_lit.system.terminal import visible
 
 HELP = frozenset({"-h", "--help"})
@@ -106,6 +100,7 @@ def run_verb(
     guard_output(needs_output)
     announce_torch(config_name)
     os.environ["MPLBACKEND"] = "agg"  # figures are files; a notebook's backend may not be installed
+    name_user()
     # Makes Hydra raise errors; otherwise it prints several lines and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     if SWEEP_JOB in os.environ:
@@ -113,9 +108,7 @@ def run_verb(
     register_resolvers()
     # The files in conf/hydra/launcher share their names with configs of the launchers' packages.
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")
-    decorate = hydra.main(
-        version_base="1.3", config_path=str(config_folder()), config_name=config_name
-    )
+    decorate = hydra.main(config_path=str(config_folder()), config_name=config_name, **VERSION_BASE)
     guarded = GuardedTask(task)
     try:
         with ending_signals, ignoring_hangup(not needs_output):
@@ -178,13 +171,13 @@ class GuardedTask:
         except TrainingError as error:
             self.failed.append(one_line(error))
             self.exit_code = error.exit_code
-        except (MemoryError, OSError, RuntimeError) as error:
+        except Exception as error:
             if is_of_memory(error):
                 remedy = "reduce batch_size or the network"
                 self.failed.append(f"out of memory: {one_line(error)[:300]}; {remedy}")
                 self.exit_code = EXIT_OUT_OF_MEMORY
-            elif is_of_disk(error):
-                self.failed.append(f"cannot be written: {one_line(error)}")
+            elif cause := disk_error(error):
+                self.failed.append(f"{cause.filename or 'disk'}: cannot be used: {cause.strerror}")
             else:
                 raise
         return None
@@ -215,6 +208,4 @@ def _end_with_the_sweep() -> None:
     """Waits until the sweep of this job has ended in any way, then ends the job."""
     while os.read(sys.stdin.fileno(), 1):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(SECONDS_TO_SAVE)
-    os._exit(128 + signal.SIGTERM)
+    end_this_process(SECONDS_TO_SAVE)

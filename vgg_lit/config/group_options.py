@@ -34,10 +34,10 @@ class Option:
 
 def groups_of(command: str, conf: Path) -> dict[str, str | None]:
     """Returns the groups of a command and their default options; None if there is none."""
-    config: Any = OmegaConf.load(conf / f"{command}.yaml")
+    config: Any = OmegaConf.to_container(OmegaConf.load(conf / f"{command}.yaml"))
     found: dict[str, str | None] = {}
-    for entry in config.defaults:
-        if entry in COMMANDS:
+    for entry in config["defaults"]:
+        if isinstance(entry, str) and entry in COMMANDS:
             found |= groups_of(entry, conf)
         elif not isinstance(entry, str):
             ((key, value),) = entry.items()

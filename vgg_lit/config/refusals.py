@@ -11,7 +11,8 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.config.group_options import config_folder
-from vgg_lit.errors import one_line, unknown_key
+from vgg_lit.config.hydra_versions import VERSION_BASE
+from vgg_lit.errors import disk_error, one_line, unknown_key
 
 LAUNCHERS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
 """Packages of third-party launchers, and the extras of this package that install them."""
@@ -26,6 +27,9 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         arguments: arguments of the command line.
     """
     message = one_line(error)
+    if (cause := disk_error(error)) and cause.filename:
+        remedy = "hydra.run.dir=<folder> (with -m: hydra.sweep.dir) names another place"
+        return f"{cause.filename}: cannot be created ({cause.strerror}); {remedy}"
     if isinstance(error, AssertionError | OSError) and not isinstance(error, HydraException):
         # from an invalid setting in the `hydra` section
         settings = [argument for argument in arguments if "hydra." in argument or "=" in argument]
@@ -86,7 +90,7 @@ def _keys_of(section: str, config_name: str, arguments: Sequence[str]) -> list[s
     ]
     GlobalHydra.instance().clear()
     try:
-        with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+        with hydra.initialize_config_dir(str(folder), **VERSION_BASE):
             config: Any = hydra.compose(config_name, overrides=groups)
             for part in section.split(".") if section else []:
                 config = config[part]

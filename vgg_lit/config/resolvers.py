@@ -4,19 +4,18 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
-from omegaconf import OmegaConf
-
+from vgg_lit.config.hydra_versions import register_resolver
 from vgg_lit.system.launch import launched
 
 
 def register_resolvers() -> None:
     """Registers the resolvers of the configs, such as `${run_dir:...}` and `${launched:...}`."""
-    OmegaConf.register_new_resolver("ceil_div", ceil_div, replace=True)
-    OmegaConf.register_new_resolver("gpus_a_job", gpus_a_job, replace=True)
-    OmegaConf.register_new_resolver("launched", launched, replace=True)
-    OmegaConf.register_new_resolver("run_dir", run_dir, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("study_dir", study_dir, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
+    register_resolver("ceil_div", ceil_div, replace=True)
+    register_resolver("gpus_a_job", gpus_a_job, replace=True)
+    register_resolver("launched", launched, replace=True)
+    register_resolver("run_dir", run_dir, use_cache=True, replace=True)
+    register_resolver("study_dir", study_dir, use_cache=True, replace=True)
+    register_resolver("sweep_dir", sweep_dir, use_cache=True, replace=True)
 
 
 def ceil_div(number: int, divisor: int) -> int:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from vgg_lit.data.balancing import REPEAT
-from vgg_lit.data.image_files import ImageFiles, checked
+from vgg_lit.data.decoding_loader import checked
+from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.image_records import ImageRecords
 from vgg_lit.data.orders import PADDING, Order
 from vgg_lit.data.rectangles import Rectangles

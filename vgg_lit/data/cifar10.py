@@ -13,7 +13,7 @@ import torch
 from vgg_lit.data.downloads import DownloadError, fetch, is_published, read_published, staging
 from vgg_lit.data.sources import ResidentImages, Split
 from vgg_lit.errors import InputError
-from vgg_lit.system.files import replacing
+from vgg_lit.system.files import expanded, replacing
 
 CLASSES = (
     "airplane",
@@ -62,7 +62,7 @@ class CIFAR10:
     classes = CLASSES
 
     def __init__(self, root: str | Path, download: bool = True) -> None:
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         self.download = download
 
     def prepare(self) -> None:

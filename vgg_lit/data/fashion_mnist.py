@@ -14,7 +14,7 @@ from PIL import Image
 from vgg_lit.data.downloads import DownloadError, fetch, is_published, read_published, staging
 from vgg_lit.data.sources import ResidentImages, Split
 from vgg_lit.errors import InputError
-from vgg_lit.system.files import replacing
+from vgg_lit.system.files import expanded, replacing
 
 CLASSES = (
     "T-shirt/top",
@@ -95,7 +95,7 @@ class FashionMNIST:
     classes = CLASSES
 
     def __init__(self, root: str | Path, download: bool = True) -> None:
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         self.download = download
 
     def prepare(self) -> None:

@@ -13,6 +13,7 @@ import torch
 from vgg_lit.data.images import MAX_BYTES
 from vgg_lit.data.library_images import LibraryImages, Part
 from vgg_lit.errors import InputError, one_line
+from vgg_lit.system.files import expanded
 from vgg_lit.value_types import Fit
 
 _VAL_NAMES = ("validation", "valid", "val", "dev")
@@ -62,7 +63,7 @@ class HuggingFaceImages(LibraryImages):
         self.image = image
         self.label = label
         self.name = Path(path).name
-        self._local = Path(path).expanduser()
+        self._local = expanded(path)
         if not self._local.exists() and (path.count("/") > 1 or path[:1] in ("/", ".", "~")):
             raise InputError(f"path={path}: no such folder")
 

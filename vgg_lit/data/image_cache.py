@@ -4,11 +4,15 @@ An entry is an array (`.npy`) with a JSON sidecar, which holds the SHA-256 of th
 fingerprint of its inputs. Reading a missing, stale or damaged entry returns None.
 """
 
+import io
 import json
+import math
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +20,37 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from vgg_lit.errors import InputError
-from vgg_lit.system.files import replacing, sha256
+from vgg_lit.system.files import expanded, replacing, sha256
 from vgg_lit.system.small_files import parse_json, read_json
 
 
 def cache_folder() -> Path:
-    """Returns `$VGG_LIT_CACHE` if set, else `vgg_lit` in the user's cache folder."""
+    """Returns `$VGG_LIT_CACHE` if set, else `vgg_lit` in the user's cache folder.
+
+    Raises:
+        InputError: neither is known.
+    """
     if folder := os.environ.get("VGG_LIT_CACHE"):
-        return Path(folder).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vgg_lit"
+        return expanded(folder)
+    try:
+        return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "vgg_lit"
+    except InputError as error:
+        raise InputError("image cache: this user has no home folder; set VGG_LIT_CACHE") from error
 
 
 def cached_array(
-    path: Path, fingerprint: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]
+    path: Path,
+    fingerprint: str,
+    shape: tuple[int, ...],
+    decode: Callable[[], Iterable[np.ndarray]],
 ) -> np.ndarray:
     """Returns the array of an entry; one process builds it if it is missing or stale.
+
+    Args:
+        path: file of the array.
+        fingerprint: hash of its inputs.
+        shape: shape of the array.
+        decode: returns consecutive parts of the array, uint8.
 
     Raises:
         InputError: the cache cannot be written.
@@ -41,7 +61,7 @@ def cached_array(
             # another process may have built it in the meantime
             array = read_array(path, fingerprint, shape)
             if array is None:
-                write_array(path, fingerprint, shape, fill)
+                write_array(path, fingerprint, shape, decode())
                 array = read_array(path, fingerprint, shape)
     if array is None:
         raise InputError(f"{path}: reads back differently than written; check the disk")
@@ -88,13 +108,24 @@ def read_array(path: Path, fingerprint: str, shape: tuple[int, ...]) -> np.ndarr
 
 
 def write_array(
-    path: Path, fingerprint: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]
+    path: Path, fingerprint: str, shape: tuple[int, ...], parts: Iterable[np.ndarray]
 ) -> None:
-    """Writes a uint8 array, which `fill` fills in place, and its sidecar."""
+    """Writes a uint8 array, given in consecutive parts, and its sidecar.
+
+    Not through a memory map, which ends the process by SIGBUS when the disk is full.
+    """
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
     with _writing(path) as temporary:
-        array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
-        fill(array)
-        array.flush()
+        needed, free = math.prod(shape), shutil.disk_usage(path.parent).free
+        if needed > free:
+            raise OSError(ENOSPC, f"needs {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free")
+        with temporary.open("wb") as file:
+            file.write(header.getvalue())
+            for part in parts:
+                file.write(part.tobytes())
         digest = sha256(temporary)
     write_record(path.with_suffix(".json"), fingerprint, {"sha256": digest})
 
@@ -111,7 +142,7 @@ def read_record(path: Path, fingerprint: str) -> dict[str, Any] | None:
 def write_record(path: Path, fingerprint: str, values: dict[str, Any]) -> None:
     """Writes JSON-serialisable values with a fingerprint."""
     with _writing(path) as temporary:
-        temporary.write_text(json.dumps({"fingerprint": fingerprint, **values}))
+        temporary.write_text(json.dumps({"fingerprint": fingerprint, **values}), encoding="utf-8")
 
 
 @contextmanager
@@ -153,7 +184,9 @@ def _writing(path: Path) -> Iterator[Path]:
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:
+    remedy = "set VGG_LIT_CACHE to a writable folder"
+    if error.errno == ENOSPC:
+        remedy += " with more space, or stream the images with data.source.in_memory=false"
     return InputError(
-        f"cannot write the image cache {path.parent} ({error.strerror}):"
-        " set VGG_LIT_CACHE to a writable folder"
+        f"cannot write the image cache {path.parent} ({error.strerror or error}): {remedy}"
     )

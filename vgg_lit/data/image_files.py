@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vgg_lit.data import image_cache
 from vgg_lit.data.damaged_images import DamagedImages
+from vgg_lit.data.decoding_loader import IncompleteBatch, decoded_batches, decoding_loader
 from vgg_lit.data.file_digests import FileContent, FileDigests, StampedDigest, read_digest
 from vgg_lit.data.fitting import Shape, named_fit
 from vgg_lit.data.images import MAX_MEGAPIXELS, read_image
@@ -24,7 +25,6 @@ from vgg_lit.data.rectangles import Rectangles, collate
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import shown_path
-from vgg_lit.system.hardware import count_cores
 
 _DECODING = 3  # version of the decoding from file to pixels: part of the fingerprint
 _BATCH = 256  # files per worker task when a whole split is read
@@ -71,7 +71,7 @@ class ImageFiles:
         """
         shape = (len(self.paths), self.in_channels, self.size, self.size)
         return torch.from_numpy(
-            image_cache.cached_array(self.cache, self._fingerprint(), shape, self._decode_into)
+            image_cache.cached_array(self.cache, self._fingerprint(), shape, self._decode)
         )
 
     def statistics(self) -> ChannelStatistics:
@@ -134,11 +134,9 @@ class ImageFiles:
             sums += pixel_sums(images)
         return sums
 
-    def _decode_into(self, array: np.ndarray) -> None:
-        start = 0
+    def _decode(self) -> Iterator[np.ndarray]:
         for images in self._in_order("Decoding images"):
-            array[start : start + len(images)] = images.numpy()
-            start += len(images)
+            yield images.numpy()
 
     def _in_order(self, description: str) -> Iterator[Tensor]:
         """Yields the whole split in batches, with a progress bar for large splits; stores the digests.
@@ -156,9 +154,9 @@ class ImageFiles:
             task = progress.add_task(
                 escape(f"{description} of {shown_path(self.root)}"), total=len(positions)
             )
-            for batch, found in loader:
+            for batch, found in decoded_batches(loader):
                 images = batch
-                if isinstance(batch, _Incomplete):
+                if isinstance(batch, IncompleteBatch):
                     images = batch.images
                     reasons |= {self.paths[i]: reason for i, reason in batch.reasons.items()}
                 digests |= {self.paths[i]: digest for i, digest in found.items()}
@@ -184,51 +182,6 @@ class ImageFiles:
         return digest.hexdigest()
 
 
-def decoding_loader(
-    decoder: Dataset, batches: Sequence[Sequence[int]], num_workers: int, pin_memory: bool = False
-) -> DataLoader:
-    """Returns a loader of the batches that `decoder.__getitems__` returns, or of its InputErrors."""
-    num_workers = min(num_workers, count_cores())  # torch warns above the number of cores
-    return DataLoader(
-        decoder,
-        batch_sampler=batches,  # type: ignore[arg-type]  # any re-iterable of index lists works
-        num_workers=num_workers,
-        collate_fn=_as_is,
-        persistent_workers=num_workers > 0,
-        pin_memory=pin_memory,
-        worker_init_fn=_leave_process_group if num_workers else None,
-    )
-
-
-def checked(loader: DataLoader) -> Iterator[Tensor]:
-    """Yields the decoded batches of a `decoding_loader`.
-
-    Raises:
-        InputError: an image is damaged; the message names it.
-    """
-    for images in loader:
-        if isinstance(images, InputError):
-            raise images
-        if isinstance(images, _Incomplete):
-            raise InputError(next(iter(images.messages.values())))
-        yield images
-
-
-@dataclass(frozen=True)
-class _Incomplete:
-    """A batch with damaged images.
-
-    Attributes:
-        images: the batch; 0 for damaged images.
-        messages: messages by position in the split, each with the path of the file.
-        reasons: the same messages without the path.
-    """
-
-    images: Tensor
-    messages: Mapping[int, str]
-    reasons: Mapping[int, str]
-
-
 class _Decoder(Dataset):
     """The dataset in a worker process: file names and decoding options."""
 
@@ -251,12 +204,12 @@ class _Decoder(Dataset):
         images = self._decode(positions)
         if not self.has_digests:
             return images
-        damaged = images.reasons if isinstance(images, _Incomplete) else {}
+        damaged = images.reasons if isinstance(images, IncompleteBatch) else {}
         sound = [position for position in positions if position not in damaged]
         # the files have just been decoded, so that they are in memory
         return images, {i: read_digest(f"{self.root}/{self.paths[i]}") for i in sound}
 
-    def _decode(self, positions: Sequence[int]) -> Tensor | Rectangles | _Incomplete:
+    def _decode(self, positions: Sequence[int]) -> Tensor | Rectangles | IncompleteBatch:
         shape = (self.in_channels, self.size, self.size)
         images = [torch.zeros(shape, dtype=torch.uint8)] * len(positions)
         # returned, not raised: the DataLoader would wrap an error of a worker in a traceback
@@ -270,19 +223,9 @@ class _Decoder(Dataset):
                 name = shown_path(self.root / self.paths[position])
                 reasons[position] = str(error).removeprefix(f"{name}: ")
         if messages:
-            return _Incomplete(torch.stack(images), messages, reasons)
+            return IncompleteBatch(torch.stack(images), messages, reasons)
         return collate(images) if self.fit == "whole" else torch.stack(images)
 
     def __getitem__(self, position: int) -> Tensor:
         path = self.root / self.paths[position]
         return read_image(path, self.in_channels, self.size, self.max_megapixels, self.fit)
-
-
-def _leave_process_group(worker: int) -> None:
-    """Shields workers from group signals: the run needs them until its last step is saved."""
-    if hasattr(os, "setpgrp"):
-        os.setpgrp()
-
-
-def _as_is(batch: Any) -> Any:
-    return batch

@@ -26,7 +26,7 @@ from vgg_lit.data.layouts import Layout, find_layout
 from vgg_lit.data.sources import Images, ResidentImages, Split
 from vgg_lit.data.splits import name_keys, stable_subset, stratified_subset
 from vgg_lit.errors import ConfigError, InputError
-from vgg_lit.system.files import shown_path
+from vgg_lit.system.files import expanded, shown_path
 from vgg_lit.value_types import Fit, Splitting
 
 _TEST_SEED = 0  # not the run's seed: the test set must never change
@@ -80,7 +80,7 @@ class ImageFolder:
             raise InputError(f"max_megapixels={max_megapixels}: must be above 0 and below 10000")
         if damaged not in ("error", "skip"):
             raise InputError(f"damaged={damaged}: unknown; allowed: error, skip")
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         self.in_channels = in_channels
         self.size = size
         self.in_memory = in_memory
@@ -211,7 +211,7 @@ class ImageFolder:
         self._passed_over = listing.count_passed_over()
         if self.labels is None:
             return find_layout(listing, shown_path(self.root))
-        table = self.root / Path(self.labels).expanduser()
+        table = self.root / expanded(self.labels)
         return read_label_table(table, self.root, listing.image_paths())
 
     def _without_damage(self, split: Split) -> ImageFiles:

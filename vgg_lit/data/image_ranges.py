@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgg_lit.data.image_files import checked
+from vgg_lit.data.decoding_loader import checked
 from vgg_lit.data.sources import Images, ResidentImages
 from vgg_lit.errors import InputError
 

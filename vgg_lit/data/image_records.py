@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vgg_lit.data import image_cache
+from vgg_lit.data.decoding_loader import checked, decoding_loader
 from vgg_lit.data.fitting import Shape, fit_image, named_fit
-from vgg_lit.data.image_files import checked, decoding_loader
 from vgg_lit.data.images import MAX_MEGAPIXELS
 from vgg_lit.data.rectangles import Rectangles, collate
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
@@ -91,7 +91,7 @@ class ImageRecords:
         """
         shape = (len(self.labels_N), self.in_channels, self.size, self.size)
         return torch.from_numpy(
-            image_cache.cached_array(self.cache, self._fingerprint(), shape, self._decode_into)
+            image_cache.cached_array(self.cache, self._fingerprint(), shape, self._decode)
         )
 
     def statistics(self) -> ChannelStatistics:
@@ -106,11 +106,9 @@ class ImageRecords:
             sums += pixel_sums(images)
         return sums
 
-    def _decode_into(self, array: np.ndarray) -> None:
-        start = 0
+    def _decode(self) -> Iterator[np.ndarray]:
         for images in self._in_order("Decoding images"):
-            array[start : start + len(images)] = images.numpy()
-            start += len(images)
+            yield images.numpy()
 
     def _in_order(self, description: str) -> Iterator[Tensor]:
         """Yields the whole split in batches, with a progress bar for large splits."""

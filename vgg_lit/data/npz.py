@@ -15,6 +15,7 @@ from PIL import Image
 
 from vgg_lit.data.sources import ResidentImages
 from vgg_lit.errors import InputError, one_line
+from vgg_lit.system.files import expanded
 from vgg_lit.system.hardware import memory_bytes
 
 SPLITS = ("train", "val", "test")
@@ -40,7 +41,7 @@ class NpzImages:
     ) -> None:
         if in_channels not in (1, 3):
             raise InputError(f"in_channels={in_channels}: must be 1 (grey) or 3 (colour)")
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         self.in_channels = in_channels
         self._given = classes
         if not self.root.is_file():

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from vgg_lit.data.downloads import DownloadError, fetch, is_published, read_published, staging
 from vgg_lit.errors import InputError
-from vgg_lit.system.files import replacing
+from vgg_lit.system.files import expanded, replacing
 
 MIB = 2**20
 
@@ -62,7 +62,7 @@ class PublishedImages:
     files: tuple[PublishedFile, ...]
 
     def __init__(self, root: str | Path, download: bool = True) -> None:
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         self.download = download
 
     def prepare(self) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from vgg_lit.data.downloads import DownloadError, staging
 from vgg_lit.data.library_images import LibraryImages, Part, Positions
 from vgg_lit.errors import InputError, one_line, unknown
+from vgg_lit.system.files import expanded
 from vgg_lit.value_types import Fit
 
 
@@ -113,7 +114,7 @@ class TorchvisionImages(LibraryImages):
             raise InputError(f"dataset={dataset}: {unknown('data set', dataset, sorted(DATASETS))}")
         self.dataset = dataset
         self.name = dataset
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         self.download = download
         self.options = dict(options or {})
         allowed = [

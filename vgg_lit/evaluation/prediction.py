@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vgg_lit.data.folder_listing import describe_counts, list_folder
 from vgg_lit.data.image_formats import ENDINGS
 from vgg_lit.errors import InputError, TrainingError
-from vgg_lit.system.files import shown_path
+from vgg_lit.system.files import expanded, shown_path
 from vgg_lit.tables import print_facts
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def find_images(images: str | Sequence[str]) -> FoundImages:
 
 
 def _find(pattern: str) -> FoundImages:
-    path = Path(pattern).expanduser()
+    path = expanded(pattern)
     if path.is_file():
         return FoundImages([str(path)], Counter())
     if path.is_dir():

@@ -1,11 +1,11 @@
 """The folder of an export: its files, and the checks before it is written."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vgg_lit.errors import InputError, TrainingError
+from vgg_lit.system.files import check_writable
 
 PROGRAM_FILES = {
     "onnx": "model.onnx",
@@ -28,9 +28,7 @@ def check_output(folder: Path) -> None:
     Raises:
         InputError: the folder cannot be created or written, or holds the README.md of another project.
     """
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"output={folder}: {nearest} is not a writable folder")
+    check_writable(folder, f"output={folder}")
     if (folder / CARD).exists() and not (folder / DESCRIPTION).exists():
         raise InputError(
             f"output={folder}: holds a {CARD} of another project; choose a separate folder"

@@ -7,6 +7,7 @@
 Shape suffixes: B images, C channels, H x W pixels, K classes, S x S source pixels, T x T network input.
 """
 
+import io
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -174,8 +175,10 @@ def to_program(module: PixelClassifier, description: Description) -> ExportedPro
 
 def write_torch_export(program: ExportedProgram, path: Path, description: Description) -> None:
     """Writes a program for `torch.export.load`, with its description in an extra file."""
-    with path.open("wb") as file, _quiet():
-        torch.export.save(program, file, extra_files={f"{METADATA}.json": description.to_json()})
+    buffer = io.BytesIO()  # torch ends the process if the disk is full
+    with _quiet():
+        torch.export.save(program, buffer, extra_files={f"{METADATA}.json": description.to_json()})
+    path.write_bytes(buffer.getbuffer())
 
 
 def write_onnx(program: ExportedProgram, path: Path, description: Description) -> None:

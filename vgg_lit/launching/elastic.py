@@ -17,9 +17,8 @@ from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher import api
 
 from vgg_lit.errors import EXIT_BAD_INPUT, Preempted, one_line
-from vgg_lit.system.ending_signals import ENDING
 from vgg_lit.system.launch import JOB_STORE, address_towards
-from vgg_lit.system.output import ignoring_hangup
+from vgg_lit.system.operating_system import ENDING, ignoring_hangup
 
 FINAL = {EXIT_BAD_INPUT, *(Preempted(signum).exit_code for signum in ENDING)}
 """Exit codes without a restart: input that would fail again, and signals, whose sender decides."""

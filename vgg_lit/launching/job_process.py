@@ -8,14 +8,17 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from vgg_lit.system.ending_signals import ENDING
 from vgg_lit.system.launch import SWEEP_JOB
-
-IS_WINDOWS = os.name == "nt"
+from vgg_lit.system.operating_system import (
+    ENDING,
+    ask_to_end,
+    has_session_ended,
+    kill_session,
+    session_options,
+)
 
 # Set by distributed training, by Lightning's seeding or by the cluster that started the sweep. A job
 # that inherited them would act as a rank of another run.
@@ -153,8 +156,7 @@ class JobProcess:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # only the launcher receives ctrl-C and forwards it
-                pass_fds=() if IS_WINDOWS else inherited,
+                **session_options(inherited),  # only the launcher receives ctrl-C and forwards it
             )
         self.pid = self._process.pid
 
@@ -184,26 +186,17 @@ class JobProcess:
 
     def send(self, signum: signal.Signals) -> None:
         """Sends a signal to the first process of the job, which ends the others."""
-        if IS_WINDOWS:
-            self._process.terminate()
-        else:
-            self._process.send_signal(signum)
+        ask_to_end(self._process, signum)
 
     def kill(self) -> None:
         """Kills all processes of the job."""
-        if IS_WINDOWS:
-            self._process.kill()
-        else:
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+        kill_session(self._process)
 
     def _end_other_processes(self) -> None:
         """Kills the other processes of the job that have not ended after `SECONDS_TO_FOLLOW`."""
         deadline = time.monotonic() + SECONDS_TO_FOLLOW
-        while not IS_WINDOWS and time.monotonic() < deadline:
-            try:
-                os.killpg(self.pid, 0)
-            except (ProcessLookupError, PermissionError):
+        while time.monotonic() < deadline:
+            if has_session_ended(self._process):
                 return
             time.sleep(0.05)
         self.kill()

@@ -101,8 +101,9 @@ def record_failure(
     if code >= 0:
         reason = f"exit code {code}, {process.last_line}"
     else:
-        reason = f"killed by {signal.Signals(-code).name}"
-        if -code == signal.SIGKILL and not is_asked:
+        name = signal.Signals(-code).name
+        reason = f"killed by {name}"
+        if name == "SIGKILL" and not is_asked:
             reason += ", as the system does when memory runs out"
     with suppress(OSError):  # e.g. the disk is full; the caller receives the reason anyway
         write_status(directory, status, reason)

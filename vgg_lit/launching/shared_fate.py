@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,11 +27,11 @@ from vgg_lit.errors import (
     Preempted,
     ProcessFailed,
     TrainingError,
-    is_of_disk,
+    disk_error,
     is_of_memory,
 )
-from vgg_lit.system.ending_signals import ENDING
 from vgg_lit.system.launch import FIRST_PROCESS, detect, rank
+from vgg_lit.system.operating_system import ENDING, wake
 from vgg_lit.system.status import Status, read_status, write_status
 from vgg_lit.system.terminal import visible
 
@@ -76,6 +76,8 @@ def ending_together(trainer: L.Trainer, path: Path) -> Iterator[None]:
     if trainer.world_size > 1:
         watch.start()
     grace = GRACE_SECONDS
+    hook = threading.excepthook
+    threading.excepthook = lambda failed: _report_in_thread(failed, hook)
     try:
         yield
     except Preempted as stop:
@@ -90,6 +92,18 @@ def ending_together(trainer: L.Trainer, path: Path) -> Iterator[None]:
         raise ours from error
     finally:
         watch.stop(grace)
+        threading.excepthook = hook
+
+
+def _report_in_thread(
+    failed: threading.ExceptHookArgs, report: Callable[[threading.ExceptHookArgs], Any]
+) -> None:
+    """Reports an exception in a thread, except that of a full disk.
+
+    TensorBoard's writer raises that one again in the main thread, which ends the run.
+    """
+    if not disk_error(failed.exc_value):
+        report(failed)
 
 
 class Watch(threading.Thread):
@@ -139,19 +153,17 @@ class Watch(threading.Thread):
                 f"another process does not respond (trainer.process_timeout): {_first_line(error)}"
             )
             if self._is_child_of_main:
-                with suppress(ProcessLookupError):
-                    os.kill(self.main, signal.SIGCONT)  # a stopped process has to continue to end
+                wake(self.main)  # a stopped process has to continue to end
         elif is_of_memory(error):
             error = OutOfMemory(
                 f"out of memory: {_first_line(error)}; try half of data.batch_size with "
                 "trainer.accumulate_grad_batches=2, model.checkpoint_blocks=true, "
                 "trainer.precision=bf16-mixed, or a smaller model.width, data.image_size or model.head"
             )
-        elif is_of_disk(error):
-            assert isinstance(error, OSError)
-            place = error.filename or self.path
+        elif cause := disk_error(error):
             error = TrainingError(
-                f"{place}: cannot be written: {error.strerror}; earlier checkpoints are intact"
+                f"{cause.filename or self.path}: cannot be written: {cause.strerror}; "
+                "earlier checkpoints are intact"
             )
         is_bad_input = isinstance(error, InputError)
         code = getattr(error, "exit_code", EXIT_BAD_INPUT if is_bad_input else 1)

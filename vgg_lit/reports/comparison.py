@@ -18,6 +18,7 @@ from vgg_lit.errors import InputError, unknown
 from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep
+from vgg_lit.system.files import expanded
 from vgg_lit.system.terminal import warn
 from vgg_lit.tables import is_higher_better
 
@@ -182,7 +183,7 @@ def find_runs(places: Sequence[str]) -> list[Run]:
     """
     found: dict[Path, Run] = {}
     for place in places:
-        paths = [Path(path) for path in sorted(glob.glob(str(Path(place).expanduser())))]
+        paths = [Path(path) for path in sorted(glob.glob(str(expanded(place))))]
         if not paths:
             raise InputError(f"runs={place}: no such directory, and no match as a glob")
         runs = [run for path in paths for run in _runs_in(path)]

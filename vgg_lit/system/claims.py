@@ -48,10 +48,20 @@ def release(path: Path) -> None:
     file = _held.pop(path.resolve(), None)
     if file is None:
         return
-    with file, suppress(OSError):
-        if os.listdir(path) == [LOCK]:
-            (path / LOCK).unlink()
-            path.rmdir()
+    try:
+        with file:
+            _remove_if_empty(path)
+    except PermissionError:  # Windows does not remove an open file, also not one of another process
+        with suppress(OSError):
+            _remove_if_empty(path)
+    except OSError:
+        pass
+
+
+def _remove_if_empty(path: Path) -> None:
+    if os.listdir(path) == [LOCK]:
+        (path / LOCK).unlink()
+        path.rmdir()
 
 
 @contextmanager
@@ -83,8 +93,19 @@ def rename_claimed(path: Path, new: Path) -> None:
         OSError: the directory cannot be renamed, or another process has claimed the path meanwhile.
     """
     path_held = path.resolve()
-    path.rename(new)
-    if file := _held.pop(path_held, None):
-        with file:
+    try:
+        path.rename(new)
+    except PermissionError:  # Windows does not rename a folder with an open file
+        held = _held.pop(path_held, None)
+        if held is None:
+            raise
+        held.close()
+        path.rename(new)
+    else:
+        held = _held.pop(path_held, None)
+    if held is not None:
+        try:
             if not claim(path):
                 raise OSError(f"{path}: another process has claimed it")
+        finally:
+            held.close()

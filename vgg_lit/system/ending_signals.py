@@ -6,11 +6,7 @@ import time
 from types import FrameType, TracebackType
 
 from vgg_lit.errors import Preempted
-
-ENDING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
-]
-"""SIGINT: ctrl-C. SIGTERM: `kill` and cluster schedulers. SIGUSR1: early warning of schedulers."""
+from vgg_lit.system.operating_system import ENDING
 
 SECONDS_BETWEEN_PRESSES = 1.0
 """SIGINTs that are closer together count as one, because terminal and launcher may both send it."""

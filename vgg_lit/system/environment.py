@@ -41,7 +41,7 @@ def _processor() -> str:
 
 
 def _read_text(path: Path) -> str:
-    return path.read_text() if path.is_file() else ""
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _version(package: str) -> str | None:
@@ -56,7 +56,12 @@ def _git(*arguments: str) -> str | None:
     folder = Path(__file__).parent
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

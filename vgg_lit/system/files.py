@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vgg_lit.errors import InputError
+from vgg_lit.system.operating_system import flush
 from vgg_lit.system.terminal import visible
 
 
@@ -24,14 +26,56 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # a full disk does not set it
         raise
-    _flush(path.parent)
+    flush(path.parent)
+
+
+def check_writable(folder: Path, setting: str, remedy: str = "") -> None:
+    """Checks that files can be written into a folder, without creating it.
+
+    Args:
+        folder: the folder; it is created later if needed.
+        setting: the setting that names the folder, for the message.
+        remedy: end of the message.
+
+    Raises:
+        InputError: the folder cannot be created or written.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        end = f"; {remedy}" if remedy else ""
+        raise InputError(f"{setting}: {nearest} is not a writable folder{end}")
+
+
+def check_writable_file(path: Path, setting: str) -> None:
+    """Checks that a file can be written, without creating it.
+
+    Raises:
+        InputError: it is a folder, or its folder cannot be created or written.
+    """
+    if path.is_dir():
+        raise InputError(f"{setting}: is a folder; give a file")
+    check_writable(path.parent, setting)
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Returns a path with `~` replaced by the user's home folder.
+
+    Raises:
+        InputError: the user has no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: this user has no home folder; give the whole path, or set HOME"
+        ) from error
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -54,14 +98,6 @@ def write_json(path: Path, content: Any) -> None:
 def to_json(content: Any) -> str:
     """Formats plain values as indented JSON with a final newline."""
     return json.dumps(content, indent=2) + "\n"
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:

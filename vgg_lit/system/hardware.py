@@ -1,8 +1,6 @@
 """The hardware of this machine: devices, precision and speed."""
 
-import ctypes
 import os
-import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import torch
 
 from vgg_lit.errors import InputError
+from vgg_lit.system.operating_system import keep_freed_memory
 
 
 @cache
@@ -18,7 +17,9 @@ def cpu_features() -> frozenset[str]:
     if hasattr(torch.cpu, "get_capabilities"):  # newer than torch 2.10
         return frozenset(name for name, has in torch.cpu.get_capabilities().items() if has)
     listed = Path("/proc/cpuinfo")
-    return frozenset(listed.read_text().split()) if listed.is_file() else frozenset()
+    return (
+        frozenset(listed.read_text(encoding="utf-8").split()) if listed.is_file() else frozenset()
+    )
 
 
 def count_devices(accelerator: str) -> tuple[str, int]:
@@ -161,24 +162,3 @@ def tune_process(kind: str) -> None:
         # Not the newer `torch.backends.*.fp32_precision`: Lightning reads the older setting, which
         # then raises an error.
         torch.set_float32_matmul_precision("high")
-
-
-def keep_freed_memory() -> None:
-    """Makes glibc keep large freed blocks for the next step instead of returning them to the system.
-
-    Every training step frees and allocates the same activations. By default, blocks above 32 MB are
-    mapped each time and their pages are filled with zeros again. With VGG-16-bn at a quarter of its
-    width, batch 512, fp32, page faults fall from 71,000 to 2,700 per step. The process keeps its peak
-    memory: 10 % more resident memory in that example. Without glibc this does nothing.
-
-    A higher mapping threshold is not an alternative: the manual allows at most 32 MB.
-
-    Source: mallopt(3).
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        trim_threshold, mmap_max = -1, -4
-        mallopt(trim_threshold, -1)  # never trim
-        mallopt(mmap_max, 0)

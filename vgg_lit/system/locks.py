@@ -7,6 +7,8 @@ from typing import TextIO
 
 from filelock import lock_descriptor
 
+from vgg_lit.system.operating_system import closing_in_forks
+
 
 def take_lock(path: Path, is_inherited: bool = True) -> TextIO | None:
     """Opens a file and locks it until it is closed; None if another process holds the lock.
@@ -33,6 +35,6 @@ def take_lock(path: Path, is_inherited: bool = True) -> TextIO | None:
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 break
         file.close()  # its holder has removed the file after it was opened here
-    if not is_inherited and hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=file.close)
+    if not is_inherited:
+        closing_in_forks(file.close)
     return file

@@ -8,11 +8,8 @@ import errno
 import io
 import os
 import select
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from typing import Any, TextIO
 
 from vgg_lit.errors import TrainingError
@@ -45,7 +42,7 @@ class _Guarded(io.FileIO):
                 if written := super().write(rest):
                     rest = rest[written:]
                 else:
-                    select.select([], [self.fileno()], [])
+                    _wait_for(self.fileno())
         except OSError as error:
             _open_null(self.fileno())
             if self._is_needed and error.errno == errno.EPIPE:
@@ -55,6 +52,14 @@ class _Guarded(io.FileIO):
                     f"standard output: cannot be written: {error.strerror}"
                 ) from error
         return memoryview(data).nbytes
+
+
+def _wait_for(descriptor: int) -> None:
+    """Waits until a full pipe has room; where a pipe cannot be waited for, a moment."""
+    try:
+        select.select([], [descriptor], [])
+    except OSError:  # Windows waits only for sockets
+        time.sleep(0.01)
 
 
 def guard_output(is_needed: bool) -> None:
@@ -110,17 +115,3 @@ def print_guarded(text: str) -> None:
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-
-
-@contextmanager
-def ignoring_hangup(is_ignored: bool = True) -> Iterator[None]:
-    """A context in which this process continues when its terminal is closed."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if not (is_ignored and is_main and hasattr(signal, "SIGHUP")):
-        yield
-        return
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, before)

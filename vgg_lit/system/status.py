@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vgg_lit.errors import InputError
-from vgg_lit.system.files import write_json
+from vgg_lit.system.files import to_json, write_json
 from vgg_lit.system.small_files import read_json
 
 Status = Literal["running", "done", "pruned", "failed", "preempted"]
@@ -15,10 +15,22 @@ Status = Literal["running", "done", "pruned", "failed", "preempted"]
 def write_status(
     path: Path, status: Status, reason: str | None = None, **details: str | int
 ) -> None:
-    """Writes status, reason, UTC time and process number to `status.json` in a run directory."""
+    """Writes status, reason, UTC time and process number to `status.json` in a run directory.
+
+    On a full disk, an existing file is overwritten, which needs no space.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     content = {"status": status, "reason": reason, "time": now, "process": os.getpid(), **details}
-    write_json(path / "status.json", content)
+    file = path / "status.json"
+    try:
+        write_json(file, content)
+    except OSError:
+        with file.open("r+", encoding="utf-8") as existing:
+            existing.write(to_json(content))
+            existing.truncate()
 
 
 def read_status(path: Path) -> dict[str, Any]:

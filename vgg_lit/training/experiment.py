@@ -88,29 +88,30 @@ def run_experiment(
         run = Run.start(path, config, overrides)
     started = time.perf_counter()
     with run.at_work() if run and trainer.is_global_zero else nullcontext():
-        if run and trainer.is_global_zero:
-            if resumed:
-                run.resume({**config, ACCEPT: False}, overrides)
-            print_header(run, trainer, classifier, datamodule, config)
-            if start_from:
-                print_facts({"resumes": f"{position}, from {start_from}"})
-            record_weights(run, classifier, transfer, config)
-            record_data(run, datamodule)
-            record_damage(run, datamodule)
-            record_start(trainer.loggers, config, path)
+        if resumed and trainer.is_global_zero:
+            resumed.resume({**config, ACCEPT: False}, overrides)
         with ending_together(trainer, path):
+            if run and trainer.is_global_zero:
+                print_header(run, trainer, classifier, datamodule, config)
+                if start_from:
+                    print_facts({"resumes": f"{position}, from {start_from}"})
+                record_weights(run, classifier, transfer, config)
+                record_data(run, datamodule)
+                record_damage(run, datamodule)
+                record_start(trainer.loggers, config, path)
             with _training_data(config, classifier, datamodule) as data:
                 trainer.fit(classifier, datamodule=data, ckpt_path=start_from, weights_only=True)
             pruned = _pruned(trainer)
             is_tested = config["test"] and not pruned and getattr(datamodule, "has_test", True)
             metrics = _tested_metrics(trainer, classifier, datamodule, is_tested)
-    metrics["seconds"] = time.perf_counter() - started + _seconds_before(trainer)
+            metrics["seconds"] = time.perf_counter() - started + _seconds_before(trainer)
+            if run and trainer.is_global_zero:
+                run.write_metrics(metrics)
+                matrices = classifier.split_metrics.matrices
+                write_matrices(path, matrices, classifier.classes, "test" if is_tested else "val")
+                record_end(trainer.loggers, config, metrics, path, trainer.global_step)
+                run.set_status("pruned" if pruned else "done", pruned)
     if run and trainer.is_global_zero:
-        run.write_metrics(metrics)
-        matrices = classifier.split_metrics.matrices
-        write_matrices(path, matrices, classifier.classes, "test" if is_tested else "val")
-        record_end(trainer.loggers, config, metrics, path, trainer.global_step)
-        run.set_status("pruned" if pruned else "done", pruned)
         if pruned:
             print_facts({"pruned ": pruned})
         print_metrics(metrics, title=f"{network_name(config['model'])} on {datamodule.source.name}")

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.config.command import trusting
+from vgg_lit.config.command_line import parse_command_line
 from vgg_lit.config.differences import COMMAND_SETTINGS, changes
 from vgg_lit.config.group_options import config_folder
+from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError, one_line, unknown_key
 from vgg_lit.renamed_settings import with_new_names
@@ -61,7 +62,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine | None:
     """Parses a command line; returns None if that fails, because Hydra will report the same error."""
     others = [argument for argument in arguments if argument != AUTO]
     try:
-        parsed = get_args_parser().parse_args(others)
+        parsed = parse_command_line(others)
         register_resolvers()
         folder = Path(parsed.config_path or config_folder()).absolute()
         overrides = list(parsed.overrides)
@@ -70,7 +71,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine | None:
         if parsed.multirun:
             typed = OverridesParser.create().parse_overrides(overrides)
             overrides = [str(o.input_line) for o in typed if not o.is_sweep_override()]
-        with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+        with hydra.initialize_config_dir(str(folder), **VERSION_BASE):
             config = hydra.compose(
                 parsed.config_name or "train", overrides=overrides, return_hydra_config=True
             )
@@ -191,7 +192,7 @@ def as_values_of_run(arguments: Sequence[str]) -> list[str]:
     if not any(argument.startswith("resume=") for argument in arguments):
         return list(arguments)
     try:
-        parsed = get_args_parser().parse_args(list(arguments))
+        parsed = parse_command_line(arguments)
         typed = {
             o.input_line: o for o in OverridesParser.create().parse_overrides(parsed.overrides)
         }

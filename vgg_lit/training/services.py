@@ -116,7 +116,7 @@ def online_or_offline(spec: Mapping[str, Any]) -> dict[str, Any]:
         found["offline"] = mode in ("offline", "dryrun") or (not mode and not has_account)
     if kind == "CometLogger" and spec.get("online", True) is None:
         del found["online"]
-        config = Path(os.environ.get("COMET_CONFIG", "~/.comet.config")).expanduser()
+        config = Path(os.path.expanduser(os.environ.get("COMET_CONFIG", "~/.comet.config")))
         if not os.environ.get("COMET_API_KEY") and not config.is_file():
             # Lightning's online=False disables the logger, so Comet receives it from here.
             os.environ.setdefault("COMET_START_ONLINE", "false")

@@ -18,12 +18,12 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
+from vgg_lit.config.command_line import parse_command_line
 from vgg_lit.config.differences import flattened
 from vgg_lit.errors import ConfigError, InputError, one_line
 
@@ -261,7 +261,10 @@ def split_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]
 
     With ranges and no `space=...`, only these ranges are searched.
     """
-    parsed = get_args_parser().parse_args(list(arguments))
+    try:
+        parsed = parse_command_line(arguments)
+    except ValueError:  # Hydra reports it
+        return {}, list(arguments)
     sweeps, values = split_sweeps(parsed.overrides)
     others = [word for word in arguments if word not in parsed.overrides or word in values]
     if sweeps and not any(value.startswith("space=") for value in values):

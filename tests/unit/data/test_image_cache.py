@@ -1,19 +1,19 @@
 """The image cache returns an entry as written, only for its fingerprint, or None."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from vgg_lit.data.image_cache import cache_folder, read_array, read_record, write_array
 from vgg_lit.errors import InputError
 
-
-def fill(array):
-    array[:] = np.arange(array.size, dtype=np.uint8).reshape(array.shape)
+PARTS = [np.array([[0, 1, 2]], np.uint8), np.array([[3, 4, 5]], np.uint8)]
 
 
 def test_an_array_is_read_as_written_only_with_its_fingerprint(tmp_path):
     path = tmp_path / "new" / "images.npy"
-    write_array(path, "a", (2, 3), fill)
+    write_array(path, "a", (2, 3), PARTS)
     assert read_array(path, "a", (2, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
     assert read_array(path, "b", (2, 3)) is None
     assert sorted(p.name for p in path.parent.iterdir()) == ["images.json", "images.npy"]
@@ -22,7 +22,7 @@ def test_an_array_is_read_as_written_only_with_its_fingerprint(tmp_path):
 def test_a_damaged_or_missing_file_reads_as_none(tmp_path):
     path = tmp_path / "images.npy"
     assert read_array(path, "a", (2, 3)) is None
-    write_array(path, "a", (2, 3), fill)
+    write_array(path, "a", (2, 3), PARTS)
     body = bytearray(path.read_bytes())
     body[-1] ^= 1
     path.write_bytes(body)
@@ -31,15 +31,29 @@ def test_a_damaged_or_missing_file_reads_as_none(tmp_path):
 
 def test_a_failed_write_keeps_the_previous_entry(tmp_path):
     path = tmp_path / "images.npy"
-    write_array(path, "a", (2, 3), fill)
+    write_array(path, "a", (2, 3), PARTS)
 
-    def broken(array):
+    def broken():
+        yield PARTS[0]
         raise InputError("cat.png: damaged")
 
     with pytest.raises(InputError, match=r"cat\.png"):
-        write_array(path, "b", (2, 3), broken)
+        write_array(path, "b", (2, 3), broken())
     assert read_array(path, "a", (2, 3)) is not None
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_full_disk_is_one_line_before_anything_is_decoded(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=2_000_000))
+
+    def parts():
+        raise AssertionError("decoded")
+        yield
+
+    with pytest.raises(InputError, match=r"needs 3.0 MB, 2.0 MB are free.*VGG_LIT_CACHE"):
+        write_array(tmp_path / "images.npy", "a", (3, 1_000_000), parts())
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_invalid_sidecar_reads_as_none(tmp_path):

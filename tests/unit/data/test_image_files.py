@@ -13,7 +13,8 @@ from PIL import Image
 
 from vgg_lit.data import image_cache, image_files
 from vgg_lit.data.damaged_images import DamagedImages
-from vgg_lit.data.image_files import ImageFiles, checked
+from vgg_lit.data.decoding_loader import checked
+from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.images import read_image
 from vgg_lit.data.statistics import channel_statistics, pixel_sums
 from vgg_lit.errors import InputError

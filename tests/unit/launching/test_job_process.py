@@ -183,7 +183,8 @@ def test_without_process_groups_only_the_job_is_ended(monkeypatch, tmp_path):
     """Imitates Windows."""
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     process = job_process.JobProcess(command, dict(os.environ), tmp_path / "log.txt", "", [])
-    monkeypatch.setattr(job_process, "IS_WINDOWS", True)
+    monkeypatch.delattr(os, "killpg")
+    monkeypatch.setattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM, raising=False)
     process.send(signal.SIGINT)
     while (code := process.poll()) is None:
         pass

@@ -1,7 +1,6 @@
 """Counting devices and choosing the precision for the machine."""
 
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ from vgg_lit.errors import InputError
 from vgg_lit.system import hardware
 from vgg_lit.system.hardware import (
     count_devices,
-    keep_freed_memory,
     matmul_rate,
     resolve_precision,
     seed_device,
@@ -102,28 +100,6 @@ def test_matmul_rate_is_plausible_and_draws_no_random_number():
     rate = matmul_rate(torch.float32, torch.device("cpu"))
     assert 1e8 < rate < 1e15
     assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_freed_memory_may_be_kept_repeatedly():
-    keep_freed_memory()  # must not raise
-    keep_freed_memory()
-
-
-@pytest.mark.parametrize(
-    ("platform", "has_mallopt", "calls"),
-    [
-        ("linux", True, [(-1, -1), (-4, 0)]),  # M_TRIM_THRESHOLD never, M_MMAP_MAX 0
-        ("linux", False, []),
-        ("win32", True, []),
-    ],
-)
-def test_freed_memory_is_kept_by_glibc_alone(platform, has_mallopt, calls, monkeypatch):
-    found = []
-    library = SimpleNamespace(mallopt=lambda *a: found.append(a)) if has_mallopt else object()
-    monkeypatch.setattr(hardware.ctypes, "CDLL", lambda name: library)
-    monkeypatch.setattr(hardware.sys, "platform", platform)
-    keep_freed_memory()
-    assert found == calls
 
 
 def test_seed_device_equals_manual_seed():

@@ -8,6 +8,7 @@ import yaml
 
 from vgg_lit.config.checks import to_plain
 from vgg_lit.config.group_options import config_folder
+from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.config.schema import Tune
 from vgg_lit.tuning.studies import StudyDirectory
@@ -85,7 +86,7 @@ def test_the_best_trial_is_an_experiment(written, compose):
     )
     register_resolvers()
     searchpath = f"hydra.searchpath=['{directory.path}']"
-    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+    with hydra.initialize_config_dir(str(config_folder()), **VERSION_BASE):
         config = hydra.compose("train", overrides=[searchpath, "experiment=best"])
     params = [f"{name}={value}" for name, value in best.params.items()]
     assert to_plain(config) == to_plain(compose("model.width=0.125", *params))

@@ -1,0 +1,92 @@
+"""Folders without write permission are refused in one line before the work; users without a home folder."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rights import run_as_another
+
+
+@pytest.fixture
+def home(tmp_path):
+    """The working directory of the other user."""
+    for folder in (*tmp_path.parents, tmp_path):  # pytest's folders are private
+        if folder.stat().st_mode & 0o011 != 0o011 and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    home = tmp_path / "home"
+    home.mkdir()
+    return home
+
+
+def test_every_verb_refuses_a_folder_without_write_permission(tiny, tiny_run, home, tmp_path):
+    place = tmp_path / "others"
+    place.mkdir()
+    for name in ("run", "second"):
+        shutil.copytree(tiny_run.path, place / name)
+    Image.new("RGB", (32, 32)).save(place / "image.png")
+    for folder in (place / "run", place):
+        folder.chmod(0o555)
+    run, image, new = f"run={place}/run", f"{place}/image.png", f"output={place}/new"
+    commands = [
+        ("train", *tiny, f"hydra.run.dir={place}/new"),
+        ("train", f"resume={place}/run", "trainer.max_epochs=9"),
+        ("train", "-m", *tiny, "seed=1,2", f"hydra.sweep.dir={place}/new"),
+        ("tune", *tiny, f"hydra.run.dir={place}/new"),
+        ("evaluate", run),
+        ("visualize", run),
+        ("predict", run, f"images={image}"),
+        ("predict", run, f"images={image}", f"{new}.csv"),
+        ("compare", f"runs=[{place}/run,{place}/second]", new),
+        ("preview", f"{new}.png"),
+        ("summarize", "model=vgg11", f"{new}.json"),
+        ("export", run, "formats=[torch_export]"),
+        ("export", run, "formats=[torch_export]", new),
+        ("reproduce", run, new),
+        ("stylize", f"content={image}", f"style={image}", f"weights={place}/run", f"{new}.png"),
+    ]
+    try:
+        outcomes = run_as_another(commands, home)
+    finally:
+        for folder in (place, place / "run"):
+            folder.chmod(0o755)
+    for command, (code, errors) in zip(commands, outcomes, strict=True):
+        assert code == 2, (command, errors)
+        assert errors.startswith("error: "), (command, errors)
+        assert errors.count("\n") == 1, (command, errors)
+        assert "ermission" in errors or "is not a writable folder" in errors, (command, errors)
+        assert str(place) in errors or "others" in errors, (command, errors)
+    assert not list(place.glob("new*"))
+    assert not list(home.iterdir())
+
+
+def test_unwritable_logs_are_refused_before_the_training(tiny, home):
+    (home / "logs").mkdir()
+    (home / "logs").chmod(0o555)
+    ((code, errors),) = run_as_another([("train", *tiny)], home)
+    assert code == 2, errors
+    assert errors.count("\n") == 1, errors
+    assert "logs" in errors
+    assert "cannot be created (Permission denied); hydra.run.dir=<folder>" in errors
+    assert not list((home / "logs").iterdir())
+
+
+def test_a_user_without_name_and_home_folder_trains(tiny, images, home):
+    folder = ("data=image_folder", f"data.root={images}", "data.image_size=32")
+    sample = ("train", *tiny, "hydra.run.dir=sample")
+    commands = [
+        sample,
+        ("train", *tiny, *folder),
+        ("train", *tiny, "data.root='~/images'", *folder[:1]),
+    ]
+    outcomes = run_as_another(commands, home)
+    assert outcomes[0] == (0, "")
+    assert outcomes[1][0] == 2
+    assert outcomes[1][1] == "error: image cache: this user has no home folder; set VGG_LIT_CACHE\n"
+    assert outcomes[2][0] == 2
+    assert "~/images: this user has no home folder" in outcomes[2][1]
+    assert {path.name for path in home.iterdir()} == {"sample"}
+    ((code, errors),) = run_as_another(
+        [("train", *tiny, *folder, "hydra.run.dir=own")], home, VGG_LIT_CACHE=str(home / "cache")
+    )
+    assert (code, errors) == (0, "")

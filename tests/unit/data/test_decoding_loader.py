@@ -1,0 +1,47 @@
+"""Loaders of decoded batches: with workers, through pipes, and without workers."""
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from vgg_lit.data import decoding_loader as module
+from vgg_lit.data.decoding_loader import IncompleteBatch, checked, decoded_batches, decoding_loader
+from vgg_lit.errors import InputError
+from vgg_lit.system import shared_memory
+
+BATCHES = [[0, 1], [2, 3]]
+
+
+class Decoder(Dataset):
+    def __getitems__(self, positions):
+        images = torch.tensor(positions, dtype=torch.uint8)
+        if 2 in positions:
+            return IncompleteBatch(images, {2: "2.png: damaged"}, {2: "damaged"})
+        return images
+
+
+@pytest.mark.parametrize("free", [0, float("inf")])
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_batches_are_the_same_on_any_way(num_workers, free, monkeypatch, capsys):
+    monkeypatch.setattr(shared_memory, "free_bytes", lambda folder: free)
+    shared_memory.warn_once.cache_clear()
+    first, second = decoded_batches(decoding_loader(Decoder(), BATCHES, num_workers))
+    assert first.tolist() == [0, 1]
+    assert isinstance(second, IncompleteBatch)
+    assert second.images.tolist() == [2, 3]
+    assert ("sent through pipes" in capsys.readouterr().err) == (num_workers and free == 0)
+    shared_memory.warn_once.cache_clear()
+
+
+def test_a_damaged_image_is_an_error():
+    with pytest.raises(InputError, match=r"2\.png: damaged"):
+        list(checked(decoding_loader(Decoder(), BATCHES, 0)))
+
+
+def test_the_main_process_decodes_if_no_worker_can_start(monkeypatch, capsys):
+    monkeypatch.setattr(module, "has_semaphores", lambda: False)
+    shared_memory.warn_once.cache_clear()
+    loader = decoding_loader(Decoder(), BATCHES, 1)
+    assert loader.num_workers == 0
+    assert "the main process decodes" in capsys.readouterr().err
+    shared_memory.warn_once.cache_clear()

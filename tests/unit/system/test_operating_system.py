@@ -1,0 +1,189 @@
+"""Calls that an operating system lacks are replaced or left out; see also tests/faults/test_windows.py."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from vgg_lit.system import operating_system as system
+from vgg_lit.system.claims import claim, is_held, release, rename_claimed
+from vgg_lit.system.operating_system import keep_freed_memory
+
+PACKAGE = Path(system.__file__).parents[1]
+OF_ONE_SYSTEM = (
+    *(
+        "os.name",
+        "sys.platform",
+        "platform.system",
+        "os.killpg",
+        "os.setpgrp",
+        "os.fork",
+        "os.fsync(d",
+    ),
+    *(
+        "register_at_fork",
+        "os.getuid",
+        "os.statvfs",
+        "os.path.relpath",
+        "start_new_session",
+        "pass_fds",
+    ),
+    *(
+        "SIGKILL)",
+        "signal.SIGKILL",
+        "signal.SIGCONT",
+        "signal.SIGUSR1",
+        "signal.SIGHUP",
+        "os.kill(",
+    ),
+)
+
+
+def test_no_other_module_uses_calls_of_one_system():
+    files = [file for file in PACKAGE.rglob("*.py") if file.name != "operating_system.py"]
+    found = [
+        (file.name, call)
+        for file in [*files, *PACKAGE.parent.joinpath("hydra_plugins").rglob("*.py")]
+        for call in OF_ONE_SYSTEM
+        if call in file.read_text(encoding="utf-8")
+    ]
+    assert not found
+
+
+def test_a_folder_that_cannot_be_opened_is_not_flushed(tmp_path, monkeypatch):
+    opened = os.open
+
+    def refuse(path, *arguments):
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(os, "open", refuse)
+    (tmp_path / "file").write_text("text", encoding="utf-8")
+    system.flush(tmp_path)
+    system.flush(tmp_path / "file")
+
+
+def test_a_path_on_another_drive_stays_as_it_is(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert system.relative(tmp_path / "run") == Path("run")
+
+    def refuse(path):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", refuse)
+    assert system.relative("D:/logs") == Path("D:/logs")
+
+
+def test_a_job_is_asked_to_end_by_ctrl_break_where_there_is_one(monkeypatch):
+    sent = []
+    process = SimpleNamespace(send_signal=sent.append)
+    system.ask_to_end(process, signal.SIGTERM)
+    monkeypatch.setattr(signal, "CTRL_BREAK_EVENT", 1, raising=False)
+    system.ask_to_end(process, signal.SIGTERM)
+    assert sent == [signal.SIGTERM, 1]
+
+
+def test_a_process_of_windows_ends_itself_as_sigterm_does():
+    script = (
+        "import os, signal; from vgg_lit.system import operating_system as system;"
+        "signal.CTRL_BREAK_EVENT = 1; os.kill = None;"
+        "signal.signal(signal.SIGTERM, lambda *a: print('saved', flush=True));"
+        "system.end_this_process(0.1)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "saved\n"), done.stderr
+
+
+def test_without_process_groups_a_job_alone_is_killed(monkeypatch):
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.delattr(os, "killpg")
+    assert system.session_options([3]) == {"creationflags": 0}
+    assert not system.has_session_ended(process)
+    system.kill_session(process)
+    process.wait(30)
+    assert system.has_session_ended(process)
+
+
+def test_without_limit_the_free_bytes_are_infinite(monkeypatch, tmp_path):
+    assert 0 <= system.free_bytes(tmp_path) < float("inf")
+    assert system.free_bytes(tmp_path / "none") == float("inf")
+    monkeypatch.delattr(os, "statvfs")
+    assert system.free_bytes(tmp_path) == float("inf")
+
+
+@pytest.fixture
+def open_files_are_held(monkeypatch):
+    """Refuses to remove and to rename open files of this process and their folders, as Windows does."""
+
+    def refusing(method):
+        def act(path, *arguments, **options):
+            for descriptor in Path("/proc/self/fd").iterdir():
+                if os.path.realpath(descriptor).startswith(str(path.resolve())):
+                    raise PermissionError(errno.EACCES, "used by another process", str(path))
+            return method(path, *arguments, **options)
+
+        return act
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc")
+    for name in ("unlink", "rename"):
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
+
+
+def test_a_claim_ends_where_open_files_cannot_be_removed(open_files_are_held, tmp_path):
+    assert claim(tmp_path / "run")
+    release(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_claimed_directory_is_renamed_where_open_files_are_held(open_files_are_held, tmp_path):
+    assert claim(tmp_path / "run")
+    (tmp_path / "run" / "file").touch()
+    rename_claimed(tmp_path / "run", tmp_path / "old")
+    assert (tmp_path / "old" / "file").exists()
+    assert is_held(tmp_path / "run")
+    release(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", [None, "ada"])
+def test_a_user_without_a_name_gets_one(name, monkeypatch):
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def getuser():
+        if name is None:
+            raise KeyError("getpwuid(): uid not found: 12345")
+        return name
+
+    monkeypatch.setattr(system.getpass, "getuser", getuser)
+    system.name_user()
+    assert os.environ.get("USER") == (None if name else f"user{os.getuid()}")
+
+
+def test_freed_memory_may_be_kept_repeatedly():
+    keep_freed_memory()  # must not raise
+    keep_freed_memory()
+
+
+@pytest.mark.parametrize(
+    ("platform", "has_mallopt", "calls"),
+    [
+        ("linux", True, [(-1, -1), (-4, 0)]),  # M_TRIM_THRESHOLD never, M_MMAP_MAX 0
+        ("linux", False, []),
+        ("win32", True, []),
+    ],
+)
+def test_freed_memory_is_kept_by_glibc_alone(platform, has_mallopt, calls, monkeypatch):
+    found = []
+    library = SimpleNamespace(mallopt=lambda *a: found.append(a)) if has_mallopt else object()
+    monkeypatch.setattr(system.ctypes, "CDLL", lambda name: library)
+    monkeypatch.setattr(system.sys, "platform", platform)
+    keep_freed_memory()
+    assert found == calls

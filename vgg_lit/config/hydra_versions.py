@@ -1,0 +1,17 @@
+"""Differences between Hydra 1.3 with OmegaConf 2.3 and Hydra 1.4 with OmegaConf 2.4.
+
+with hydra.initialize_config_dir(folder, **VERSION_BASE):
+    ...
+register_resolver("ceil_div", ceil_div, replace=True)
+"""
+
+from typing import Any
+
+import hydra
+from omegaconf import OmegaConf
+
+VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
+"""Hydra 1.3 has to be asked for its current behaviour; 1.4 warns if it is asked."""
+
+register_resolver = getattr(OmegaConf, "register_resolver", None) or OmegaConf.register_new_resolver
+"""Registers a resolver of configs; OmegaConf 2.4 has renamed the function."""
