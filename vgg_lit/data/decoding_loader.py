@@ -83,7 +83,7 @@ def _shared(batch: Any) -> Any:
     if isinstance(batch, tuple):
         return _as(batch, map(_shared, batch))
     if isinstance(batch, IncompleteBatch):
-        return replace(batch, images=share(batch.images))
+        return replace(batch, images=share(batch.images))  # type: ignore[arg-type]  # an array on its way
     return share(batch) if isinstance(batch, Tensor) else batch
 
 
