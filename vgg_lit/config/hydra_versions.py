@@ -15,5 +15,6 @@ IS_1_3 = hydra.__version__.startswith("1.3.")
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if IS_1_3 else {}
 """Hydra 1.3 has to be asked for its current behaviour; 1.4 warns if it is asked."""
 
-register_resolver = OmegaConf.register_new_resolver if IS_1_3 else OmegaConf.register_resolver
-"""Registers a resolver of configs; in OmegaConf 2.3, `register_resolver` is an older function."""
+# In OmegaConf 2.3 `register_resolver` is an older function with other arguments.
+register_resolver: Any = OmegaConf.register_new_resolver if IS_1_3 else OmegaConf.register_resolver
+"""Registers a resolver of configs."""
