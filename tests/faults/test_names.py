@@ -20,6 +20,7 @@ from vgg_lit.analysis.style import figure_text, save_figure
 from vgg_lit.callbacks.event_files import write_embeddings
 from vgg_lit.models import vgg11
 from vgg_lit.reports.comparison_page import comparison_page
+from vgg_lit.reports.comparison_tables import ComparisonTable
 from vgg_lit.reports.page import PageSection, html_page
 from vgg_lit.system.markdown import markdown_block, markdown_code, markdown_text
 from vgg_lit.system.terminal import visible
@@ -101,7 +102,9 @@ def test_a_page_shows_a_name_as_text(name):
     section = PageSection(name, [name], table=[{"class": name, name or "x": "1"}])
     pages = [
         html_page(name, [section]),
-        comparison_page(name, [{"run": name}], [{"run": name}], None),
+        comparison_page(
+            name, [ComparisonTable(name, [{"run": name}], [{"run": name}], [{"run": name}])], None
+        ),
     ]
     for page in pages:
         page.encode("utf-8")
