@@ -1,7 +1,10 @@
 """VGG networks on small images, with PyTorch Lightning and Hydra.
 
-`Classifier`, `ImageDataModule`, `Run` and `Sweep` are imported on first use, so that the `--help` and the config
-checks of a command do not wait for Lightning.
+run = vgg_lit.train("model=vgg16_bn", "data=cifar10", seed=1)    # in Python, as vgg-train in a shell
+run = vgg_lit.Run("logs/runs/vgg16_bn/2026-01-31_12-00-00_1f3a")
+
+All names are imported on first use, so that `import vgg_lit` and the `--help` of a command do not wait for
+torch and Lightning.
 """
 
 from importlib import import_module
@@ -12,21 +15,38 @@ from vgg_lit.version import __version__
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
     from vgg_lit.data.datamodule import ImageDataModule
-    from vgg_lit.runs import Run
+    from vgg_lit.interactive import InteractiveRun as Run
+    from vgg_lit.interactive import compose
+    from vgg_lit.interactive import train_run as train
     from vgg_lit.sweeps import Sweep
 
 
-__all__ = ["Classifier", "ImageDataModule", "Run", "Sweep", "__version__"]
+__all__ = [
+    "Classifier",
+    "ImageDataModule",
+    "Run",
+    "Sweep",
+    "__version__",
+    "compose",
+    "train",
+]
 
 _HOMES = {
-    "Classifier": "vgg_lit.classifier",
-    "ImageDataModule": "vgg_lit.data.datamodule",
-    "Run": "vgg_lit.runs",
-    "Sweep": "vgg_lit.sweeps",
+    "Classifier": ("vgg_lit.classifier", "Classifier"),
+    "ImageDataModule": ("vgg_lit.data.datamodule", "ImageDataModule"),
+    "Run": ("vgg_lit.interactive", "InteractiveRun"),
+    "Sweep": ("vgg_lit.sweeps", "Sweep"),
+    "compose": ("vgg_lit.interactive", "compose"),
 }
 
 
 def __getattr__(name: str) -> Any:
+    from vgg_lit.system.notebook import replace_missing_plot_backend
+
+    replace_missing_plot_backend()
+    if name == "train":  # the module of the command, which can be called
+        return import_module("vgg_lit.train")
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        module, attribute = _HOMES[name]
+        return getattr(import_module(module), attribute)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

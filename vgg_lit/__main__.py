@@ -17,7 +17,7 @@ from vgg_lit.version import __version__
 
 COMMANDS = (
     *("train", "evaluate", "predict", "visualize", "compare", "tune"),
-    *("summarize", "preview", "export", "reproduce", "stylize", "torchrun"),
+    *("summarize", "preview", "export", "reproduce", "stylize", "torchrun", "new", "cache"),
 )
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core")

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
+from vgg_lit.config.overrides import listed_formats
 from vgg_lit.config.schema import Export
 from vgg_lit.evaluation.trained import find_trained
 from vgg_lit.exporting.folder import NEEDED_PACKAGES, check_output
@@ -44,7 +45,7 @@ def export(config: DictConfig) -> None:
 
 def main() -> None:
     """Runs the console script `vgg-export`."""
-    run_verb(export, "export")
+    run_verb(export, "export", listed_formats)
 
 
 if __name__ == "__main__":

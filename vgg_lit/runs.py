@@ -29,6 +29,7 @@ from omegaconf import OmegaConf
 from vgg_lit.checkpoints.folder import FOLDER, find_checkpoint, newest_checkpoint
 from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import with_earlier_splits, with_new_names
+from vgg_lit.run_selection import select_run
 from vgg_lit.system.claims import claim, claimed, is_held, release, rename_claimed
 from vgg_lit.system.environment import describe_environment
 from vgg_lit.system.files import remove_unfinished, write_json, write_text
@@ -48,18 +49,14 @@ class Run:
     """A run directory, read or written.
 
     Args:
-        path: the directory.
+        path: the directory; `latest` is the run below logs/ that was started last.
 
     Raises:
         InputError: there is no such directory, or it is not a run directory.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        if not self.path.is_dir():
-            raise InputError(f"run={path}: there is no such directory{_newest_runs_hint()}")
-        if not self.config_file.is_file():
-            raise InputError(f"run={path}: is not a run directory; it has no config.yaml")
+        self.path = select_run(path)
 
     @classmethod
     def start(
@@ -294,8 +291,3 @@ def prepare_attempt(directory: Path) -> bool:
         run.set_aside()
         return False
     return True
-
-
-def _newest_runs_hint() -> str:
-    runs = sorted(Path("logs/runs").glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime)
-    return f"; the newest run is {runs[-1].parent}" if runs else ""

@@ -61,15 +61,26 @@ NUMBER = re.compile(r"\s*([-+]?[\d.,]+(e[-+]?\d+)?( %)?)?\s*")
 """The number format in tables; also matches an empty cell."""
 
 
-def print_metrics(metrics: Mapping[str, float], title: str) -> None:
-    """Prints metrics as a table by stage, accuracies in per cent."""
-    table = Table(title=visible(title), title_justify="left")
+def print_metrics(metrics: Mapping[str, float], title: str, num_classes: int | None = None) -> None:
+    """Prints metrics as a table by stage, accuracies in per cent.
+
+    Args:
+        metrics: values by name.
+        title: title of the table.
+        num_classes: number of classes; top-k accuracies that are always 100 % are left out.
+    """
+    table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name in sorted(metrics, key=_place):
-        if not name.endswith("/top1"):  # the same as acc
+        rank = re.fullmatch(r"(?:val|test)/top(\d+)", name)
+        is_trivial = rank and num_classes and int(rank.group(1)) >= num_classes
+        if not name.endswith("/top1") and not is_trivial:  # top1 is the same as acc
             table.add_row(visible(name), format_metric(name, metrics[name]))
-    plain_console().print(table)
+    console = plain_console()
+    # A title of the table would be wrapped to its width.
+    console.print(visible(title), style="italic", soft_wrap=True, highlight=False)
+    console.print(table)
 
 
 def _place(name: str) -> tuple[int, str]:

@@ -5,90 +5,30 @@ python -m vgg_lit.train model=vgg19_bn data=fashion_mnist trainer.devices=2
 python -m vgg_lit.train -m model=vgg11_bn,vgg13_bn seed=0,1    # a sweep
 python -m vgg_lit.train resume=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a
 python -m vgg_lit.train seed=1 resume=auto                     # the last run of these settings, or a new one
+
+In Python, this module is also a function: vgg_lit.train("model=vgg16_bn", seed=1) trains and returns the run.
 """
 
-from contextlib import nullcontext, suppress
-from pathlib import Path
+import sys
+from types import ModuleType
+from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
-
-from vgg_lit.config.checks import check_train, to_plain
 from vgg_lit.config.command import run_verb
-from vgg_lit.errors import InputError
-from vgg_lit.renamed_settings import notices
-from vgg_lit.runs import Run, check_vacant
-from vgg_lit.system import launch
-from vgg_lit.system.claims import claimed, release
-from vgg_lit.system.operating_system import relative
-from vgg_lit.system.terminal import warn
-from vgg_lit.training.resuming import begun_job, resumed_config, warn_of_changes
 from vgg_lit.training.starting import prepare
-from vgg_lit.tuning.studies import TrialOfThisProcess
+from vgg_lit.training_task import train
 
 
-def train(config: DictConfig) -> float | None:
-    """Trains as configured; returns the objective, which a sweep maximises.
+class CallableModule(ModuleType):
+    """This module, which can also be called."""
 
-    Raises:
-        InputError: the config, the data or a checkpoint cannot be used; no files are left behind.
-    """
-    path = relative(HydraConfig.get().runtime.output_dir)
-    is_first = launch.rank() == 0
-    try:
-        with claimed(path) if is_first else nullcontext():
-            return _train(config, path, is_first)
-    except InputError:
-        with suppress(OSError):  # Hydra made the folder; it stays if it holds files of the run
-            path.rmdir()
-        raise
-    finally:
-        if is_first:
-            release(path)  # also if `resume=auto` has claimed it
+    def __call__(self, *overrides: str, **settings: Any) -> Any:
+        """Trains in this process and returns the run, see `vgg_lit.interactive.train_run`."""
+        from vgg_lit.interactive import train_run
+
+        return train_run(*overrides, **settings)
 
 
-def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
-    """Trains in a claimed directory; `is_first` is True on rank 0, which writes the files."""
-    hydra = HydraConfig.get()
-    overrides = list(hydra.overrides.task)
-    if config.resume and not (path / "config.yaml").is_file():
-        raise InputError(f"resume={config.resume}: there is no run in that directory")
-    resumed = Run(config.resume) if config.resume else None
-    plain = resumed_config(resumed, config, overrides) if resumed else to_plain(config)
-    if hydra.mode == RunMode.MULTIRUN and (begun := begun_job(path, overrides)):
-        resumed, plain = begun, begun.config
-        if begun.status.get("status") == "done":
-            return begun.metrics.get(plain["objective"])
-    if is_first and not resumed:
-        check_vacant(path)
-    # The config of a run does not name the run itself.
-    checked = plain | {"resume": str(resumed.path)} if resumed else plain
-    trainer = check_train(checked, overrides).trainer
-    for notice in notices(overrides) if is_first else ():
-        warn(notice)
-    launch.check_launch(trainer.get("num_nodes", 1), trainer.get("devices", "auto"))
-    if resumed and is_first:
-        warn_of_changes(resumed, plain)
-    if hydra.mode == RunMode.MULTIRUN and plain["trainer"]["devices"] != 1:
-        # Lightning starts the other ranks with this command line: each would run the whole sweep.
-        raise InputError(
-            f"trainer.devices={plain['trainer']['devices']}: allowed only with "
-            "hydra/launcher=process, the default; with another launcher, jobs use 1 device"
-        )
-    # Lightning takes seconds to import, so it is imported after all checks that do not need it.
-    from vgg_lit.training.experiment import run_experiment
-
-    if plain["find_lr"] or plain["find_batch_size"]:
-        from vgg_lit.training.finders import find
-
-        plain = find(plain, path)
-    trial = TrialOfThisProcess.from_environment()
-    metrics = run_experiment(plain, path, overrides, resumed, trial.report if trial else None)
-    if plain["objective"] not in metrics:
-        available = ", ".join(metrics)
-        warn(f"objective={plain['objective']}: is not a metric of this run; available: {available}")
-    return metrics.get(plain["objective"])
+sys.modules[__name__].__class__ = CallableModule
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 python -m vgg_lit.visualize run=logs/runs/vgg11_bn/2026-01-31_12-00-00_1f3a
 python -m vgg_lit.visualize run=<run> 'figures=[activations,attributions]' image=shoe.png
+python -m vgg_lit.visualize run=latest formats=png,pdf,svg
 """
 
 from omegaconf import DictConfig
@@ -9,6 +10,7 @@ from omegaconf import DictConfig
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.network_checks import check_model
+from vgg_lit.config.overrides import listed_formats
 from vgg_lit.config.schema import Visualize
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.trained import Trained, find_trained, has_validation_split
@@ -19,7 +21,7 @@ from vgg_lit.targets import trust
 
 
 def visualize(config: DictConfig) -> None:
-    """Writes `figures/*.png`, `predictions_<split>.csv` and `report.html` into the run directory.
+    """Writes `figures/`, `predictions_<split>.csv` and `report.html` into the run directory.
 
     Raises:
         InputError: there is no such run, checkpoint, layer or image, or a figure named in
@@ -68,7 +70,7 @@ def visualize(config: DictConfig) -> None:
     choice = Choice(settings.images, settings.image, settings.layers, settings.embeddings)
     names = [name for name in DRAWN if name in (asked or DRAWN) and name not in left_out]
     sections = summary_sections(inspection) + draw_sections(
-        inspection, choice, names, left_out, bool(asked)
+        inspection, choice, names, left_out, bool(asked), settings.formats
     )
     file = predictions_file(trained.run.path, settings.split)
     write_text(file, inspection.outcomes.to_csv(inspection.classes, inspection.names))
@@ -93,7 +95,7 @@ def _check_layers_and_image(settings: Visualize, trained: Trained) -> None:
 
 def main() -> None:
     """Runs the console script `vgg-visualize`."""
-    run_verb(visualize, "visualize")
+    run_verb(visualize, "visualize", listed_formats)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from vgg_lit.config.command import GuardedTask
 from vgg_lit.errors import InputError, Preempted, TrainingError
 from vgg_lit.runs import Run
-from vgg_lit.train import begun_job
+from vgg_lit.training.resuming import begun_job
 
 
 def installed(name):

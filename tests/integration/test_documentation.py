@@ -138,9 +138,8 @@ def test_the_quick_start_installs_and_trains(tmp_path, tiny, command):
     assert train == ["vgg_lit.train"]
     finished = command("train", *tiny, cwd=tmp_path)
     assert finished.code == 0, finished.err
-    # The first output line prints the path that the README calls <run>.
-    name, path = finished.out.splitlines()[0].split()
-    assert name == "run"
+    # The line `run` prints the path that the README calls <run>.
+    (path,) = re.findall(r"^run +(\S+)$", finished.out, re.MULTILINE)
     assert (tmp_path / path / "checkpoints/best.ckpt").is_file()
 
 

@@ -6,8 +6,8 @@ from omegaconf import OmegaConf
 
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
-from vgg_lit.train import prepare
 from vgg_lit.training.resuming import as_values_of_run, resumed_config
+from vgg_lit.training.starting import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -131,7 +131,12 @@ def test_a_learning_rate_that_rises_again_is_reported(tmp_path, train, resume, c
     run = train(tmp_path / "run", "optimizer.lr=0.01", "logger=none")
     capsys.readouterr()
     resume(run, "trainer.max_epochs=3")
-    assert "warning: the learning rate rises again at step 5, from " in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "warning: the learning rate rises again at step 5, from " in err
+    assert (
+        "to avoid it, start a new run of that length, or one from these weights with init.from="
+        in err
+    )
 
 
 def test_seconds_are_those_of_all_attempts(copied, resume):

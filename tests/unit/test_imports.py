@@ -10,15 +10,23 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = {path.stem for path in (ROOT / "conf").glob("*.yaml")}
 
+COMMANDS_WITHOUT_CONFIG = {"torchrun", "new", "cache", "__main__"}
+
 # From the ground up. A room is a folder, or a few files that belong together. A module imports from its
 # own room and from lower floors.
 FLOORS = [
     [{"system", "errors", "renamed_settings", "tables", "targets", "value_types", "version"}],
     [{"models"}, {"data"}, {"checkpoints"}],
     [{"classifier", "losses", "metrics", "optim"}, {"weights"}, {"analysis"}],
-    [{"runs", "shipped_runs", "sweeps"}, {"callbacks"}, {"evaluation"}, {"launching"}, {"config"}],
+    [
+        {"runs", "run_selection", "shipped_runs", "sweeps"},
+        {"callbacks"},
+        {"evaluation"},
+        {"launching"},
+        {"config"},
+    ],
     [{"training"}, {"tuning"}, {"sweeping"}, {"reports"}, {"exporting"}],
-    [{*VERBS, "torchrun", "__main__", "hydra_plugins"}],
+    [{*VERBS, *COMMANDS_WITHOUT_CONFIG, "training_task", "interactive", "hydra_plugins"}],
 ]
 MOST_FLOORS = 6
 FLOOR = {part: number for number, floor in enumerate(FLOORS) for room in floor for part in room}
@@ -28,7 +36,7 @@ ROOM = {part: room for floor in FLOORS for rooms in [floor] for room in rooms fo
 KNOW_HYDRA = {
     *("config", "runs", "sweeping", "hydra_plugins"),
     *("training.loggers", "training.resuming", "tuning"),
-    *("reports.training_again", "exporting.job"),
+    *("reports.training_again", "exporting.job", "training_task", "interactive"),
     *VERBS,
 }
 KNOW_LIGHTNING = {

@@ -43,6 +43,14 @@ def test_metrics_are_in_the_order_of_their_stages(capsys):
     assert "50.00 %" in out
 
 
+def test_trivial_top_k_accuracies_are_left_out(capsys):
+    metrics = {"test/acc": 0.5, "test/top2": 0.8, "test/top5": 1.0, "val/top5": 1.0}
+    print_metrics(metrics, "t", num_classes=5)
+    out = capsys.readouterr().out
+    assert "test/top2" in out
+    assert "top5" not in out
+
+
 @pytest.mark.parametrize(
     ("text", "width", "expected"),
     [

@@ -25,3 +25,18 @@ def test_an_unknown_objective_is_reported(verb, tiny, tmp_path, monkeypatch):
     assert done.code == 0
     assert "warning: objective=val/accuracy: is not a metric of this run; available: " in done.err
     assert "val/acc" in done.err
+
+
+def test_a_recipe_without_validation_ends_without_a_warning(verb, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = verb("train", *tiny, "data.val_fraction=0", "data.num_classes=10")
+    assert done.code == 0
+    assert "objective" not in done.err
+
+
+def test_the_end_names_the_epoch_and_the_next_commands(verb, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = verb("train", *tiny, "hydra.run.dir='my runs'")
+    assert " on fashion_mnist_sample, epoch 1, the best by val/loss" in done.out
+    for command in ("evaluate", "visualize", "export"):
+        assert f"python -m vgg_lit.{command} 'run=\"my runs\"'" in done.out

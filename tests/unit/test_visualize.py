@@ -86,6 +86,17 @@ def test_every_figure_is_drawn_and_in_the_report(verb, run):
     assert f"{run.metrics['test/loss']:.4f}" in page
 
 
+def test_figures_in_several_formats(verb, run):
+    done = verb(
+        "visualize", f"run={run.path}", "accelerator=cpu", "figures=[filters]", "formats=pdf,svg"
+    )
+    assert done.code == 0, done.err
+    names = {path.name for path in (run.path / "figures").iterdir()}
+    assert names == {"filters.png", "filters.pdf", "filters.svg"}
+    assert (run.path / "figures" / "filters.pdf").read_bytes().startswith(b"%PDF")
+    assert "formats" in error_of(verb("visualize", f"run={run.path}", "formats=[gif]"))
+
+
 def test_the_schema_lists_every_figure():
     assert list(Figure.__args__) == list(catalogue.DRAWN)
 

@@ -14,17 +14,22 @@ from torch.nn import functional as F
 from vgg_lit.analysis.features import extract
 from vgg_lit.models.layers import convolutions, named_layers
 
+SMALLEST_SIDE = 7
+"""Side of a map that still shows places in an image; a VGG at 224 pixels ends with it."""
+
 
 def grad_cam_layer(net: nn.Module, x_BCHW: Tensor) -> str:
-    """Returns the deepest ReLU of a VGG whose map has more than one position.
+    """Returns the deepest ReLU of a VGG whose map has at least 7 x 7 positions.
 
-    In other networks: the deepest such convolution.
+    In other networks: the deepest such convolution. If no map is that large: the layer of the largest
+    map, the deepest of several.
     """
     names = [name for name in named_layers(net) if "_relu" in name] or list(convolutions(net))
     with torch.no_grad():
         maps = extract(net, x_BCHW[:1], names)
-    large = [name for name, one in maps.items() if one[0, 0].numel() > 1]
-    return large[-1] if large else names[-1]
+    sides = {name: min(one.shape[-2:]) for name, one in maps.items()}
+    enough = min(SMALLEST_SIDE, max(sides.values()))
+    return [name for name, side in sides.items() if side >= enough][-1]
 
 
 def grad_cam(net: nn.Module, x_BCHW: Tensor, classes_B: Tensor, layer: str) -> Tensor:

@@ -26,12 +26,15 @@ from vgg_lit.analysis.style import (
     TRAIN,
     VALIDATION,
     WRONG,
+    class_label,
     figure_text,
 )
 
 WIDTH = 9.0  # inches
 MOST_NUMBERS = 20
 """Largest number of classes for which a confusion matrix shows its numbers."""
+LEGEND_ROWS, LEGEND_WIDTH = 30, 2.2
+"""Classes in a column of a legend, and the width of a further column in inches."""
 MOST_LOOKS = lcm(len(CLASS_COLOURS), len(MARKERS))
 """Number of distinct combinations of colour and marker."""
 
@@ -113,7 +116,7 @@ def confusion_chart(matrix_KK: np.ndarray, classes: Sequence[str], title: str) -
     step = 1 if count <= 60 else -(-count // 60)
     ticks = range(0, count, step)
     size = SMALL if count <= 40 else 6
-    names = [figure_text(classes[k]) for k in ticks]
+    names = [class_label(classes[k]) for k in ticks]
     axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
     axes.set_yticks(ticks, names, fontsize=size)
     axes.set(xlabel="predicted class", ylabel="true class", title=figure_text(title))
@@ -145,7 +148,7 @@ def class_scores_chart(
         (f1, "F1", COLOURS[6], "|"),
     ):
         axes.scatter(values[order], y, color=colour, marker=marker, s=40, label=name, zorder=2)
-    axes.set_yticks(y, [figure_text(classes[k]) for k in order])
+    axes.set_yticks(y, [class_label(classes[k]) for k in order])
     axes.set(ylim=(-0.7, len(classes) - 0.3), title="Precision, recall and F1 by class")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside lower center", ncols=3)
@@ -182,7 +185,7 @@ def calibration_chart(
         ylabel="accuracy",
         ylim=(0, 1.02),
     )
-    upper.legend(loc="upper left")
+    figure.legend(loc="outside lower center", ncols=1)
     lower.bar(edges[:-1], images, widths, align="edge", color=GREY, edgecolor="white")
     lower.set(xlabel="confidence: probability of the predicted class", ylabel="images", xlim=(0, 1))
     for axis in (upper.yaxis, lower.xaxis):
@@ -207,15 +210,16 @@ def embedding_chart(
         images_NHWD: images with values in 0..1; D is 1 or 3 channels.
         title: title of the figure.
     """
-    figure = Figure(figsize=(WIDTH, 7), layout="constrained")
+    columns = -(-len(classes) // LEGEND_ROWS) if len(classes) <= MOST_LOOKS else 1
+    figure = Figure(figsize=(WIDTH + LEGEND_WIDTH * (columns - 1), 7), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(False)
-    for label, name in enumerate(classes):
-        of_class = labels_N == label
+    for number, name in enumerate(classes):
+        of_class = labels_N == number
         if of_class.any():
-            colour, marker = _look(label)
+            colour, marker = _look(number)
             x, y = points_N2[of_class].T
-            axes.scatter(x, y, s=14, color=colour, marker=marker, label=figure_text(name))
+            axes.scatter(x, y, s=14, color=colour, marker=marker, label=class_label(name))
     span = np.ptp(points_N2, axis=0).max()
     zoom = 22 / images_NHWD.shape[1]
     for index in _apart(points_N2, distance=0.055 * span, most=90):
@@ -231,7 +235,7 @@ def embedding_chart(
     axes.spines[:].set_visible(False)
     axes.margins(0.06)
     if len(classes) <= MOST_LOOKS:
-        figure.legend(loc="outside right upper", markerscale=1.6, ncols=-(-len(classes) // 30))
+        figure.legend(loc="outside right upper", markerscale=1.6, ncols=columns)
     return figure
 
 

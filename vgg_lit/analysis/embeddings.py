@@ -34,9 +34,14 @@ def embed(net: nn.Module, x_BCHW: Tensor) -> Tensor:
 
 
 def pca(features_NF: np.ndarray) -> tuple[np.ndarray, float]:
-    """Returns the first two principal components (N, 2) and their share of the variance."""
+    """Returns the first two principal components (N, 2) and their share of the variance.
+
+    Equal features have equal positions, and a share of 0.
+    """
     from sklearn.decomposition import PCA
 
+    if not np.ptp(features_NF, axis=0).any():
+        return np.zeros((len(features_NF), 2), features_NF.dtype), 0.0
     reducer = PCA(2, svd_solver="full")
     points_N2 = reducer.fit_transform(features_NF)
     return points_N2, float(reducer.explained_variance_ratio_.sum())
@@ -45,12 +50,16 @@ def pca(features_NF: np.ndarray) -> tuple[np.ndarray, float]:
 def tsne(features_NF: np.ndarray, seed: int = 0) -> np.ndarray:
     """Returns t-SNE positions (N, 2): neighbours stay close; distances between clusters mean nothing.
 
+    Equal features have equal positions.
+
     Source: van der Maaten & Hinton 2008.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     count, width = features_NF.shape
+    if not np.ptp(features_NF, axis=0).any():  # t-SNE divides by the spread of its start
+        return np.zeros((count, 2), features_NF.dtype)
     if width > COMPONENTS < count:
         features_NF = PCA(COMPONENTS, svd_solver="full").fit_transform(features_NF)
     perplexity = min(30.0, (count - 1) / 3)

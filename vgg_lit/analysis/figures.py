@@ -22,6 +22,7 @@ from vgg_lit.analysis.style import (
     SEQUENTIAL,
     SMALL,
     STYLE,
+    class_label,
     figure_lines,
 )
 
@@ -64,7 +65,7 @@ def image_grid(
         if row == 0:
             axes.set_title(figure_lines(column_titles[column]), fontsize=SMALL, loc="center")
         if column == 0:
-            axes.set_ylabel(figure_lines(row_labels[row]), fontsize=SMALL)
+            axes.set_ylabel(class_label(row_labels[row]), fontsize=SMALL)
     if title:
         figure.suptitle(figure_lines(title), x=0.01, ha="left")
     return figure

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from vgg_lit.analysis.labels import font_families
 from vgg_lit.analysis.style import SMALL, STYLE, TEXT, figure_lines
 from vgg_lit.system.terminal import visible
 
@@ -64,7 +65,8 @@ class ImageSheet:
 
     def text(self, text: str, left: float, top: float, size: float = SMALL, **options: Any) -> None:
         """Places text by its upper left corner; `options` may change the alignment."""
-        self._axes.text(left, top, figure_lines(text), **{"fontsize": size, "va": "top", **options})
+        style = {"fontsize": size, "family": font_families(), "va": "top", **options}
+        self._axes.text(left, top, figure_lines(text), **style)
 
 
 def shortened(text: str, inches: float) -> str:

@@ -16,8 +16,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
+from vgg_lit.analysis.labels import font_families, with_known_glyphs
 from vgg_lit.system.files import replacing
 from vgg_lit.system.terminal import visible
+from vgg_lit.tables import shorten_middle
 
 DPI = 110
 """Resolution of saved figures: an inch of the figure is about an inch on the screen."""
@@ -56,8 +58,10 @@ SEQUENTIAL = "viridis"  # for values from 0 up
 DIVERGING = "RdBu_r"  # for values around 0
 
 TEXT, SMALL = 9, 8  # points
+WIDEST = 24  # columns of a class name at an axis or in a legend
 
 STYLE: Any = {  # keys of matplotlib.rcParams
+    "font.family": font_families(),
     "font.size": TEXT,
     "axes.titlesize": TEXT + 1,
     "axes.titlelocation": "left",
@@ -87,8 +91,13 @@ def figure_text(text: str) -> str:
 
     A legend would leave out a name that starts with an underscore.
     """
-    shown = visible(text).replace("$", r"\$")
+    shown = with_known_glyphs(visible(text)).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
+
+
+def class_label(name: str, width: int = WIDEST) -> str:
+    """Returns a class name of about `width` columns for an axis or a legend."""
+    return figure_text(shorten_middle(name, width))
 
 
 def figure_lines(text: str) -> str:

@@ -10,6 +10,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Checkpoint
 
 from vgg_lit.callbacks.partial_epoch import read_metrics, restore_metrics
+from vgg_lit.checkpoints.storage import keep_weights, remove_checkpoint
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
 from vgg_lit.errors import Preempted, TrainingError
 from vgg_lit.metrics import epoch_metrics
@@ -40,10 +41,12 @@ class Checkpointing(Checkpoint):
         every_n_minutes: longest time between two saves.
         asynchronous: copies the state and continues training while a thread writes it. The run waits for
             pending writes before it ends. A failed write ends the run some steps later.
+        keep: checkpoints that a finished run keeps, see `tidy`.
 
     Attributes:
         best_score: best value of `monitor` in this run; None before the first.
         best_metrics: metrics of that epoch.
+        best_epoch: its number, from 1; None before the first, or if an earlier version wrote the state.
         seconds_before: seconds of earlier attempts at this run.
 
     Raises:
@@ -58,6 +61,7 @@ class Checkpointing(Checkpoint):
         every_n_steps: int | None = None,
         every_n_minutes: float | None = None,
         asynchronous: bool = False,
+        keep: Literal["all", "best", "last"] = "all",
     ) -> None:
         for name, value in (("epochs", every_n_epochs), ("steps", every_n_steps)):
             if value is not None and value < 1:
@@ -70,8 +74,10 @@ class Checkpointing(Checkpoint):
         self.every_n_steps = every_n_steps
         self.every_n_minutes = every_n_minutes
         self.asynchronous = asynchronous
+        self.keep = keep
         self.best_score: float | None = None
         self.best_metrics: dict[str, float] = {}
+        self.best_epoch: int | None = None
         self._agreement = Agreement(timeout=None)
         self._is_within_epoch = False
         self._is_same_run = True  # False after the checkpoint of another run was loaded
@@ -89,6 +95,23 @@ class Checkpointing(Checkpoint):
         best, last = (self.folder(trainer) / f"{name}.ckpt" for name in ("best", "last"))
         written = best if self.best_score is not None else last
         return str(written) if written.is_file() else None
+
+    def tidy(self, trainer: L.Trainer) -> None:
+        """Removes the checkpoints of a finished run that are not to be kept; called by the main process.
+
+        `keep=best` keeps the weights of the best checkpoint, without the state of the optimiser: training
+        cannot resume from it. Without validation, the last checkpoint is the best one.
+        """
+        kept = self.best_checkpoint(trainer)
+        if self.keep == "all" or kept is None:
+            return
+        if self.keep == "last":
+            kept = str(self.folder(trainer) / "last.ckpt")
+        else:
+            keep_weights(Path(kept))
+        for file in self.folder(trainer).glob("*.ckpt"):
+            if file != Path(kept) and Path(kept).is_file():
+                remove_checkpoint(file)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Defers signals to the end of a step."""
@@ -136,6 +159,7 @@ class Checkpointing(Checkpoint):
         if score is not None and self._is_better(score):
             self.best_score = score
             self.best_metrics = metrics
+            self.best_epoch = trainer.current_epoch + 1
             options = {"asynchronous": self.asynchronous}
             trainer.save_checkpoint(self.folder(trainer) / "best.ckpt", storage_options=options)
         epoch = trainer.current_epoch + 1
@@ -183,7 +207,11 @@ class Checkpointing(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the best score, which a resumed run continues to use."""
-        return {"best_score": self.best_score, "best_metrics": self.best_metrics}
+        return {
+            "best_score": self.best_score,
+            "best_metrics": self.best_metrics,
+            "best_epoch": self.best_epoch,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the best score of a resumed run; a new run starts without one."""
@@ -191,6 +219,7 @@ class Checkpointing(Checkpoint):
             return
         self.best_score = state_dict["best_score"]
         self.best_metrics = state_dict["best_metrics"]
+        self.best_epoch = state_dict.get("best_epoch")
 
     def _save_last(self, trainer: L.Trainer, ends: bool) -> None:
         """Saves `last.ckpt`, synchronously if the run is about to end."""

@@ -1,6 +1,8 @@
 """A progress bar for batches on a terminal, and one line per epoch on terminals and in log files."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import RichProgressBar
@@ -9,9 +11,42 @@ from lightning.pytorch.utilities import rank_zero_only
 from vgg_lit.errors import Preempted
 from vgg_lit.metrics import epoch_metrics
 
+SECONDS_BETWEEN_LOSSES = 1.0
+"""Reading a loss waits for the device, so that the bar shows only some of them."""
+
 
 class ProgressBar(RichProgressBar):
-    """Lightning's progress bar, with epochs counted from 1."""
+    """Lightning's progress bar, with epochs counted from 1 and the loss of the last steps."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._outputs: Any = None  # of the last step
+        self._loss: float | None = None
+        self._read_at = 0.0
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Stores the loss of the step, which is read when it is shown."""
+        self._outputs = outputs
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def get_metrics(
+        self, trainer: L.Trainer, pl_module: L.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Returns the values beside the bar: the loss, and not the version of the logger."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        now = time.monotonic()
+        if self._outputs is not None and now - self._read_at >= SECONDS_BETWEEN_LOSSES:
+            loss = self._outputs["loss"] if isinstance(self._outputs, Mapping) else self._outputs
+            self._loss, self._read_at = float(loss), now
+        return metrics if self._loss is None else {"loss": f"{self._loss:.4f}", **metrics}
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"{f'epoch {current_epoch + 1}/{self.trainer.max_epochs}':<10}"  # as long as "Validation"

@@ -107,6 +107,23 @@ def _load(path: Path, map_location: Any) -> Any:
         raise InputError(f"{path}: is damaged or not a checkpoint of vgg_lit ({reason})") from error
 
 
+TRAINING_STATE = ("optimizer_states", "lr_schedulers", "loops", "callbacks")
+"""Entries of a checkpoint that only a resumed training reads."""
+
+
+def keep_weights(path: Path) -> None:
+    """Writes a checkpoint again without the state that only a resumed training reads."""
+    content = read_checkpoint(path)
+    kept = {name: value for name, value in content.items() if name not in TRAINING_STATE}
+    write_checkpoint(kept, path)
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Deletes a checkpoint and its digests."""
+    path.unlink()
+    _digest_file(path).unlink(missing_ok=True)
+
+
 def set_aside(path: Path) -> Path:
     """Renames a damaged checkpoint, so that it is not used; returns the new path."""
     damaged = path.with_name(f"{path.name}.damaged")

@@ -15,10 +15,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vgg_lit.config.completion import print_completions
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.help_text import read_help
 from vgg_lit.config.hydra_versions import VERSION_BASE
-from vgg_lit.config.refusals import explain_refusal, with_key
+from vgg_lit.config.refusals import check_flags, explain_refusal, flags_last, with_key
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
@@ -97,6 +98,8 @@ def run_verb(
     if HELP.intersection(sys.argv[1:]):
         print_guarded(read_help(config_name, config_folder()))
         return
+    if print_completions(sys.argv[1:]):
+        return
     guard_output(needs_output)
     announce_torch(config_name)
     os.environ["MPLBACKEND"] = "agg"  # figures are files; a notebook's backend may not be installed
@@ -112,7 +115,8 @@ def run_verb(
     guarded = GuardedTask(task)
     try:
         with ending_signals, ignoring_hangup(not needs_output):
-            sys.argv[1:] = prepare(sys.argv[1:])
+            check_flags(sys.argv[1:], config_name)
+            sys.argv[1:] = flags_last(prepare(flags_last(sys.argv[1:])))
             try:
                 decorate(guarded)()
             except SystemExit:  # after --help

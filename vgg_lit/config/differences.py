@@ -26,6 +26,7 @@ WITHOUT_EFFECT = (
     "trusted_targets",
     "callbacks.checkpointing.every_n",
     "callbacks.checkpointing.asynchronous",
+    "callbacks.checkpointing.keep",
     "callbacks.progress",
     "callbacks.layer_times",
     "data.root",

@@ -2,17 +2,33 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vgg_lit.config.group_options import config_folder
+from vgg_lit.config.group_options import BASES, config_folder, options_of
 from vgg_lit.config.hydra_versions import VERSION_BASE
-from vgg_lit.errors import disk_error, one_line, unknown_key
+from vgg_lit.config.near_matches import nearest_key, nearest_option
+from vgg_lit.errors import InputError, disk_error, one_line
+
+FLAGS = (
+    *("--help", "--cfg", "--resolve", "--package", "--run", "--multirun", "--info", "--version"),
+    *("--config-dir", "--config-name", "--config-path", "--shell-completion", "--hydra-help"),
+    "--experimental-rerun",
+)
+"""Hydra's long flags."""
+
+WITH_VALUE = {
+    *("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn"),
+    *("--config-path", "-cp", "--info", "-i", "--experimental-rerun"),
+}
+"""Flags that the next argument belongs to."""
 
 LAUNCHERS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
 """Packages of third-party launchers, and the extras of this package that install them."""
@@ -35,9 +51,7 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         settings = [argument for argument in arguments if "hydra." in argument or "=" in argument]
         return f"{' '.join(settings)}: invalid setting of Hydra ({message})"
     if match := re.search(r"Could not override '([^']+)'", message):
-        section, _, name = match.group(1).rpartition(".")
-        allowed = _keys_of(section, config_name, arguments)
-        return unknown_key(section, name, allowed) if allowed else f"unknown key {match.group(1)}"
+        return _unknown_key(match.group(1), _keys(config_name, arguments))
     if match := re.search(r"Unknown plugin class *: '([\w.]+)'", message):
         needed = [extra for package, extra in LAUNCHERS.items() if package in match.group(1)]
         remedy = f"; pip install 'vgg_lit[{needed[0]}]'" if needed else ""
@@ -47,12 +61,22 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         message,
     ):
         group, choice, options = match.groups()
-        return f"{group}={choice}: there is no such config; allowed: {', '.join(options.split())}"
-    if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override}: is not a valid key=value; quote a value with spaces, commas or =: "
-            f"""'key="value"'"""
+        return _unknown_option(group, choice, options.split())
+    if match := re.search(r"Could not load '(\w+)/([^']+)'", message):  # a member of a list
+        group, choice = match.groups()
+        return _unknown_option(
+            group, choice, [o.name for o in options_of(group, None, config_folder())]
         )
+    if match := re.search(r"Ambiguous value for argument '(.+?)' 1\.", message):
+        typed = match.group(1)
+        key, _, values = typed.partition("=")
+        as_list = f"a list is written '{key}=[{values}]'"
+        if config_name != "train":
+            return f"{typed}: {as_list}"
+        command = f"python -m vgg_lit.train -m {typed}"
+        return f"{typed}: several values are a sweep; add -m: {command}; {as_list}"
+    if isinstance(error, OverrideParseException):
+        return _no_override(str(error.override), config_name)
     if "Config group override must be a string" in message:
         wrong = [argument for argument in arguments if _is_no_choice(argument)]
         return f"{', '.join(wrong)}: the value of a group is the name of one of its configs, such as none"
@@ -80,8 +104,8 @@ def _is_no_choice(argument: str) -> bool:
     return is_group and (choice == "null" or not re.match(r"[^\W\d]|\[", choice))
 
 
-def _keys_of(section: str, config_name: str, arguments: Sequence[str]) -> list[str]:
-    """Returns the keys of a section of the config, composed with the chosen groups; empty on error."""
+def _keys(config_name: str, arguments: Sequence[str]) -> list[str]:
+    """Returns the sections and dotted keys of the config, composed with the chosen groups; empty on error."""
     folder = config_folder()
     groups = [
         argument
@@ -91,9 +115,80 @@ def _keys_of(section: str, config_name: str, arguments: Sequence[str]) -> list[s
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(folder), **VERSION_BASE):
-            config: Any = hydra.compose(config_name, overrides=groups)
-            for part in section.split(".") if section else []:
-                config = config[part]
-            return [str(key) for key in config]
+            config: Any = OmegaConf.to_container(hydra.compose(config_name, overrides=groups))
     except Exception:  # only a hint of the message; the original error is reported
         return []
+    return list(_dotted(config))
+
+
+def _dotted(config: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in config.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{name}.")
+
+
+def _unknown_key(typed: str, keys: Sequence[str]) -> str:
+    """Returns the message for a key that does not exist, with the one that was probably meant."""
+    section = typed.rpartition(".")[0]
+    near = nearest_key(typed, keys)
+    hint = f"did you mean {near}? " if near else ""
+    own = [key for key in keys if key.rpartition(".")[0] == section]
+    if section and not own:
+        section, own = "", [key for key in keys if "." not in key]
+    names = ", ".join(key.rpartition(".")[2] for key in own)
+    place = f" in {section}" if section else ""
+    return f"unknown key {typed}; {hint}allowed{place}: {names}" if own else f"unknown key {typed}"
+
+
+def _unknown_option(group: str, choice: str, options: Sequence[str]) -> str:
+    """Returns the message for an option that a group does not have, with the one that was probably meant."""
+    allowed = [name for name in options if (group, name) not in BASES]
+    near = nearest_option(group, choice, allowed)
+    hint = f"did you mean {group}={near}? " if near else ""
+    return f"{group}={choice}: there is no such config; {hint}allowed: {', '.join(allowed)}"
+
+
+def _no_override(typed: str, config_name: str) -> str:
+    """Returns the message for an argument that is not `key=value`."""
+    key = {"compare": "runs", "train": "resume", "preview": "output", "tune": "name"}
+    if Path(typed).exists():
+        meant = f"{key.get(config_name, 'run')}={typed}"
+        return f"{typed}: is not key=value; did you mean {meant}?"
+    return (
+        f"{typed}: is not a valid key=value; quote a value with spaces, commas or =: "
+        f"""'key="value"'"""
+    )
+
+
+def check_flags(arguments: Sequence[str], config_name: str) -> None:
+    """Checks that all flags are Hydra's; settings are written without dashes.
+
+    Raises:
+        InputError: there is no such flag; the message names the setting that is probably meant.
+    """
+    for argument in arguments:
+        flag, _, value = argument.partition("=")
+        if flag.startswith("--") and not any(known.startswith(flag) for known in FLAGS):
+            typed = flag.lstrip("-").replace("-", "_")
+            near = nearest_key(typed, _keys(config_name, []))
+            meant = f"did you mean {near}={value or '...'}? " if near else ""
+            raise InputError(
+                f"{flag}: is not a flag; {meant}settings are written key=value; allowed flags: "
+                f"{', '.join(FLAGS)}"
+            )
+
+
+def flags_last(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments with the flags after the overrides: argparse reads no mixture of both."""
+    overrides: list[str] = []
+    flags: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        flags.append(argument)
+        if argument in WITH_VALUE:
+            flags += [value] if (value := next(left, None)) is not None else []
+    return [*overrides, *flags]

@@ -195,20 +195,43 @@ def classify(
         unreadable += bad
         if not good:
             continue
-        if invert:
-            images_BCHW = 255 - images_BCHW
-        probabilities_BK = predictor.probabilities(images_BCHW)
-        if not probabilities_BK.isfinite().all():
-            raise TrainingError(
-                "the network's output is not finite: its weights are not, or overflow; "
-                "use another checkpoint"
-            )
-        rows = likeliest(probabilities_BK, predictor.classes, top_k)
-        for path, row, remarks in zip(
-            good, rows, _differences(images_BCHW, predictor.ranges), strict=True
-        ):
-            predictions.append(Prediction(path, row, *remarks))
+        predictions += classify_tensor(images_BCHW, good, predictor, top_k, invert)
     return predictions, unreadable
+
+
+def classify_tensor(
+    images_BCHW: "Tensor",
+    names: Sequence[str],
+    predictor: Predictor,
+    top_k: int,
+    invert: bool = False,
+) -> list[Prediction]:
+    """Classifies uint8 images (B, C, S, S) of the predictor's channels and size.
+
+    Args:
+        images_BCHW: the images.
+        names: a name or path for each image.
+        predictor: the network.
+        top_k: classes per image.
+        invert: True inverts the pixels: black becomes white.
+
+    Raises:
+        TrainingError: the output of the network is not finite.
+    """
+    if invert:
+        images_BCHW = 255 - images_BCHW
+    probabilities_BK = predictor.probabilities(images_BCHW)
+    if not probabilities_BK.isfinite().all():
+        raise TrainingError(
+            "the network's output is not finite: its weights are not, or overflow; "
+            "use another checkpoint"
+        )
+    rows = likeliest(probabilities_BK, predictor.classes, top_k)
+    remarks = _differences(images_BCHW, predictor.ranges)
+    return [
+        Prediction(name, row, *remark)
+        for name, row, remark in zip(names, rows, remarks, strict=True)
+    ]
 
 
 def _differences(

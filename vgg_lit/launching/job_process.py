@@ -45,6 +45,13 @@ TRACEBACK_NOTES = (
     "The above exception was the direct cause",
 )
 
+MOST_LINES, MOST_EPOCHS = 7, 5
+"""Limits of the lines of a job, and of the epochs among them, that its sweep shows."""
+
+EPOCH = re.compile(r"epoch +(\d+)/(\d+) ")
+FACT_OR_TABLE = re.compile(r"[a-z][a-z ]* {2,}\S|[\u2500-\u257f ]|$")
+"""Lines of facts, such as `run      logs/...`, and of tables."""
+
 SECONDS_TO_FOLLOW = 5.0
 """Time limit for the other processes of a job to end after its first process."""
 
@@ -146,6 +153,7 @@ class JobProcess:
         self._started = time.monotonic()
         self._unfinished_line = b""
         self._is_in_traceback = False
+        self._shown = 0
         self._last_lines: deque[str] = deque(maxlen=50)
         with log.open("ab") as output:
             self._output = log.open("rb")
@@ -210,8 +218,23 @@ class JobProcess:
         for line in lines:
             text = line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", errors="replace")
             self._last_lines.append(text)
-            if self._prefix is not None and not self._is_traceback(text):
+            if self._prefix is not None and not self._is_traceback(text) and self._is_shown(text):
                 print(f"{self._prefix}{text}", flush=True)
+
+    def _is_shown(self, line: str) -> bool:
+        """Returns True for the lines of a job that its sweep shows: some epochs, warnings and errors.
+
+        The log has all lines. At most `MOST_LINES` are shown.
+        """
+        match = EPOCH.match(line)
+        if self._shown >= MOST_LINES or (FACT_OR_TABLE.match(line) and not match):
+            return False
+        if match:
+            done, total = map(int, match.groups())
+            if done * MOST_EPOCHS // total == (done - 1) * MOST_EPOCHS // total:
+                return False
+        self._shown += 1
+        return True
 
     def _is_traceback(self, line: str) -> bool:
         """Returns True if a line is part of a traceback, which only the log shows."""

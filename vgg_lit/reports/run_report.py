@@ -54,8 +54,9 @@ def draw_sections(
     names: Sequence[str],
     left_out: dict[str, str],
     is_asked: bool,
+    formats: Sequence[str] = (),
 ) -> list[PageSection]:
-    """Draws figures and saves them as `figures/<name>.png`; shows progress.
+    """Draws figures and saves them as `figures/<name>.png` and in further formats; shows progress.
 
     Args:
         inspection: the run.
@@ -63,6 +64,7 @@ def draw_sections(
         names: names of figures.
         left_out: receives the reason for each figure that the run has no data for.
         is_asked: the figures were asked for by name, so that a missing one is an error.
+        formats: further formats, such as `pdf`.
 
     Raises:
         InputError: a figure that was asked for cannot be drawn.
@@ -72,7 +74,8 @@ def draw_sections(
         try:
             for picture in DRAWN[name](inspection, choice):
                 file = inspection.run.path / "figures" / f"{picture.name}.png"
-                save_figure(picture.figure, file)
+                for suffix in dict.fromkeys(["png", *formats]):
+                    save_figure(picture.figure, file.with_suffix(f".{suffix}"))
                 sections.append(PageSection(picture.title, picture.text, file, picture.table))
         except InputError as error:
             if is_asked:

@@ -120,5 +120,6 @@ def _report_rise(trainer: L.Trainer) -> None:
             warn(
                 f"the learning rate rises again at step {trainer.global_step + 1}, from "
                 f"{current:.3g} to {planned:.3g}: the schedule spans trainer.max_epochs="
-                f"{trainer.max_epochs}"
+                f"{trainer.max_epochs}; to avoid it, start a new run of that length, or one from these "
+                f"weights with init.from={trainer.default_root_dir}"
             )

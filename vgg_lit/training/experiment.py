@@ -106,6 +106,8 @@ def run_experiment(
             metrics = _tested_metrics(trainer, classifier, datamodule, is_tested)
             metrics["seconds"] = time.perf_counter() - started + _seconds_before(trainer)
             if run and trainer.is_global_zero:
+                if callback := _checkpointing(trainer):
+                    callback.tidy(trainer)
                 run.write_metrics(metrics)
                 matrices = classifier.split_metrics.matrices
                 write_matrices(path, matrices, classifier.classes, "test" if is_tested else "val")
@@ -114,7 +116,8 @@ def run_experiment(
     if run and trainer.is_global_zero:
         if pruned:
             print_facts({"pruned ": pruned})
-        print_metrics(metrics, title=f"{network_name(config['model'])} on {datamodule.source.name}")
+        title = f"{network_name(config['model'])} on {datamodule.source.name}"
+        print_metrics(metrics, f"{title}{_shown_epoch(trainer)}", len(datamodule.classes))
         print_footer(run, inspection_commands(trainer.loggers, config))
     return metrics
 
@@ -191,7 +194,7 @@ def _tested_metrics(
     trainer: L.Trainer, classifier: Classifier, datamodule: ImageDataModule, is_tested: bool
 ) -> dict[str, float]:
     """Returns the metrics of the best epoch (without a validation split the last), and of its test."""
-    callback = next((c for c in trainer.callbacks if isinstance(c, Checkpointing)), None)  # type: ignore[attr-defined]
+    callback = _checkpointing(trainer)
     tested = callback.best_checkpoint(trainer) if callback else None
     if callback and callback.best_metrics:
         metrics = dict(callback.best_metrics)
@@ -206,7 +209,22 @@ def _tested_metrics(
     return metrics
 
 
+def _shown_epoch(trainer: L.Trainer) -> str:
+    """Returns the epoch of the final metrics in words; empty if it is not known."""
+    callback = _checkpointing(trainer)
+    if callback is None or callback.best_score is None:
+        return f", epoch {trainer.current_epoch}, the last"
+    best = f", the best by {callback.monitor}"
+    return f", epoch {callback.best_epoch}{best}" if callback.best_epoch else best
+
+
 def _seconds_before(trainer: L.Trainer) -> float:
     """Returns the seconds of earlier attempts at the run."""
-    found = (c for c in trainer.callbacks if isinstance(c, Checkpointing))  # type: ignore[attr-defined]
-    return next((callback.seconds_before for callback in found), 0.0)
+    callback = _checkpointing(trainer)
+    return callback.seconds_before if callback else 0.0
+
+
+def _checkpointing(trainer: L.Trainer) -> Checkpointing | None:
+    """Returns the callback that saves checkpoints; None if there is none."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((one for one in callbacks if isinstance(one, Checkpointing)), None)

@@ -1,5 +1,6 @@
 """Facts of a run that are printed before and after training, and recorded beside it."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import lightning.pytorch as L
 
 from vgg_lit.classifier import Classifier
+from vgg_lit.config.overrides import pasteable
 from vgg_lit.data.class_sizes import describe_classes
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.models.variants import network_name
@@ -74,12 +76,17 @@ def record_damage(run: Run, datamodule: ImageDataModule) -> None:
 
 def print_footer(run: Run, inspection: Mapping[str, str]) -> None:
     """Prints the files of the run and the next commands; `inspection` shows the run at services."""
-    facts = {"inspect": f"tensorboard --logdir {run.path}", **inspection}
+    facts = {"inspect": f"tensorboard --logdir {shlex.quote(str(run.path))}", **inspection}
     if any(run.checkpoints.glob("*.ckpt")):
+        settings: dict[str, Any] = {"run": str(run.path)}
+        if trusted := run.config.get("trusted_targets"):
+            settings["trusted_targets"] = trusted
         facts |= {
             "checkpoint": str(run.checkpoint()),
-            "evaluate": f"python -m vgg_lit.evaluate run={run.path}",
-            "predict": f"python -m vgg_lit.predict run={run.path} images=<file or folder>",
+            "evaluate": pasteable("evaluate", settings),
+            "predict": pasteable("predict", settings | {"images": "image.png"}),
+            "visualize": pasteable("visualize", settings),
+            "export": pasteable("export", settings),
         }
     if profiles := sorted(run.path.glob("*-profile.txt")):
         facts["profile"] = ", ".join(map(str, profiles))

@@ -99,6 +99,11 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> Position
     """
     checkpoint = read_checkpoint(path)
     with _prefixed_errors(path):
+        if "optimizer_states" not in checkpoint:
+            raise InputError(
+                "it holds weights alone (callbacks.checkpointing.keep=best); start a new run from them "
+                "with init.from"
+            )
         _check_parts(checkpoint)
         step = checkpoint["global_step"]
         if not all_finite([checkpoint.get(part) for part in LEARNT]):

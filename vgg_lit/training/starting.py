@@ -13,6 +13,7 @@ from vgg_lit.config.checks import check_section
 from vgg_lit.config.differences import changes
 from vgg_lit.config.schema import Trainer
 from vgg_lit.errors import InputError
+from vgg_lit.run_selection import LATEST, select_run
 from vgg_lit.runs import Run
 from vgg_lit.system.launch import FIRST_PROCESS, check_launch, detect, launcher_changes
 from vgg_lit.training.resuming import (
@@ -39,7 +40,7 @@ def prepare(arguments: list[str]) -> list[str]:
         InputError: the launcher's processes do not match the config, the rendezvous fails, or the ranks
             have different settings.
     """
-    arguments = as_values_of_run(arguments)
+    arguments = as_values_of_run([_with_path(argument) for argument in arguments])
     launch = detect()
     is_sweep = bool(SWEEP.intersection(arguments))
     if launch is None or (launch.world_size == 1 and not launch.restarts):
@@ -67,6 +68,11 @@ def prepare(arguments: list[str]) -> list[str]:
     )
     os.environ[FIRST_PROCESS] = str(decision["process"])
     return decision["arguments"] or [*line.arguments, f"hydra.run.dir='{decision['run']}'"]
+
+
+def _with_path(argument: str) -> str:
+    """Returns `resume=latest` with the path of that run, other arguments unchanged."""
+    return f"resume='{select_run(LATEST)}'" if argument == f"resume={LATEST}" else argument
 
 
 def _with_directory(arguments: list[str]) -> list[str]:

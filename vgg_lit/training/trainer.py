@@ -11,7 +11,8 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, WeightAveraging
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.strategies import DDPStrategy
 
-from vgg_lit.callbacks import LayerTimes, ProgressBar
+from vgg_lit.callbacks import LayerTimes, Progress, ProgressBar
+from vgg_lit.callbacks.live_display import LiveDisplay
 from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
 from vgg_lit.data.custom_datamodule import CustomDataModule
@@ -24,6 +25,7 @@ from vgg_lit.launching.ddp import (
 )
 from vgg_lit.system.hardware import count_devices, resolve_precision, tune_process
 from vgg_lit.system.lightning_internals import disable_signal_handling, quieten_lightning
+from vgg_lit.system.notebook import is_notebook
 from vgg_lit.training.loggers import build_loggers, build_part
 
 PROFILERS: dict[str | None, type[Profiler]] = {
@@ -117,7 +119,8 @@ def build_trainer(
         spec["limit_val_batches"] = 0
     has_validation = spec.get("limit_val_batches") != 0
     profiler = PROFILERS.get(spec.pop("profiler", None))
-    show_bar = spec.pop("enable_progress_bar") and sys.stdout.isatty()
+    shows_progress = spec.pop("enable_progress_bar")
+    show_bar = shows_progress and sys.stdout.isatty()
     callbacks = build_callbacks(config.get("callbacks") or {}, has_validation)
     if config.get("compile") and any(isinstance(callback, LayerTimes) for callback in callbacks):
         raise ConfigError(
@@ -127,6 +130,8 @@ def build_trainer(
     _check_averages(config.get("callbacks") or {}, callbacks, spec["max_epochs"])
     if report:
         callbacks.append(Pruning(report, config["objective"]))
+    if shows_progress and is_notebook():
+        callbacks = [one for one in callbacks if not isinstance(one, Progress)] + [LiveDisplay()]
     if show_bar:
         callbacks.append(ProgressBar(refresh_rate=BAR_REFRESHES))
     if isinstance(spec["strategy"], DDPStrategy):

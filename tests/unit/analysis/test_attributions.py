@@ -46,13 +46,12 @@ def test_grad_cam_weighs_maps_by_their_mean_gradient(net, x):
     assert expected.max() > 0
 
 
-def test_grad_cam_layer_is_the_deepest_with_more_than_one_position(net, x):
-    assert grad_cam_layer(net, x) == "block2_relu2"
+def test_grad_cam_layer_is_the_deepest_of_seven_pixels(x):
     plan = [[4], [8], [8], [8]]
-    deep = build(plan, num_classes=3, head="linear", image_size=16, in_channels=1)
-    assert grad_cam_layer(deep, torch.zeros(1, 1, 16, 16)) == "block4_relu1"
+    deep = build(plan, num_classes=3, head="linear", image_size=32, in_channels=1)
+    assert grad_cam_layer(deep, torch.zeros(1, 1, 32, 32)) == "block3_relu1"  # 8 x 8, then 4 x 4
     shrinking = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 7), torch.nn.Conv2d(2, 2, 2))
-    assert grad_cam_layer(shrinking, x) == "0"  # the maps of the second have one position
+    assert grad_cam_layer(shrinking, x) == "0"  # none is that large: 2 x 2, then one position
 
 
 def test_attributions_do_not_change_gradients_or_relus(net, x):

@@ -67,3 +67,12 @@ def test_t_sne_keeps_neighbours_together_and_is_reproducible(clusters):
 def test_t_sne_works_with_four_images(clusters):
     pytest.importorskip("sklearn")
     assert np.isfinite(tsne(clusters[:4])).all()
+
+
+def test_equal_features_have_equal_positions():
+    pytest.importorskip("sklearn")
+    features = np.ones((8, 60), np.float32)
+    points, share = pca(features)
+    assert share == 0
+    assert np.array_equal(points, np.zeros((8, 2)))
+    assert np.array_equal(tsne(features), np.zeros((8, 2)))

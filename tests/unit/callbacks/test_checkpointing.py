@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.checkpoints.storage import digests, sha256, write_checkpoint
-from vgg_lit.errors import Preempted, TrainingError
+from vgg_lit.errors import InputError, Preempted, TrainingError
 from vgg_lit.system.ending_signals import ending_signals
 
 
@@ -214,3 +214,26 @@ def test_an_epoch_is_logged_once_and_before_it_is_saved(scripted, tmp_path):
     last = tmp_path / "checkpoints" / "last.ckpt"
     scripted([0.1, 0.2, 0.3], Checkpointing(), logger=logger, resume=last)
     assert [logged(tmp_path, tag) for tag in ("train/loss", "val/loss")] == [[1, 3, 5], [1, 3, 5]]
+
+
+@pytest.mark.parametrize(
+    ("keep", "files"),
+    [
+        ("all", ["best.ckpt", "last.ckpt", "previous.ckpt"]),
+        ("best", ["best.ckpt"]),
+        ("last", ["last.ckpt"]),
+    ],
+)
+def test_a_finished_run_keeps_the_asked_checkpoints(keep, files, train, tmp_path):
+    run = train(tmp_path / "run", "trainer.max_epochs=2", f"callbacks.checkpointing.keep={keep}")
+    assert sorted(file.name for file in run.checkpoints.glob("*.ckpt")) == files
+    assert run.load_classifier().classes
+
+
+def test_weights_alone_are_smaller_and_cannot_be_resumed(train, resume, tmp_path):
+    full = train(tmp_path / "full", "trainer.max_epochs=2")
+    slim = train(tmp_path / "slim", "trainer.max_epochs=2", "callbacks.checkpointing.keep=best")
+    assert slim.checkpoint().stat().st_size < 0.7 * full.checkpoint().stat().st_size
+    assert slim.metrics["test/acc"] == full.metrics["test/acc"]
+    with pytest.raises(InputError, match="holds weights alone"):
+        resume(slim, "trainer.max_epochs=3")

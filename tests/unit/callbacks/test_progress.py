@@ -3,8 +3,10 @@
 import re
 
 import pytest
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
 
-from vgg_lit.callbacks import Progress
+from vgg_lit.callbacks import Progress, ProgressBar
 from vgg_lit.callbacks.progress import _duration
 
 
@@ -32,3 +34,15 @@ def test_an_epoch_without_validation_shows_only_training(scripted, capsys):
 )
 def test_durations_are_formatted_in_minutes_or_hours(seconds, text):
     assert _duration(seconds) == text
+
+
+def test_the_bar_shows_the_loss_and_not_the_version(monkeypatch):
+    shown = {"v_num": "oard", "lr": "0.1"}
+    monkeypatch.setattr(RichProgressBar, "get_metrics", lambda *args: dict(shown))
+    monkeypatch.setattr(RichProgressBar, "on_train_batch_end", lambda *args: None)
+    bar = ProgressBar()
+    assert bar.get_metrics(None, None) == {"lr": "0.1"}
+    for loss in (0.5, 0.25):
+        bar.on_train_batch_end(None, None, {"loss": torch.tensor(loss)}, None, 0)
+        # the second loss follows within a second and is not read from the device
+        assert bar.get_metrics(None, None) == {"loss": "0.5000", "lr": "0.1"}

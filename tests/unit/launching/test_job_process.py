@@ -34,6 +34,20 @@ def test_lines_are_complete_and_have_a_prefix(sweep):
         assert Path(f"swept/{number}/log.txt").read_text() == "before\nnaïve\nno newline"
 
 
+def test_a_sweep_shows_some_lines_of_a_job_and_its_log_all(sweep):
+    script = (
+        "print('run      here')\nprint('┃ metric ┃')\n"
+        "for n in range(1, 41): print(f'epoch {n:>2}/40  train loss 1.0')\n"
+        "for n in range(9): print(f'note {n}')\ndone()"
+    )
+    done = sweep({"seed=0": script}, "seed=0")
+    lines = shown(done, 0)
+    assert lines[:5] == [f"epoch {n:>2}/40  train loss 1.0" for n in (8, 16, 24, 32, 40)]
+    assert lines[5:] == ["note 0", "note 1"]
+    assert sum(line.startswith("[0] ") for line in done.out.splitlines()) <= 10
+    assert len(Path("swept/0/log.txt").read_text().splitlines()) == 51
+
+
 def test_a_progress_bar_is_one_line(sweep):
     bar = "for i in range(500): print(f'\\r{i} of 500', end='', flush=True)\nprint(); print('x\\r'); done()"
     assert shown(sweep({"seed=0": bar}, "seed=0"), 0) == ["499 of 500", "x"]

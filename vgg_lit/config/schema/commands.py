@@ -33,6 +33,7 @@ Figure = Literal[
     "receptive_field",
     "augmentation",
 ]
+FigureFormat = Literal["png", "pdf", "svg"]
 Format = Literal["onnx", "onnx_int8", "torch_export", "safetensors"]
 
 CHECKPOINT = "Checkpoint of the run: best, last, or a file."
@@ -271,6 +272,9 @@ class Visualize(Section):
     split: Split = setting("test", "Split to predict.")
     figures: Annotated[list[Figure], Field(min_length=1)] | None = setting(
         None, "Figures to draw; null is all that can be drawn."
+    )
+    formats: Annotated[list[FigureFormat], Field(min_length=1), BeforeValidator(_listed)] = setting(
+        ["png"], "Formats of the figures; png is always written, for the report."
     )
     images: PositiveInt = setting(24, "Number of images in each gallery.")
     image: str | None = setting(

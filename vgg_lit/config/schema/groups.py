@@ -150,6 +150,7 @@ class CheckpointingSettings(Target):
     asynchronous: bool = setting(
         False, "Writes during training, which needs memory for a copy of the state."
     )
+    keep: Literal["all", "best", "last"] = setting("all", "Checkpoints that a finished run keeps.")
 
 
 class EarlyStoppingSettings(Target):

@@ -1,0 +1,33 @@
+"""Overrides from Python values, and commands that a shell reads as they are printed."""
+
+import shlex
+import subprocess
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from vgg_lit.config.overrides import listed_formats, pasteable
+
+PATH = "my runs/it's [1]=a, $HOME"
+
+
+def test_a_pasted_command_has_the_same_values():
+    command = pasteable("evaluate", {"run": PATH, "trusted_targets": ["a", "b"]})
+    echoed = subprocess.run(
+        ["sh", "-c", command.replace("python", "printf '%s\\n'", 1)], capture_output=True, text=True
+    ).stdout.splitlines()
+    assert echoed == shlex.split(command)[1:]
+    run, trusted = OverridesParser.create().parse_overrides(echoed[2:])
+    assert run.value() == PATH
+    assert trusted.value() == ["a", "b"]
+
+
+def test_plain_values_are_not_quoted():
+    shown = pasteable("predict", {"run": "logs/runs/a/2026-01-31_12-00-00_1f3a", "images": "a.png"})
+    assert shown == (
+        "python -m vgg_lit.predict run=logs/runs/a/2026-01-31_12-00-00_1f3a images=a.png"
+    )
+
+
+def test_several_formats_are_a_list():
+    assert listed_formats(["formats=png,pdf", "run=a,b"]) == ["formats=[png,pdf]", "run=a,b"]
+    assert listed_formats(["formats=png", "formats=[a,b]"]) == ["formats=png", "formats=[a,b]"]

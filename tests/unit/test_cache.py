@@ -1,0 +1,56 @@
+"""`vgg cache` shows and clears the decoded images."""
+
+import sys
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from vgg_lit import cache
+from vgg_lit.data.image_cache import cached_array
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A cache of two entries."""
+    monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
+    for name in ("birds", "cars"):
+        cached_array(tmp_path / "cache" / f"{name}.npy", "x", (2, 3), lambda array: array.fill(1))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["cache", *arguments])
+        cache.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_the_entries_are_listed(folder, run):
+    out = run()
+    assert "birds" in out
+    assert "cars" in out
+    assert f"{folder}: 2 entries, 0.0 MB" in out
+
+
+def test_all_entries_are_removed(folder, run):
+    (folder / "notes.txt").write_text("mine")
+    assert "cleared" in run("clear")
+    assert [file.name for file in folder.iterdir()] == ["notes.txt"]
+    assert "0 entries" in run()
+
+
+def test_an_entry_that_a_process_fills_is_kept(folder, run):
+    with FileLock(folder / "cars.lock"):
+        assert "1 are being filled" in run("clear")
+    assert np.load(folder / "cars.npy").sum() == 6
+    assert not (folder / "birds.npy").exists()
+
+
+def test_other_words_are_refused(run):
+    with pytest.raises(SystemExit) as stop:
+        run("clean")
+    assert stop.value.code == 2

@@ -1,0 +1,121 @@
+"""Training, evaluation and prediction from Python."""
+
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vgg_lit
+import vgg_lit.train
+from vgg_lit.config.overrides import as_overrides
+from vgg_lit.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run):
+    return vgg_lit.Run(tiny_run.path)
+
+
+def test_train_returns_the_run(tiny, tmp_path):
+    run = vgg_lit.train(*tiny, seed=3, name="mine")
+    assert isinstance(run, vgg_lit.Run)
+    assert run.path.parent.resolve() == tmp_path / "logs" / "runs" / "mine"
+    assert run.config["seed"] == 3
+    assert run.status["status"] == "done"
+    assert (run.path / "overrides.txt").read_text().splitlines() == [*tiny, "seed=3", "name=mine"]
+    again = vgg_lit.train(resume=run.path, **{"trainer.max_epochs": 2})
+    assert again.path == run.path
+    assert len(again.history()) == 2
+
+
+def test_the_module_of_the_command_stays_a_module():
+    assert vgg_lit.train.main.__module__ == "vgg_lit.train"
+    assert callable(vgg_lit.train)
+
+
+def test_compose_returns_the_config():
+    config = vgg_lit.compose("model=vgg16_bn", seed=7, **{"optimizer.lr": 0.05})
+    assert (config.model.variant, config.seed, config.optimizer.lr) == ("vgg16_bn", 7, 0.05)
+    assert config.data.seed == 7
+    assert "hydra" not in config
+    assert vgg_lit.compose("runs=x", command="compare").runs == "x"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "settings", "words"),
+    [
+        (["model=vgg99"], {}, ["model=vgg99", "allowed"]),
+        (["optimizer.lrr=1"], {}, ["optimizer.lrr", "optimizer.lr"]),
+        (["-m"], {}, ["-m", "flag"]),
+        ([3], {}, ["3", "texts"]),
+        ([], {"seed": -1}, ["seed=-1"]),
+        ([], {"optimizer.lr": "fast"}, ["optimizer.lr=fast"]),
+        ([], {"trainer.devices": 2}, ["trainer.devices=2", "one process"]),
+        ([], {"resume": "nowhere"}, ["resume=nowhere"]),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_files(overrides, settings, words, tmp_path):
+    with pytest.raises(InputError) as error:
+        vgg_lit.train(*overrides, **settings)
+    message = str(error.value)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+    assert not list(tmp_path.glob("logs/runs/*/*"))
+
+
+def test_values_keep_their_types():
+    written = as_overrides(
+        {
+            "a": None,
+            "b": True,
+            "c": 1e-05,
+            "d": "it's, 1=2",
+            "e": ["x", 2],
+            "f": {"k": "null"},
+            "g": "vgg16_bn",
+        }
+    )
+    assert written[:3] == ["a=null", "b=true", "c=1e-05"]
+    assert written[4:] == ["e=[x,2]", 'f={k:"null"}', "g=vgg16_bn"]
+    config = vgg_lit.compose(name="it's, 1=2", tags=["a b", "null"])
+    assert (config.name, list(config.tags)) == ("it's, 1=2", ["a b", "null"])
+
+
+def test_a_run_evaluates(run, capsys):
+    metrics = run.evaluate(accelerator="cpu")
+    assert metrics["test/acc"] == pytest.approx(run.metrics["test/acc"], abs=1e-6)
+    assert "test" in capsys.readouterr().out
+
+
+def test_a_run_predicts_files_and_arrays(run, tmp_path):
+    pixels = np.arange(28 * 28, dtype=np.uint8).reshape(28, 28)
+    Image.fromarray(pixels).save(tmp_path / "a, b.png")
+    of_file = run.predict(tmp_path / "a, b.png", top_k=2)
+    of_array = run.predict(np.stack([pixels, 255 - pixels]), top_k=2)
+    of_picture = run.predict([Image.fromarray(pixels)], top_k=2)
+    assert len(of_file[0].likeliest) == 2
+    assert of_file[0].likeliest == of_picture[0].likeliest
+    (name, probability), _ = of_file[0].likeliest
+    assert of_array[0].likeliest[0] == (name, pytest.approx(probability, abs=1e-4))
+    assert [one.path for one in of_array] == ["image 0", "image 1"]
+    with pytest.raises(InputError, match="image 0: is not a picture"):
+        run.predict([3.5])
+    with pytest.raises(InputError, match="nowhere"):
+        run.predict("nowhere.png")
+
+
+def test_the_history_has_a_row_an_epoch(run, monkeypatch):
+    monkeypatch.setattr("vgg_lit.interactive.find_spec", lambda name: None)
+    rows = run.history()
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert not math.isnan(rows[0]["train/loss"])
+
+
+def test_a_run_is_shown_by_its_path(run):
+    assert repr(run) == f"Run({str(run.path)!r})"

@@ -1,0 +1,55 @@
+"""The directory that `run=...` names."""
+
+import json
+import os
+
+import pytest
+
+from vgg_lit.errors import InputError
+from vgg_lit.run_selection import select_run
+from vgg_lit.runs import Run
+
+
+@pytest.fixture(autouse=True)
+def logs(tmp_path, monkeypatch):
+    """Two runs and a sweep with two jobs, the second of which is the newest run."""
+    monkeypatch.chdir(tmp_path)
+    places = ("logs/runs/a/1", "logs/runs/b/2", "logs/sweeps/a/s/0", "logs/sweeps/a/s/1")
+    for age, place in enumerate(places):
+        folder = tmp_path / place
+        folder.mkdir(parents=True)
+        for name in ("config.yaml", "overrides.txt"):
+            (folder / name).write_text("seed: 0")
+            os.utime(folder / name, (1000 + age, 1000 + age))
+    jobs = [{"directory": str(n), "overrides": [f"seed={n}", "model=a"]} for n in range(2)]
+    (tmp_path / "logs/sweeps/a/s/sweep.json").write_text(json.dumps(jobs))
+    return tmp_path / "logs"
+
+
+def test_latest_is_the_run_started_last(logs):
+    assert str(Run("latest").path) == "logs/sweeps/a/s/1"
+    os.utime(logs / "runs/a/1/overrides.txt", (5000, 5000))
+    os.utime(logs / "runs/b/2/config.yaml", (9000, 9000))  # a resumed run
+    assert str(select_run("latest")) == "logs/runs/a/1"
+
+
+def test_latest_without_runs(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(InputError, match="run=latest: there is no run in logs/"):
+        select_run("latest")
+
+
+def test_a_sweep_lists_its_jobs():
+    with pytest.raises(InputError) as error:
+        Run("logs/sweeps/a/s")
+    assert str(error.value) == (
+        "run=logs/sweeps/a/s: holds 2 runs; choose one: run=logs/sweeps/a/s/0 (seed=0), "
+        "run=logs/sweeps/a/s/1 (seed=1)"
+    )
+
+
+def test_resume_latest_is_the_path_of_that_run(monkeypatch):
+    from vgg_lit.training import starting
+
+    assert starting.prepare(["resume=latest", "seed=1"])[0] == "resume='logs/sweeps/a/s/1'"

@@ -1,0 +1,51 @@
+"""Values as overrides of Hydra, and commands that can be pasted into a shell.
+
+as_overrides({"seed": 1, "name": "a b"})             # ['seed=1', 'name="a b"']
+pasteable("evaluate", {"run": "my runs/1"})          # python -m vgg_lit.evaluate 'run="my runs/1"'
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
+"""Texts that Hydra reads without quotes, except for `WORDS`."""
+
+WORDS = ("null", "true", "false", "nan", "inf")
+
+
+def as_overrides(settings: Mapping[str, Any]) -> list[str]:
+    """Returns Python values by key as overrides of Hydra."""
+    return [f"{key}={_typed(value)}" for key, value in settings.items()]
+
+
+def _typed(value: Any) -> str:
+    """Returns a value in Hydra's grammar, so that texts stay texts."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_typed(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{','.join(map(_typed, value))}]"
+    text = str(value)
+    if PLAIN.fullmatch(text) and text.lower() not in WORDS:
+        return text
+    return str(QuotedString(text, Quote.double).with_quotes())
+
+
+def listed_formats(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments with `formats=a,b`, which Hydra reads as a sweep, as `formats=[a,b]`."""
+    return [re.sub(r"^formats=(\w+(?:,\w+)+)$", r"formats=[\1]", typed) for typed in arguments]
+
+
+def pasteable(command: str, settings: Mapping[str, Any]) -> str:
+    """Returns a command with its settings, quoted for Hydra and for sh, bash and zsh."""
+    words = map(shlex.quote, as_overrides(settings))
+    return " ".join([f"python -m vgg_lit.{command}", *words])

@@ -1,0 +1,61 @@
+"""The entries of the image cache: their sizes and their removal.
+
+for entry in cache_entries(cache_folder()):
+    print(entry.name, entry.nbytes)
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """Decoded images of one data set.
+
+    Attributes:
+        array: file of the pixels.
+        files: all files of the entry.
+        nbytes: their size together.
+        written: time of the last write.
+    """
+
+    array: Path
+    files: tuple[Path, ...]
+    nbytes: int
+    written: datetime
+
+    def remove(self) -> bool:
+        """Deletes the files; returns False if a process is filling the entry."""
+        lock = FileLock(self.array.with_suffix(".lock"), mode=0o666)
+        try:
+            with suppress(NotImplementedError):  # a file system without locks
+                lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        try:
+            for file in self.files:
+                file.unlink(missing_ok=True)
+        finally:
+            lock.release()
+        self.array.with_suffix(".lock").unlink(missing_ok=True)
+        return True
+
+
+def cache_entries(folder: Path) -> Iterator[CacheEntry]:
+    """Yields the entries of a cache folder, sorted by name."""
+    arrays = {file.with_suffix(".npy") for file in folder.glob("*.lock")}
+    for array in sorted(arrays.union(folder.glob("*.npy"))):
+        files = tuple(
+            file
+            for file in sorted([*folder.glob(f"{array.stem}.*"), *folder.glob(f".{array.stem}.*")])
+            if file.is_file()
+        )
+        if files:
+            stats = [file.stat() for file in files]
+            written = datetime.fromtimestamp(max(stat.st_mtime for stat in stats))
+            yield CacheEntry(array, files, sum(stat.st_size for stat in stats), written)

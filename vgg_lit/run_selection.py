@@ -1,0 +1,77 @@
+"""The directory that `run=...` names: a path, `latest`, or a sweep, of which one job is to be chosen."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from vgg_lit.errors import InputError
+from vgg_lit.system.terminal import visible
+
+LATEST = "latest"
+
+MOST_JOBS = 10
+"""Jobs of a sweep that a message lists."""
+
+PLACES = ("runs/*/*", "sweeps/*/*/*", "tune/*/trials/*", "tune/*/*/trials/*")
+"""Directories of runs below logs/."""
+
+
+def select_run(path: str | os.PathLike[str]) -> Path:
+    """Returns the directory of a run; `latest` is the run that was started last.
+
+    Raises:
+        InputError: there is no such run, or it is a sweep; the message lists the jobs.
+    """
+    found = Path(path)
+    if str(path) == LATEST and not found.exists():
+        newest = newest_run()
+        if newest is None:
+            raise InputError("run=latest: there is no run in logs/; give the path of a run")
+        return newest
+    if not found.is_dir():
+        newest = newest_run()
+        hint = f"; the newest run is {visible(str(newest))} (run=latest)" if newest else ""
+        raise InputError(f"run={path}: there is no such directory{hint}")
+    if (found / "config.yaml").is_file():
+        return found
+    jobs = [str(file.parent) for file in sorted(found.glob("*/config.yaml"), key=_number)]
+    if not jobs:
+        raise InputError(f"run={path}: is not a run directory; it has no config.yaml")
+    more = f" and {len(jobs) - MOST_JOBS} more" if len(jobs) > MOST_JOBS else ""
+    listed = ", ".join(f"run={job}{_label(Path(job))}" for job in jobs[:MOST_JOBS])
+    raise InputError(f"run={path}: holds {len(jobs)} runs; choose one: {listed}{more}")
+
+
+def all_runs() -> Iterator[Path]:
+    """Yields the directories of the runs below logs/, also of sweeps and studies."""
+    for place in PLACES:
+        for file in Path("logs").glob(f"{place}/config.yaml"):
+            yield file.parent
+
+
+def newest_run() -> Path | None:
+    """Returns the run below logs/ that was started last; None if there is none."""
+    return max(all_runs(), key=_started, default=None)
+
+
+def _started(run: Path) -> float:
+    file = run / "overrides.txt"  # written once; config.yaml is written again by a resumed run
+    return (file if file.is_file() else run / "config.yaml").stat().st_mtime
+
+
+def _number(file: Path) -> tuple[int, str]:
+    name = file.parent.name
+    return int(name) if name.isdigit() else -1, name
+
+
+def _label(job: Path) -> str:
+    """Returns the overrides of a job that differ between the jobs of its sweep, in brackets."""
+    try:
+        jobs = json.loads((job.parent / "sweep.json").read_text(encoding="utf-8"))
+        own = {one["directory"]: one["overrides"] for one in jobs}
+        common = set.intersection(*map(set, own.values()))
+        label = " ".join(o for o in own[job.name] if o not in common)
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
+    return f" ({visible(label)})" if label else ""
