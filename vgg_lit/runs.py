@@ -70,7 +70,6 @@ class Run:
             InputError: the directory already holds a run.
         """
         path = Path(path)
-        path.mkdir(parents=True, exist_ok=True)
         check_vacant(path)
         remove_unfinished(path)
         try:
