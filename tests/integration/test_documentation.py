@@ -97,7 +97,9 @@ def run(workplace, monkeypatch, tmp_path):
 def split(command, run):
     """The verb and the arguments of a documented command."""
     words = shlex.split(command.replace("<run>", run).replace("<sweep>", "logs/runs"))
-    words = [word for word in words if word != "init.from=<cifar10_run>"]  # half an hour of training
+    words = [
+        word for word in words if word != "init.from=<cifar10_run>"
+    ]  # half an hour of training
     assert words[:2] == ["python", "-m"]
     package, _, verb = words[2].partition(".")
     assert package == "vgg_lit"

@@ -115,7 +115,7 @@ def test_finite_loss_does_not_change_a_finite_run(tmp_path, train):
 )
 def test_a_loss_at_chance_level_warns_once(loss, step, warns, capsys):
     module = L.LightningModule()
-    module.save_hyperparameters({"model": {"num_classes": 10}})
+    module.num_classes = 10
     guard = ChanceLevel()
     for _ in range(2):
         guard.on_train_epoch_end(TrainerAtEpochEnd(loss, step), module)

@@ -1,4 +1,4 @@
-"""Calls that an operating system lacks are replaced or left out; see also tests/faults/test_windows.py."""
+"""Calls that an operating system lacks are replaced or left out."""
 
 import errno
 import os
