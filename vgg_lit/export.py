@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
+from vgg_lit.config.locations import asked_places, located
 from vgg_lit.config.overrides import listed_formats
 from vgg_lit.config.schema import Export
 from vgg_lit.evaluation.trained import find_trained
@@ -37,9 +38,12 @@ def export(config: DictConfig) -> None:
     check_output(output)
 
     # Lightning takes seconds to import, so it is imported after all checks.
-    from vgg_lit.exporting.job import load_run_data, write_export
+    from vgg_lit.exporting.job import load_calibration_data, write_export
 
-    datamodule = load_run_data(trained) if "onnx_int8" in settings.formats else None
+    datamodule = None
+    if "onnx_int8" in settings.formats:
+        data = located(trained.run.config, asked_places(config))["data"]
+        datamodule = load_calibration_data(trained, data)
     write_export(trained, output, settings, datamodule)
 
 

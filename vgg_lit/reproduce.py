@@ -12,9 +12,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
+from vgg_lit.config.locations import asked_places, located
 from vgg_lit.config.schema import Reproduce
 from vgg_lit.errors import InputError, TrainingError
-from vgg_lit.reports.training_again import changes_of_resumes, checked_config, train_again
+from vgg_lit.reports.training_again import (
+    changes_of_resumes,
+    check_same_data,
+    checked_config,
+    train_again,
+)
 from vgg_lit.runs import Run
 from vgg_lit.system.files import check_writable, write_text
 from vgg_lit.system.terminal import warn
@@ -44,7 +50,9 @@ def reproduce(config: DictConfig) -> None:
         )
     with TemporaryDirectory() as folder:
         # The run's own file is not used: Hydra would apply a `defaults` list or a `hydra` section in it.
-        text = OmegaConf.to_yaml(OmegaConf.create(checked_config(original)))
+        placed = located(checked_config(original), asked_places(config))
+        check_same_data(original, placed)
+        text = OmegaConf.to_yaml(OmegaConf.create(placed))
         write_text(Path(folder) / "config.yaml", text)
         train_again(original, Path(folder), output, settings)
 

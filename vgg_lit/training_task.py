@@ -7,7 +7,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vgg_lit.config.checks import check_train, to_plain
+from vgg_lit.config.checks import check_train
+from vgg_lit.config.locations import new_config
 from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import notices
 from vgg_lit.runs import Run, check_vacant
@@ -46,7 +47,7 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     if config.resume and not (path / "config.yaml").is_file():
         raise InputError(f"resume={config.resume}: there is no run in that directory")
     resumed = Run(config.resume) if config.resume else None
-    plain = resumed_config(resumed, config, overrides) if resumed else to_plain(config)
+    plain = resumed_config(resumed, config, overrides) if resumed else new_config(config)
     if hydra.mode == RunMode.MULTIRUN and (begun := begun_job(path, overrides)):
         resumed, plain = begun, begun.config
         if begun.status.get("status") == "done":

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
+from vgg_lit.config.locations import asked_places, located
 from vgg_lit.config.network_checks import check_model
 from vgg_lit.config.overrides import listed_formats
 from vgg_lit.config.schema import Visualize
@@ -56,17 +57,13 @@ def visualize(config: DictConfig) -> None:
     precision, reason = resolve_precision(
         settings.precision or trained.run.config["trainer"]["precision"], settings.accelerator
     )
-    inspection = Inspection(
-        trained, settings.split, settings.batch_size, settings.accelerator, precision
-    )
-    name = inspection.datamodule.source.name
-    print_facts(
-        {
-            "checkpoint": str(trained.checkpoint),
-            "data": f"{name}, {settings.split}",
-            "precision": f"{precision} ({reason})",
-        }
-    )
+    data = located(trained.run.config, asked_places(config))["data"]
+    s = settings
+    inspection = Inspection(trained, s.split, s.batch_size, s.accelerator, precision, data)
+    facts = {"checkpoint": str(trained.checkpoint), "data": inspection.data_name}
+    if inspection.changes:
+        facts["changed"] = f"since the training: {inspection.changes}"
+    print_facts({**facts, "precision": f"{precision} ({reason})"})
     choice = Choice(settings.images, settings.image, settings.layers, settings.embeddings)
     names = [name for name in DRAWN if name in (asked or DRAWN) and name not in left_out]
     sections = summary_sections(inspection) + draw_sections(

@@ -11,6 +11,11 @@ from vgg_lit.runs import Run
 from vgg_lit.tables import read_csv
 
 
+def read(run, name):
+    (file,) = (run.path / "evaluations").glob(f"{name}.json")
+    return json.loads(file.read_text())
+
+
 def error_of(done):
     assert done.code == 2
     assert done.err.count("\n") == 1
@@ -21,8 +26,7 @@ def test_evaluation_reproduces_the_metrics_of_training(verb, tiny_run, tmp_path,
     monkeypatch.chdir(tmp_path)
     done = verb("evaluate", f"run={tiny_run.path}", "accelerator=cpu")
     assert done.code == 0
-    record = tiny_run.path / "evaluations" / "fashion_mnist_sample_test.json"
-    found = json.loads(record.read_text())["metrics"]
+    found = read(tiny_run, "fashion_mnist_sample_test_best-step*")["metrics"]
     assert found == {k: v for k, v in tiny_run.metrics.items() if k.startswith("test/")}
 
 
@@ -32,8 +36,7 @@ def test_the_outcome_of_each_image_is_written(verb, tiny_run, tmp_path):
     assert verb("evaluate", f"run={run.path}", "accelerator=cpu", "split=val").code == 0
     rows = read_csv(run.path / "predictions_val.csv")
     assert list(rows[0]) == ["image", "true", "predicted", "probability", "loss", "rank"]
-    record = run.path / "evaluations" / "fashion_mnist_sample_val.json"
-    found = json.loads(record.read_text())["metrics"]
+    found = read(run, "fashion_mnist_sample_val_best-step*")["metrics"]
     assert len(rows) == 60
     assert sum(row["rank"] == "1" for row in rows) / 60 == pytest.approx(found["val/acc"])
     assert sum(float(row["loss"]) for row in rows) / 60 == pytest.approx(found["val/loss"])
@@ -42,7 +45,7 @@ def test_the_outcome_of_each_image_is_written(verb, tiny_run, tmp_path):
         assert row["true"] == FashionMNISTSample.classes[labels[int(row["image"])]]
     views = ("flip=true", "data=fashion_mnist_sample", "data.test_size=20")
     assert verb("evaluate", f"run={run.path}", "accelerator=cpu", *views).code == 0
-    (other,) = (run.path / "evaluations").glob("predictions_fashion_mnist_sample_test_*flip*.csv")
+    (other,) = (run.path / "evaluations").glob("predictions_fashion_mnist_sample-*_test_*flip*.csv")
     assert len(read_csv(other)) == 20
     assert not (run.path / "predictions_test.csv").exists()
 
@@ -51,8 +54,7 @@ def test_another_split_and_checkpoint_have_other_metrics(verb, tiny_run, tmp_pat
     monkeypatch.chdir(tmp_path)
     arguments = (f"run={tiny_run.path}", "split=val", "checkpoint=last", "accelerator=cpu")
     assert verb("evaluate", *arguments).code == 0
-    record = tiny_run.path / "evaluations" / "fashion_mnist_sample_val.json"
-    content = json.loads(record.read_text())
+    content = read(tiny_run, "fashion_mnist_sample_val_last-step*")
     assert content["checkpoint"].endswith("last.ckpt")
     assert set(content["metrics"]) == {"val/loss", "val/acc", *(f"val/top{k}" for k in range(1, 6))}
 
@@ -71,7 +73,7 @@ def test_other_classes_are_refused_by_name(verb, tiny_run, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("argument", "parts"),
     [
-        ("split=train", ["split=train", "'test' or 'val'"]),
+        ("split=train", ["split=train", "'test', 'val' or 'all'"]),
         ("checkpoint=newest", ["checkpoint=newest", "best, last"]),
         ("batch_size=0", ["batch_size=0"]),
         ("accelerator=abacus", ["accelerator=abacus"]),
@@ -111,15 +113,13 @@ def written(run):
     return sorted(path.name for path in (run.path / "evaluations").iterdir())
 
 
-def read(run, name):
-    return json.loads((run.path / "evaluations" / f"{name}.json").read_text())
-
-
 def test_requested_views_are_listed_after_the_single_view(verb, run):
     views = ("flip=true", "scales=[36,40]", "dense=true", "crops=8")
     done = verb("evaluate", f"run={run.path}", "accelerator=cpu", *views)
     assert done.code == 0, done.err
-    name = "fashion_mnist_sample_test_dense-flip-8-crops-at-36-40"
+    name = next(name for name in written(run) if name.endswith(".md")).removesuffix(".md")
+    assert name.startswith("fashion_mnist_sample_test_best-step")
+    assert name.endswith("_dense-flip-8-crops-at-36-40")
     assert written(run) == [f"{name}.json", f"{name}.md", f"predictions_{name}.csv"]
     record = read(run, name)
     labels = [row["views"] for row in record["rows"]]
@@ -143,7 +143,8 @@ def test_requested_views_are_listed_after_the_single_view(verb, run):
 
 def test_the_default_is_the_single_view(verb, run):
     assert verb("evaluate", f"run={run.path}", "accelerator=cpu").code == 0
-    assert written(run) == ["fashion_mnist_sample_test.json"]
+    assert len(written(run)) == 1
+    assert written(run)[0].startswith("fashion_mnist_sample_test_best-step")
 
 
 def test_the_batch_size_does_not_change_the_accuracies(verb, run):
@@ -151,14 +152,14 @@ def test_the_batch_size_does_not_change_the_accuracies(verb, run):
     for size in (7, 40):
         arguments = (f"run={run.path}", "accelerator=cpu", "flip=true", f"batch_size={size}")
         assert verb("evaluate", *arguments).code == 0
-        found.append(read(run, "fashion_mnist_sample_test_flip")["metrics"])
+        found.append(read(run, "fashion_mnist_sample_test_best-step*_flip")["metrics"])
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_fusing_a_run_with_itself_changes_nothing(verb, run):
     done = verb("evaluate", f"run=[{run.path},{run.path}]", "accelerator=cpu")
     assert done.code == 0, done.err
-    record = read(run, "fashion_mnist_sample_test_fusion-of-2-single-view")
+    record = read(run, "fashion_mnist_sample_test_fusion2-*_fusion-of-2-single-view")
     assert [row["network"] for row in record["rows"]] == ["run", "run", "fusion of 2"]
     single = {k: v for k, v in run.metrics.items() if k.startswith("test/")}
     assert record["metrics"] == pytest.approx(single, rel=1e-6)
@@ -176,7 +177,7 @@ def test_runs_with_different_networks_and_inputs_are_fused(verb, run, other):
     arguments = (f"run=[{run.path},{other.path}]", "accelerator=cpu", "dense=true", "scales=[48]")
     done = verb("evaluate", *arguments)
     assert done.code == 0, done.err
-    record = read(run, "fashion_mnist_sample_test_fusion-of-2-dense-at-48")
+    record = read(run, "fashion_mnist_sample_test_fusion2-*_fusion-of-2-dense-at-48")
     assert record["rows"][1]["metrics"]["test/acc"] == other.metrics["test/acc"]
     assert record["rows"][1]["metrics"]["test/loss"] == pytest.approx(other.metrics["test/loss"])
     losses = [row["metrics"]["test/loss"] for row in record["rows"][:3]]
@@ -229,3 +230,28 @@ def test_a_custom_network_has_no_dense_views(verb, train, tiny, tmp_path, monkey
     assert verb("evaluate", *arguments, "scales=[34]", "crops=9").code == 0
     error = error_of(verb("evaluate", *arguments, "dense=true"))
     assert "dense: a Sequential has no fully connected layers" in error
+
+
+def test_evaluations_with_other_checkpoints_or_options_do_not_replace_each_other(verb, run):
+    base = (f"run={run.path}", "accelerator=cpu")
+    options = [(), ("checkpoint=last",), ("precision=bf16-mixed",), ("split=val",), ("flip=true",)]
+    options += [("data=fashion_mnist_sample", f"data.test_size={size}") for size in (20, 30)]
+    for count, option in enumerate(options, 1):
+        assert verb("evaluate", *base, *option).code == 0
+        assert len([name for name in written(run) if name.endswith(".json")]) == count
+
+
+@pytest.mark.parametrize("option", ["data.val_fraction=0.5", "data.seed=1", "data.folds=3"])
+def test_validation_images_of_another_split_of_the_same_data_are_refused(verb, run, option):
+    more = ("data.fold=0",) if "folds" in option else ()
+    arguments = (f"run={run.path}", "data=fashion_mnist_sample", "split=val", option, *more)
+    assert "was trained on some of these images" in error_of(verb("evaluate", *arguments))
+
+
+def test_validation_images_of_the_complete_data_set_of_the_sample_are_refused(verb, run, tmp_path):
+    arguments = (f"run={run.path}", "data=fashion_mnist", "split=val", "data.val_fraction=0.01")
+    assert "was trained on images of this data set" in error_of(verb("evaluate", *arguments))
+
+
+def test_all_images_are_those_of_another_folder(verb, run):
+    assert "goes with another folder" in error_of(verb("evaluate", f"run={run.path}", "split=all"))

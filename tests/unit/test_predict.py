@@ -156,7 +156,8 @@ def test_predictions_equal_those_of_the_evaluation(precision, pictures, tiny_run
     assert "passed over" not in done.out
     assert done.code == 0, done.err
     assert f"precision   {precision} (as configured)" in done.out
-    expected = read_csv(run.path / "evaluations/predictions_fashion_mnist_sample_test.csv")
+    (file,) = run.path.glob("evaluations/predictions_fashion_mnist_sample_test_*.csv")
+    expected = read_csv(file)
     predictions = read_csv(run.path / "predictions.csv")
     assert len(predictions) == 40
     for row in predictions:

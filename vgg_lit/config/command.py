@@ -19,6 +19,7 @@ from vgg_lit.config.completion import print_completions
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.help_text import read_help
 from vgg_lit.config.hydra_versions import VERSION_BASE
+from vgg_lit.config.local_defaults import without_foreign_settings
 from vgg_lit.config.refusals import check_flags, explain_refusal, flags_last, with_key
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import (
@@ -112,6 +113,8 @@ def run_verb(
     # The files in conf/hydra/launcher share their names with configs of the launchers' packages.
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")
     decorate = hydra.main(config_path=str(config_folder()), config_name=config_name, **VERSION_BASE)
+    if config_name not in ("train", "tune"):
+        task = functools.partial(without_foreign_settings, task, config_name)
     guarded = GuardedTask(task)
     try:
         with ending_signals, ignoring_hangup(not needs_output):

@@ -85,8 +85,7 @@ class DataRecord:
 
     def official(self, split: str) -> Split:
         """Returns the split of the data set that has the images of a recorded split."""
-        name = split.removeprefix(UNUSED)
-        return "train" if name == "val" and not self.has_validation else name  # type: ignore[return-value]
+        return official_split(split, self.has_validation)
 
     def count_copies(self) -> Counter[str]:
         """Returns the number of images by split, "val" or "test", with the content of a training image."""
@@ -94,6 +93,17 @@ class DataRecord:
         return Counter(
             i.split for i in self.images if i.split in ("val", "test") and i.digest in trained
         )
+
+
+def official_split(split: str, has_validation: bool) -> Split:
+    """Returns the split of a data set that has the images of a split of `SPLITS`.
+
+    Args:
+        split: the split of an image.
+        has_validation: True if the data set has a validation split.
+    """
+    name = split.removeprefix(UNUSED)
+    return "train" if name == "val" and not has_validation else name  # type: ignore[return-value]
 
 
 def write_data_record(path: Path, record: DataRecord) -> None:

@@ -2,6 +2,7 @@
 
     record = record_of(datamodule)          # after `setup`
     changes = adopt(datamodule, record)     # after `prepare_data`, before `setup`
+    hold_out(datamodule, record.trained)    # another folder: without images that were trained on
 
 `vgg_lit.data.data_record` describes the record, `vgg_lit.data.data_changes` the changes.
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 
 from vgg_lit.data.data_changes import Changes, PresentImage, find_changes
-from vgg_lit.data.data_record import UNUSED, DataRecord, RecordedImage, SetDigest
+from vgg_lit.data.data_record import UNUSED, DataRecord, RecordedImage, SetDigest, official_split
 from vgg_lit.data.partition import draw_validation
 from vgg_lit.data.sources import Images, ResidentImages, Split, has_validation
 from vgg_lit.errors import InputError
@@ -104,18 +105,64 @@ def adopt(data: "ImageDataModule", record: DataRecord, admits: bool = False) -> 
     Raises:
         InputError: the record has image files and the data set has none.
     """
-    if not record.images:
-        return Changes()
     if not isinstance(data.source, FileSource):
-        raise InputError(f"data={data.source.name}: has no image files, but the run's data set had")
+        if record.images:
+            raise InputError(f"data={data.source.name}: has no image files, those of the run had")
+        return Changes()
     present = data.source.present_images()
     changes = find_changes(record, present, data.classes)
     if admits:
         changes.splits |= _admitted(data, record, present, changes)
-    places = {path: record.official(split) for path, split in changes.splits.items()}
-    data.source.assign(places, record.has_validation)
-    data.assigned = changes.splits
+    _assign(data, changes.splits, record.has_validation)
     return changes
+
+
+def hold_out(data: "ImageDataModule", trained: frozenset[str], takes_all: bool = False) -> int:
+    """Removes images that were trained on from validation and test; returns their number.
+
+    Call it after `prepare_data`, or after `adopt`, and before `setup`.
+
+    Args:
+        data: data module of image files.
+        trained: digests of images that were trained on.
+        takes_all: True makes all other images test images.
+    """
+    assert isinstance(data.source, FileSource)
+    present = data.source.present_images()
+    has_val = has_validation(data.source)
+    splits: dict[str, str]
+    if takes_all:
+        splits, has_val = dict.fromkeys(present, "test"), False
+    elif data.assigned is not None:
+        splits = dict(data.assigned)
+    else:
+        splits = _by_settings(data, present, has_val)
+    seen = [p for p, image in present.items() if image.digest in trained and p in splits]
+    removed = [path for path in seen if splits[path] in ("val", "test")]
+    for path in removed:
+        del splits[path]
+    _assign(data, splits, has_val)
+    return len(removed)
+
+
+def _assign(data: "ImageDataModule", splits: dict[str, str], has_val: bool) -> None:
+    assert isinstance(data.source, FileSource)
+    places = {path: official_split(split, has_val) for path, split in splits.items()}
+    data.source.assign(places, has_val)
+    data.assigned = splits
+
+
+def _by_settings(
+    data: "ImageDataModule", present: Mapping[str, PresentImage], has_val: bool
+) -> dict[str, str]:
+    """Returns the split of each image by the settings of the data module, without its sizes."""
+    splits: dict[str, str] = {path: image.place for path, image in present.items()}
+    pool = [path for path, split in splits.items() if split == "train"]
+    if pool and not has_val:
+        labels_N = torch.tensor([present[path].label for path in pool])
+        in_val_N = draw_validation(data, labels_N, pool)
+        splits |= {pool[i]: "val" for i in in_val_N.nonzero().flatten().tolist()}
+    return splits
 
 
 def _admitted(
@@ -125,20 +172,16 @@ def _admitted(
     changes: Changes,
 ) -> dict[str, str]:
     """Returns the split of each new image; content that was trained on is trained on, or unused."""
-    pool = [path for path, image in present.items() if image.place == "train"]
-    in_val: set[str] = set()
-    if pool and not record.has_validation:
-        labels_N = torch.tensor([present[path].label for path in pool])
-        in_val_N = draw_validation(data, labels_N, pool)
-        in_val = {pool[i] for i in in_val_N.nonzero().flatten().tolist()}
-    sizes = {"train": data.train_size, "test": data.test_size}
-    splits = {}
-    for path in changes.new:
-        place = present[path].place
-        split = "val" if path in in_val else place
-        is_limited = sizes.get(split) is not None
-        is_unused = is_limited or (split == "val" and not (data.val_fraction or data.folds))
-        splits[path] = f"{UNUSED}{place}" if is_unused else split
+    drawn = _by_settings(data, present, record.has_validation)
+    is_limited = {
+        "train": data.train_size is not None,
+        "val": not (data.val_fraction or data.folds),
+        "test": data.test_size is not None,
+    }
+    splits = {
+        path: f"{UNUSED}{present[path].place}" if is_limited[drawn[path]] else drawn[path]
+        for path in changes.new
+    }
     for path in changes.withheld:
         official = present[path].official or "train"
         splits[path] = "train" if official == "train" else f"{UNUSED}{official}"

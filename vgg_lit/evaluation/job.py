@@ -7,10 +7,11 @@ from typing import Any
 from rich.progress import track
 
 from vgg_lit.classifier import Classifier
-from vgg_lit.data.sources import build_datamodule
 from vgg_lit.errors import TrainingError
+from vgg_lit.evaluation.evaluation_name import evaluation_name
 from vgg_lit.evaluation.image_outcomes import ImageOutcomes, predictions_file
 from vgg_lit.evaluation.matrices import write_matrices
+from vgg_lit.evaluation.measured_data import MeasuredData
 from vgg_lit.evaluation.score_report import report_scores
 from vgg_lit.evaluation.scoring import Member, rows_of, score
 from vgg_lit.evaluation.trained import Trained
@@ -25,8 +26,7 @@ from vgg_lit.tables import print_facts
 def evaluate_networks(
     trained: Sequence[Trained],
     views: Sequence[Views],
-    data: dict[str, Any],
-    split: str,
+    measured: MeasuredData,
     accelerator: str,
     precision: str | None,
     metrics: Mapping[str, Any] | None = None,
@@ -39,8 +39,7 @@ def evaluate_networks(
     Args:
         trained: the networks.
         views: sets of views to average.
-        data: arguments of the data module.
-        split: `test` or `val`.
+        measured: the images.
         accelerator: device type in Lightning's terms.
         precision: precision in Lightning's terms; None uses the precision of each network's run.
         metrics: more metrics, as in `conf/metrics`; None: those of the first network's run.
@@ -54,12 +53,10 @@ def evaluate_networks(
         TrainingError: a score is not finite.
     """
     quieten_lightning()
-    datamodule = build_datamodule(data)
-    datamodule.prepare_data()
-    datamodule.setup("test" if split == "test" else "validate")
+    datamodule, split = measured.datamodule, measured.split
+    facts = dict(measured.facts)
     for one in trained:
         one.check_source(datamodule.source)
-    facts = {"data": f"{datamodule.source.name}, {split}"}
     members, checkpoints = [], []
     for number, one in enumerate(trained, 1):
         used, reason = resolve_precision(
@@ -97,12 +94,13 @@ def evaluate_networks(
             f"{', '.join(str(one.checkpoint) for one in trained)}: the scores are not finite: the weights "
             "are not, or overflow; use another checkpoint"
         )
+    stem = evaluation_name(measured, trained, is_own_data, precision, metrics)
     folder = trained[0].run.outputs / "evaluations"
-    place = f"{datamodule.source.name}_{split}"
-    matrices = {f"{place}_{name}": matrix for name, matrix in extras[-1].matrices.items()}
+    matrices = {f"{stem}_{name}": matrix for name, matrix in extras[-1].matrices.items()}
     write_matrices(folder, matrices, classes, split)
-    file = report_scores(folder, datamodule.source.name, split, checkpoints, rows, found)
-    if is_own_data and len(rows) == 1:
+    file = report_scores(folder, stem, datamodule.source.name, split, checkpoints, rows, found)
+    is_plain = is_own_data and len(rows) == 1 and precision is None and metrics is None
+    if is_plain and trained[0].checkpoint == trained[0].run.checkpoint("best"):
         file = predictions_file(trained[0].run.outputs, split)
     else:
         file = file.with_name(f"predictions_{file.name}.csv")

@@ -13,6 +13,7 @@ from vgg_lit.tables import markdown_table, print_facts, print_metrics, print_row
 
 def report_scores(
     folder: Path,
+    stem: str,
     data: str,
     split: str,
     checkpoints: Sequence[Mapping[str, str]],
@@ -25,6 +26,7 @@ def report_scores(
 
     Args:
         folder: folder of evaluations of the first run.
+        stem: name of the files, to which several rows add the views.
         data: name of the data set.
         split: name of the split.
         checkpoints: file and precision of each network.
@@ -35,7 +37,7 @@ def report_scores(
     is_fusion = len(checkpoints) > 1
     record: dict[str, Any] = {"checkpoints": checkpoints} if is_fusion else {**checkpoints[0]}
     record["metrics"] = metrics[-1]
-    file = folder / f"{data}_{split}"
+    file = folder / stem
     if len(rows) == 1:
         print_metrics(metrics[0], title=f"{asked.network} on {data}")
     else:
@@ -47,9 +49,10 @@ def report_scores(
         title = f"{asked.network} on {data}, {split}: accuracies in per cent"
         print_rows(table, title)
         name = f"{asked.network} {asked.label}" if is_fusion else asked.label
-        file = folder / f"{file.name}_{re.sub(r'[^0-9a-z]+', '-', name)}"
-        _write(file.with_suffix(".md"), f"{markdown_text(title)}\n\n{markdown_table(table)}")
-    _write(file.with_suffix(".json"), to_json(record))
+        file = folder / f"{stem}_{re.sub(r'[^0-9a-z]+', '-', name)}"
+        text = f"{markdown_text(title)}\n\n{markdown_table(table)}"
+        _write(file.with_name(f"{file.name}.md"), text)
+    _write(file.with_name(f"{file.name}.json"), to_json(record))
     return file
 
 

@@ -36,12 +36,14 @@ class Trained:
         checkpoint: checkpoint file.
         hyperparameters: hyperparameters of the classifier, from the checkpoint.
         stored_ranges: ranges of the training images, from the checkpoint; None: not measured.
+        step: optimiser steps of the checkpoint.
     """
 
     run: "Run"
     checkpoint: Path
     hyperparameters: Mapping[str, Any]
     stored_ranges: Any = None
+    step: int = 0
 
     @property
     def preprocessing(self) -> "Preprocessing":
@@ -156,7 +158,9 @@ def find_trained(runs: "Sequence[Run]", checkpoint: str) -> list[Trained]:
         if not content["hyper_parameters"].get("preprocessing"):
             raise InputError(f"{file}: holds no preprocessing, so it cannot take images")
         ranges = content["vgg_lit"].get("image_ranges")
-        found.append(Trained(run, file, content["hyper_parameters"], ranges))
+        step = content.get("global_step")
+        step = step if isinstance(step, int) else 0
+        found.append(Trained(run, file, content["hyper_parameters"], ranges, step))
     return found
 
 

@@ -1,8 +1,9 @@
 """The export job: writes programs, weights, measurements and a model card of a checkpoint."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 from torch import Tensor
@@ -10,7 +11,8 @@ from torch import Tensor
 from vgg_lit.classifier import Classifier
 from vgg_lit.config.schema import Export as ExportSettings
 from vgg_lit.data.datamodule import ImageDataModule
-from vgg_lit.data.sources import build_datamodule, source_of
+from vgg_lit.data.sources import source_of
+from vgg_lit.evaluation.measured_data import load_run_data
 from vgg_lit.evaluation.trained import Trained
 from vgg_lit.exporting.folder import CARD, DESCRIPTION, PROGRAM_FILES, REPORT, writing_into
 from vgg_lit.exporting.measurement import build_runtimes, measure_runtimes
@@ -38,19 +40,19 @@ CARD_SETTINGS = (
 """Settings of a run that its model card shows."""
 
 
-def load_run_data(trained: Trained) -> ImageDataModule:
-    """Loads the data of the run, for calibration and for the test accuracy."""
-    spec = trained.run.config["data"]
-    datamodule: ImageDataModule = build_datamodule(
-        spec,
-        augment=None,
-        preprocessing=trained.preprocessing,
-        **source_of(spec),
-    )
-    datamodule.prepare_data()
-    datamodule.setup()
-    trained.check_source(datamodule.source)
-    return datamodule
+def load_calibration_data(trained: Trained, data: Mapping[str, Any]) -> ImageDataModule:
+    """Loads the data of the run, for calibration and for the test accuracy.
+
+    Args:
+        trained: trained network.
+        data: `data` group of its run, with its place on this machine.
+    """
+    own = {"augment": None, "preprocessing": trained.preprocessing, **source_of(data)}
+    found = load_run_data(trained.run, {**data, **own})
+    trained.check_source(found.datamodule.source)
+    if found.changes:
+        print_facts({"changed": f"since the training: {found.changes}"})
+    return found.datamodule
 
 
 def write_export(

@@ -23,9 +23,10 @@ from vgg_lit.data.batches import BatchLoader
 from vgg_lit.data.custom_batches import PixelBatches
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.images import read_image
-from vgg_lit.data.sources import build_datamodule, source_of
+from vgg_lit.data.sources import source_of
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.image_outcomes import ImageOutcomes
+from vgg_lit.evaluation.measured_data import load_run_data
 from vgg_lit.evaluation.scoring import Member
 from vgg_lit.evaluation.trained import Trained
 from vgg_lit.evaluation.views import Views
@@ -47,6 +48,7 @@ class Inspection:
         batch_size: images per batch; None: the batch size of the run.
         accelerator: kind of device, as in Lightning.
         precision: precision of the predictions, as in Lightning. Everything else is computed in float32.
+        data: `data` group of the run with its place on this machine; None: as in the run.
 
     Raises:
         InputError: the data cannot be used.
@@ -59,6 +61,7 @@ class Inspection:
         batch_size: int | None = None,
         accelerator: str = "auto",
         precision: str = "32-true",
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         self.run = trained.run
         self.split = split
@@ -67,19 +70,25 @@ class Inspection:
         self.classifier = Classifier.load_from_checkpoint(trained.checkpoint)
         self.net = self.classifier.net
         self.classes = self.classifier.classes
-        spec = self.run.config["data"]
-        self._data: Mapping[str, Any] = spec | {
+        spec = data or self.run.config["data"]
+        self._data: Mapping[str, Any] = {
+            **spec,
             **source_of(spec),
             "preprocessing": trained.preprocessing,
             "batch_size": batch_size or spec["batch_size"],
         }
-        self.datamodule: ImageDataModule = build_datamodule(self._data)
-        self.datamodule.prepare_data()
-        self.datamodule.setup("test" if split == "test" else "validate")
+        stage = "test" if split == "test" else "validate"
+        self.datamodule, self.changes, _ = load_run_data(self.run, self._data, stage)
         self.preprocessing = self.datamodule.preprocessing
         size = self.preprocessing.source_size
         self._member = Member(self.classifier, size, accelerator, precision)
         self.device = self._member.device
+
+    @property
+    def data_name(self) -> str:
+        """The data set, the split and its number of images."""
+        count = self.datamodule.sizes[self.split]
+        return f"{self.datamodule.source.name}, {self.split}: {count:,} images"
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -145,8 +154,7 @@ class Inspection:
     @cached_property
     def training(self) -> ImageDataModule:
         """The training data with small batches, augmented as in the run."""
-        datamodule: ImageDataModule = build_datamodule(self._data)
-        datamodule.setup("fit")
+        datamodule = load_run_data(self.run, self._data, "fit").datamodule
         datamodule.batch_size = min(PREVIEWED, datamodule.sizes["train"])
         return datamodule
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,23 @@ def checked_config(run: Run) -> dict[str, Any]:
     return config
 
 
+def check_same_data(run: Run, config: Mapping[str, Any]) -> None:
+    """Checks that the data of a run are still the images that it was trained on.
+
+    Raises:
+        InputError: they have changed; the message names the changes.
+    """
+    from vgg_lit.data.data_record import read_data_record  # imports torch
+    from vgg_lit.data.same_data import difference_from
+
+    if record := read_data_record(run.data_file):
+        difference = difference_from(record, config["data"])
+        if difference:
+            raise InputError(
+                f"run={run.path}: cannot be reproduced: the data set has changed since: {difference}"
+            )
+
+
 def changes_of_resumes(run: Run) -> list[str]:
     """Returns the overrides with which a run was resumed, without those that do not affect its weights."""
     return [
@@ -57,13 +75,8 @@ def train_again(original: Run, folder: Path, output: Path, settings: Reproduce) 
         "hydra.output_subdir": None,
         "hydra.job.chdir": False,
         "resume": None,
-        "data_root": settings.data_root,
         "trusted_targets": settings.trusted_targets,
     }
-    if settings.data_root is None:
-        del overrides["data_root"]
-    elif "root" in original.config["data"]:
-        overrides |= {"data.root": settings.data_root, "data.source.root": settings.data_root}
     command = [sys.executable, "-m", "vgg_lit.train"]
     command += ["--config-path", str(folder), "--config-name", "config"]
     command += [f"{key}={_typed(value)}" for key, value in overrides.items()]

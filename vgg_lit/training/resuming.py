@@ -14,6 +14,7 @@ from vgg_lit.config.command_line import parse_command_line
 from vgg_lit.config.differences import COMMAND_SETTINGS, changes
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.hydra_versions import VERSION_BASE
+from vgg_lit.config.locations import PLACE_SETTINGS, asked_places, is_same_place, located
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError, one_line, unknown_key
 from vgg_lit.renamed_settings import with_new_names
@@ -121,9 +122,9 @@ def last_unfinished(
         run = Run(file.parent)
         try:
             is_wanted = run.status.get("status") != "done" and not list(
-                changes(run.typed_config, wanted, ignoring=ignoring)
+                changes(run.typed_config, wanted, ignoring=(*ignoring, "data.splitting"))
             )
-            if not is_wanted or not run.has_checkpoint():
+            if not is_wanted or not run.has_checkpoint() or not _has_data_of(run, wanted):
                 continue
             run.newest_checkpoint()
             if claim(run.path):
@@ -131,6 +132,17 @@ def last_unfinished(
         except (InputError, OSError) as error:  # a damaged run, or one of another user
             warn(f"resume=auto: {one_line(error)}; this run is passed over")
     return None
+
+
+def _has_data_of(run: Run, wanted: Mapping[str, Any]) -> bool:
+    """Returns True if a run has the data of a config: in the same place, or the same images elsewhere."""
+    if is_same_place(run.config["data"], wanted["data"]):
+        return True
+    from vgg_lit.data.data_record import read_data_record
+    from vgg_lit.data.same_data import difference_from
+
+    record = read_data_record(run.data_file)
+    return record is not None and not difference_from(record, wanted["data"])
 
 
 def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
@@ -152,7 +164,7 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
         OmegaConf.update(resumed, name, OmegaConf.select(config, name), force_add=True)
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~")
-        if key in COMMAND_SETTINGS:
+        if key in (*COMMAND_SETTINGS, *PLACE_SETTINGS):
             continue
         section, _, name = key.rpartition(".")
         place = OmegaConf.select(resumed, section) if section else resumed
@@ -169,7 +181,8 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
             )
         OmegaConf.update(resumed, key, OmegaConf.select(config, key), force_add=True)
     plain: Any = OmegaConf.to_container(resumed)
-    return with_new_names({str(key): value for key, value in plain.items()})
+    placed = located(plain, asked_places(config, overrides))
+    return with_new_names({str(key): value for key, value in placed.items()})
 
 
 def _keeps_group(run: Run, override: str, key: str, present: Any) -> str:

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from vgg_lit.config.checks import check_train
 from vgg_lit.config.differences import changes
+from vgg_lit.config.locations import is_same_place, place_of, with_absolute_places
 from vgg_lit.config.schema import Tune
 from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import RENAMED, with_new_names
@@ -71,7 +72,8 @@ def create_study(
     Raises:
         InputError: the existing study has other settings.
     """
-    shared = {key: value for key, value in trials.plain().items() if key not in SEARCH_SETTINGS}
+    plain = with_absolute_places(trials.plain())
+    shared = {key: value for key, value in plain.items() if key not in SEARCH_SETTINGS}
     entries = {RENAMED.get(key, key): value for key, value in space.entries.items()}
     wanted = {"objective": settings.objective, "space": entries, "settings": shared}
     with directory.lock():
@@ -81,6 +83,10 @@ def create_study(
                 raise InputError(
                     f"{directory.path}: holds a study with other settings: {difference}; "
                     "choose another name"
+                )
+            if difference := _other_data(directory, there["settings"], shared):
+                raise InputError(
+                    f"{directory.path}: holds a study on other data: {difference}; choose another name"
                 )
         directory.create(settings.storage, is_higher_better(settings.objective))
         if not directory.config_file.is_file():
@@ -104,10 +110,32 @@ def _recorded(file: Path) -> dict[str, Any]:
     }
 
 
+def _other_data(
+    directory: StudyDirectory, there: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> str:
+    """Returns the difference between the data of a study and those of a config; "" if there is none."""
+    files = sorted(directory.trials.glob("*/data.json"))
+    is_same = is_same_place(there["data"], wanted["data"])
+    if not files:
+        return "" if is_same else f"{place_of(there['data'])}"
+    from vgg_lit.data.data_record import read_data_record
+    from vgg_lit.data.same_data import difference_from
+
+    record = read_data_record(files[0])
+    return (
+        difference_from(record, wanted["data"]) if record and (record.images or not is_same) else ""
+    )
+
+
 def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     before, after = there["objective"], wanted["objective"]
     return [
         *([f"objective={after} (was {before})"] if before != after else []),
         *changes({"space": there["space"]}, {"space": wanted["space"]}),
-        *changes(there["settings"], wanted["settings"]),
+        *changes(there["settings"], wanted["settings"], ignoring=_later_settings(there)),
     ]
+
+
+def _later_settings(there: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns settings that the study of an earlier version does not have."""
+    return () if "splitting" in there["settings"]["data"] else ("data.splitting",)

@@ -10,7 +10,6 @@ from vgg_lit.config.schema.commands import (
     Compare,
     Evaluate,
     Export,
-    Figure,
     Predict,
     Preview,
     ProcessLauncherSettings,
@@ -28,7 +27,7 @@ from vgg_lit.config.schema.groups import (
 )
 from vgg_lit.config.schema.optimization import LossGroup, OptimizerGroup, SchedulerGroup
 from vgg_lit.config.schema.reporting import LoggerGroup, MetricsGroup
-from vgg_lit.config.schema.sections import Section
+from vgg_lit.config.schema.sections import Figure, Section
 from vgg_lit.config.schema.sources import SourceSettings
 from vgg_lit.config.schema.train import Data, Init, Train, Trainer, Tune
 

@@ -8,9 +8,13 @@ from vgg_lit.config.schema.sections import (
     DATA_ROOT,
     DATA_ROOT_MEANS,
     NEEDED,
+    PLACE_MEANS,
     TRUSTED_MEANS,
     Accelerator,
+    Figure,
+    MeasuredSplit,
     Names,
+    Place,
     Section,
     Seed,
     Split,
@@ -18,21 +22,6 @@ from vgg_lit.config.schema.sections import (
 )
 from vgg_lit.value_types import Fit, PositiveInt, Precision, Spec
 
-Figure = Literal[
-    "history",
-    "confusion",
-    "classes",
-    "pairs",
-    "galleries",
-    "wrong_labels",
-    "calibration",
-    "filters",
-    "activations",
-    "embeddings",
-    "attributions",
-    "receptive_field",
-    "augmentation",
-]
 FigureFormat = Literal["png", "pdf", "svg"]
 Format = Literal["onnx", "onnx_int8", "torch_export", "safetensors"]
 
@@ -55,7 +44,7 @@ class Evaluate(Section):
     )
     weights: str | None = setting(None, WEIGHTS)
     checkpoint: str = setting("best", CHECKPOINT)
-    split: Split = setting("test", "Split to evaluate on.")
+    split: MeasuredSplit = setting(None, "Split; null is test, and all images of another folder.")
     flip: bool = setting(False, "Averages the predictions of an image and its mirror image.")
     scales: Annotated[list[PositiveInt], Field(min_length=1)] | None = setting(
         None, "Sides in pixels to rescale an image to; null is the input size of the network."
@@ -138,6 +127,8 @@ class Export(Section):
         [1, 64], "Batch sizes at which parity and latency are measured."
     )
     license: str | None = setting(None, "License of the weights for the model card, such as mit.")
+    data_root: str = setting(DATA_ROOT, DATA_ROOT_MEANS, shown="data")
+    data: Place = setting({"root": None}, PLACE_MEANS, optional=True)
     trusted_targets: list[str] = setting([], TRUSTED_MEANS)
 
 
@@ -167,6 +158,7 @@ class Reproduce(Section):
     data_root: str | None = setting(
         None, "Folder of the data sets on this machine; null is as in the run."
     )
+    data: Place = setting({"root": None}, PLACE_MEANS, optional=True)
     trusted_targets: list[str] = setting([], "Packages that the run may import.")
 
 
@@ -293,4 +285,6 @@ class Visualize(Section):
     precision: Precision | None = setting(
         None, "Number format of the predictions; null is as in the run."
     )
+    data_root: str = setting(DATA_ROOT, DATA_ROOT_MEANS, shown="data")
+    data: Place = setting({"root": None}, PLACE_MEANS, optional=True)
     trusted_targets: list[str] = setting([], TRUSTED_MEANS)

@@ -13,7 +13,23 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 Names = Annotated[list[str], Field(min_length=1)]
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
+Figure = Literal[
+    "history",
+    "confusion",
+    "classes",
+    "pairs",
+    "galleries",
+    "wrong_labels",
+    "calibration",
+    "filters",
+    "activations",
+    "embeddings",
+    "attributions",
+    "receptive_field",
+    "augmentation",
+]
 Split = Literal["test", "val"]
+MeasuredSplit = Literal["test", "val", "all"] | None
 
 NEEDED = "???"
 """The default of a setting that the user must set, as Hydra writes it."""
@@ -22,6 +38,8 @@ DATA_ROOT = "${oc.env:VGG_LIT_DATA,data}"
 DATA_ROOT_MEANS = (
     "Folder of the data sets; the environment variable VGG_LIT_DATA changes the default."
 )
+Place = dict[Literal["root"], str | None]
+PLACE_MEANS = "Place of the data set, data.root=<place>; null is as in the run, or below data_root."
 TRUSTED_MEANS = "Packages that _target_ may name, in addition to the built-in ones."
 
 
