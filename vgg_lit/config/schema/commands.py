@@ -8,7 +8,6 @@ from vgg_lit.config.schema.sections import (
     DATA_ROOT,
     DATA_ROOT_MEANS,
     NEEDED,
-    PLACE_MEANS,
     TRUSTED_MEANS,
     Accelerator,
     Figure,
@@ -128,7 +127,7 @@ class Export(Section):
     )
     license: str | None = setting(None, "License of the weights for the model card, such as mit.")
     data_root: str = setting(DATA_ROOT, DATA_ROOT_MEANS, shown="data")
-    data: Place = setting({"root": None}, PLACE_MEANS, optional=True)
+    data: Place = setting({"root": None}, "Place of the data set of the run.", optional=True)
     trusted_targets: list[str] = setting([], TRUSTED_MEANS)
 
 
@@ -158,7 +157,7 @@ class Reproduce(Section):
     data_root: str | None = setting(
         None, "Folder of the data sets on this machine; null is as in the run."
     )
-    data: Place = setting({"root": None}, PLACE_MEANS, optional=True)
+    data: Place = setting({"root": None}, "Place of the data set of the run.", optional=True)
     trusted_targets: list[str] = setting([], "Packages that the run may import.")
 
 
@@ -286,5 +285,5 @@ class Visualize(Section):
         None, "Number format of the predictions; null is as in the run."
     )
     data_root: str = setting(DATA_ROOT, DATA_ROOT_MEANS, shown="data")
-    data: Place = setting({"root": None}, PLACE_MEANS, optional=True)
+    data: Place = setting({"root": None}, "Place of the data set of the run.", optional=True)
     trusted_targets: list[str] = setting([], TRUSTED_MEANS)

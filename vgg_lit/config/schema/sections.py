@@ -38,8 +38,6 @@ DATA_ROOT = "${oc.env:VGG_LIT_DATA,data}"
 DATA_ROOT_MEANS = (
     "Folder of the data sets; the environment variable VGG_LIT_DATA changes the default."
 )
-Place = dict[Literal["root"], str | None]
-PLACE_MEANS = "Place of the data set, data.root=<place>; null is as in the run, or below data_root."
 TRUSTED_MEANS = "Packages that _target_ may name, in addition to the built-in ones."
 
 
@@ -91,3 +89,11 @@ def setting(
 def argument(description: str, **constraints: Any) -> Any:
     """Returns the field of an argument whose default depends on the chosen option of the group."""
     return Field(description=description, **constraints)
+
+
+class Place(Section):
+    """The place of the data set of a run, for commands that read it."""
+
+    root: str | None = setting(
+        None, "Place of the data set; null is as in the run, or below data_root.", optional=True
+    )
