@@ -218,7 +218,7 @@ def test_a_run_with_odd_class_names_is_trained_and_shown(verb, tiny, tmp_path, m
         assert "\x1b" not in done.out + done.err
         assert "Traceback" not in done.err
     card = (tmp_path / "run/export/README.md").read_text()
-    assert r"\$_\$" in card
+    assert r"\$\_\$" in card
     assert r"\<b\>x" in card
     page = (tmp_path / "run/report.html").read_text()
     assert "&lt;b&gt;x" in page
