@@ -55,7 +55,7 @@ def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
 def _add_unknown(config: DictConfig) -> None:
     """Adds null to a custom `data` group for properties that the data give when they are loaded."""
     data: Any = None if OmegaConf.is_missing(config, "data") else config.get("data")
-    if isinstance(data, DictConfig) and is_custom(data):
+    if isinstance(data, DictConfig) and "_target_" in data and is_custom(data):
         for name in FOUND:
             if name not in data:
                 OmegaConf.update(config, f"data.{name}", None, force_add=True)

@@ -49,8 +49,9 @@ def asked_places(config: DictConfig, overrides: Sequence[str] | None = None) -> 
     if typed is None:
         typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     keys = frozenset(override.partition("=")[0].lstrip("+~") for override in typed)
-    missing = OmegaConf.is_missing(config.get("data") or {}, "root")
-    root = None if missing else OmegaConf.select(config, "data.root")
+    data = config.get("data")
+    has_root = isinstance(data, DictConfig) and not OmegaConf.is_missing(data, "root")
+    root = OmegaConf.select(config, "data.root") if has_root else None
     return Places(root, OmegaConf.select(config, "data_root"), keys)
 
 
@@ -61,7 +62,7 @@ def new_config(config: DictConfig) -> dict[str, Any]:
 
 def with_absolute_places(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the config of a training in which the places of data are absolute paths."""
-    place = place_of(config["data"])
+    place = place_of(config.get("data") or {})
     placed = dict(config)
     if isinstance(config.get("data_root"), str):
         placed["data_root"] = _absolute(config["data_root"])
@@ -78,7 +79,7 @@ def located(config: Mapping[str, Any], asked: Places) -> dict[str, Any]:
     Raises:
         InputError: the data set has no place, or `data_root` does not contain it.
     """
-    place = place_of(config["data"])
+    place = place_of(config.get("data") or {})
     if "data.root" in asked.typed and asked.root is not None:
         if place is None:
             raise InputError(f"data.root={asked.root}: the data set of the run has no folder")

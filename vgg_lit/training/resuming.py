@@ -136,7 +136,7 @@ def last_unfinished(
 
 def _has_data_of(run: Run, wanted: Mapping[str, Any]) -> bool:
     """Returns True if a run has the data of a config: in the same place, or the same images elsewhere."""
-    if is_same_place(run.config["data"], wanted["data"]):
+    if is_same_place(run.config.get("data") or {}, wanted.get("data") or {}):
         return True
     from vgg_lit.data.data_record import read_data_record
     from vgg_lit.data.same_data import difference_from

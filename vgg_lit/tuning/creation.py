@@ -115,9 +115,9 @@ def _other_data(
 ) -> str:
     """Returns the difference between the data of a study and those of a config; "" if there is none."""
     files = sorted(directory.trials.glob("*/data.json"))
-    is_same = is_same_place(there["data"], wanted["data"])
+    is_same = is_same_place(there.get("data") or {}, wanted["data"])
     if not files:
-        return "" if is_same else f"{place_of(there['data'])}"
+        return "" if is_same else f"{place_of(there.get('data') or {})}"
     from vgg_lit.data.data_record import read_data_record
     from vgg_lit.data.same_data import difference_from
 
@@ -138,4 +138,4 @@ def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
 def _later_settings(there: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns settings that the study of an earlier version does not have."""
-    return () if "splitting" in there["settings"]["data"] else ("data.splitting",)
+    return () if "splitting" in (there["settings"].get("data") or {}) else ("data.splitting",)
