@@ -1,4 +1,4 @@
-"""Compares runs: final metrics, statistics over seeds and folds, tests between settings, learning curves.
+"""Compares runs: metrics, statistics over seeds, learning curves.
 
 python -m vgg_lit.compare runs=logs/sweeps/vgg13_bn_slim/2026-01-31_12-00-00_1f3a
 python -m vgg_lit.compare runs=logs/sweeps/vgg13_bn_slim/2026-01-31_12-00-00_1f3a by=model

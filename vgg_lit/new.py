@@ -1,4 +1,4 @@
-"""Writes a small package to start from, with a network, data and a loss.
+"""Writes a package with a network, data and a loss.
 
 python -m vgg_lit.new my_project
 cd my_project

@@ -15,7 +15,8 @@ def folder(tmp_path, monkeypatch):
     """A cache of two entries."""
     monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
     for name in ("birds", "cars"):
-        cached_array(tmp_path / "cache" / f"{name}.npy", "x", (2, 3), lambda array: array.fill(1))
+        file = tmp_path / "cache" / f"{name}.npy"
+        cached_array(file, "x", (2, 3), lambda: [np.ones((2, 3), np.uint8)])
     return tmp_path / "cache"
 
 

@@ -18,7 +18,10 @@ BAD = [
     (["optimizer.lr=tag(log,interval(0,1))"], "with tag log, allowed: above 0"),
     (["optimizer.lr=choice(a,b)"], "optimizer.lr=a: should be a valid number"),
     (["seed=choice()"], "empty choice is not legal"),
-    (["model=vgg11,vgg99"], "model=vgg99: there is no such config; allowed: "),
+    (
+        ["model=vgg11,vgg99"],
+        "model=vgg99: there is no such config; did you mean model=vgg19? allowed: ",
+    ),
     (["n_trials=0"], "n_trials=0: should be greater than or equal to 1"),
     (["sampler=grid"], "an interval has no grid"),
     (["objective=test/acc"], "objective=test/acc: allowed: val/acc"),

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from vgg_lit.config.checks import to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import shown_path
+from vgg_lit.system.operating_system import relative
 
 
 @dataclass(frozen=True)
@@ -139,11 +140,11 @@ def _below(config: Mapping[str, Any], place: str, data_root: str) -> str | None:
     before = config.get("data_root")
     paths = [os.path.basename(os.path.normpath(place))]
     if isinstance(before, str):
-        relative = os.path.relpath(_absolute(place), _absolute(before))
-        if relative == os.curdir:
+        inside = str(relative(_absolute(place), _absolute(before)))
+        if inside == os.curdir:
             return _absolute(data_root)
-        if not relative.startswith(os.pardir):
-            paths.insert(0, relative)
+        if not inside.startswith(os.pardir):
+            paths.insert(0, inside)
     candidates = [os.path.join(_absolute(data_root), path) for path in paths]
     return next((path for path in candidates if os.path.exists(path)), None)
 

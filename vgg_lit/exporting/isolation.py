@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from vgg_lit.errors import one_line
+from vgg_lit.system.operating_system import session_options
 
 EXTRA_BYTES = 2**29
 """Memory for a program that has no weights, and for each call."""
@@ -98,7 +99,7 @@ class IsolatedProgram:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # ctrl-C ends this process, which then ends the other one
+            **session_options(()),  # ctrl-C ends this process, which then ends the other one
         )
         weakref.finalize(self, _end, self._process)
         self.description: str | None = self._answer()["description"]

@@ -50,10 +50,10 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def relative(path: str | os.PathLike[str]) -> Path:
-    """Returns a path relative to the working directory; the path itself if it is on another drive."""
+def relative(path: str | os.PathLike[str], start: str | os.PathLike[str] = os.curdir) -> Path:
+    """Returns a path relative to a folder; the path itself if it is on another drive."""
     try:
-        return Path(os.path.relpath(path))
+        return Path(os.path.relpath(path, start))
     except ValueError:
         return Path(path)
 

@@ -69,11 +69,11 @@ def test_shell_completion_is_a_script(verb):
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("evaluate", [], ["run", "is needed"]),
+        ("evaluate", [], ["run: set exactly one of"]),
         ("predict", ["run=x"], ["images", "is needed"]),
         ("evaluate", ["run=nowhere"], ["run=nowhere", "no such directory"]),
         ("predict", ["run=nowhere", "images=x"], ["run=nowhere"]),
-        ("evaluate", ["run={run}", "split=train"], ["split=train", "'test' or 'val'"]),
+        ("evaluate", ["run={run}", "split=train"], ["split=train", "'test', 'val' or 'all'"]),
         ("evaluate", ["run={run}", "checkpoint=first"], ["checkpoint=first", "best, last"]),
         ("evaluate", ["run={run}", "batch_size=0"], ["batch_size=0"]),
         ("evaluate", ["run={run}", "precision=8"], ["precision=8"]),
@@ -154,7 +154,7 @@ def test_an_unexpected_error_is_not_reported_as_bad_input(verb, monkeypatch):
         (
             OSError(28, "No space left on device", "a.csv"),
             1,
-            "cannot be written: [Errno 28] No space",
+            "a.csv: cannot be used: No space left on device",
         ),
     ],
 )

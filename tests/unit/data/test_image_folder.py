@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vgg_lit.data import image_files
+from vgg_lit.data import decoding_loader, image_files
 from vgg_lit.data.image_files import ImageFiles
 from vgg_lit.data.image_folder import ImageFolder
 from vgg_lit.errors import InputError
@@ -152,13 +152,13 @@ def test_streaming_equals_resident_with_any_number_of_workers(divided, num_worke
     resident = make(divided, num_workers=num_workers).load("train")
     files = make(divided, in_memory=False, num_workers=num_workers).load("train")
     assert isinstance(files, ImageFiles)
-    (streamed,) = image_files.checked(files.loader([list(range(10))]))
+    (streamed,) = decoding_loader.checked(files.loader([list(range(10))]))
     assert torch.equal(streamed, resident.images_NCHW)
     assert torch.equal(files.labels_N, resident.labels_N)
 
 
 def test_more_workers_than_cores_are_not_started(divided, monkeypatch, recwarn):
-    monkeypatch.setattr(image_files, "count_cores", lambda: 1)
+    monkeypatch.setattr(decoding_loader, "count_cores", lambda: 1)
     loader = make(divided, in_memory=False, num_workers=64).load("train").loader([[0, 1]])
     assert loader.num_workers == 1
     assert not recwarn.list
@@ -357,5 +357,8 @@ def test_cifar10_as_jpeg_files(data_folder, tmp_path):
     source = ImageFolder(tmp_path / "cifar10-jpeg/test")
     assert len(source.classes) == 10
     test = source.load("test")
-    assert torch.bincount(test.labels_N).tolist() == [20] * 10
+    counts_K = torch.bincount(test.labels_N)
+    assert len(counts_K) == 10
+    assert counts_K.min() >= 10  # a fifth of 100 on average
+    assert counts_K.max() <= 30
     assert test.images_NCHW.float().mean().item() / 255 == pytest.approx(0.477, abs=0.02)

@@ -73,7 +73,7 @@ def test_a_path_on_another_drive_stays_as_it_is(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert system.relative(tmp_path / "run") == Path("run")
 
-    def refuse(path):
+    def refuse(path, start):
         raise ValueError("path is on mount 'D:', start on mount 'C:'")
 
     monkeypatch.setattr(os.path, "relpath", refuse)

@@ -467,7 +467,7 @@ MISFITS = {
     "a rectangular map": (_change(classifier__weight=torch.zeros(10, 2 * CHANNELS)), "not square maps of 32 channels"),
     "a head of one dimension": (_change(classifier__weight=torch.zeros(10)), "classifier is not a fully connected"),
     "a short bias": (_change(classifier__bias=torch.zeros(3)), "of other shapes than their layers: classifier.bias"),
-    "expanded weights": (_change(features__4__weight=torch.zeros(1).expand(9999, 9999, 3, 3)), "is smaller than its weights"),
+    "expanded weights": (_change(features__4__weight=torch.zeros(1).expand(9999, 9999, 3, 3)), "expanded to many times the size of the file"),
     "sparse weights": (_change(classifier__weight=torch.zeros(10, 32).to_sparse()), "classifier.weight is sparse"),
 }  # fmt: skip
 
