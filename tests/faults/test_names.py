@@ -16,7 +16,7 @@ from vgg_lit.analysis.charts import class_scores_chart, confusion_chart, embeddi
 from vgg_lit.analysis.curves import learning_curves
 from vgg_lit.analysis.figures import attribution_rows, gallery, image_grid, image_rows
 from vgg_lit.analysis.study_charts import importance_chart, objective_chart
-from vgg_lit.analysis.style import figure_text, save_figure
+from vgg_lit.analysis.style import class_label, save_figure
 from vgg_lit.callbacks.event_files import write_embeddings
 from vgg_lit.models import vgg11
 from vgg_lit.reports.comparison_page import comparison_page
@@ -161,7 +161,7 @@ def test_a_figure_shows_a_name_without_formulas(name, tmp_path, recwarn):
         save_figure(figure, tmp_path / f"{number}.png")
     assert [str(warning.message) for warning in recwarn] == []
     figure = confusion_chart(np.eye(2, dtype=int), [name, "other"], "title")
-    assert figure_text(name) in texts(figure)
+    assert class_label(name) in texts(figure)
 
 
 def test_all_names_fit_one_legend(tmp_path):

@@ -112,7 +112,10 @@ def test_evaluate_computes_the_metrics_of_the_run_or_others(train, verb, tmp_pat
 @pytest.mark.parametrize(
     ("override", "named"),
     [
-        ("loss=hinge", "loss=hinge: there is no such config; allowed: bce, cross_entropy, focal"),
+        (
+            "loss=hinge",
+            "loss=hinge: there is no such config; allowed: bce, cross_entropy, distillation, focal",
+        ),
         ("loss.class_weights=best", "loss.class_weights=best: allowed: auto, effective"),
         ("loss.class_weights=[1,2]", "2 weights for 10 classes"),
         ("loss=focal label_smoothing=2", "loss.label_smoothing=2: should be less than 1"),

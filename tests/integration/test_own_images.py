@@ -39,6 +39,7 @@ def options(folder, *more):
         "data.test_size=null",
         "data.batch_size=8",
         "data.val_fraction=0.2",
+        "data.splitting=stratified",  # exact shares
         "data.source.num_workers=0",
         *more,
     )

@@ -39,8 +39,9 @@ IMPORTED_AS = {
 }
 # Lightning's loggers, torch.onnx and Optuna's CmaEsSampler import them.
 IMPORTED_BY_OTHERS = {"tensorboard", "wandb", "mlflow", "onnxscript", "cmaes"}
-# `logger=aim` is experimental; its users install aim themselves.
-NOT_DECLARED = {"aim"}
+# `logger=aim` is experimental; its users install aim themselves. In notebooks, IPython is there, and
+# `Run.history` returns a DataFrame if pandas is.
+NOT_DECLARED = {"aim", "IPython", "pandas"}
 # Hydra imports these by the names in conf/hydra/launcher.
 OF_LAUNCHERS = ("slurm", "ray")
 # torch pins these itself, on Linux.

@@ -92,7 +92,10 @@ def test_augmentation_and_default_callbacks_do_not_synchronise(augment, waits):
 
 @pytest.mark.parametrize("optimizer", options("optimizer"))
 def test_optimisers_do_not_synchronise(optimizer, waits):
-    assert waits(f"optimizer={optimizer}", "trainer.accumulate_grad_batches=2") == set()
+    found = waits(f"optimizer={optimizer}", "trainer.accumulate_grad_batches=2")
+    if optimizer == "nadam":  # reads two scalars that it keeps in main memory on every device
+        found -= {"aten::_local_scalar_dense."}
+    assert found == set()
 
 
 @pytest.mark.parametrize("callbacks", ["ema", "early_stopping", "layer_times", "tensorboard"])

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.config.checks import to_plain
 from vgg_lit.errors import InputError
-from vgg_lit.system.files import shown_path
+from vgg_lit.system.files import expanded, shown_path
 from vgg_lit.system.operating_system import relative
 
 
@@ -150,4 +150,4 @@ def _below(config: Mapping[str, Any], place: str, data_root: str) -> str | None:
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+    return os.path.abspath(expanded(path))
