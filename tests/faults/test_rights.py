@@ -72,7 +72,8 @@ def test_unwritable_logs_are_refused_before_the_training(tiny, home):
 
 
 def test_a_user_without_name_and_home_folder_trains(tiny, images, home):
-    folder = ("data=image_folder", f"data.root={images}", "data.image_size=32")
+    sizes = ("data.train_size=null", "data.test_size=null", "data.batch_size=4")
+    folder = ("data=image_folder", f"data.root={images}", "data.image_size=32", *sizes)
     sample = ("train", *tiny, "hydra.run.dir=sample")
     commands = [
         sample,
@@ -90,4 +91,5 @@ def test_a_user_without_name_and_home_folder_trains(tiny, images, home):
     ((code, errors),) = run_as_another(
         [("train", *tiny, *folder, "hydra.run.dir=own")], home, VGG_LIT_CACHE=str(home / "cache")
     )
-    assert (code, errors) == (0, "")
+    assert code == 0, errors
+    assert errors == ""

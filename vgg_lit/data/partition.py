@@ -123,7 +123,7 @@ def _choose(option: str, size: int | None, seed: int, images: Images, ids: Tenso
         return ids
     if size > len(ids):
         raise InputError(
-            f"{option}={size}: only {len(ids)} images available;"
+            f"data.{option}={size}: only {len(ids)} images available;"
             f" allowed: at most {len(ids)}, or null for all"
         )
     return ids[stratified_subset(images.labels_N[ids], ids, size, seed, option)]
