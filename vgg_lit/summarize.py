@@ -46,13 +46,11 @@ def summarize(config: DictConfig) -> None:
     if settings.run is not None:
         _refuse(("model", "data"), typed, f"run={settings.run}")
         run = Run(settings.run)
+        config_of_run = run.config
         try:
-            config_of_run = run.config
             model, data = dict(config_of_run["model"]), dict(config_of_run["data"])
             precision = config_of_run["trainer"]["precision"]
         except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
             raise InputError(
                 f"{run.config_file}: has no model, data or trainer.precision"
             ) from error
