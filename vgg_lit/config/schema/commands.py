@@ -58,6 +58,9 @@ class Evaluate(Section):
         0,
         "Averages the image and two copies shifted by this number of pixels, with half the weight.",
     )
+    data: Spec | None = setting(
+        None, "Data set to evaluate on; without a source it is that of the run.", optional=True
+    )
     augment: Spec = setting("none", "Augmentation, which evaluation does not use.")
     metrics: dict[str, Spec | None] | None = setting(
         None, "Metrics besides the accuracies; null is those of the run.", optional=True
