@@ -11,6 +11,7 @@ from PIL import Image
 from vgg_lit.data.data_record import read_data_record
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
+from vgg_lit.tables import read_csv
 
 CLASSES = ("cat", "dog")
 
@@ -240,3 +241,70 @@ def test_a_run_of_an_earlier_version_keeps_its_splits(train, resume, original, t
     run.config_file.write_text(text.replace("  splitting: stratified\n", ""))
     resume(run, "trainer.max_epochs=2")
     assert read_data_record(run.data_file).images == splits
+
+
+def measured(run, split):
+    rows = read_csv(run.path / f"predictions_{split}.csv")
+    return {row["image"] for row in rows}
+
+
+def test_figures_of_a_changed_folder_have_no_trained_image(verb, moved, pets):
+    base = (f"run={moved.path}", "accelerator=cpu")
+    trained = {image.digest for image in recorded(moved, "train")}
+    expected = {split: {i.path for i in recorded(moved, split)} for split in ("val", "test")}
+    exchange_splits(pets, moved)
+    copy(pets, moved)
+    for index in range(20):
+        paint(pets / "cat" / f"000_{index}.png", 1000 + index, 0)
+    for split in ("val", "test"):
+        done = verb("evaluate", *base, f"split={split}")
+        assert done.code == 0, done.err
+        assert "21 added" in done.out
+        assert "2 renamed" in done.out
+        found = measured(moved, split)
+        assert len(found) == len(expected[split])
+        assert not {digest(pets / path) for path in found} & trained
+    done = verb("visualize", *base, "figures=[confusion]")
+    assert done.code == 0, done.err
+    assert "21 added" in done.out
+    assert not {digest(pets / path) for path in measured(moved, "test")} & trained
+
+
+@pytest.mark.parametrize(
+    ("options", "count"), [((), 60 + 5), (("split=val", "data.val_fraction=0.5", "seed=7"), None)]
+)
+def test_another_folder_is_measured_without_trained_images(verb, moved, pets, options, count):
+    trained = recorded(moved, "train")
+    for index in range(5):
+        paint(pets / "dog" / f"new{index}.png", 1000 + index, 1)
+    other = ("data=image_folder", f"data.root={pets}", "data.source.num_workers=0")
+    done = verb("evaluate", f"run={moved.path}", "accelerator=cpu", *other, *options)
+    assert done.code == 0, done.err
+    (file,) = moved.path.glob("evaluations/predictions_image_folder-pets-*.csv")
+    found = {row["image"] for row in read_csv(file)}
+    if count:
+        assert len(found) == count - len(trained)
+        assert f"all: {len(found)} images of {pets}" in done.out
+        assert f"{len(trained)} images that were trained on" in done.out
+    assert not {digest(pets / path) for path in found} & {image.digest for image in trained}
+
+
+def test_a_moved_folder_is_found_by_one_setting(verb, resume, moved, pets, tmp_path):
+    elsewhere = tmp_path / "elsewhere" / "pets"
+    elsewhere.parent.mkdir()
+    pets.rename(elsewhere)
+    base = (f"run={moved.path}", "accelerator=cpu")
+    done = verb("evaluate", *base)
+    assert done.code == 2
+    assert "no such folder" in done.err
+    for place in (f"data.root={elsewhere}", f"data_root={elsewhere.parent}"):
+        done = verb("evaluate", *base, place)
+        assert done.code == 0, done.err
+        assert "changed" not in done.out
+        done = verb("visualize", *base, "figures=[confusion]", place)
+        assert done.code == 0, done.err
+    done = verb("evaluate", *base, f"data_root={tmp_path / 'nowhere'}")
+    assert done.code == 2
+    assert "has no pets" in done.err
+    resume(moved, "trainer.max_epochs=2", f"++data.root={elsewhere}")
+    assert moved.config["data"]["source"]["root"] == str(elsewhere)
