@@ -145,6 +145,12 @@ def write_record(path: Path, fingerprint: str, values: dict[str, Any]) -> None:
         temporary.write_text(json.dumps({"fingerprint": fingerprint, **values}), encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file of another format."""
+    with _writing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds the lock of an entry, so that of several processes only one builds it.

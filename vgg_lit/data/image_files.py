@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,13 @@ from torch.utils.data import DataLoader, Dataset
 from vgg_lit.data import image_cache
 from vgg_lit.data.damaged_images import DamagedImages
 from vgg_lit.data.decoding_loader import IncompleteBatch, decoded_batches, decoding_loader
-from vgg_lit.data.file_digests import FileContent, FileDigests, StampedDigest, read_digest
+from vgg_lit.data.file_digests import (
+    FileContent,
+    FileDigests,
+    StampedDigest,
+    read_digest,
+    read_stamp,
+)
 from vgg_lit.data.fitting import Shape, named_fit
 from vgg_lit.data.images import MAX_MEGAPIXELS, read_image
 from vgg_lit.data.rectangles import Rectangles, collate
@@ -46,6 +52,7 @@ class ImageFiles:
         cache: `.npy` file of the decoded images; statistics and damage are stored next to it.
         max_megapixels: larger images are damaged.
         fit: way to a square, see `vgg_lit.data.fitting.fit_image`; batches of "whole" are Rectangles.
+        stamps: sizes and times of the files when they were last compared with the cache.
     """
 
     root: Path
@@ -57,6 +64,7 @@ class ImageFiles:
     cache: Path
     max_megapixels: float = MAX_MEGAPIXELS
     fit: Shape = "crop"
+    stamps: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
         """Returns a loader that decodes `batches` (lists of positions), reread on each iteration."""
@@ -90,7 +98,7 @@ class ImageFiles:
             return self
         kept = [i for i, path in enumerate(self.paths) if path not in damaged]
         paths = tuple(self.paths[i] for i in kept)
-        return replace(self, paths=paths, labels_N=self.labels_N[kept])
+        return replace(self, paths=paths, labels_N=self.labels_N[kept], stamps={})
 
     def read_damage(self) -> dict[str, str] | None:
         """Returns the reasons of `write_damage` by path; None if they are unknown or out of date.
@@ -116,9 +124,9 @@ class ImageFiles:
             record = {"damaged": dict(reasons)}
             image_cache.write_record(self._damage_file, self._fingerprint(), record)
 
-    def contents(self) -> list[FileContent]:
-        """Returns size and digest of each file; decoding the files has stored them."""
-        return FileDigests(self.root).of(self.paths)
+    def contents(self, digests: FileDigests) -> list[FileContent]:
+        """Returns size and digest of each file; decoding the files has stored them in `digests`."""
+        return digests.of(self.paths, self.stamps)
 
     @property
     def _damage_file(self) -> Path:
@@ -173,12 +181,8 @@ class ImageFiles:
         digest = hashlib.sha256(settings.encode())
         root = os.fspath(self.root)
         for path in self.paths:
-            try:
-                status = os.stat(f"{root}/{path}")
-                state = f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"
-            except OSError:  # a dangling link, or a file just deleted: damaged
-                state = "absent"
-            digest.update(b"\0" + os.fsencode(path) + f"\0{state}".encode())
+            stamp = self.stamps[path] = read_stamp(f"{root}/{path}")
+            digest.update(b"\0" + os.fsencode(path) + f"\0{stamp}".encode())
         return digest.hexdigest()
 
 
@@ -227,5 +231,5 @@ class _Decoder(Dataset):
         return collate(images) if self.fit == "whole" else torch.stack(images)
 
     def __getitem__(self, position: int) -> Tensor:
-        path = self.root / self.paths[position]
+        path = f"{self.root}/{self.paths[position]}"
         return read_image(path, self.in_channels, self.size, self.max_megapixels, self.fit)

@@ -17,6 +17,7 @@ from vgg_lit.data import image_cache
 from vgg_lit.data.damaged_images import DamagedImages
 from vgg_lit.data.data_changes import PresentImage
 from vgg_lit.data.decoding_options import checked_workers
+from vgg_lit.data.file_digests import FileDigests
 from vgg_lit.data.fitting import named_fit
 from vgg_lit.data.folder_listing import describe_counts, list_folder
 from vgg_lit.data.image_files import ImageFiles
@@ -155,10 +156,11 @@ class ImageFolder:
     def present_images(self) -> dict[str, PresentImage]:
         """Returns the usable images of all splits by path; after `prepare`."""
         present = {}
+        digests = FileDigests(self.root / self._layout.base)
         for split in self.splits:
             files = self._without_damage(split)
             for path, label, found in zip(
-                files.paths, files.labels_N.tolist(), files.contents(), strict=True
+                files.paths, files.labels_N.tolist(), files.contents(digests), strict=True
             ):
                 present[path] = PresentImage(label, split, not self.is_undivided, *found)
         return present

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from stat import S_ISREG
 
 import numpy as np
 import torch
@@ -70,11 +71,14 @@ def read_image(
     Raises:
         InputError: the file is missing, not an image of these formats, too large, or damaged.
     """
-    name = shown_path(path)
-    if not Path(path).is_file():  # opening a pipe would block
-        raise InputError(f"{name}: no such image file")
-    if Path(path).stat().st_size > _BYTES_PER_PIXEL * max_megapixels * 1e6:
-        raise InputError(_too_large(name, max_megapixels))
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        status = None
+    if status is None or not S_ISREG(status.st_mode):  # opening a pipe would block
+        raise InputError(f"{shown_path(path)}: no such image file")
+    if status.st_size > _BYTES_PER_PIXEL * max_megapixels * 1e6:
+        raise InputError(_too_large(shown_path(path), max_megapixels))
     try:
         with warnings.catch_warnings():
             # Pillow warns about damaged EXIF, and about sizes that our lower limit refuses anyway
@@ -83,23 +87,26 @@ def read_image(
     except InputError:
         raise
     except Image.DecompressionBombError:
-        raise InputError(_too_large(name, max_megapixels)) from None
+        raise InputError(_too_large(shown_path(path), max_megapixels)) from None
     except UnidentifiedImageError:
-        raise InputError(f"{name}: not a {FORMAT_NAMES} image") from None
+        raise InputError(f"{shown_path(path)}: not a {FORMAT_NAMES} image") from None
     except _DAMAGE as error:
         reason = "".join(c if c.isprintable() else "?" for c in one_line(error))
-        raise InputError(f"{name}: the image is damaged or unreadable ({reason})") from None
+        raise InputError(
+            f"{shown_path(path)}: the image is damaged or unreadable ({reason})"
+        ) from None
     return torch.from_numpy(pixels)
 
 
 def _decode(
     path: str | Path, in_channels: int, size: int, max_megapixels: float, fit: Shape
 ) -> np.ndarray:
-    with open(path, "rb") as file:
-        dimensions = webp_size(file.read(30))
+    with open(path, "rb", buffering=0) as file:
+        head = file.read(30)
+    dimensions = webp_size(head)
     if dimensions:  # Pillow allocates memory for a WebP image when it opens the file
         _check_size(*dimensions, path, max_megapixels)
-    with _quiet_libtiff(path), _opened(path, max_megapixels) as image:
+    with _quiet_libtiff(head), _opened(path, max_megapixels) as image:
         _check_before_decoding(image, path, max_megapixels)
         # a large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the target size
         image.draft(None, (2 * size, 2 * size))
@@ -107,11 +114,9 @@ def _decode(
 
 
 @contextmanager
-def _quiet_libtiff(path: str | Path) -> Iterator[None]:
+def _quiet_libtiff(head: bytes) -> Iterator[None]:
     """Silences libtiff, which writes to the standard error of the process, while a TIFF is read."""
-    with open(path, "rb") as file:
-        is_tiff = file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-    if not is_tiff:
+    if head[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         yield
         return
     sys.stderr.flush()

@@ -69,10 +69,13 @@ def test_files_that_change_places_are_read_again(folder):
     assert FileDigests(folder).of(["a", "b"]) == [second, first]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"fingerprint": "digests 1", "files": {"a": 3}}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "digests of files, version 1\nab 1/2/3 a\n", "digests of files, version 1\nab"],
+)
 def test_a_damaged_store_is_filled_again(folder, cache, content):
     expected = FileDigests(folder).of(["a", "b"])
-    (file,) = cache.glob("*.digests.json")
+    (file,) = cache.glob("*.digests")
     file.write_text(content)
     assert FileDigests(folder).of(["a", "b"]) == expected
 
@@ -80,3 +83,14 @@ def test_a_damaged_store_is_filled_again(folder, cache, content):
 def test_a_missing_file_is_named(folder):
     with pytest.raises(InputError, match=r"files/c: cannot be read \(No such file"):
         FileDigests(folder).of(["c"])
+
+
+def test_any_name_is_stored(folder, reads):
+    names = ["two\nlines", "back\\nslash", "tab\tand space", "caf\udce9", "r\rr", "u\u2028u"]
+    for name in names:
+        (folder / name).write_bytes(os.fsencode(name))
+    before = FileDigests(folder).of(names)
+    reads.clear()
+    assert FileDigests(folder).of(names) == before
+    assert not reads
+    assert len(set(before)) == len(names)
