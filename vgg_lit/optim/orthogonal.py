@@ -12,6 +12,7 @@ for the iteration.
 Shape suffixes: O output channels, I values of a filter, S the shorter and L the longer of the two.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -26,7 +27,7 @@ Source: Jordan et al. 2024, section "Coefficients".
 """
 
 
-class OrthogonalOptimizer(Optimizer):
+class OrthogonalOptimizer(Optimizer, ABC):
     """Muon for matrices; a subclass moves the other parameters.
 
     One rule assigns each parameter. Muon moves those with four dimensions, the filters, and with
@@ -95,15 +96,15 @@ class OrthogonalOptimizer(Optimizer):
             return "matrix"
         return "fc" if parameter.ndim == 2 else "rest"
 
+    @abstractmethod
     def _move_rest(
         self, parameter: Tensor, state: dict[str, Tensor], group: dict[str, Any]
     ) -> None:
         """Moves a parameter that is not a matrix."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _new_state(self, parameter: Tensor) -> dict[str, Tensor]:
         """Returns the first state of a parameter that is not a matrix."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
