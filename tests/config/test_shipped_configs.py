@@ -236,7 +236,7 @@ def test_option_composes_and_trains(
     check_train(plain)
     if plain["trainer"]["devices"] not in (1, "auto"):
         pytest.skip(
-            "composed and checked, not trained: test_command_line.py trains in two processes"
+            "composed and checked, not trained: test_verbs.py trains in two processes"
         )
     if "download" in plain["data"]["source"] and option not in OF_ONES_OWN:
         published(plain["data"]["source"])
