@@ -37,16 +37,19 @@ def nested_sections(section):
                 yield from nested_sections(kind)
 
 
-SECTIONS = {
-    section
-    for root in (
-        *COMMANDS.values(),
-        *GROUPS.values(),
-        *SUBSECTIONS.values(),
-        ProcessLauncherSettings,
+# A dict, not a set: the order of the tests is the same in each process.
+SECTIONS = list(
+    dict.fromkeys(
+        section
+        for root in (
+            *COMMANDS.values(),
+            *GROUPS.values(),
+            *SUBSECTIONS.values(),
+            ProcessLauncherSettings,
+        )
+        for section in nested_sections(root)
     )
-    for section in nested_sections(root)
-}
+)
 
 
 def defaults(section):
