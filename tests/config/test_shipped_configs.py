@@ -235,9 +235,7 @@ def test_option_composes_and_trains(
         plain["trainer"]["accelerator"] = "cpu"
     check_train(plain)
     if plain["trainer"]["devices"] not in (1, "auto"):
-        pytest.skip(
-            "composed and checked, not trained: test_verbs.py trains in two processes"
-        )
+        pytest.skip("composed and checked, not trained: test_verbs.py trains in two processes")
     if "download" in plain["data"]["source"] and option not in OF_ONES_OWN:
         published(plain["data"]["source"])
     metrics = run_experiment(plain, tmp_path / "run", overrides)
