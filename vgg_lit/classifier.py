@@ -22,12 +22,13 @@ from vgg_lit.checkpoints.weights import check_plain, fitting, read_trained
 from vgg_lit.data.orders import PADDING
 from vgg_lit.errors import ConfigError
 from vgg_lit.losses import Objective
-from vgg_lit.metrics import ACCURACIES, SplitMetrics, build_metrics, count_batch
+from vgg_lit.metrics import ACCURACIES, build_metrics, count_batch
 from vgg_lit.models.batch_counters import Norm, counted_together, counting_norms
 from vgg_lit.models.data_arguments import NAMES
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
 from vgg_lit.optim.optimized_module import OptimizedModule
+from vgg_lit.split_metrics import SplitMetrics
 from vgg_lit.system.hardware import seed_device
 from vgg_lit.system.lightning_internals import restore_loader_position
 from vgg_lit.targets import instantiate
@@ -197,7 +198,7 @@ class Classifier(OptimizedModule):
         self._count(stage, logits_BK, labels_B, losses_B)
         if self._has_cuda_graphs:
             logits_BK = logits_BK.clone()  # the next step reuses its memory
-        self.split_metrics.add(logits_BK, labels_B)
+        self.split_metrics.add(logits_BK, labels_B, x_BCHW)
         return logits_BK
 
     def on_validation_epoch_end(self) -> None:

@@ -1,23 +1,17 @@
 """The metrics of training and evaluation, and access to those of an epoch at its end.
 
-Shape suffixes: B images per batch, N images of a split, K classes.
+Shape suffixes: B images per batch, K classes, R ranks.
 """
 
-import inspect
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import Metric
 
 from vgg_lit.data.draws import positions
 from vgg_lit.data.orders import PADDING
-from vgg_lit.errors import ConfigError
-from vgg_lit.losses import Objective
-from vgg_lit.targets import instantiate, locate
 
 # metric -> k of the top-k accuracy
 ACCURACIES = {
@@ -106,30 +100,6 @@ class TopK(Metric):
         return self.hits_R[: self.k].sum() / self.count.clamp(min=1)
 
 
-class ObjectiveLoss(Metric):
-    """The mean training loss over the images of a split, where it is not plain cross-entropy."""
-
-    takes_logits = True
-    total: Tensor
-    count: Tensor
-
-    def __init__(self, objective: Objective) -> None:
-        super().__init__()
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
-        self._objective = objective
-
-    def update(self, logits_NK: Tensor, labels_N: Tensor) -> None:
-        """Adds images."""
-        loss = self._objective(logits_NK, labels_N)
-        self.total += self._objective.mean(loss, len(labels_N)) * len(labels_N)
-        self.count += len(labels_N)
-
-    def compute(self) -> Tensor:
-        """The mean."""
-        return self.total / self.count
-
-
 def build_metrics(num_classes: int) -> nn.ModuleDict:
     """Builds loss and accuracies of all stages, by the names they are logged under."""
     metrics = nn.ModuleDict()
@@ -160,119 +130,6 @@ def count_batch(
     leader.update(logits_BK, labels_B)
     for other in others:
         other.follow(leader)
-
-
-def build_extra_metrics(
-    specs: Mapping[str, Mapping[str, Any] | None], num_classes: int
-) -> dict[str, Metric | MetricCollection]:
-    """Builds the metrics of the `metrics` group, without those that are null.
-
-    Args:
-        specs: `_target_` and arguments of a torchmetrics metric, by name; `num_classes` is added if the
-            metric takes it.
-        num_classes: number of classes.
-
-    Raises:
-        ConfigError: a metric cannot be built, or its name is taken.
-    """
-    taken = {"loss", "objective_loss"}.union(*ACCURACIES.values())
-    metrics: dict[str, Metric | MetricCollection] = {}
-    for name, spec in specs.items():
-        if spec is None:
-            continue
-        key = f"metrics.{name}"
-        if name in taken or not re.fullmatch(r"[A-Za-z]\w*", name):
-            raise ConfigError(
-                f"{key}: the name of a metric has letters, digits and _, and is not one of "
-                f"{', '.join(sorted(taken))}"
-            )
-        kind = locate(str(spec.get("_target_")), key=key)
-        takes_classes = "num_classes" in inspect.signature(kind).parameters
-        options: dict[str, Any] = {}
-        if takes_classes and "num_classes" not in spec:
-            options["num_classes"] = num_classes
-        metric = instantiate(spec, key=key, **options)
-        if not isinstance(metric, Metric | MetricCollection):
-            raise ConfigError(f"{key}._target_={spec['_target_']}: not a torchmetrics.Metric")
-        metrics[name] = metric
-    return metrics
-
-
-class SplitMetrics:
-    """Metrics that are computed once at the end of an evaluation, from all images of the split.
-
-    The batches stay on the device, 4 (K + 2) bytes an image, so no step waits. Padding is removed before
-    a metric is updated, and each process updates with its own images; torchmetrics merges the processes.
-
-    Args:
-        metrics: metrics by name, from `build_extra_metrics`.
-        classes: class names by label, for results with one value per class.
-
-    Attributes:
-        matrices: the last results with two dimensions, by name.
-    """
-
-    def __init__(
-        self, metrics: Mapping[str, Metric | MetricCollection], classes: Sequence[str] = ()
-    ) -> None:
-        self._metrics = dict(metrics)
-        self._classes = [re.sub(r"[^\w.-]+", "_", name) for name in classes]
-        self._batches: list[tuple[Tensor, Tensor]] = []
-        self.matrices: dict[str, Tensor] = {}
-
-    @classmethod
-    def build(
-        cls,
-        specs: Mapping[str, Mapping[str, Any] | None],
-        num_classes: int,
-        classes: Sequence[str],
-        objective: Objective | None = None,
-    ) -> "SplitMetrics":
-        """Builds the metrics of the `metrics` group and of a loss of logits other than cross-entropy."""
-        metrics = build_extra_metrics(specs, num_classes)
-        if objective and not (objective.is_cross_entropy or objective.takes_images):
-            metrics["objective_loss"] = ObjectiveLoss(objective)
-        return cls(metrics, classes)
-
-    def add(self, logits_BK: Tensor, labels_B: Tensor) -> None:
-        """Adds a batch of float32 logits and labels."""
-        if self._metrics:
-            self._batches.append((logits_BK.detach(), labels_B))
-
-    def compute(self) -> dict[str, Tensor]:
-        """Returns the scalar results by name, `name/class` for one value per class, and starts again.
-
-        All processes must call it.
-        """
-        if not self._batches:
-            return {}
-        logits_NK, labels_N = (torch.cat(parts) for parts in zip(*self._batches, strict=True))
-        self._batches = []
-        is_sample_N = labels_N != PADDING
-        logits_NK, labels_N = logits_NK[is_sample_N], labels_N[is_sample_N]
-        found: dict[str, Tensor] = {}
-        for name, metric in self._metrics.items():
-            metric.to(logits_NK.device).reset()
-            if len(labels_N):
-                takes_logits = getattr(metric, "takes_logits", False)
-                metric.update(logits_NK if takes_logits else logits_NK.softmax(dim=1), labels_N)
-            found |= self._named(name, metric.compute())
-            metric.reset()
-        return found
-
-    def _named(self, name: str, result: Any) -> dict[str, Tensor]:
-        if isinstance(result, Mapping):
-            parts = [self._named(f"{name}/{key}", value) for key, value in result.items()]
-            return {key: value for part in parts for key, value in part.items()}
-        result = torch.as_tensor(result).detach().float()
-        if result.ndim == 0:
-            return {name: result}
-        if result.ndim == 1:
-            is_by_class = len(result) == len(self._classes)
-            keys = self._classes if is_by_class else [str(i) for i in range(len(result))]
-            return {f"{name}/{key}": value for key, value in zip(keys, result, strict=True)}
-        self.matrices[name] = result
-        return {}
 
 
 def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:

@@ -76,7 +76,8 @@ def test_two_processes_learn_as_one(teacher, command, tiny, tmp_path):
     for name, tensor in weights(one).items():
         torch.testing.assert_close(weights(two)[name], tensor, rtol=1e-4, atol=1e-6)
     assert two.metrics["train/loss"] == pytest.approx(one.metrics["train/loss"], rel=1e-4)
-    assert "val/objective_loss" not in one.metrics
+    for name in ("val/objective_loss", "test/objective_loss"):
+        assert two.metrics[name] == pytest.approx(one.metrics[name], rel=1e-4)
 
 
 def test_a_student_in_mixed_precision_learns_from_a_sum(teacher, train, tmp_path):

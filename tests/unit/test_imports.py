@@ -17,7 +17,7 @@ COMMANDS_WITHOUT_CONFIG = {"torchrun", "new", "cache", "__main__"}
 FLOORS = [
     [{"system", "errors", "renamed_settings", "tables", "targets", "value_types", "version"}],
     [{"models"}, {"data"}, {"checkpoints"}],
-    [{"classifier", "losses", "metrics", "optim"}, {"weights"}, {"analysis"}],
+    [{"classifier", "losses", "metrics", "optim", "split_metrics"}, {"weights"}, {"analysis"}],
     [
         {"runs", "run_selection", "shipped_runs", "sweeps"},
         {"callbacks"},

@@ -7,7 +7,7 @@ from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_
 from vgg_lit.data.orders import PADDING
 from vgg_lit.errors import ConfigError
 from vgg_lit.losses import Objective
-from vgg_lit.metrics import SplitMetrics, build_extra_metrics
+from vgg_lit.split_metrics import SplitMetrics, build_extra_metrics
 
 PACKAGE = "torchmetrics.classification."
 SPECS = {

@@ -159,7 +159,7 @@ def check_metrics(specs: Mapping[str, Spec | None], num_classes: int | None) -> 
         ConfigError: a metric cannot be built.
     """
     if any(spec is not None for spec in specs.values()):
-        from vgg_lit.metrics import build_extra_metrics
+        from vgg_lit.split_metrics import build_extra_metrics
 
         build_extra_metrics(specs, num_classes or 2)
 

@@ -16,7 +16,7 @@ from vgg_lit.evaluation.score_report import report_scores
 from vgg_lit.evaluation.scoring import Member, rows_of, score
 from vgg_lit.evaluation.trained import Trained
 from vgg_lit.evaluation.views import Views
-from vgg_lit.metrics import SplitMetrics
+from vgg_lit.split_metrics import SplitMetrics
 from vgg_lit.system.files import write_text
 from vgg_lit.system.hardware import resolve_precision
 from vgg_lit.system.lightning_internals import quieten_lightning

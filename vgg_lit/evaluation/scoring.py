@@ -29,8 +29,8 @@ from vgg_lit.data.preprocessing import Preprocessing
 from vgg_lit.data.rectangles import Rectangles
 from vgg_lit.evaluation.image_outcomes import ImageOutcomes
 from vgg_lit.evaluation.views import Views, describe_views
-from vgg_lit.metrics import SplitMetrics
 from vgg_lit.models.dense import DenseVGG
+from vgg_lit.split_metrics import SplitMetrics
 
 RANKS = range(1, 6)
 """The values of k for the top-k accuracies."""

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from vgg_lit.classifier import Classifier
 from vgg_lit.config.checks import check_train, to_plain
+from vgg_lit.data.orders import PADDING
 from vgg_lit.errors import ConfigError
 from vgg_lit.losses import Distillation, Objective
 from vgg_lit.system.files import sha256
@@ -103,7 +104,23 @@ def test_an_objective_is_shared_by_copies_and_not_saved(tiny_run):
     assert classifier.objective.takes_images
     assert copy.deepcopy(classifier).objective is classifier.objective
     assert all(name.startswith("net.") for name in classifier.state_dict())
-    assert "objective_loss" not in classifier.split_metrics._metrics
+
+
+def test_validation_reports_the_loss_without_the_padding(tiny_run):
+    hparams = torch.load(tiny_run.checkpoint(), weights_only=True)["hyper_parameters"]
+    classifier = Classifier(
+        **{**hparams, "loss": {"_target_": TARGET, "teacher": str(tiny_run.path)}}
+    )
+    x_BCHW = torch.rand(6, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    logits_BK = torch.randn(6, 10, generator=torch.Generator().manual_seed(1))
+    labels_B = torch.tensor([3, 0, 9, 1, PADDING, PADDING])
+    expected = classifier.objective(logits_BK[:4], labels_B[:4], x_BCHW[:4])
+    metrics = classifier.split_metrics
+    for batch in (slice(0, 3), slice(3, 6)):
+        metrics.add(logits_BK[batch], labels_B[batch], x_BCHW[batch])
+    found = metrics.compute()
+    torch.testing.assert_close(found["objective_loss"], expected)
+    assert not torch.isclose(expected, F.cross_entropy(logits_BK[:4], labels_B[:4]))
 
 
 @pytest.mark.parametrize(
