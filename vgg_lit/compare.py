@@ -1,6 +1,6 @@
 """Compares runs: metrics, statistics over seeds, learning curves.
 
-python -m vgg_lit.compare runs=logs/sweeps/vgg13_bn_slim/2026-01-31_12-00-00_1f3a
+python -m vgg_lit.compare runs=latest                          # the last sweep
 python -m vgg_lit.compare runs=logs/sweeps/vgg13_bn_slim/2026-01-31_12-00-00_1f3a by=model
 python -m vgg_lit.compare 'runs=[<run>,<run>]' sort=seconds output=two
 """

@@ -1,4 +1,8 @@
-"""The directory that `run=...` names: a path, `latest`, or a sweep, of which one job is to be chosen."""
+"""The directories that `run=...` and `runs=...` name: a path, `latest`, or a sweep.
+
+select_run("latest")    # the run that was started last
+newest_runs()           # the sweep or study of that run
+"""
 
 import json
 import os
@@ -17,8 +21,12 @@ PLACES = ("runs/*/*", "sweeps/*/*/*", "tune/*/trials/*", "tune/*/*/trials/*")
 """Directories of runs below logs/."""
 
 
-def select_run(path: str | os.PathLike[str]) -> Path:
+def select_run(path: str | os.PathLike[str], key: str = "run") -> Path:
     """Returns the directory of a run; `latest` is the run that was started last.
+
+    Args:
+        path: the directory, or `latest`.
+        key: setting that messages name.
 
     Raises:
         InputError: there is no such run, or it is a sweep; the message lists the jobs.
@@ -27,20 +35,20 @@ def select_run(path: str | os.PathLike[str]) -> Path:
     if str(path) == LATEST and not found.exists():
         newest = newest_run()
         if newest is None:
-            raise InputError("run=latest: there is no run in logs/; give the path of a run")
+            raise InputError(f"{key}=latest: there is no run in logs/; give the path of a run")
         return newest
     if not found.is_dir():
         newest = newest_run()
-        hint = f"; the newest run is {visible(str(newest))} (run=latest)" if newest else ""
-        raise InputError(f"run={path}: there is no such directory{hint}")
+        hint = f"; the newest run is {visible(str(newest))} ({key}=latest)" if newest else ""
+        raise InputError(f"{key}={path}: there is no such directory{hint}")
     if (found / "config.yaml").is_file():
         return found
     jobs = [str(file.parent) for file in sorted(found.glob("*/config.yaml"), key=_number)]
     if not jobs:
-        raise InputError(f"run={path}: is not a run directory; it has no config.yaml")
+        raise InputError(f"{key}={path}: is not a run directory; it has no config.yaml")
     more = f" and {len(jobs) - MOST_JOBS} more" if len(jobs) > MOST_JOBS else ""
-    listed = ", ".join(f"run={job}{_label(Path(job))}" for job in jobs[:MOST_JOBS])
-    raise InputError(f"run={path}: holds {len(jobs)} runs; choose one: {listed}{more}")
+    listed = ", ".join(f"{key}={job}{_label(Path(job))}" for job in jobs[:MOST_JOBS])
+    raise InputError(f"{key}={path}: holds {len(jobs)} runs; choose one: {listed}{more}")
 
 
 def all_runs() -> Iterator[Path]:
@@ -53,6 +61,20 @@ def all_runs() -> Iterator[Path]:
 def newest_run() -> Path | None:
     """Returns the run below logs/ that was started last; None if there is none."""
     return max(all_runs(), key=_started, default=None)
+
+
+def newest_runs() -> Path:
+    """Returns the sweep or study of the run that was started last, or that run if it is a single one.
+
+    Raises:
+        InputError: there is no run below logs/.
+    """
+    newest = newest_run()
+    if newest is None:
+        raise InputError("runs=latest: there is no run in logs/; give the path of a sweep")
+    if newest.parent.name == "trials":
+        return newest.parent.parent
+    return newest.parent if newest.is_relative_to("logs/sweeps") else newest
 
 
 def _started(run: Path) -> float:

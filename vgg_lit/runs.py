@@ -102,6 +102,12 @@ class Run:
         return self.path
 
     @property
+    def selection(self) -> dict[str, Any]:
+        """The settings with which a command uses this run: its path, and the packages it must trust."""
+        trusted = self.config.get("trusted_targets")
+        return {"run": str(self.path)} | ({"trusted_targets": trusted} if trusted else {})
+
+    @property
     def overrides(self) -> RecordedOverrides:
         """The recorded overrides of the command lines that began and resumed the run.
 

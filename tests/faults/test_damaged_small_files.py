@@ -1,6 +1,7 @@
 """A damaged file of a run is one line with its name; the other runs are still seen."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -124,7 +125,7 @@ def test_compare_needs_two_readable_runs(copies, refused, tmp_path):
     runs = copies(2)
     damage(runs[1], "metrics.json", "cut")
     error = refused("compare", f"runs={tmp_path}/runs")
-    assert error.startswith("1 run found; at least 2 are needed")
+    assert re.match(r"1 run found: .*; at least 2 are needed", error)
     assert f"{runs[1].path}/metrics.json: cannot be read" in error
 
 

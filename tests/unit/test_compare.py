@@ -101,7 +101,7 @@ def test_chosen_metrics_and_curves(name, verb, runs):
     [
         ((), ["runs: is needed"]),
         (("runs=nowhere",), ["runs=nowhere", "no such directory"]),
-        (("runs=runs/a",), ["1 run found; at least 2"]),
+        (("runs=runs/a",), ["1 run found: runs/a; at least 2"]),
         (("runs=runs", "sort=val/ac"), ["unknown column 'val/ac'", "Did you mean 'val/acc'"]),
         (("runs=runs", "columns=[top]"), ["unknown metric 'top'", "test/top5"]),
         (("runs=runs", "curves=[loss]"), ["unknown epoch metric 'loss'", "train/loss"]),

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from vgg_lit.errors import InputError
-from vgg_lit.run_selection import select_run
+from vgg_lit.run_selection import newest_runs, select_run
 from vgg_lit.runs import Run
 
 
@@ -53,3 +53,39 @@ def test_resume_latest_is_the_path_of_that_run(monkeypatch):
     from vgg_lit.training import starting
 
     assert starting.prepare(["resume=latest", "seed=1"])[0] == "resume='logs/sweeps/a/s/1'"
+
+
+@pytest.mark.parametrize(
+    ("newest", "expected"),
+    [
+        ("logs/sweeps/a/s/1", "logs/sweeps/a/s"),
+        ("logs/tune/base/study/trials/3", "logs/tune/base/study"),
+        ("logs/runs/a/1", "logs/runs/a/1"),
+    ],
+)
+def test_newest_runs_are_the_sweep_or_study_of_the_newest_run(newest, expected, tmp_path):
+    folder = tmp_path / newest
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("config.yaml", "overrides.txt"):
+        (folder / name).write_text("seed: 0")
+        os.utime(folder / name, (5000, 5000))
+    assert str(newest_runs()) == expected
+
+
+def test_newest_runs_without_runs(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(InputError, match="runs=latest: there is no run in logs/"):
+        newest_runs()
+
+
+@pytest.mark.parametrize("key", ["resume", "init.from", "loss.teacher"])
+def test_settings_that_take_a_run_take_latest(key, monkeypatch):
+    from vgg_lit.training import starting
+
+    monkeypatch.setattr(starting, "as_values_of_run", list)
+    monkeypatch.setattr(starting, "find_resumed", list)
+    assert starting.prepare([f"{key}=latest", "seed=1"]) == [
+        f"{key}='logs/sweeps/a/s/1'",
+        "seed=1",
+    ]

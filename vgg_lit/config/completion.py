@@ -12,8 +12,8 @@ from pathlib import Path
 KEYS = re.compile(r"(?:^|\s)((?:run|runs|resume)=)(\S*)$")
 """The last word of a line, if it names a run."""
 
-PLACES = ("runs/*/*", "sweeps/*/*", "sweeps/*/*/*")
-"""Directories of runs and sweeps below logs/."""
+PLACES = ("runs/*/*", "sweeps/*/*", "sweeps/*/*/*", "tune/*/*", "tune/*/*/trials/*")
+"""Directories of runs, sweeps and studies below logs/."""
 
 
 def completed_runs(arguments: Sequence[str]) -> list[str] | None:

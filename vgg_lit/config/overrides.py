@@ -11,7 +11,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
+PLAIN = re.compile(r"(?:\.{0,2}/)?[A-Za-z_][\w./-]*")
 """Texts that Hydra reads without quotes, except for `WORDS`."""
 
 WORDS = ("null", "true", "false", "nan", "inf")

@@ -16,6 +16,7 @@ from vgg_lit.config.differences import differing_settings
 from vgg_lit.config.network_checks import check_model
 from vgg_lit.errors import InputError, unknown
 from vgg_lit.models.data_arguments import DataShape
+from vgg_lit.run_selection import LATEST, newest_runs
 from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep
 from vgg_lit.system.files import expanded
@@ -77,8 +78,10 @@ class Comparison:
                 self.runs[name] = run
         if len(self._records) < 2:
             reasons = "".join(f"; {reason}" for reason in self.left_out[:3])
+            found = "".join(f": {run.path}" for run in self.runs.values())
             raise InputError(
-                f"{len(self._records)} run found; at least 2 are needed for a comparison{reasons}"
+                f"{len(self._records)} run found{found}; at least 2 are needed for a "
+                f"comparison{reasons}"
             )
         records = self._records.items()
         self.differences = differing_settings({name: record.config for name, record in records})
@@ -178,12 +181,16 @@ class Comparison:
 def find_runs(places: Sequence[str]) -> list[Run]:
     """Returns the runs in sweeps, directories (recursively) and globs, without duplicates.
 
+    `latest` is the sweep or study of the run that was started last, or that run if it is a single one.
+
     Raises:
         InputError: a path does not exist or contains no run.
     """
     found: dict[Path, Run] = {}
     for place in places:
         paths = [Path(path) for path in sorted(glob.glob(str(expanded(place))))]
+        if place == LATEST and not paths:
+            paths = [newest_runs()]
         if not paths:
             raise InputError(f"runs={place}: no such directory, and no match as a glob")
         runs = [run for path in paths for run in _runs_in(path)]

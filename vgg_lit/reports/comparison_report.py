@@ -6,6 +6,7 @@ report_comparison(comparison, groups, sort="val/acc", curves=None, output=Path("
 from collections.abc import Sequence
 from pathlib import Path
 
+from vgg_lit.config.overrides import pasteable
 from vgg_lit.reports.comparison import Comparison
 from vgg_lit.reports.comparison_page import comparison_page
 from vgg_lit.reports.comparison_tables import (
@@ -23,6 +24,7 @@ from vgg_lit.reports.latex import escape_latex, latex_table
 from vgg_lit.reports.prediction_tests import has_predictions
 from vgg_lit.system.files import write_text
 from vgg_lit.system.markdown import markdown_text
+from vgg_lit.system.terminal import visible
 from vgg_lit.tables import is_accuracy, is_higher_better, markdown_table, print_facts, to_csv
 
 RUNS, GROUPS, DIFFERENCES, PREDICTIONS = (
@@ -116,11 +118,10 @@ def _print(table: ComparisonTable) -> None:
 
 
 def _print_hint(comparison: Comparison) -> None:
-    lacking = [run.path for run in comparison.runs.values() if not has_predictions(run)]
+    lacking = [run for run in comparison.runs.values() if not has_predictions(run)]
     if lacking:
-        print_facts(
-            {"McNemar's test": f"needs predictions: python -m vgg_lit.evaluate run={lacking[0]}"}
-        )
+        print(f"McNemar's test needs the predictions of {len(lacking)} more runs, such as:")
+        print(visible(pasteable("evaluate", lacking[0].selection)))
 
 
 def _markdown(table: ComparisonTable) -> str:

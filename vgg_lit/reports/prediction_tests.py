@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vgg_lit.analysis.significance import mcnemar
+from vgg_lit.config.overrides import pasteable
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 from vgg_lit.tables import read_csv
@@ -80,5 +81,5 @@ def _read(run: Run, split: str) -> dict[str, tuple[str, str]] | None:
     except (KeyError, OSError, ValueError) as error:
         raise InputError(
             f"{file}: cannot be read ({error}); evaluate the run again: "
-            f"python -m vgg_lit.evaluate run={run.path} split={split}"
+            + pasteable("evaluate", run.selection | {"split": split})
         ) from None

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.config.checks import check_train, to_plain
 from vgg_lit.config.command import GuardedTask, config_flags, inherited_overrides, trusting
+from vgg_lit.config.overrides import as_overrides, pasteable
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError, one_line
 from vgg_lit.launching.job_process import (
     JobProcess,
@@ -222,8 +223,12 @@ class SweepBatch:
             again = [
                 word for word in typed if not word.startswith(("hydra.sweep.dir=", "hydra.mode="))
             ]
-            again.append(f"hydra.sweep.dir={self.sweep.path}")
+            again += as_overrides({"hydra.sweep.dir": str(self.sweep.path)})
             print_facts({"resume": f"python -m vgg_lit.train -m {shlex.join(again)}"})
+        if sum(job.status == "done" for job in self.sweep.jobs) > 1:
+            trusted = config.get("trusted_targets")
+            needed = {"trusted_targets": list(trusted)} if trusted else {}
+            print_facts({"compare": pasteable("compare", {"runs": str(self.sweep.path), **needed})})
         for job in self.jobs:
             log = self.sweep.directory(job) / "log.txt"
             place = f"; see {log}" if log.is_file() else ""

@@ -78,9 +78,7 @@ def print_footer(run: Run, inspection: Mapping[str, str]) -> None:
     """Prints the files of the run and the next commands; `inspection` shows the run at services."""
     facts = {"inspect": f"tensorboard --logdir {shlex.quote(str(run.path))}", **inspection}
     if any(run.checkpoints.glob("*.ckpt")):
-        settings: dict[str, Any] = {"run": str(run.path)}
-        if trusted := run.config.get("trusted_targets"):
-            settings["trusted_targets"] = trusted
+        settings = run.selection
         facts |= {
             "checkpoint": str(run.checkpoint()),
             "evaluate": pasteable("evaluate", settings),

@@ -27,6 +27,9 @@ from vgg_lit.training.resuming import (
 LAUNCHER_SETTINGS = ("trainer.num_nodes", "trainer.devices")
 """Settings that may differ in a resumed run, which then uses the current number of processes."""
 
+TAKES_RUN = ("resume", "init.from", "loss.teacher")
+"""Settings that take a run directory, and therefore also `latest`."""
+
 SWEEP = frozenset({"-m", "--multirun"})
 
 SECONDS_TO_END = 30.0
@@ -71,8 +74,14 @@ def prepare(arguments: list[str]) -> list[str]:
 
 
 def _with_path(argument: str) -> str:
-    """Returns `resume=latest` with the path of that run, other arguments unchanged."""
-    return f"resume='{select_run(LATEST)}'" if argument == f"resume={LATEST}" else argument
+    """Returns `resume=latest` and the like with the path of that run, other arguments unchanged.
+
+    The path is inserted once, so that the processes of all ranks use the same run.
+    """
+    key, _, value = argument.partition("=")
+    if value != LATEST or key not in TAKES_RUN or Path(LATEST).exists():
+        return argument
+    return f"{key}='{select_run(LATEST, key)}'"
 
 
 def _with_directory(arguments: list[str]) -> list[str]:

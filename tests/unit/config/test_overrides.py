@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 
+import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from vgg_lit.config.overrides import listed_formats, pasteable
@@ -26,6 +27,17 @@ def test_plain_values_are_not_quoted():
     assert shown == (
         "python -m vgg_lit.predict run=logs/runs/a/2026-01-31_12-00-00_1f3a images=a.png"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "is_quoted"),
+    [("/data/a-1", False), ("./a", False), ("../a", False), (".5", True), ("/1", True)],
+)
+def test_paths_are_plain_and_stay_texts(text, is_quoted):
+    word = pasteable("evaluate", {"run": text}).partition("run=")[2]
+    assert (word != text) == is_quoted
+    (override,) = OverridesParser.create().parse_overrides([f"run={word.rstrip(chr(39))}"])
+    assert override.value() == text
 
 
 def test_several_formats_are_a_list():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import pytest
 
@@ -131,8 +132,20 @@ def test_find_runs_accepts_sweeps_directories_and_globs(make_run, tmp_path):
         found("empty")
 
 
+def test_latest_is_the_sweep_of_the_newest_run(make_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_run("logs/runs/vgg11/x", {})
+    for number in "01":
+        make_run(f"logs/sweeps/a/s/{number}", {})
+    os.utime("logs/runs/vgg11/x/overrides.txt", (1, 1))
+    found = [run.path.as_posix() for run in find_runs(["latest"])]
+    assert found == ["logs/sweeps/a/s/0", "logs/sweeps/a/s/1"]
+    found = [run.path.as_posix() for run in find_runs(["logs/runs", "latest"])]
+    assert found == ["logs/runs/vgg11/x", "logs/sweeps/a/s/0", "logs/sweeps/a/s/1"]
+
+
 def test_a_single_run_raises(make_run):
-    with pytest.raises(InputError, match="1 run found; at least 2"):
+    with pytest.raises(InputError, match=r"1 run found: .*; at least 2"):
         Comparison([make_run("a", {})])
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -56,7 +57,9 @@ def test_groups_are_printed_and_written(report, runs, tmp_path):
     assert out.count("lr=0.2") == 2  # once in the groups, once in the title of the tests
     assert "86.33 %" in out
     assert "6 runs by val/acc" not in out
-    assert f"python -m vgg_lit.evaluate run={runs[0].path}" in out
+    assert "McNemar's test needs the predictions of 6 more runs, such as:" in out
+    (command,) = [line for line in out.splitlines() if line.startswith("python -m")]
+    assert shlex.split(command)[2:] == ["vgg_lit.evaluate", f"run={runs[0].path}"]
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {
         *("comparison.csv", "groups.csv", "differences.csv"),

@@ -205,7 +205,7 @@ class Compare(Section):
     """The settings of `vgg_lit.compare`."""
 
     runs: str | Names = setting(
-        NEEDED, "A sweep, a folder of runs, a run, a quoted glob, or a list of these."
+        NEEDED, "A sweep, a folder of runs, a run, latest, a quoted glob, or a list of these."
     )
     sort: str | None = setting(None, "Column to sort by, the best first; null is the first metric.")
     columns: Names | None = setting(
