@@ -33,12 +33,13 @@ def check_preprocessing(values: Mapping[str, Any]) -> None:
         channels, mean, std = values["in_channels"], tuple(values["mean"]), tuple(values["std"])
         sides = (values["source_size"], values["image_size"])
         optional = ("is_known" in values) + ("fit" in values)
-        is_sound = len(values) - optional == 5 and channels == len(mean) == len(std)
+        is_sound = len(values) - optional == 5 and channels == len(mean) == len(std) >= 1
         is_sound &= isinstance(values.get("is_known", True), bool)
-        is_sound &= all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in sides)
+        is_sound &= all(type(number) is int for number in (channels, *sides))
+        is_sound &= all(1 <= side <= MAX_SIDE for side in sides)
         is_sound &= values.get("fit", "crop") in get_args(Fit)
         is_sound &= all(map(math.isfinite, mean + std)) and all(value > 0 for value in std)
-    except (TypeError, KeyError):
+    except (TypeError, KeyError, OverflowError):
         is_sound = False
     if not is_sound:
         raise InputError(

@@ -1,13 +1,9 @@
 """Writing, finding and reading a run directory."""
 
-import subprocess
-import sys
-
 import pytest
 
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run, find_run, prepare_attempt
-from vgg_lit.system.claims import claimed
 
 CONFIG = {"seed": 3, "trainer": {"max_epochs": 2}, "optimizer": {"lr": 0.1}}
 
@@ -153,43 +149,6 @@ def test_changes_in_a_resumed_run_are_recorded(run):
     assert run.overrides.begun_with == ["seed=3"]
     assert run.overrides.resumed_with == ["trainer.max_epochs=5"]
     assert run.status["status"] == "running"
-
-
-def test_repeated_attempts_at_a_job_leave_its_overrides(run):
-    for _ in range(10):
-        run.resume(CONFIG, ["seed=3"])
-    assert (run.path / "overrides.txt").read_text() == "seed=3\n"
-    run.resume(CONFIG, ["resume=x", "trainer.max_epochs=5"])
-    assert run.overrides.are_of_job(["seed=3"])
-    assert not run.overrides.are_of_job(["seed=3", "trainer.max_epochs=5"])
-    assert not run.overrides.are_of_job([])
-
-
-def test_a_job_of_an_older_version_is_recognised(run):
-    (run.path / "overrides.txt").write_text("seed=3\n" * 3)
-    assert run.overrides.are_of_job(["seed=3"])
-    (run.path / "overrides.txt").write_text("seed=3\nseed=33\n")
-    assert not run.overrides.are_of_job(["seed=3"])
-
-
-def test_a_claim_excludes_other_processes_until_its_release(tmp_path):
-    folder = tmp_path / "run"
-    attempt = (
-        f"from pathlib import Path; from vgg_lit.system.claims import claim; "
-        f"print(claim(Path({str(folder)!r})))"
-    )
-
-    def claims_elsewhere():
-        done = subprocess.run([sys.executable, "-c", attempt], capture_output=True, text=True)
-        return done.stdout.strip() == "True"
-
-    with claimed(folder):
-        assert not claims_elsewhere()
-        with claimed(folder):  # within this process it may be repeated
-            pass
-        assert not claims_elsewhere()
-    assert not folder.exists()
-    assert claims_elsewhere()
 
 
 def test_a_renamed_run_leaves_the_claim_at_its_place(run):

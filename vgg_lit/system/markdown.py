@@ -20,7 +20,9 @@ def markdown_code(text: str) -> str:
     """Returns text as code within a line."""
     text = visible(text)
     fence = _longer_fence(text, 1)
-    space = " " if text.startswith("`") or text.endswith("`") else ""
+    # Markdown removes one space at each end if there are two.
+    is_padded = text.startswith("`") or text.endswith("`") or (text[:1] == text[-1:] == " ")
+    space = " " if is_padded and text.strip(" ") else ""
     return f"{fence}{space}{text}{space}{fence}"
 
 

@@ -26,8 +26,10 @@ class RecordedOverrides:
     def __init__(self, run: Path) -> None:
         self.run = run
         self.file = run / FILE
-        self._text = read_small_text(self.file) or ""
-        self.lines = lines = self._text.split("\n")[:-1]
+        # editors may write \r\n, or leave out the last line end
+        text = (read_small_text(self.file) or "").replace("\r\n", "\n").removesuffix("\n")
+        self.lines = lines = text.split("\n") if text else []
+        self._text = as_lines(lines)
         first = next((n for n, line in enumerate(lines) if line.startswith(RESUME)), len(lines))
         self.begun_with = lines[:first]
         self.resumed_with = [line for line in lines[first:] if not line.startswith(RESUME)]

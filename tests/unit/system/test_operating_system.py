@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 
 from vgg_lit.system import operating_system as system
-from vgg_lit.system.claims import claim, is_held, release, rename_claimed
 from vgg_lit.system.operating_system import keep_freed_memory
 
 PACKAGE = Path(system.__file__).parents[1]
@@ -116,40 +115,6 @@ def test_without_limit_the_free_bytes_are_infinite(monkeypatch, tmp_path):
     assert system.free_bytes(tmp_path / "none") == float("inf")
     monkeypatch.delattr(os, "statvfs")
     assert system.free_bytes(tmp_path) == float("inf")
-
-
-@pytest.fixture
-def open_files_are_held(monkeypatch):
-    """Refuses to remove and to rename open files of this process and their folders, as Windows does."""
-
-    def refusing(method):
-        def act(path, *arguments, **options):
-            for descriptor in Path("/proc/self/fd").iterdir():
-                if os.path.realpath(descriptor).startswith(str(path.resolve())):
-                    raise PermissionError(errno.EACCES, "used by another process", str(path))
-            return method(path, *arguments, **options)
-
-        return act
-
-    if not Path("/proc/self/fd").is_dir():
-        pytest.skip("needs /proc")
-    for name in ("unlink", "rename"):
-        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
-
-
-def test_a_claim_ends_where_open_files_cannot_be_removed(open_files_are_held, tmp_path):
-    assert claim(tmp_path / "run")
-    release(tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_claimed_directory_is_renamed_where_open_files_are_held(open_files_are_held, tmp_path):
-    assert claim(tmp_path / "run")
-    (tmp_path / "run" / "file").touch()
-    rename_claimed(tmp_path / "run", tmp_path / "old")
-    assert (tmp_path / "old" / "file").exists()
-    assert is_held(tmp_path / "run")
-    release(tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", [None, "ada"])

@@ -13,7 +13,6 @@ import pytest
 from vgg_lit.evaluation.prediction import Prediction
 from vgg_lit.evaluation.prediction_report import print_predictions
 from vgg_lit.runs import Run
-from vgg_lit.system.terminal import visible
 from vgg_lit.tables import print_facts, print_metrics, print_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,15 +118,6 @@ def test_an_epoch_is_saved_before_its_line_is_printed(shell, tiny, tmp_path):
 
 
 HOSTILE = "a\x1b[2Jb\x07\r\n\x9b\u202ec\udc80"
-SHOWN = r"a\x1b[2Jb\x07\r\n\x9b\u202ec\x80"
-
-
-def test_control_characters_are_shown_as_escapes():
-    assert visible(HOSTILE) == SHOWN
-    assert visible(SHOWN) == SHOWN
-    assert visible("\ud800") == r"\ud800"
-    plain = "Köln [bold] \u65e5\u672c \U0001f469\u200d\U0001f52c C:\\x"
-    assert visible(plain) == plain
 
 
 def test_tables_and_facts_show_escapes(capsys):
