@@ -15,7 +15,7 @@ FLAGS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12)
 
 
 class World:
-    """Two ranks, each with a group of its own number; waits are allowed once both have sent."""
+    """Two ranks, numbered by their groups; a wait is allowed once both have sent."""
 
     ReduceOp = torch.distributed.ReduceOp
 
