@@ -136,7 +136,7 @@ def test_the_quick_start_installs_and_trains(tmp_path, tiny, command):
         extras.append(Requirement(f"vgg_lit{project[1:]}").extras)
     assert extras == [set(), {"dev"}]
     train, test = (use.split()[2:] for _, _, use in QUICK_START)
-    assert test == ["pytest"]
+    assert test == ["pytest", "-n", "2"]
     assert train == ["vgg_lit.train"]
     finished = command("train", *tiny, cwd=tmp_path)
     assert finished.code == 0, finished.err
