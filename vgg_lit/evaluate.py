@@ -9,7 +9,7 @@ python -m vgg_lit.evaluate 'run=[<run>,<run>]' flip=true dense=true 'scales=[32,
 from collections.abc import Sequence
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vgg_lit.config.checks import check_metrics, check_section, to_plain
 from vgg_lit.config.command import run_verb
@@ -61,17 +61,14 @@ def _data_arguments(
     Images are preprocessed as in the training of the first network.
     """
     from vgg_lit.data.sources import source_of
-    from vgg_lit.evaluation.data_choice import check_validation_split, choose_split
+    from vgg_lit.evaluation.data_choice import check_validation_split, choose_split, set_shape
 
-    preprocessing = trained[0].preprocessing
+    preprocessing, places = trained[0].preprocessing, asked_places(config)
     if is_own_data:
-        spec = located(trained[0].run.config, asked_places(config))["data"]
+        spec = located(trained[0].run.config, places)["data"]
     else:
         if not is_custom(config.data):
-            # Decode a folder of images to the size, channels and fit of the run's images.
-            OmegaConf.update(config, "data.image_size", preprocessing.source_size)
-            OmegaConf.update(config, "data.in_channels", preprocessing.in_channels)
-            OmegaConf.update(config, "data.fit", preprocessing.fit)
+            set_shape(config, preprocessing, places.typed)
         spec = to_plain(config)["data"]
         if not is_custom(spec):
             check_section(spec, Data, "data")

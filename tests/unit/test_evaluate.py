@@ -255,3 +255,10 @@ def test_validation_images_of_the_complete_data_set_of_the_sample_are_refused(ve
 
 def test_all_images_are_those_of_another_folder(verb, run):
     assert "goes with another folder" in error_of(verb("evaluate", f"run={run.path}", "split=all"))
+
+
+@pytest.mark.parametrize("typed", ["data.fit=pad", "data.image_size=48", "data.in_channels=3"])
+def test_another_preprocessing_than_that_of_the_training_is_refused(typed, verb, run, tmp_path):
+    data = ("data=image_folder", f"data.root={tmp_path}")
+    error = error_of(verb("evaluate", f"run={run.path}", *data, typed))
+    assert f"{typed}: the run was trained with" in error

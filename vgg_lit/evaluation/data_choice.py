@@ -1,11 +1,37 @@
-"""Checks of the split that is asked for, before any image is read."""
+"""The split and the shape of the images that are measured, before any image is read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
+from vgg_lit.data.preprocessing import Preprocessing
 from vgg_lit.data.sources import Source
-from vgg_lit.errors import InputError
+from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.evaluation.trained import Trained, has_validation_split
+
+
+def set_shape(config: DictConfig, shape: Preprocessing, typed: Collection[str]) -> None:
+    """Sets size, fit and channels of the images to those of the training.
+
+    Args:
+        config: config with a `data` group.
+        shape: preprocessing of the network.
+        typed: keys on the command line.
+
+    Raises:
+        ConfigError: another value was typed.
+    """
+    values = {"image_size": shape.source_size, "fit": shape.fit, "in_channels": shape.in_channels}
+    for name, value in values.items():
+        key = f"data.{name}"
+        asked = OmegaConf.select(config, key)
+        if key in typed and asked != value:
+            raise ConfigError(
+                f"{key}={asked}: the run was trained with {value}, which every evaluation of it uses; "
+                "leave this setting out"
+            )
+        OmegaConf.update(config, key, value)
 
 
 def choose_split(asked: str | None, source: Source | None, is_own_data: bool) -> str:
