@@ -127,7 +127,10 @@ def check_train(plain: dict[str, Any], overrides: Sequence[str] = ()) -> Train:
     check_metrics(plain.get("metrics") or {}, num_classes)
     optim.check_optimizer(config.optimizer, config.scheduler)
     fine_tuning.check_fine_tuning(plain | {"model": model}, net)
-    optim.parameter_groups(net, config.optimizer.get("layer_rates") or {})
+    optimizer = config.optimizer
+    optim.parameter_groups(
+        net, optimizer.get("layer_rates") or {}, optimizer.get("layer_epochs") or {}
+    )
     if trainer:
         check_batch_norm(net, config, trainer)
     return config

@@ -46,8 +46,7 @@ def build_optimizer(spec: Mapping[str, Any], net: nn.Module, fused: bool = True)
     layer_rates = arguments.pop("layer_rates", None) or {}
     layer_epochs = arguments.pop("layer_epochs", None) or {}
     _check_layer_epochs(layer_epochs)
-    named = {**dict.fromkeys(layer_epochs, 1.0), **layer_rates}
-    groups = parameter_groups(net, named)
+    groups = parameter_groups(net, layer_rates, layer_epochs)
     if not decay_all:
         groups = [part for group in groups for part in _split_by_decay(group)]
     trainable = [parameter for group in groups for parameter in group["params"]]
@@ -88,12 +87,15 @@ def fix_finished_layers(optimizer: Optimizer, epoch: int) -> None:
                 parameter.grad = None
 
 
-def parameter_groups(net: nn.Module, layer_rates: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Groups the trainable parameters: one group per name in `layer_rates`, after the group of the rest.
+def parameter_groups(
+    net: nn.Module, layer_rates: Mapping[str, float], layer_epochs: Mapping[str, int] | None = None
+) -> list[dict[str, Any]]:
+    """Groups the trainable parameters: one group per named layer or block, after the group of the rest.
 
     Args:
         net: the network; frozen parameters are left out.
         layer_rates: factors on the learning rate, by layer or block.
+        layer_epochs: number of epochs of layers or blocks that are trained for some epochs only.
 
     Raises:
         ConfigError: a layer does not exist, is frozen or is named twice, or a factor is not above 0.
@@ -101,19 +103,19 @@ def parameter_groups(net: nn.Module, layer_rates: Mapping[str, float]) -> list[d
     check_type(layer_rates, dict[str, float], key="optimizer.layer_rates")
     named: list[dict[str, Any]] = []
     taken: dict[nn.Parameter, str] = {}
-    for name, factor in layer_rates.items():
+    keys = {name: f"optimizer.layer_epochs.{name}" for name in layer_epochs or {}}
+    keys |= {name: f"optimizer.layer_rates.{name}" for name in layer_rates}
+    for name, key in keys.items():
         try:
-            check_range("factor", factor, above=0)
+            check_range("factor", layer_rates.get(name, 1.0), above=0)
             modules = modules_of(net, name)
         except ValueError as error:
-            raise ConfigError(f"optimizer.layer_rates.{name}: {error}") from error
+            raise ConfigError(f"{key}: {error}") from error
         parameters = [p for m in modules for p in m.parameters(recurse=False) if p.requires_grad]
         if not parameters:
-            raise ConfigError(
-                f"optimizer.layer_rates.{name}: is frozen, so it has no learning rate"
-            )
+            raise ConfigError(f"{key}: is frozen, so it has no learning rate; leave it out")
         for other in {taken[p] for p in parameters if p in taken}:
-            raise ConfigError(f"optimizer.layer_rates.{name}: overlaps with {other}")
+            raise ConfigError(f"{key}: overlaps with {other}")
         taken |= dict.fromkeys(parameters, name)
         named.append({"params": parameters, "name": name})
     rest = [p for p in net.parameters() if p.requires_grad and p not in taken]

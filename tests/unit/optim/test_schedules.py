@@ -416,5 +416,5 @@ def test_layer_epochs_need_the_linear_schedule_and_whole_epochs():
         schedule("cosine", optimizer, Steps(8, 2))
     with pytest.raises(ConfigError, match=r"layer_epochs\.block1=0: should be at least 1"):
         epochs_of({"block1": 0})
-    with pytest.raises(ConfigError, match=r"optimizer\.layer_rates\.block9"):
+    with pytest.raises(ConfigError, match=r"optimizer\.layer_epochs\.block9"):
         epochs_of({"block9": 1})
