@@ -49,10 +49,12 @@ class Finished(NamedTuple):
 DATA_FOLDER = os.environ.get("VGG_LIT_DATA")
 
 
-@pytest.fixture(autouse=True)
-def no_data_folder(monkeypatch):
-    """Hides data sets of the machine from all tests that do not use `data_folder`."""
-    monkeypatch.delenv("VGG_LIT_DATA", raising=False)
+@pytest.fixture(scope="session", autouse=True)
+def no_data_folder():
+    """Hides data sets of the machine from all tests and fixtures that do not use `data_folder`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("VGG_LIT_DATA", raising=False)
+        yield
 
 
 @pytest.fixture
@@ -113,10 +115,25 @@ def resume(compose) -> Callable[..., Run]:
     return resume
 
 
+_SHARED_RUNS: dict[Path, set[Path]] = {}
+"""The directory of `tiny_run` and its files after the training."""
+
+
 @pytest.fixture(scope="session")
 def tiny_run(train, tmp_path_factory) -> Run:
-    """A finished run of two epochs. Read only."""
-    return train(tmp_path_factory.mktemp("runs") / "tiny", "trainer.max_epochs=2")
+    """A finished run of two epochs. What a test adds to its directory is removed after the test."""
+    run = train(tmp_path_factory.mktemp("runs") / "tiny", "trainer.max_epochs=2")
+    _SHARED_RUNS[run.path] = set(run.path.rglob("*"))
+    return run
+
+
+@pytest.fixture(autouse=True)
+def clean_tiny_run() -> Iterator[None]:
+    """Removes what the test added to the directory of `tiny_run`, so that no test meets it."""
+    yield
+    for run, files in _SHARED_RUNS.items():
+        for path in sorted(set(run.rglob("*")) - files, reverse=True):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 @pytest.fixture

@@ -140,9 +140,8 @@ def test_a_learning_rate_that_rises_again_is_reported(tmp_path, train, resume, c
 
 
 def test_seconds_are_those_of_all_attempts(copied, resume):
-    first = copied.metrics["seconds"]
     saved = state_of(copied)["seconds"]
-    assert 0 < saved <= first
+    assert saved > 0
     resume(copied, "trainer.max_epochs=2")
     assert Run(copied.path).metrics["seconds"] > saved
     assert state_of(copied)["seconds"] > saved

@@ -254,6 +254,7 @@ def test_a_signal_ends_all_jobs_and_the_sweep(sent, code, sweep, tmp_path, recor
         "signal.signal(signal.SIGTERM, lambda *a: sys.exit(143)); "
         "status('running'); (common / 'ready').touch(); time.sleep(60)"
     )
+    handler = signal.getsignal(signal.SIGINT)
     sender = signal_when(tmp_path / "ready", sent)
     done = sweep({"seed=0": script}, "seed=0,1")
     sender.join()
@@ -264,7 +265,7 @@ def test_a_signal_ends_all_jobs_and_the_sweep(sent, code, sweep, tmp_path, recor
     assert record("swept/0")["status"] == "preempted"
     assert done.err == ""
     assert "resume  python -m vgg_lit.train -m seed=0,1 hydra.sweep.dir=swept" in done.out
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 DEAF = (
