@@ -121,7 +121,7 @@ _SHARED_RUNS: dict[Path, set[Path]] = {}
 
 @pytest.fixture(scope="session")
 def tiny_run(train, tmp_path_factory) -> Run:
-    """A finished run of two epochs. What a test adds to its directory is removed after the test."""
+    """A finished run of two epochs. Files that a test adds to its directory are removed after the test."""
     run = train(tmp_path_factory.mktemp("runs") / "tiny", "trainer.max_epochs=2")
     _SHARED_RUNS[run.path] = set(run.path.rglob("*"))
     return run
