@@ -68,7 +68,7 @@ def _data_arguments(
         spec = located(trained[0].run.config, places)["data"]
     else:
         if not is_custom(config.data):
-            set_shape(config, preprocessing, places.typed)
+            set_shape(config.data, preprocessing, places.typed)
         spec = to_plain(config)["data"]
         if not is_custom(spec):
             check_section(spec, Data, "data")

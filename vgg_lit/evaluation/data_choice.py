@@ -1,9 +1,7 @@
 """The split and the shape of the images that are measured, before any image is read."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.data.preprocessing import Preprocessing
 from vgg_lit.data.sources import Source
@@ -11,11 +9,11 @@ from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.evaluation.trained import Trained, has_validation_split
 
 
-def set_shape(config: DictConfig, shape: Preprocessing, typed: Collection[str]) -> None:
+def set_shape(data: MutableMapping[str, Any], shape: Preprocessing, typed: Collection[str]) -> None:
     """Sets size, fit and channels of the images to those of the training.
 
     Args:
-        config: config with a `data` group.
+        data: composed `data` group.
         shape: preprocessing of the network.
         typed: keys on the command line.
 
@@ -24,14 +22,12 @@ def set_shape(config: DictConfig, shape: Preprocessing, typed: Collection[str]) 
     """
     values = {"image_size": shape.source_size, "fit": shape.fit, "in_channels": shape.in_channels}
     for name, value in values.items():
-        key = f"data.{name}"
-        asked = OmegaConf.select(config, key)
-        if key in typed and asked != value:
+        if f"data.{name}" in typed and data[name] != value:
             raise ConfigError(
-                f"{key}={asked}: the run was trained with {value}, which every evaluation of it uses; "
+                f"data.{name}={data[name]}: the run was trained with {value}, which every evaluation of it uses; "
                 "leave this setting out"
             )
-        OmegaConf.update(config, key, value)
+        data[name] = value
 
 
 def choose_split(asked: str | None, source: Source | None, is_own_data: bool) -> str:
