@@ -41,7 +41,7 @@ KNOW_HYDRA = {
 }
 KNOW_LIGHTNING = {
     *("callbacks", "classifier", "metrics", "training"),
-    *("checkpoints.trainer_io", "launching.ddp", "launching.shared_fate"),
+    *("checkpoints.trainer_io", "launching.ddp", "launching.shared_fate", "launching.watch"),
     *(
         "data.cached_features",
         "data.custom_building",

@@ -94,7 +94,7 @@ def build_strategy(spec: dict[str, Any]) -> str | Strategy:
 
 
 class WatchedDDPStrategy(StoreDDPStrategy):
-    """DDP whose ranks monitor each other, see `vgg_lit.launching.shared_fate`."""
+    """DDP whose ranks monitor each other, see `vgg_lit.launching.watch`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(rendezvous.store, announce_first_process, **options)

@@ -1,8 +1,10 @@
 """Handlers for the signals that end a run, at once or after its work is saved."""
 
 import signal
+import socket
 import threading
 import time
+from contextlib import suppress
 from types import FrameType, TracebackType
 
 from vgg_lit.errors import Preempted
@@ -67,3 +69,39 @@ class EndingSignals:
 
 ending_signals = EndingSignals()
 """The signal handlers of this process."""
+
+
+class ArrivedSignals:
+    """Signals that have arrived, also those that the main thread cannot handle.
+
+    Python runs a signal handler between two instructions of the main thread. A call that does not return,
+    such as a wait for a GPU, therefore delays it for ever; the system call that reports the signal here
+    does not wait. Must be created and closed in the main thread; elsewhere no signal arrives.
+    """
+
+    def __init__(self) -> None:
+        self._is_main = threading.current_thread() is threading.main_thread()
+        self._ours, self._theirs = socket.socketpair()
+        self._first: tuple[signal.Signals, float] | None = None
+        for end in (self._ours, self._theirs):
+            end.setblocking(False)
+        if self._is_main:
+            descriptor = self._theirs.fileno()
+            self._before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+
+    def unanswered(self, seconds: float) -> signal.Signals | None:
+        """Returns the signal to end that has arrived `seconds` ago and is not handled; None if there is none."""
+        with suppress(OSError):  # nothing has arrived, or closed
+            numbers = [number for number in self._ours.recv(4096) if number in ENDING]
+            if numbers and not self._first:
+                self._first = signal.Signals(numbers[0]), time.monotonic()
+        if not self._first or ending_signals.noted or time.monotonic() < self._first[1] + seconds:
+            return None
+        return self._first[0]
+
+    def close(self) -> None:
+        """Restores the descriptor that received signals before."""
+        if self._is_main:
+            signal.set_wakeup_fd(self._before)
+        self._ours.close()
+        self._theirs.close()

@@ -25,6 +25,7 @@ def trainer(*children):
         world_size=1 + len(children),
         global_rank=0,
         is_global_zero=True,
+        callbacks=[],
         strategy=SimpleNamespace(launcher=SimpleNamespace(procs=list(children))),
     )
 
@@ -111,7 +112,7 @@ def test_a_failure_recorded_by_another_process_is_reported(run):
 
 
 def test_an_unresponsive_process_is_killed(run, monkeypatch):
-    monkeypatch.setattr("vgg_lit.launching.shared_fate.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("vgg_lit.launching.watch.GRACE_SECONDS", 0.2)
     stopped = child("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)")
     with (
         pytest.raises(TrainingError, match=r"does not respond \(trainer\.process_timeout\)"),
@@ -132,7 +133,7 @@ dies = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(1)"])
 stays = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 launcher = SimpleNamespace(procs=[stays, dies])
 trainer = SimpleNamespace(
-    world_size=3, global_rank=0, is_global_zero=True, strategy=SimpleNamespace(launcher=launcher)
+    world_size=3, global_rank=0, is_global_zero=True, callbacks=[], strategy=SimpleNamespace(launcher=launcher)
 )
 with ending_together(trainer, Path(sys.argv[1])):
     print(stays.pid, flush=True)

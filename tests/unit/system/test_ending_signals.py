@@ -64,3 +64,18 @@ def test_the_previous_handlers_are_restored():
     assert signals.noted is None
     with signals:
         signals.act()
+
+
+def test_a_handled_signal_is_not_unanswered():
+    arrived = module.ArrivedSignals()
+    try:
+        assert arrived.unanswered(0.0) is None
+        with module.ending_signals as signals:
+            signals.defer()
+            send(signal.SIGTERM)
+            assert arrived.unanswered(0.0) is None
+        assert arrived.unanswered(0.0) == signal.SIGTERM  # `noted` is reset
+        assert arrived.unanswered(60.0) is None
+    finally:
+        arrived.close()
+    assert signal.set_wakeup_fd(-1) == -1
