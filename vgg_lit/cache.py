@@ -8,8 +8,8 @@ import sys
 
 from vgg_lit.data.cache_entries import cache_entries
 from vgg_lit.data.image_cache import cache_folder
-from vgg_lit.errors import EXIT_BAD_INPUT
-from vgg_lit.system.output import guard_output, print_guarded
+from vgg_lit.errors import InputError
+from vgg_lit.system.output import exiting_in_one_line, print_guarded
 from vgg_lit.tables import print_facts, print_rows
 
 USAGE = "Usage: vgg cache [clear]"
@@ -51,14 +51,13 @@ def main() -> None:
     if {"-h", "--help"}.intersection(arguments):
         print_guarded(f"{USAGE}\n\n{__doc__}")
         return
-    guard_output(is_needed=True)
-    if arguments == ["clear"]:
-        clear()
-    elif not arguments:
-        show()
-    else:
-        print(f"error: {' '.join(arguments)}: {USAGE}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
+    with exiting_in_one_line():
+        if arguments == ["clear"]:
+            clear()
+        elif not arguments:
+            show()
+        else:
+            raise InputError(f"{' '.join(arguments)}: {USAGE}")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from vgg_lit.errors import EXIT_BAD_INPUT, InputError, one_line
-from vgg_lit.system.files import write_text
-from vgg_lit.system.output import print_guarded
+from vgg_lit.errors import EXIT_BAD_INPUT, InputError
+from vgg_lit.system.files import expanded, write_text
+from vgg_lit.system.output import exiting_in_one_line, print_guarded
 
 USAGE = "Usage: vgg new <folder>"
 
@@ -69,12 +69,9 @@ def main() -> None:
             return
         print(f"error: {USAGE}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
-    folder = Path(arguments[0]).expanduser()
-    try:
+    with exiting_in_one_line():
+        folder = expanded(arguments[0])
         name = write_starter(folder)
-    except (InputError, OSError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
     print_guarded(
         f"written  {folder}: the package {name}, conf, tests, README.md\n"
         f"next     cd {folder} && python -m vgg_lit.train --config-dir conf experiment=first"

@@ -8,6 +8,8 @@ from filelock import FileLock
 
 from vgg_lit import cache
 from vgg_lit.data.image_cache import cached_array
+from vgg_lit.errors import TrainingError
+from vgg_lit.system.output import PipeClosed
 
 
 @pytest.fixture
@@ -51,7 +53,43 @@ def test_an_entry_that_a_process_fills_is_kept(folder, run):
     assert not (folder / "birds.npy").exists()
 
 
-def test_other_words_are_refused(run):
-    with pytest.raises(SystemExit) as stop:
-        run("clean")
-    assert stop.value.code == 2
+@pytest.fixture
+def refused(run, capsys):
+    """`refused("x")`: the line on standard error and the exit code."""
+
+    def refused(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            run(*arguments)
+        return stop.value.code, capsys.readouterr().err
+
+    return refused
+
+
+def test_other_words_are_refused(refused):
+    assert refused("clean") == (2, "error: clean: Usage: vgg cache [clear]\n")
+
+
+def test_an_unknown_user_is_one_line(refused, monkeypatch):
+    monkeypatch.setenv("VGG_LIT_CACHE", "~unknown-user/cache")
+    code, line = refused()
+    assert code == 2
+    assert line.startswith("error: ~unknown-user/cache: this user has no home folder")
+
+
+def test_an_entry_of_another_user_is_one_line(folder, refused, monkeypatch):
+    def refuse(path, missing_ok=False):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    code, line = refused("clear")
+    assert code == 2
+    assert line.startswith("error: [Errno 13] Permission denied: ")
+
+
+@pytest.mark.parametrize(("error", "code"), [(PipeClosed(), 141), (TrainingError("full"), 1)])
+def test_output_that_cannot_be_written_ends_the_command(error, code, folder, refused, monkeypatch):
+    def fail(facts):
+        raise error
+
+    monkeypatch.setattr(cache, "print_facts", fail)
+    assert refused() == (code, "" if code == 141 else "error: full\n")

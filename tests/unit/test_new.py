@@ -45,6 +45,14 @@ def test_usage(monkeypatch, capsys):
     assert capsys.readouterr().err == "error: Usage: vgg new <folder>\n"
 
 
+def test_an_unknown_user_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["new", "~unknown-user/x"])
+    with pytest.raises(SystemExit) as stop:
+        new.main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("error: ~unknown-user/x: this user has no home")
+
+
 def test_the_commands_of_the_readme_run(tmp_path):
     """All but the sweep and the longer trainings."""
     folder = tmp_path / "my_project"

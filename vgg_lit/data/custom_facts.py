@@ -99,10 +99,10 @@ def _labels(data_set: Any) -> Tensor | None:
     found = [getattr(data_set, name, None) for name in LABELS] + list(tensors[1:2])
     for values in found:
         try:
-            labels = torch.as_tensor(values).squeeze()
-        except (TypeError, ValueError, RuntimeError):
+            labels, count = torch.as_tensor(values).squeeze(), len(data_set)
+        except (TypeError, ValueError, RuntimeError):  # no numbers, or a data set without length
             continue
-        if labels.ndim == 1 and not labels.is_floating_point() and len(labels) == len(data_set):
+        if labels.ndim == 1 and not labels.is_floating_point() and len(labels) == count:
             return labels.long().cpu()
     return None
 

@@ -82,7 +82,7 @@ class FileDigests:
     def __init__(self, root: Path) -> None:
         self.root = root
         key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-        name = re.sub(r"[^\w.-]", "_", shown_path(root.name))[:80]
+        name = re.sub(r"[^\w.-]", "_", shown_path(root.name))[:40]
         self._file = image_cache.cache_folder() / f"{name}-{key}.digests"
 
     def add(self, digests: Mapping[str, StampedDigest]) -> None:

@@ -286,5 +286,5 @@ class ImageFolder:
         if self._assigned is not None:  # does not replace the images of the present splits
             described += "|assigned"
         key = hashlib.sha256(os.fsencode(described)).hexdigest()[:16]
-        name = re.sub(r"[^\w.-]", "_", shown_path(self.root.name))[:80]
+        name = re.sub(r"[^\w.-]", "_", shown_path(self.root.name))[:40]
         return image_cache.cache_folder() / f"{name}-{split}-{key}.npy"

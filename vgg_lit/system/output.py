@@ -10,9 +10,12 @@ import os
 import select
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
-from vgg_lit.errors import TrainingError
+from vgg_lit.errors import EXIT_BAD_INPUT, InputError, TrainingError, one_line
+from vgg_lit.system.terminal import visible
 
 EXIT_PIPE_CLOSED = 141
 """The shell's code for SIGPIPE."""
@@ -105,13 +108,27 @@ def _open_null(descriptor: int) -> None:
     os.set_inheritable(descriptor, True)
 
 
-def print_guarded(text: str) -> None:
-    """Prints the whole output of a command; exits silently if its reader has ended."""
+@contextmanager
+def exiting_in_one_line() -> Iterator[None]:
+    """A context for a command without a config: its errors are one line and an exit code.
+
+    A closed pipe ends the command silently.
+    """
     guard_output(is_needed=True)
     try:
-        print(text, flush=True)
+        yield
+        sys.stdout.flush()  # a full disk may raise only here
     except PipeClosed:
         sys.exit(EXIT_PIPE_CLOSED)
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except (InputError, OSError) as error:
+        print(f"error: {visible(one_line(error))}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def print_guarded(text: str) -> None:
+    """Prints the whole output of a command; exits silently if its reader has ended."""
+    with exiting_in_one_line():
+        print(text, flush=True)

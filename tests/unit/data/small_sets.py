@@ -15,6 +15,7 @@ import numpy as np
 import scipy.io
 
 from vgg_lit.data import cifar100, mnist, stl10, svhn
+from vgg_lit.data.sources import load_checked
 
 NUM = {"train": 30, "test": 20}
 
@@ -119,3 +120,25 @@ def make_svhn(monkeypatch):
     digests = {name: sha256(content) for name, content in files.items()}
     monkeypatch.setattr(svhn, "FILES", digests)
     return files
+
+
+SHAPE = {
+    "mnist": (1, 28, 28),
+    "kmnist": (1, 28, 28),
+    "emnist": (1, 28, 28),
+    "cifar100": (3, 32, 32),
+    "stl10": (3, 96, 96),
+    "svhn": (3, 32, 32),
+}
+
+
+def check_images(name, source):
+    train, test = load_checked(source, "train"), load_checked(source, "test")
+    num = {"train": 47, "test": 47} if name == "emnist" else NUM
+    assert train.images_NCHW.shape == (num["train"], *SHAPE[name])
+    assert test.images_NCHW.shape == (num["test"], *SHAPE[name])
+    expected = pixels(num["train"], *SHAPE[name])
+    assert np.array_equal(train.images_NCHW.numpy(), expected)  # upright and in order
+    assert train.images_NCHW.is_contiguous()
+    if name in ("mnist", "kmnist", "stl10"):
+        assert test.labels_N.tolist() == [i % 10 for i in range(20)]

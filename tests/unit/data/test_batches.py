@@ -1,14 +1,8 @@
-import itertools
-
-import pytest
 import torch
 
 from vgg_lit.data.balancing import REPEAT
 from vgg_lit.data.batches import ResidentBatches
 from vgg_lit.data.orders import PADDING, EvaluationOrder, TrainingOrder
-from vgg_lit.errors import InputError
-
-CASES = [(17, 4), (12, 4), (40, 8), (100, 12), (6, 6)]
 
 
 def resident(n, order, ids=None):
@@ -20,40 +14,6 @@ def resident(n, order, ids=None):
 def epoch_ids(loader, epoch=0):
     loader.sampler.set_epoch(epoch)
     return [ids.tolist() for _, _, ids in loader]
-
-
-@pytest.mark.parametrize(("n", "batch_size"), CASES)
-@pytest.mark.parametrize("epoch", [0, 1, 5])
-def test_two_ranks_split_the_global_batches_of_one(n, batch_size, epoch):
-    whole = epoch_ids(resident(n, TrainingOrder(n, batch_size, 3)), epoch)
-    ranks = [epoch_ids(resident(n, TrainingOrder(n, batch_size, 3, r, 2)), epoch) for r in (0, 1)]
-    assert len(whole) == n // batch_size
-    assert [a + b for a, b in zip(*ranks, strict=True)] == whole
-    assert len(set(itertools.chain(*whole))) == n // batch_size * batch_size
-
-
-def test_the_order_is_a_function_of_seed_and_epoch():
-    loader = resident(40, TrainingOrder(40, 8, 0))
-    first = epoch_ids(loader, 0)
-    assert epoch_ids(loader, 1) != first
-    assert epoch_ids(loader, 0) == first
-    assert epoch_ids(resident(40, TrainingOrder(40, 8, 1)), 0) != first
-
-
-@pytest.mark.parametrize("n", range(12, 18))
-@pytest.mark.parametrize("batch_size", range(1, 7))
-@pytest.mark.parametrize("world_size", [1, 2, 3])
-def test_evaluation_counts_every_image_once(n, batch_size, world_size):
-    orders = [EvaluationOrder(n, batch_size, rank, world_size) for rank in range(world_size)]
-    ranks = [epoch_ids(resident(n, order)) for order in orders]
-    shapes = [[len(batch) for batch in batches] for batches in ranks]
-    assert all(shape == shapes[0] for shape in shapes)
-    assert all(len(order) == len(shapes[0]) for order in orders)
-    assert max(shapes[0]) == -(-batch_size // world_size)
-    ids = list(itertools.chain(*itertools.chain(*ranks)))
-    assert sorted(i for i in ids if i != PADDING) == list(range(n))
-    padding = [sum(i == PADDING for i in itertools.chain(*batches)) for batches in ranks]
-    assert max(padding) <= (0 if world_size == 1 else 1)
 
 
 def test_batches_contain_the_images_and_labels_of_their_ids():
@@ -111,18 +71,6 @@ def test_a_complete_epoch_is_not_resumed():
     assert epoch_ids(resumed, 1) == second
 
 
-def test_a_batch_size_not_divisible_by_the_ranks_is_refused():
-    with pytest.raises(InputError, match=r"batch_size=100.*3 processes.*99 or 102"):
-        TrainingOrder(1000, 100, 0, 0, 3)
-    with pytest.raises(InputError, match=r"batch_size=1: .*: 4$"):
-        TrainingOrder(1000, 1, 0, 0, 4)
-
-
-def test_a_batch_larger_than_the_subset_is_refused():
-    with pytest.raises(InputError, match="batch_size=64: larger than the 10 training images"):
-        TrainingOrder(10, 64, 0)
-
-
 def test_a_balanced_order_repeats_images_with_other_ids():
     labels = torch.tensor([0] * 27 + [1] * 3)
     images = torch.arange(30, dtype=torch.uint8).view(30, 1, 1, 1).expand(30, 1, 2, 2).contiguous()
@@ -148,8 +96,3 @@ def test_ids_of_a_second_split_follow_those_of_the_first():
     order = EvaluationOrder(3, 2, 1, 2)  # ends with a padding
     loader = ResidentBatches(images, torch.arange(5), torch.tensor([4, 0, 2]), order, 100)
     assert epoch_ids(loader) == [[100], [PADDING]]
-
-
-def test_a_batch_larger_than_the_training_split_is_refused():
-    with pytest.raises(InputError, match=r"data\.batch_size=16: larger than the 9 .*=8 or less"):
-        TrainingOrder(9, 16, 0, 0, 2)

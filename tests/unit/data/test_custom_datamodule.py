@@ -2,12 +2,10 @@
 
 import pytest
 import torch
-from custom_modules import Halves, OnlyTraining, adapted, pictures
+from custom_modules import OnlyTraining, adapted, pictures
 from torch.utils.data import DataLoader, TensorDataset
-from torchvision import transforms
 
 from vgg_lit.data.custom_datamodule import CustomDataModule
-from vgg_lit.data.custom_facts import find_facts
 from vgg_lit.errors import InputError
 
 
@@ -50,14 +48,6 @@ def test_an_unknown_normalisation_is_recorded():
         data.preprocessing.check_known("run=x")
     with pytest.raises(InputError, match=r"normalisation of the float images of Halves"):
         adapted("normalised", preprocessing=adapted("pixels").preprocessing)
-
-
-def test_the_normalisation_is_read_from_the_transform():
-    data_set = pictures(8, 0)
-    data_set.transform = transforms.Compose([transforms.Normalize([0.1] * 3, [0.2] * 3)])
-    facts = find_facts(Halves(), {"num_classes": 3}, torch.utils.data.Subset(data_set, [1, 2]))
-    assert (facts.mean, facts.std) == ((0.1,) * 3, (0.2,) * 3)
-    assert facts.labels_N.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(

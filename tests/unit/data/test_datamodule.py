@@ -1,9 +1,10 @@
 import typing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from numbered_images import Numbers, TrainerStandIn, ids_of, make
 from PIL import Image
 
 from vgg_lit.data.augment import Compose, FlipCrop
@@ -20,76 +21,6 @@ from vgg_lit.data.statistics import ChannelStatistics
 from vgg_lit.errors import InputError
 
 
-class Numbers:
-    """200 training and 50 test images of 28 pixels in 3 unequal classes; image i has level i."""
-
-    name, in_channels, classes = "numbers", 1, ("a", "b", "c")
-
-    def __init__(self):
-        self.prepared, self.loaded = 0, []
-
-    def prepare(self):
-        self.prepared += 1
-
-    def load(self, split):
-        self.loaded.append(split)
-        n = 200 if split == "train" else 50
-        images = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1).expand(n, 1, 28, 28)
-        return ResidentImages(images.contiguous(), torch.arange(n) % 4 % 3)
-
-
-@dataclass
-class TrainerStandIn:
-    """The attributes of a Trainer that the data module uses."""
-
-    global_rank: int = 0
-    world_size: int = 1
-    training: bool = True
-    overfit_batches: float = 0
-
-    @property
-    def strategy(self):
-        return self
-
-    root_device = torch.device("cpu")
-
-
-def make(trainer=None, stage=None, **options):
-    module = ImageDataModule(Numbers(), **{"batch_size": 16, **options})
-    module.trainer = trainer
-    module.prepare_data()
-    module.setup(stage)
-    return module
-
-
-def ids_of(loader):
-    return torch.cat([ids for _, _, ids in loader])
-
-
-def test_the_splits_are_stratified_disjoint_and_seeded():
-    module = make(val_fraction=0.2)
-    assert module.sizes == {"train": 160, "val": 40, "test": 50}
-    train, val = module._ids["train"], module._ids["val"]
-    assert sorted(train.tolist() + val.tolist()) == list(range(200))
-    labels = module._images["train"].labels_N
-    assert torch.bincount(labels[val]).tolist() == [20, 10, 10]
-    assert torch.equal(make(val_fraction=0.2)._ids["val"], val)
-    assert not torch.equal(make(val_fraction=0.2, seed=1)._ids["val"], val)
-    assert torch.equal(make(seed=1)._ids["test"], torch.arange(50))
-
-
-def test_train_size_does_not_change_validation():
-    whole, part = make(), make(train_size=40, test_size=10)
-    assert part.sizes == {"train": 40, "val": 20, "test": 10}
-    assert torch.equal(whole._ids["val"], part._ids["val"])
-    assert set(part._ids["train"].tolist()) <= set(whole._ids["train"].tolist())
-    assert torch.bincount(part._images["train"].labels_N[part._ids["train"]]).tolist() == [
-        20,
-        10,
-        10,
-    ]
-
-
 def test_loaders_visit_the_images_of_their_splits():
     module = make()
     train = ids_of(module.train_dataloader())
@@ -99,111 +30,9 @@ def test_loaders_visit_the_images_of_their_splits():
     assert torch.equal(ids_of(module.test_dataloader()), torch.arange(50))
 
 
-def test_val_fraction_of_zero_gives_no_validation():
-    module = make(val_fraction=0)
-    assert module.val_dataloader() == []
-    assert module.sizes["train"] == 200
-
-
-def test_folds_validate_each_training_image_once():
-    modules = [make(folds=5, fold=fold) for fold in range(5)]
-    validated = torch.cat([ids_of(module.val_dataloader()) for module in modules])
-    assert sorted(validated.tolist()) == list(range(200))
-    for module in modules:
-        assert module.sizes == {"train": 160, "val": 40, "test": 50}
-        assert module.has_validation
-        train, val = module._ids["train"].tolist(), module._ids["val"].tolist()
-        assert sorted(train + val) == list(range(200))
-        assert module.class_sizes["val"] == [20, 10, 10]
-        assert torch.equal(ids_of(module.test_dataloader()), torch.arange(50))
-
-
-def test_folds_replace_val_fraction():
-    module = make(folds=4, fold=1, val_fraction=0, train_size=20)
-    assert module.sizes == {"train": 20, "val": 50, "test": 50}
-    assert ImageDataModule(Numbers(), folds=4, fold=1, val_fraction=0).has_validation
-
-
-def test_more_folds_than_images_are_refused():
-    with pytest.raises(InputError, match="folds=201: more than the 200 training images; allowed"):
-        make(folds=201, fold=0)
-
-
-class WithValidation(Numbers):
-    """`Numbers` with an official validation split of 30 images, levels 60 to 89."""
-
-    has_validation = True
-
-    def load(self, split):
-        if split != "val":
-            return super().load(split)
-        self.loaded.append(split)
-        levels = torch.arange(60, 90, dtype=torch.uint8).view(30, 1, 1, 1)
-        return ResidentImages(levels.expand(30, 1, 28, 28).contiguous(), torch.arange(30) % 3)
-
-
-def test_an_official_validation_split_replaces_the_held_out_images():
-    module = ImageDataModule(WithValidation(), batch_size=16)
-    module.setup()
-    assert module.source.loaded == ["train", "val", "test"]
-    assert module.sizes == {"train": 200, "val": 30, "test": 50}
-    assert module.has_validation
-    assert module.preprocessing.mean == pytest.approx((99.5 / 255,))  # of the training images
-    batches = list(module.val_dataloader())
-    assert torch.cat([images[:, 0, 0, 0] for images, _, _ in batches]).tolist() == [*range(60, 90)]
-    assert torch.equal(ids_of(module.val_dataloader()), torch.arange(200, 230))
-    assert max(ids_of(module.train_dataloader())) < 200
-    assert module.class_sizes["val"] == [10, 10, 10]
-
-
-def test_an_official_validation_split_is_not_used_with_val_fraction_0():
-    module = ImageDataModule(WithValidation(), batch_size=16, val_fraction=0)
-    module.setup("fit")
-    assert module.source.loaded == ["train"]
-    assert module.val_dataloader() == []
-    assert not module.has_validation
-
-
-def test_folds_do_not_use_an_official_validation_split():
-    module = ImageDataModule(WithValidation(), batch_size=16, folds=2, fold=0)
-    module.setup()
-    assert module.source.loaded == ["train", "test"]
-    assert module.sizes == {"train": 100, "val": 100, "test": 50}
-    assert max(ids_of(module.val_dataloader())) < 200
-
-
-def test_an_official_validation_split_of_another_size_is_refused():
-    class Larger(WithValidation):
-        def load(self, split):
-            images = super().load(split)
-            if split != "val":
-                return images
-            return ResidentImages(images.images_NCHW.repeat(1, 1, 2, 2), images.labels_N)
-
-    with pytest.raises(InputError, match="validation images have 56 pixels, training images 28"):
-        ImageDataModule(Larger()).setup()
-
-
 def test_the_sizes_of_classes_are_counted():
     module = make(val_fraction=0.2, test_size=10)
     assert module.class_sizes == {"train": [80, 40, 40], "val": [20, 10, 10], "test": [5, 3, 2]}
-
-
-def test_validation_leaves_an_image_of_each_class_for_training():
-    class Few(Numbers):
-        def load(self, split):
-            images = super().load(split)
-            return ResidentImages(images.images_NCHW[:5], torch.tensor([0, 0, 1, 1, 2]))
-
-    module = ImageDataModule(Few(), val_fraction=0.9, batch_size=1)
-    module.setup()
-    assert module.class_sizes == {"train": [1, 1, 1], "val": [1, 1, 0], "test": [2, 2, 1]}
-
-
-def test_a_validation_split_that_rounds_to_nothing_is_none():
-    module = make(val_fraction=0.002)
-    assert module.val_dataloader() == []
-    assert not module.has_validation
 
 
 @pytest.mark.parametrize("world_size", [1, 2])
@@ -407,46 +236,6 @@ def test_streaming_equals_resident(folder, num_workers):
     assert len(resident) > 8
     for expected, actual in zip(resident, streamed, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(expected, actual, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("image_size", 0),
-        ("batch_size", 0),
-        ("val_fraction", 1.0),
-        ("val_fraction", -0.1),
-        ("train_size", 0),
-        ("test_size", 0),
-        ("num_classes", 10),
-        ("in_channels", 3),
-        ("normalize", "std"),
-        ("fold", 0),
-        ("folds", 1),
-        ("folds", 5),
-    ],
-)
-def test_invalid_and_contradictory_options_are_refused(option, value):
-    with pytest.raises(InputError, match=f"^{option}={value}"):
-        ImageDataModule(Numbers(), **{option: value})
-
-
-@pytest.mark.parametrize("fold", [-1, 5])
-def test_a_fold_outside_the_folds_is_refused(fold):
-    with pytest.raises(InputError, match=f"^fold={fold}: allowed for folds=5: 0 to 4$"):
-        ImageDataModule(Numbers(), folds=5, fold=fold)
-
-
-def test_too_large_subsets_are_refused():
-    with pytest.raises(InputError, match="train_size=181: only 180 images available"):
-        make(train_size=181)
-    with pytest.raises(InputError, match="test_size=51: only 50 images available"):
-        make(test_size=51)
-
-
-def test_a_preprocessing_with_other_channels_is_refused():
-    with pytest.raises(InputError, match="in_channels=3"):
-        ImageDataModule(Numbers(), preprocessing=Preprocessing(3, 28, 32, (0.5,) * 3, (0.5,) * 3))
 
 
 def test_annotations_resolve():

@@ -117,14 +117,6 @@ def test_all_damaged_files_are_named_at_once(files, read, num_workers):
     assert not [file for file in files.cache.parent.iterdir() if file.suffix != ".lock"]
 
 
-def test_twenty_damaged_files_are_named_and_the_others_counted(tmp_path):
-    reasons = {f"{i:03}.png": "empty" for i in range(25)}
-    message = str(DamagedImages(tmp_path, reasons, 1000))
-    assert "25 of 1,000 images" in message
-    assert "019.png (empty) and 5 more; " in message
-    assert "020.png" not in message
-
-
 def test_known_damage_is_read_again_if_a_file_changes_or_recovers(files, monkeypatch):
     assert files.read_damage() is None
     break_files(files, 2)

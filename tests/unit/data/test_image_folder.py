@@ -336,6 +336,15 @@ def test_values_out_of_range_are_refused(divided, option):
         make(divided, **option)
 
 
+def test_a_long_name_in_another_script_fits_the_cache(tmp_path, cache):
+    """A file name has at most 255 bytes, also that of the temporary file."""
+    root = tmp_path / ("\u65e5" * 80)
+    for name in ("cat", "dog"):
+        fill(root / name, 2)
+    make(root).prepare()
+    assert [len(file.name.encode()) < 200 for file in cache.glob("*.npy")] == [True, True]
+
+
 def test_an_unwritable_cache_is_reported(divided, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "file" / "cache"))

@@ -1,7 +1,6 @@
 """Data sets by name: files found, verified, unpacked, downloaded once and refused in one line."""
 
 import gzip
-import io
 import json
 import os
 import pickle
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.io
 import small_sets
 import torch
 from faulty_server import serving
@@ -22,7 +20,7 @@ from torchvision import datasets
 from vgg_lit.data import cifar100, downloads, mnist, stl10, svhn
 from vgg_lit.data.cifar100 import CIFAR100
 from vgg_lit.data.mnist import EMNIST, KMNIST, MNIST
-from vgg_lit.data.sources import Source, load_checked
+from vgg_lit.data.sources import Source
 from vgg_lit.data.stl10 import STL10
 from vgg_lit.data.svhn import SVHN
 from vgg_lit.errors import InputError
@@ -34,14 +32,6 @@ SETS = {
     "cifar100": (CIFAR100, small_sets.make_cifar100, "."),
     "stl10": (STL10, small_sets.make_stl10, "."),
     "svhn": (SVHN, small_sets.make_svhn, "."),
-}
-SHAPE = {
-    "mnist": (1, 28, 28),
-    "kmnist": (1, 28, 28),
-    "emnist": (1, 28, 28),
-    "cifar100": (3, 32, 32),
-    "stl10": (3, 96, 96),
-    "svhn": (3, 32, 32),
 }
 
 
@@ -87,23 +77,11 @@ def use_server(monkeypatch, url):
     monkeypatch.setattr(stl10, "URL", url + "stl10_binary.tar.gz")
 
 
-def check_images(name, source):
-    train, test = load_checked(source, "train"), load_checked(source, "test")
-    num = {"train": 47, "test": 47} if name == "emnist" else small_sets.NUM
-    assert train.images_NCHW.shape == (num["train"], *SHAPE[name])
-    assert test.images_NCHW.shape == (num["test"], *SHAPE[name])
-    expected = small_sets.pixels(num["train"], *SHAPE[name])
-    assert np.array_equal(train.images_NCHW.numpy(), expected)  # upright and in order
-    assert train.images_NCHW.is_contiguous()
-    if name in ("mnist", "kmnist", "stl10"):
-        assert test.labels_N.tolist() == [i % 10 for i in range(20)]
-
-
 def test_published_files_in_root_are_used(name, root):
     source = SETS[name][0](root, download=False)
     assert isinstance(source, Source)
     source.prepare()
-    check_images(name, source)
+    small_sets.check_images(name, source)
 
 
 def test_the_folder_of_the_data_set_itself_can_be_the_root(name, root):
@@ -116,14 +94,14 @@ def test_the_folder_of_the_data_set_itself_can_be_the_root(name, root):
             source.prepare()
     else:
         source.prepare()
-        check_images(name, source)
+        small_sets.check_images(name, source)
 
 
 def test_download(name, server, tmp_path):
     server.faults = ["drop", "wrong"]
     source = SETS[name][0](tmp_path / "new")
     source.prepare()
-    check_images(name, source)
+    small_sets.check_images(name, source)
     requested = {file for file, _ in server.requests}
     assert requested == {file for file in server.contents if not file.startswith("extra")}
     requests = len(server.requests)
@@ -202,7 +180,7 @@ def test_unpacked_files_are_verified_in_every_read(name, root):
         with pytest.raises(InputError, match=f"{file}: damaged"):
             source.load(file[:5].rstrip("_"))
         (folder / file).write_bytes(content)
-    check_images(name, source)
+    small_sets.check_images(name, source)
 
 
 @pytest.mark.parametrize("name", ["cifar100", "stl10"], indirect=True)
@@ -214,7 +192,7 @@ def test_a_missing_member_is_unpacked_again(name, root):
     with pytest.raises(InputError, match="not found"):
         source.load("train")
     source.prepare()
-    check_images(name, source)
+    small_sets.check_images(name, source)
 
 
 @pytest.mark.parametrize("name", ["stl10"], indirect=True)
@@ -304,81 +282,11 @@ def test_digests_are_well_formed(digest):
     assert re.fullmatch("[0-9a-f]{32}|[0-9a-f]{64}", digest)
 
 
-@pytest.mark.parametrize("split", ["balanced", "byclass", "bymerge", "letters", "digits", "mnist"])
-def test_emnist_splits(split, tmp_path, monkeypatch):
-    (tmp_path / "emnist").mkdir()
-    content = small_sets.make_emnist(monkeypatch)["gzip.zip"]
-    (tmp_path / "emnist/gzip.zip").write_bytes(content)
-    source = EMNIST(tmp_path, download=False, split=split)
-    source.prepare()
-    labels = load_checked(source, "train").labels_N
-    assert labels.tolist() == list(range(len(source.classes)))
-    names = datasets.EMNIST.classes_split_dict[split]
-    assert list(source.classes) == [name for name in names if name != "N/A"]
-
-
 def test_an_unknown_split_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"split=all: unknown; allowed: balanced, byclass"):
         EMNIST(tmp_path, split="all")
     with pytest.raises(InputError, match=r"labels=both: unknown; allowed: fine, coarse"):
         CIFAR100(tmp_path, labels="both")
-
-
-def test_uncompressed_mnist_is_used(tmp_path, monkeypatch):
-    (tmp_path / "mnist").mkdir()
-    for file, content in small_sets.make_mnist(monkeypatch).items():
-        (tmp_path / "mnist" / file.removesuffix(".gz")).write_bytes(gzip.decompress(content))
-    source = MNIST(tmp_path, download=False)
-    source.prepare()
-    check_images("mnist", source)
-
-
-def test_coarse_labels(tmp_path, monkeypatch):
-    archive = small_sets.make_cifar100(monkeypatch)["cifar-100-python.tar.gz"]
-    (tmp_path / "cifar-100-python.tar.gz").write_bytes(archive)
-    source = CIFAR100(tmp_path, labels="coarse")
-    source.prepare()
-    assert source.load("train").labels_N.tolist() == [i // 5 for i in range(30)]
-    assert len(source.classes) == len(set(source.classes)) == 20
-
-
-def test_cifar100_has_a_hundred_sorted_names():
-    assert len(set(cifar100.FINE)) == 100
-    assert list(cifar100.FINE) == sorted(cifar100.FINE)
-    assert list(cifar100.COARSE) == sorted(cifar100.COARSE, key=lambda name: name.replace("-", "."))
-
-
-def test_svhn_with_the_extra_images(tmp_path, monkeypatch):
-    for file, content in small_sets.make_svhn(monkeypatch).items():
-        (tmp_path / file).write_bytes(content)
-    (tmp_path / "extra_32x32.mat").rename(tmp_path / "extra")
-    plain = SVHN(tmp_path, download=False)
-    plain.prepare()
-    assert plain.load("train").labels_N.tolist() == [(1 + i) % 10 for i in range(30)]
-    source = SVHN(tmp_path, download=False, extra=True)
-    with pytest.raises(InputError, match=r"extra_32x32\.mat not found"):
-        source.prepare()
-    (tmp_path / "extra").rename(tmp_path / "extra_32x32.mat")
-    source.prepare()
-    assert len(source.load("train").labels_N) == 37
-    assert len(source.load("test").labels_N) == 20
-
-
-@pytest.mark.parametrize("compressed", [True, False])
-@pytest.mark.parametrize("dtype", [np.uint8, np.float64, np.int32])
-def test_mat_files_are_read_as_scipy_reads_them(compressed, dtype):
-    arrays = {
-        "X": small_sets.pixels(5, 4, 3, 2),
-        "y": np.arange(7).astype(dtype)[:, None],
-        "one": np.array([[3]], dtype),
-        "a_long_name": np.arange(3.0)[None],
-    }
-    buffer = io.BytesIO()
-    scipy.io.savemat(buffer, arrays, do_compression=compressed)
-    found = svhn.read_mat(buffer.getvalue())
-    expected = scipy.io.loadmat(io.BytesIO(buffer.getvalue()))
-    for name in arrays:
-        assert np.array_equal(found[name], expected[name])
 
 
 @pytest.mark.parametrize("name", ["stl10", "svhn", "mnist", "cifar100"], indirect=True)
