@@ -1,4 +1,4 @@
-"""What is found out about a data module of the user."""
+"""Classes, labels and normalisation of a data module of the user."""
 
 import lightning as L
 import numpy as np
