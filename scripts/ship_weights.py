@@ -42,7 +42,7 @@ net = fast_vgg(weights="{name}")
 ```
 """
 
-PRIVATE = ("data_root=", "hydra.", "trainer.max_epochs=")
+PRIVATE = ("data_root=", "hydra.", "name=", "trainer.max_epochs=")
 """Beginnings of overrides that the card does not show."""
 
 
@@ -58,6 +58,7 @@ def main() -> None:
     for holder, key in ((config, "data_root"), (config["data"], "root")):
         holder[key] = "data"
     config["data"]["source"]["root"] = "data"
+    config["name"] = None
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
     write_json(folder / "metrics.json", run.metrics)
     write_text(

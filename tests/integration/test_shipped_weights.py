@@ -49,6 +49,14 @@ def test_torch_hub_loads_a_network():
     assert net(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
+def test_the_fashion_mnist_weights_classify_the_test_images_of_the_sample(verb, folder):
+    done = verb("evaluate", "weights=fashion_mnist", "data=fashion_mnist_sample")
+    assert done.code == 0, done.err
+    (file,) = (folder / "logs/weights/fashion_mnist/evaluations").glob("*.json")
+    # in bf16 or float32; 94.8 % of all 10,000 test images, 94.0 % of these 1,000
+    assert json.loads(file.read_text())["metrics"]["test/acc"] == pytest.approx(0.94, abs=3e-3)
+
+
 def test_the_cifar10_weights_have_the_stated_accuracy(verb, folder, data_folder):
     if not (data_folder / "cifar-10-batches-py").is_dir():
         pytest.skip(f"{data_folder}: holds no unpacked CIFAR-10 (cifar-10-batches-py)")

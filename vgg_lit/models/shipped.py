@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SHIPPED = {
     "cifar10": "74e8877ed1ef67ae93efa0c4989ddf2d7c1746f787db74ea1b2fdd3e1e99b9db",
+    "fashion_mnist": "4d7b659ed8ab1f15273747c075d288115d278920d5276cd02478f1057ce9ccbe",
 }
 """Name of the weights -> SHA-256 of their file."""
 
@@ -52,7 +53,7 @@ def fast_vgg(*, weights: str | None = None, **options: Any) -> "VGG":
     """Builds the network of `model=fast_vgg`, with random or shipped weights.
 
     Args:
-        weights: "cifar10": returns that network in evaluation mode. It takes images that are normalised
+        weights: "cifar10" or "fashion_mnist": returns that network in evaluation mode. It takes images that are normalised
             with the statistics in the README of the weights' folder. None: random weights.
         **options: options of `build`, only without `weights`.
 
