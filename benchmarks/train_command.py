@@ -100,7 +100,11 @@ def _peak_bytes() -> int:
     """
     status = Path("/proc/self/status")
     if status.is_file():
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        peak = next(
+            line
+            for line in status.read_text(encoding="utf-8").splitlines()
+            if line.startswith("VmHWM")
+        )
         return int(peak.split()[1]) * 1024
     import resource  # not on Windows
 

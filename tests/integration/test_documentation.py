@@ -332,7 +332,8 @@ def test_a_custom_network_and_local_settings(run, verb, tiny, monkeypatch, tmp_p
         "from torch import nn\n"
         "def MyNet(num_classes, in_channels):\n"
         "    return nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(),\n"
-        "                         nn.Linear(16 * in_channels, num_classes))\n"
+        "                         nn.Linear(16 * in_channels, num_classes))\n",
+        encoding="utf-8",
     )
     monkeypatch.syspath_prepend(Path.cwd())
     monkeypatch.setattr("vgg_lit.config.command.config_folder", lambda: conf)

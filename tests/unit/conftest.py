@@ -90,7 +90,7 @@ def is_alive() -> Callable[[int], bool]:
     def is_alive(pid: int) -> bool:
         try:
             os.kill(pid, 0)
-            return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+            return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split()[2] != "Z"
         except (ProcessLookupError, FileNotFoundError):
             return False
 

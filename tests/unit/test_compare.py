@@ -34,7 +34,7 @@ def test_compare_writes_tables_and_the_curves(verb, runs, tiny_run):
     done = verb("compare", "runs=runs")
     assert done.code == 0, done.err
     assert sorted(path.name for path in (runs.parent / "comparison").iterdir()) == FILES
-    with open("comparison/comparison.csv", newline="") as file:
+    with open("comparison/comparison.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["run"], row["seed"]) for row in rows] == [("a", "0"), ("b", "1")]
     assert float(rows[0]["test/acc"]) == tiny_run.metrics["test/acc"]
@@ -84,7 +84,7 @@ def test_a_custom_network_must_be_trusted(verb, runs, monkeypatch):
     assert "trusted_targets=[package]" in done.err
     done = verb("compare", "runs=runs", "trusted_targets=[own_net]")
     assert done.code == 0, done.err
-    with open("comparison/comparison.csv", newline="") as file:
+    with open("comparison/comparison.csv", encoding="utf-8", newline="") as file:
         assert "50" in {row["parameters"] for row in csv.DictReader(file)}
 
 
@@ -92,7 +92,7 @@ def test_a_custom_network_must_be_trusted(verb, runs, monkeypatch):
 def test_chosen_metrics_and_curves(name, verb, runs):
     done = verb("compare", "runs=runs", name, "curves=[lr]", "sort=lr")
     assert done.code == 0, done.err
-    with open("comparison/comparison.csv", newline="") as file:
+    with open("comparison/comparison.csv", encoding="utf-8", newline="") as file:
         assert "val/acc" not in next(csv.reader(file))
 
 

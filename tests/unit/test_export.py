@@ -123,7 +123,7 @@ def test_the_card_states_metrics_data_config_and_licence(exported, tiny_run):
 
 
 def rows_of(path):
-    with open(path, newline="") as lines:
+    with open(path, encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
 
 

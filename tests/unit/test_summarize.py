@@ -46,7 +46,7 @@ def cells_of(line):
 def test_the_default_is_the_network_of_train(verb, tiny_run):
     done = verb("summarize", "output=cost.json", "model.width=0.03125")
     assert done.code == 0, done.err
-    with open("cost.json") as file:
+    with open("cost.json", encoding="utf-8") as file:
         record = json.load(file)
     net = tiny_run.load_classifier().net
     assert sum(layer["parameters"] for layer in record["layers"]) == sum(
@@ -58,7 +58,7 @@ def test_the_default_is_the_network_of_train(verb, tiny_run):
 def test_a_run_is_shown_with_its_settings(verb, tiny_run):
     done = verb("summarize", f"run={tiny_run.path}", "output=cost.json")
     assert done.code == 0, done.err
-    with open("cost.json") as file:
+    with open("cost.json", encoding="utf-8") as file:
         record = json.load(file)
     assert record["network"] == "vgg13_bn"
     assert record["batch_size"] == 16
@@ -70,7 +70,7 @@ def test_a_run_is_shown_with_its_settings(verb, tiny_run):
 
 def test_csv_has_a_row_per_layer(verb):
     assert verb("summarize", "model=vgg11", "output=deep/cost.csv").code == 0
-    with open("deep/cost.csv", newline="") as file:
+    with open("deep/cost.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["name"] == "block1_conv1"
     assert rows[0]["output_shape"] == "64 x 32 x 32"
@@ -80,7 +80,7 @@ def test_csv_has_a_row_per_layer(verb):
 
 def test_markdown_is_the_printed_output(verb):
     assert verb("summarize", "model=vgg11", "output=cost.md").code == 0
-    with open("cost.md") as file:
+    with open("cost.md", encoding="utf-8") as file:
         text = file.read()
     assert "| block1_conv1 | 64 x 32 x 32 | 640 |" in text
     assert text.count("\n## ") == 3
@@ -110,7 +110,7 @@ MACS = {
 def test_all_lists_the_networks_of_the_paper_and_two_others(verb):
     done = verb("summarize", "model=all", "batch_size=2", "precision=32-true", "output=all.json")
     assert done.code == 0, done.err
-    with open("all.json") as file:
+    with open("all.json", encoding="utf-8") as file:
         networks = {network["network"]: network for network in json.load(file)["networks"]}
     assert list(networks) == [*VARIANTS, *COMPARED]
     for name, network in networks.items():

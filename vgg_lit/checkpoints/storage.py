@@ -20,6 +20,7 @@ from torch import Tensor
 from vgg_lit.checkpoints.portable import SUFFIX, read_portable
 from vgg_lit.errors import InputError, TrainingError, one_line
 from vgg_lit.system.files import replacing, sha256, write_text
+from vgg_lit.system.operating_system import replace
 from vgg_lit.system.small_files import check_nesting, read_small
 
 SCHEMA = 1
@@ -60,7 +61,7 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path, keep_as: Path | Non
             _note_digests(path, [digest, *replaced])
             if keep_as and replaced:
                 _note_digests(keep_as, [*replaced, *digests(keep_as)])
-                path.replace(keep_as)
+                replace(path, keep_as)
         _note_digests(path, [digest])
         if keep_as and replaced:
             _note_digests(keep_as, replaced)
@@ -127,7 +128,7 @@ def remove_checkpoint(path: Path) -> None:
 def set_aside(path: Path) -> Path:
     """Renames a damaged checkpoint, so that it is not used; returns the new path."""
     damaged = path.with_name(f"{path.name}.damaged")
-    path.replace(damaged)
+    replace(path, damaged)
     _digest_file(path).unlink(missing_ok=True)
     return damaged
 

@@ -98,6 +98,7 @@ def job_environment(share: Mapping[str, str], processes: int) -> dict[str, str]:
     # The job imports the same modules as this process, as with multiprocessing.
     env["PYTHONPATH"] = os.pathsep.join(sys.path)
     env["PYTHONUNBUFFERED"] = "1"  # keeps the output of a killed job in its log
+    env["PYTHONIOENCODING"] = "utf-8"  # the encoding of the log, on all systems
     return env | {SWEEP_JOB: "1"}
 
 

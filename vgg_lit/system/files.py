@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vgg_lit.errors import InputError
-from vgg_lit.system.operating_system import flush
+from vgg_lit.system.operating_system import flush, replace
 from vgg_lit.system.terminal import visible
 
 
@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         flush(temporary)
-        temporary.replace(path)
+        replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:

@@ -26,6 +26,9 @@ ENDING = [
 """SIGINT: ctrl-C. SIGTERM: `kill` and cluster schedulers. SIGUSR1: early warning of schedulers. SIGBREAK:
 ctrl-break, with which a process of Windows asks another to end."""
 
+SECONDS_TO_READ = 5.0
+"""Time limit for other processes to close a file that is to be replaced: a large checkpoint takes seconds."""
+
 
 def name_user() -> None:
     """Sets USER for a user without a name, as in containers that run under a number; torch asks for one."""
@@ -50,6 +53,26 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def replace(path: Path, target: Path) -> None:
+    """Renames a file, and replaces the file that has the name.
+
+    Windows refuses this while another process reads the file; the call waits up to `SECONDS_TO_READ`.
+
+    Raises:
+        OSError: the file cannot be renamed.
+    """
+    deadline = time.monotonic() + SECONDS_TO_READ
+    while True:
+        try:
+            path.replace(target)
+        except PermissionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 def relative(path: str | os.PathLike[str], start: str | os.PathLike[str] = os.curdir) -> Path:
     """Returns a path relative to a folder; the path itself if it is on another drive."""
     try:
@@ -65,9 +88,13 @@ def closing_in_forks(close: Callable[[], Any]) -> None:
 
 
 def leave_process_group() -> None:
-    """Shields this process from signals to the group of its parent, where there are groups."""
+    """Shields this process from ctrl-C, and from signals to the group of its parent."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()
+        return
+    # A process of Windows stays in its group.
+    for signum in (signal.SIGINT, getattr(signal, "SIGBREAK", signal.SIGINT)):
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def free_bytes(folder: Path) -> float:

@@ -21,7 +21,10 @@ def images():
 
 def is_stopped(process):
     """Returns True if a process is stopped: in /proc, the state follows the name in parentheses."""
-    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return (
+        Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        == "T"
+    )
 
 
 def eventually(condition):

@@ -62,7 +62,7 @@ def make_gtsrb(root):
             picture(i).save(folder / f"{i}.ppm")
     folder = root / "gtsrb/GTSRB/Final_Test/Images"
     folder.mkdir(parents=True)
-    with open(root / "gtsrb/GT-final_test.csv", "w", newline="") as file:
+    with open(root / "gtsrb/GT-final_test.csv", "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, delimiter=";")
         rows.writerow(["Filename", "ClassId"])
         for i in range(4):

@@ -31,7 +31,10 @@ def test_lines_are_complete_and_have_a_prefix(sweep):
     done = sweep(scripts, "seed=0,1", "hydra.launcher.n_jobs=2")
     for number in (0, 1):
         assert shown(done, number) == ["before", "naïve", "no newline"]
-        assert Path(f"swept/{number}/log.txt").read_text() == "before\nnaïve\nno newline"
+        assert (
+            Path(f"swept/{number}/log.txt").read_text(encoding="utf-8")
+            == "before\nnaïve\nno newline"
+        )
 
 
 def test_a_sweep_shows_some_lines_of_a_job_and_its_log_all(sweep):
@@ -45,7 +48,7 @@ def test_a_sweep_shows_some_lines_of_a_job_and_its_log_all(sweep):
     assert lines[:5] == [f"epoch {n:>2}/40  train loss 1.0" for n in (8, 16, 24, 32, 40)]
     assert lines[5:] == ["note 0", "note 1"]
     assert sum(line.startswith("[0] ") for line in done.out.splitlines()) <= 10
-    assert len(Path("swept/0/log.txt").read_text().splitlines()) == 51
+    assert len(Path("swept/0/log.txt").read_text(encoding="utf-8").splitlines()) == 51
 
 
 def test_a_progress_bar_is_one_line(sweep):
@@ -57,7 +60,7 @@ def test_the_log_keeps_earlier_attempts_without_repeating_them(sweep):
     sweep({"seed=0": "print('first'); sys.exit(1)"}, "seed=0")
     again = sweep({"seed=0": "print('second'); done()"}, "seed=0")
     assert shown(again, 0) == ["second"]
-    assert Path("swept/0/log.txt").read_text() == "first\nsecond\n"
+    assert Path("swept/0/log.txt").read_text(encoding="utf-8") == "first\nsecond\n"
 
 
 def test_tracebacks_go_only_to_the_log(sweep):

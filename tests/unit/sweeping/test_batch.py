@@ -60,7 +60,7 @@ def test_a_failure_is_one_line_and_its_traceback_in_the_log(sweep):
     assert "Traceback" not in done.out
     (line,) = [line for line in done.out.splitlines() if "out of luck" in line]
     assert line == "[0] seed=1: failed: exit code 1, RuntimeError: out of luck"
-    assert "Traceback" in Path("swept/0/log.txt").read_text()
+    assert "Traceback" in Path("swept/0/log.txt").read_text(encoding="utf-8")
 
 
 def test_the_table_lists_every_job_and_the_command_to_resume(sweep):
@@ -122,8 +122,8 @@ def test_a_job_resumes_from_its_checkpoint_or_restarts(sweep):
 
 def test_a_job_finished_outside_the_sweep_is_done(sweep):
     sweep({"seed=0": "status('running'); sys.exit(1)"}, "seed=0")
-    Path("swept/0/status.json").write_text('{"status": "done"}')
-    Path("swept/0/metrics.json").write_text('{"val/acc": 0.125}')
+    Path("swept/0/status.json").write_text('{"status": "done"}', encoding="utf-8")
+    Path("swept/0/metrics.json").write_text('{"val/acc": 0.125}', encoding="utf-8")
     again = sweep({"seed=0": "done()"}, "seed=0")
     assert again.started == []
     assert again.sweep.jobs[0].objective == 0.125
@@ -198,7 +198,7 @@ def test_a_jobs_own_reason_is_kept(sweep, record):
 
 def test_a_job_that_cannot_be_started_has_failed(sweep):
     Path("swept").mkdir()
-    Path("swept/0").write_text("in the way")
+    Path("swept/0").write_text("in the way", encoding="utf-8")
     done = sweep(FIVE, "seed=0,2")
     assert done.statuses == ["failed", "done"]
     assert done.sweep.jobs[0].reason.startswith("cannot be started: ")

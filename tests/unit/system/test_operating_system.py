@@ -68,6 +68,46 @@ def test_a_folder_that_cannot_be_opened_is_not_flushed(tmp_path, monkeypatch):
     system.flush(tmp_path / "file")
 
 
+def test_a_file_that_is_read_is_replaced_when_it_is_closed(tmp_path, monkeypatch):
+    refusals = iter([PermissionError(errno.EACCES, "used by another process")] * 2)
+    renamed = Path.replace
+
+    def refuse(path, target):
+        for refusal in refusals:
+            raise refusal
+        renamed(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    for name in ("old", "new"):
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    system.replace(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old").read_text(encoding="utf-8") == "new"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_that_stays_open_is_an_error(tmp_path, monkeypatch):
+    def refuse(path, target):
+        raise PermissionError(errno.EACCES, "used by another process")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(system, "SECONDS_TO_READ", 0.1)
+    with pytest.raises(PermissionError):
+        system.replace(tmp_path / "new", tmp_path / "old")
+
+
+def test_a_worker_without_process_groups_ignores_ctrl_c_and_ctrl_break():
+    script = (
+        "import os, signal; from vgg_lit.system import operating_system as system;"
+        "signal.SIGBREAK = signal.SIGUSR1; del os.setpgrp;"
+        "system.leave_process_group();"
+        "signal.raise_signal(signal.SIGINT); signal.raise_signal(signal.SIGBREAK);"
+        "print('works')"
+    )
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    assert done.stdout == "works\n", done.stderr
+
+
 def test_a_path_on_another_drive_stays_as_it_is(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert system.relative(tmp_path / "run") == Path("run")
