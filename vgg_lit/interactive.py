@@ -19,7 +19,6 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -221,7 +220,7 @@ def _composed(command: str, arguments: Sequence[str]) -> DictConfig:
     try:
         with hydra.initialize_config_dir(str(config_folder()), **VERSION_BASE):
             return hydra.compose(command, list(arguments), return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except Exception as error:  # Hydra raises many types, such as ValueError for a group of null
         raise InputError(explain_refusal(error, command, arguments)) from None
     finally:
         GlobalHydra.instance().hydra = outer

@@ -252,12 +252,6 @@ def test_a_checkpoint_loads_from_its_path_alone(tiny_run, tmp_path, monkeypatch)
         assert loaded(torch.zeros(2, 1, 32, 32)).shape == (2, 10)
 
 
-def test_training_needs_an_optimizer():
-    module = classifier()
-    with pytest.raises(ConfigError, match="optimizer and scheduler"):
-        module.configure_optimizers()
-
-
 def test_a_bad_network_is_a_config_error():
     with pytest.raises(ConfigError, match="variant"):
         classifier(model={**MODEL, "variant": "vgg12"})
@@ -337,24 +331,3 @@ def test_a_compiled_run_keeps_plain_keys_and_its_checkpoint_loads(train, tmp_pat
     assert keys[0] == keys[1]
     with torch.no_grad():
         assert run.load_classifier()(torch.zeros(1, 1, 32, 32)).isfinite().all()
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "clip"),
-    [
-        (None, torch.nn.utils.clip_grad_norm_),
-        ("norm", torch.nn.utils.clip_grad_norm_),
-        ("value", torch.nn.utils.clip_grad_value_),
-    ],
-)
-def test_gradients_of_a_fused_optimiser_are_clipped(algorithm, clip):
-    module, twin = classifier(), classifier()
-    module.trainer = SimpleNamespace(precision="bf16-mixed")
-    for net in (module.net, twin.net):
-        F.cross_entropy(net.eval()(batch()[0]), batch()[1]).backward()
-    optimizer = torch.optim.SGD(module.net.parameters(), lr=1.0, fused=True)
-    module.configure_gradient_clipping(optimizer, 0.01, algorithm)
-    clip(twin.net.parameters(), 0.01)
-    for ours, expected in zip(module.net.parameters(), twin.net.parameters(), strict=True):
-        assert torch.equal(ours.grad, expected.grad)
-        assert ours.grad.abs().max() <= 0.01

@@ -36,7 +36,7 @@ ROOM = {part: room for floor in FLOORS for rooms in [floor] for room in rooms fo
 KNOW_HYDRA = {
     *("config", "runs", "sweeping", "hydra_plugins"),
     *("training.loggers", "training.resuming", "tuning"),
-    *("reports.training_again", "exporting.job", "training_task", "interactive"),
+    *("exporting.job", "training_task", "interactive"),
     *VERBS,
 }
 KNOW_LIGHTNING = {

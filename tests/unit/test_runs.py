@@ -96,32 +96,6 @@ def test_a_damaged_status_is_one_line(run):
         run.status  # noqa: B018
 
 
-def test_checkpoints_are_found_by_name_or_file(tiny_run, tmp_path):
-    assert tiny_run.checkpoint("best").name == "best.ckpt"
-    assert tiny_run.checkpoint("last").name == "last.ckpt"
-    file = tmp_path / "other.ckpt"
-    file.write_bytes(b"x")
-    assert tiny_run.checkpoint(str(file)) == file
-
-
-def test_an_unknown_checkpoint_is_refused_with_the_available_ones(tiny_run):
-    with pytest.raises(
-        InputError, match=r"checkpoint=first: not in .*; available: best, last, previous$"
-    ):
-        tiny_run.checkpoint("first")
-
-
-def test_a_run_without_checkpoints_is_refused(run):
-    with pytest.raises(InputError, match="the run has not written any"):
-        run.checkpoint()
-
-
-def test_without_validation_the_best_checkpoint_is_the_last(run):
-    run.checkpoints.mkdir()
-    (run.checkpoints / "last.ckpt").write_bytes(b"x")
-    assert run.checkpoint("best").name == "last.ckpt"
-
-
 def test_a_run_loads_its_classifier(tiny_run):
     classifier = tiny_run.load_classifier()
     assert not classifier.training

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from argparse import Namespace
 
 import pytest
 from torch.distributed.elastic.multiprocessing import SignalException
@@ -22,34 +21,6 @@ def as_before(monkeypatch):
     monkeypatch.setattr(api, "LocalElasticAgent", api.LocalElasticAgent)
     yield
     logging.disable(logging.NOTSET)
-
-
-def arguments(endpoint, **others):
-    known = {"rdzv_backend": "c10d", "local_addr": None, "rdzv_conf": ""}
-    return Namespace(rdzv_endpoint=endpoint, **{**known, **others})
-
-
-def test_the_endpoint_determines_host_and_local_address():
-    here, there = arguments("127.0.0.1:29400"), arguments("192.0.2.1:1", rdzv_conf="join_timeout=9")
-    elastic.complete(here)
-    elastic.complete(there)
-    assert (here.local_addr, here.rdzv_conf) == ("127.0.0.1", "is_host=True")
-    assert there.rdzv_conf == "join_timeout=9,is_host=False"
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        arguments("", rdzv_backend="static"),
-        arguments("localhost:0"),
-        arguments("127.0.0.1:1", local_addr="x", rdzv_conf="is_host=0"),
-    ],
-    ids=str,
-)
-def test_explicit_and_local_settings_are_kept(given):
-    before = vars(given).copy()
-    elastic.complete(given)
-    assert vars(given) == before
 
 
 def failed(tmp_path, code):

@@ -26,7 +26,8 @@ def find_checkpoint(folder: Path, name: str = "best") -> Path:
                 return file
     if Path(name).is_file():
         return Path(name)
-    present = sorted(path.stem for path in folder.glob("*.ckpt"))
+    files = [file for suffix in (".ckpt", SUFFIX) for file in folder.glob(f"*{suffix}")]
+    present = sorted({file.stem for file in files})
     available = f"available: {', '.join(present)}" if present else "the run has not written any"
     raise InputError(f"checkpoint={name}: not in {folder}; {available}")
 

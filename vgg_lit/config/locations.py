@@ -91,7 +91,7 @@ def located(config: Mapping[str, Any], asked: Places) -> dict[str, Any]:
         found = _below(config, place, asked.data_root)
         if found is None:
             raise InputError(
-                f"data_root={asked.data_root}: has no {shown_path(os.path.basename(place))}; to name the "
+                f"data_root={asked.data_root}: has no {shown_path(_name(place))}; to name the "
                 f"data set itself: data.root=<place>"
             )
         return _moved(config, found) | {"data_root": _absolute(asked.data_root)}
@@ -138,7 +138,7 @@ def _moved(config: Mapping[str, Any], place: str) -> dict[str, Any]:
 def _below(config: Mapping[str, Any], place: str, data_root: str) -> str | None:
     """Returns the same place below another folder of data sets, by its path or its name there."""
     before = config.get("data_root")
-    paths = [os.path.basename(os.path.normpath(place))]
+    paths = [_name(place)]
     if isinstance(before, str):
         inside = str(relative(_absolute(place), _absolute(before)))
         if inside == os.curdir:
@@ -147,6 +147,10 @@ def _below(config: Mapping[str, Any], place: str, data_root: str) -> str | None:
             paths.insert(0, inside)
     candidates = [os.path.join(_absolute(data_root), path) for path in paths]
     return next((path for path in candidates if os.path.exists(path)), None)
+
+
+def _name(path: str) -> str:
+    return os.path.basename(os.path.normpath(path))
 
 
 def _absolute(path: str) -> str:

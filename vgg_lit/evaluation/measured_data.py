@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vgg_lit.data.custom_groups import is_custom
 from vgg_lit.data.data_changes import Changes
 from vgg_lit.data.data_record import read_data_record
 from vgg_lit.data.datamodule import ImageDataModule
@@ -124,11 +125,14 @@ def _trained_by_any(runs: "Sequence[Run]") -> frozenset[str]:
 def trained_digests(run: "Run") -> frozenset[str]:
     """Returns the digests of the image files that a run was trained on.
 
-    A run of an earlier version has no record; its splits are drawn again if its folder is still there.
+    A run of an earlier version has no record; its splits are drawn again if its folder is still there. The
+    images of a data module of the user are not known.
     """
     if record := read_data_record(run.data_file):
         return record.trained
     data = run.config["data"]
+    if is_custom(data):
+        return frozenset()
     try:
         source = build_source(data["source"])
     except InputError:

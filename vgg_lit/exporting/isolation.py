@@ -128,6 +128,8 @@ class IsolatedProgram:
         """Returns the next line of the process."""
         assert self._process.stdout
         line = self._process.stdout.readline(LONGEST_LINE)
+        if len(line) == LONGEST_LINE:  # the process is still writing
+            raise RuntimeError("its description is too long")
         if not line.endswith(b"\n"):
             raise RuntimeError(self._end_reason())
         answer: dict[str, Any] = json.loads(line)

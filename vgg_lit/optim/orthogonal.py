@@ -157,7 +157,9 @@ def _move_matrix(matrix: Tensor, state: dict[str, Tensor], group: dict[str, Any]
     buffer.mul_(group["momentum"]).add_(gradient)
     ahead_OI = gradient.add(buffer, alpha=group["momentum"]).flatten(1)
     if group["rescale"]:
-        matrix.mul_(len(matrix) ** 0.5 / torch.linalg.vector_norm(matrix))
+        # a matrix of zeros stays one
+        norm = torch.linalg.vector_norm(matrix).clamp(min=torch.finfo(matrix.dtype).tiny)
+        matrix.mul_(len(matrix) ** 0.5 / norm)
     update_OI = orthogonalise(ahead_OI, group["steps"]).to(matrix.dtype)
     matrix.add_(update_OI.view(matrix.shape), alpha=-group["lr"])
 

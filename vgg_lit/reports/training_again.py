@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.types import Quote, QuotedString
-
 from vgg_lit.config.checks import check_section
 from vgg_lit.config.differences import WITHOUT_EFFECT
+from vgg_lit.config.overrides import as_overrides
 from vgg_lit.config.schema import Reproduce, Train
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.runs import Run
@@ -79,7 +78,7 @@ def train_again(original: Run, folder: Path, output: Path, settings: Reproduce) 
     }
     command = [sys.executable, "-m", "vgg_lit.train"]
     command += ["--config-path", str(folder), "--config-name", "config"]
-    command += [f"{key}={_typed(value)}" for key, value in overrides.items()]
+    command += as_overrides(overrides)
     threads = {"OMP_NUM_THREADS": str(_threads(original))} if _threads(original) else {}
     code = subprocess.run(command, env={**threads, **os.environ}, check=False).returncode
     if code == 2:
@@ -88,13 +87,6 @@ def train_again(original: Run, folder: Path, output: Path, settings: Reproduce) 
         )
     if code:
         raise TrainingError(f"{output}: training ended with exit code {code}")
-
-
-def _typed(value: Any) -> str:
-    """Formats a value for Hydra's command line."""
-    if isinstance(value, str):
-        return str(QuotedString(value, Quote.single).with_quotes())
-    return json.dumps(value)
 
 
 def _threads(run: Run) -> int | None:

@@ -111,8 +111,8 @@ def online_or_offline(spec: Mapping[str, Any]) -> dict[str, Any]:
     kind = str(spec["_target_"]).rpartition(".")[2]
     if kind == "WandbLogger" and spec.get("offline", False) is None:
         mode = os.environ.get("WANDB_MODE")
-        host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
-        has_account = bool(os.environ.get("WANDB_API_KEY")) or _is_in_netrc(str(host))
+        url = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+        has_account = bool(os.environ.get("WANDB_API_KEY")) or _is_in_netrc(url)
         found["offline"] = mode in ("offline", "dryrun") or (not mode and not has_account)
     if kind == "CometLogger" and spec.get("online", True) is None:
         del found["online"]
@@ -123,8 +123,9 @@ def online_or_offline(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _is_in_netrc(host: str) -> bool:
+def _is_in_netrc(url: str) -> bool:
     try:
+        host = str(urlparse(url).hostname)
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
+    except (OSError, ValueError, netrc.NetrcParseError):  # ValueError: no address, or not UTF-8
         return False

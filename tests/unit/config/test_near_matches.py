@@ -6,7 +6,6 @@ import pytest
 
 import vgg_lit
 from vgg_lit.config.near_matches import nearest_key, nearest_option
-from vgg_lit.config.refusals import check_flags, flags_last
 from vgg_lit.errors import InputError
 
 WRONG = [
@@ -56,35 +55,6 @@ def test_the_right_key_or_option_comes_first(command, line, right):
     assert hint, error.value
     assert hint.group(1) == right
     assert "base" not in str(error.value).replace("based", "").split("allowed")[-1].split(", ")
-
-
-def test_several_values_without_the_flag_of_a_sweep():
-    with pytest.raises(InputError, match=r"^seed=0,1: several values are a sweep; add -m: "):
-        vgg_lit.compose("seed=0,1")
-    with pytest.raises(InputError, match=r"^run=a,b: a list is written 'run=\[a,b\]'$"):
-        vgg_lit.compose("run=a,b", command="evaluate")
-
-
-def test_a_path_without_its_key(tmp_path):
-    for command, key in (("evaluate", "run"), ("compare", "runs"), ("train", "resume")):
-        with pytest.raises(InputError, match=f"did you mean {key}={re.escape(str(tmp_path))}"):
-            vgg_lit.compose(str(tmp_path), command=command)
-
-
-def test_settings_written_as_flags():
-    with pytest.raises(InputError, match=r"--lr: is not a flag; did you mean optimizer\.lr=0\.1\?"):
-        check_flags(["--lr=0.1"], "train")
-    with pytest.raises(
-        InputError, match=r"--batch-size: is not a flag; did you mean data\.batch_size"
-    ):
-        check_flags(["model=vgg16", "--batch-size", "64"], "train")
-    check_flags(["--multirun", "--cfg", "job", "--config-dir=x", "-m"], "train")
-
-
-def test_flags_may_stand_anywhere():
-    typed = ["seed=1", "--config-dir", "mine", "model=a", "-m", "data=b"]
-    assert flags_last(typed) == ["seed=1", "model=a", "data=b", "--config-dir", "mine", "-m"]
-    assert flags_last(["--cfg", "job", "x=1"]) == ["x=1", "--cfg", "job"]
 
 
 def test_an_unlike_name_has_no_suggestion():

@@ -269,60 +269,6 @@ def test_every_group_keeps_its_peak():
         scheduler.step()
 
 
-def named_decay(net, optimizer):
-    """The weight decay of each parameter by name."""
-    names = {id(parameter): name for name, parameter in net.named_parameters()}
-    return {
-        names[id(parameter)]: group["weight_decay"]
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    }
-
-
-@pytest.mark.parametrize("decay_all", [True, False])
-def test_weight_decay_of_norms_and_biases_is_configurable(decay_all):
-    net = build("vgg11_bn", num_classes=3, width=0.02, head="linear")
-    spec = {
-        "_target_": "torch.optim.SGD",
-        "lr": 0.1,
-        "weight_decay": 0.3,
-        "decay_norm_and_bias": decay_all,
-    }
-    decay = named_decay(net, build_optimizer(spec, net))
-    assert set(decay) == {name for name, _ in net.named_parameters()}
-    for name, parameter in net.named_parameters():
-        is_matrix = parameter.ndim >= 2
-        assert decay[name] == (0.3 if is_matrix or decay_all else 0.0), name
-
-
-def test_frozen_parameters_are_left_out():
-    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
-    net[0].requires_grad_(False)
-    optimizer = build_optimizer({"_target_": "torch.optim.SGD", "lr": 0.1}, net)
-    assert [id(p) for p in optimizer.param_groups[0]["params"]] == [
-        id(p) for p in net[1].parameters()
-    ]
-
-
-@pytest.mark.parametrize(
-    ("spec", "key"),
-    [
-        ({"lr": 0}, "optimizer.lr=0"),
-        ({"lr": float("inf")}, "optimizer.lr=inf"),
-        ({"lr": float("nan")}, "optimizer.lr=nan"),
-        ({"lr": 0.1, "momentum": 1.0}, "optimizer.momentum=1"),
-        ({"lr": 0.1, "decay_norm_and_bias": "no"}, "optimizer.decay_norm_and_bias=no"),
-        ({"lr": 0.1, "nesterov": True}, "Nesterov"),
-    ],
-)
-def test_unusable_optimizer_settings_are_refused(spec, key):
-    with pytest.raises(ConfigError) as refused:
-        optim.check_optimizer(
-            {"_target_": "torch.optim.SGD", **spec}, {"_target_": "vgg_lit.optim.constant"}
-        )
-    assert key in str(refused.value)
-
-
 @pytest.mark.parametrize(
     ("name", "options", "key"),
     [
@@ -354,28 +300,6 @@ def test_a_run_of_one_step_trains_and_tests(name, train, tmp_path):
     run = train(tmp_path / "run", f"scheduler={name}", "data.batch_size=64", "logger=none", *more)
     assert run.status["status"] == "done"
     assert torch.load(run.checkpoint("last"), weights_only=True)["global_step"] == 1
-
-
-@pytest.mark.parametrize("target", ["SGD", "Adam", "AdamW", "Adagrad"])
-def test_torchs_optimisers_are_fused_by_default(target):
-    spec = {"_target_": f"torch.optim.{target}", "lr": 0.1}
-    net = nn.Linear(2, 2)
-    assert build_optimizer(spec, net).param_groups[0]["fused"] is True
-    assert not build_optimizer(spec | {"fused": False}, net).param_groups[0]["fused"]
-    assert not build_optimizer(spec, net, fused=False).param_groups[0].get("fused")
-
-
-def test_optimisers_and_devices_without_a_fused_step_are_not_fused():
-    assert (
-        "fused"
-        not in build_optimizer(
-            {"_target_": "torch.optim.RMSprop", "lr": 0.1}, nn.Linear(2, 2)
-        ).param_groups[0]
-    )
-    on_meta = nn.Linear(2, 2, device="meta")
-    assert not build_optimizer({"_target_": "torch.optim.SGD", "lr": 0.1}, on_meta).param_groups[0][
-        "fused"
-    ]
 
 
 def test_linear_falls_in_a_line_and_may_warm_up():

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 
 import pytest
 from lightning.pytorch.loggers import Logger
@@ -11,10 +10,9 @@ from vgg_lit.config.checks import to_plain
 from vgg_lit.errors import ConfigError
 from vgg_lit.training import loggers as module
 from vgg_lit.training.loggers import build_loggers, record_end, record_start
-from vgg_lit.training.services import SERVICES, Service, online_or_offline
+from vgg_lit.training.services import SERVICES, Service
 
 WANDB = "lightning.pytorch.loggers.WandbLogger"
-COMET = "lightning.pytorch.loggers.CometLogger"
 OPTIONS = ("tensorboard", "csv", "wandb", "mlflow", "comet", "aim")
 
 
@@ -126,40 +124,6 @@ def test_a_missing_package_is_one_line(option, remedy, compose, tmp_path, monkey
     with pytest.raises(ConfigError, match=rf"^logger\.{option}: needs \w+: ") as caught:
         build_loggers(specs, tmp_path)
     assert str(caught.value).endswith(remedy)
-
-
-@pytest.mark.parametrize(
-    ("environment", "netrc", "offline"),
-    [
-        ({}, "", True),
-        ({"WANDB_API_KEY": "x"}, "", False),
-        ({}, "machine api.wandb.ai login user password x\n", False),
-        ({}, "machine other.org login user password x\n", True),
-        ({"WANDB_MODE": "offline", "WANDB_API_KEY": "x"}, "", True),
-        ({"WANDB_MODE": "disabled"}, "", False),
-    ],
-)
-def test_wandb_writes_offline_without_an_account(
-    environment, netrc, offline, monkeypatch, tmp_path
-):
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    (tmp_path / "netrc").write_text(netrc)
-    (tmp_path / "netrc").chmod(0o600)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert online_or_offline({"_target_": WANDB, "offline": None})["offline"] is offline
-    assert online_or_offline({"_target_": WANDB, "offline": False})["offline"] is False
-
-
-def test_comet_writes_offline_without_an_account(monkeypatch, tmp_path):
-    monkeypatch.delenv("COMET_API_KEY", raising=False)
-    monkeypatch.setenv("COMET_START_ONLINE", "x")
-    monkeypatch.delenv("COMET_START_ONLINE")
-    monkeypatch.setenv("COMET_CONFIG", str(tmp_path / "none"))
-    assert online_or_offline({"_target_": COMET, "online": None}) == {"_target_": COMET}
-    assert os.environ["COMET_START_ONLINE"] == "false"
 
 
 def test_the_csv_file_of_a_resumed_run_keeps_the_rows_before_it(train, resume, tmp_path):

@@ -1,0 +1,77 @@
+"""The checkpoints in the folder of a run."""
+
+import pytest
+
+from vgg_lit.checkpoints.folder import find_checkpoint, newest_checkpoint
+from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
+from vgg_lit.errors import InputError
+from vgg_lit.runs import Run
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.start(tmp_path / "run", {"seed": 3}, [])
+
+
+def test_checkpoints_are_found_by_name_or_file(tiny_run, tmp_path):
+    assert tiny_run.checkpoint("best").name == "best.ckpt"
+    assert tiny_run.checkpoint("last").name == "last.ckpt"
+    file = tmp_path / "other.ckpt"
+    file.write_bytes(b"x")
+    assert tiny_run.checkpoint(str(file)) == file
+
+
+def test_an_unknown_checkpoint_is_refused_with_the_available_ones(tiny_run):
+    with pytest.raises(
+        InputError, match=r"checkpoint=first: not in .*; available: best, last, previous$"
+    ):
+        tiny_run.checkpoint("first")
+
+
+def test_a_run_without_checkpoints_is_refused(run):
+    with pytest.raises(InputError, match="the run has not written any"):
+        run.checkpoint()
+
+
+def test_without_validation_the_best_checkpoint_is_the_last(run):
+    run.checkpoints.mkdir()
+    (run.checkpoints / "last.ckpt").write_bytes(b"x")
+    assert run.checkpoint("best").name == "last.ckpt"
+
+
+@pytest.mark.parametrize("name", ["first", "best.ckpt", "", "."])
+def test_weights_alone_are_checkpoints_and_listed(name, tmp_path):
+    (tmp_path / "last.safetensors").touch()
+    assert find_checkpoint(tmp_path, "best") == tmp_path / "last.safetensors"
+    with pytest.raises(InputError, match=f"^checkpoint={name}: not in .*; available: last$"):
+        find_checkpoint(tmp_path, name)
+
+
+def test_a_checkpoint_comes_before_weights_of_its_name(tmp_path):
+    for name in ("best.safetensors", "last.ckpt", "last.safetensors"):
+        (tmp_path / name).touch()
+    assert find_checkpoint(tmp_path, "last").name == "last.ckpt"
+    assert find_checkpoint(tmp_path, "best").name == "best.safetensors"
+    (tmp_path / "best.ckpt").mkdir()  # a folder is not a checkpoint
+    assert find_checkpoint(tmp_path, "best").name == "best.safetensors"
+
+
+def write(file, number):
+    write_checkpoint({"vgg_lit": {"schema": SCHEMA}, "global_step": number}, file)
+
+
+def test_the_newest_intact_checkpoint_is_found_with_the_damage_of_newer_ones(tmp_path):
+    assert newest_checkpoint(tmp_path) == (None, {})
+    write(tmp_path / "best.ckpt", 1)
+    assert newest_checkpoint(tmp_path) == (tmp_path / "best.ckpt", {})
+    write(tmp_path / "previous.ckpt", 2)
+    (tmp_path / "last.ckpt").write_bytes(b"x")
+    found, damages = newest_checkpoint(tmp_path)
+    assert found == tmp_path / "previous.ckpt"
+    assert list(damages) == [tmp_path / "last.ckpt"]
+    assert "damaged" in damages[tmp_path / "last.ckpt"]
+    for name in ("previous.ckpt", "best.ckpt"):
+        (tmp_path / name).write_bytes(b"x")
+    found, damages = newest_checkpoint(tmp_path)
+    assert found is None
+    assert [file.stem for file in damages] == ["last", "previous", "best"]

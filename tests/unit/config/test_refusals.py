@@ -1,0 +1,100 @@
+"""Command lines that Hydra refuses: one line with the remedy."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf.errors import OmegaConfBaseException
+
+import vgg_lit
+from vgg_lit.config.refusals import check_flags, explain_refusal, flags_last, with_key
+from vgg_lit.errors import InputError
+
+
+def test_several_values_without_the_flag_of_a_sweep():
+    with pytest.raises(InputError, match=r"^seed=0,1: several values are a sweep; add -m: "):
+        vgg_lit.compose("seed=0,1")
+    with pytest.raises(InputError, match=r"^run=a,b: a list is written 'run=\[a,b\]'$"):
+        vgg_lit.compose("run=a,b", command="evaluate")
+
+
+def test_a_path_without_its_key(tmp_path):
+    for command, key in (("evaluate", "run"), ("compare", "runs"), ("train", "resume")):
+        with pytest.raises(InputError, match=f"did you mean {key}={re.escape(str(tmp_path))}"):
+            vgg_lit.compose(str(tmp_path), command=command)
+
+
+def test_settings_written_as_flags():
+    with pytest.raises(InputError, match=r"--lr: is not a flag; did you mean optimizer\.lr=0\.1\?"):
+        check_flags(["--lr=0.1"], "train")
+    with pytest.raises(
+        InputError, match=r"--batch-size: is not a flag; did you mean data\.batch_size"
+    ):
+        check_flags(["model=vgg16", "--batch-size", "64"], "train")
+    check_flags(["--multirun", "--cfg", "job", "--config-dir=x", "-m"], "train")
+
+
+def test_flags_may_stand_anywhere():
+    typed = ["seed=1", "--config-dir", "mine", "model=a", "-m", "data=b"]
+    assert flags_last(typed) == ["seed=1", "model=a", "data=b", "--config-dir", "mine", "-m"]
+    assert flags_last(["--cfg", "job", "x=1"]) == ["x=1", "--cfg", "job"]
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "message"),
+    [
+        ("train", "model=5", r"^model=5: the value of a group is the name of one of its configs"),
+        ("train", "model=null", r"^model=null: the value of a group is the name"),
+        ("train", "callbacks=[default,nothing]", r"^callbacks=nothing: there is no such config; "),
+        ("train", "zzz.yyy=3", r"^unknown key zzz\.yyy; allowed: "),
+        ("train", "optimizer.zzz=3", r"^unknown key optimizer\.zzz; allowed in optimizer: "),
+        ("train", "a b=c", "is not a valid key=value; quote a value with spaces"),
+        ("train", "=3", r"^=3: the value of a group is the name"),
+    ],
+)
+def test_a_refused_line_is_one_line_with_what_is_allowed(command, line, message):
+    with pytest.raises(InputError, match=message) as refused:
+        vgg_lit.compose(line, command=command)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_launcher_of_an_extra_names_the_extra():
+    error = Exception(
+        "Error instantiating: Unknown plugin class: "
+        "'hydra_plugins.hydra_submitit_launcher.SlurmLauncher'"
+    )
+    message = explain_refusal(error, "train", [])
+    assert message.endswith("is not installed; pip install 'vgg_lit[slurm]'")
+
+
+def test_a_run_directory_that_cannot_be_made_names_the_setting():
+    error = OSError(28, "No space left on device", "logs/runs")
+    found = explain_refusal(error, "train", ["seed=1"])
+    assert found.startswith(
+        "logs/runs: cannot be created (No space left on device); hydra.run.dir="
+    )
+
+
+def test_an_invalid_setting_of_hydra_is_named():
+    found = explain_refusal(AssertionError("verbose"), "train", ["--cfg", "hydra.verbose=[]"])
+    assert found == "hydra.verbose=[]: invalid setting of Hydra (verbose)"
+
+
+def test_an_error_without_a_key_names_the_interpolation(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train", "seed=${x", "model=vgg11"])
+    assert with_key(OmegaConfBaseException("broken")) == "seed=${x: broken"
+    error = OmegaConfBaseException("broken full_key: a.b object_type=dict")
+    error.full_key = "a.b"
+    assert with_key(error) == "a.b: broken"
+
+
+@given(st.lists(st.sampled_from(["a=1", "-m", "--cfg", "job", "-cd", "x", "--info", "b=2"])))
+def test_arguments_keep_their_number_and_the_order_of_their_kind(arguments):
+    found = flags_last(arguments)
+    assert sorted(found) == sorted(arguments)
+    typed = [argument for argument in found if "=" in argument]
+    first_flag = next((n for n, argument in enumerate(found) if argument[0] == "-"), len(found))
+    assert not [argument for argument in found[:first_flag] if argument[0] == "-"]
+    assert flags_last(found) == found
+    assert typed == [argument for argument in found if argument in ("a=1", "b=2")]

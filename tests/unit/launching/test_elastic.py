@@ -1,0 +1,84 @@
+"""The agent of torchrun: its addresses and its restarts."""
+
+from argparse import Namespace
+from types import SimpleNamespace
+
+import pytest
+from torch.distributed.elastic.agent.server.api import RunResult, WorkerState
+from torch.distributed.launcher import api
+
+from vgg_lit.launching import elastic
+from vgg_lit.system.launch import JOB_STORE
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """Restores the environment."""
+    for name in (JOB_STORE, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"):
+        monkeypatch.setenv(name, "")
+
+
+def arguments(endpoint, **others):
+    known = {"rdzv_backend": "c10d", "local_addr": None, "rdzv_conf": ""}
+    return Namespace(rdzv_endpoint=endpoint, **{**known, **others})
+
+
+def test_the_endpoint_determines_host_and_local_address():
+    here, there = arguments("127.0.0.1:29400"), arguments("192.0.2.1:1", rdzv_conf="join_timeout=9")
+    elastic.complete(here)
+    elastic.complete(there)
+    assert (here.local_addr, here.rdzv_conf) == ("127.0.0.1", "is_host=True")
+    assert there.rdzv_conf == "join_timeout=9,is_host=False"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        arguments("", rdzv_backend="static"),
+        arguments("localhost:0"),
+        arguments("127.0.0.1:1", local_addr="x", rdzv_conf="is_host=0"),
+    ],
+    ids=str,
+)
+def test_explicit_and_local_settings_are_kept(given):
+    before = vars(given).copy()
+    elastic.complete(given)
+    assert vars(given) == before
+
+
+@pytest.mark.parametrize(
+    ("host", "is_local"),
+    [("127.0.0.1", True), ("", True), ("192.0.2.1", False), ("a..b", False), ("a" * 70, False)],
+)
+def test_a_host_is_local_if_a_socket_can_be_bound_to_it(host, is_local):
+    assert elastic.is_local_address(host) == is_local
+
+
+@pytest.fixture
+def agent(monkeypatch):
+    """`agent(state, 1, 2)`: the restarts that are left after processes end with these codes."""
+
+    def agent(state, *codes):
+        failures = {rank: SimpleNamespace(exitcode=code) for rank, code in enumerate(codes)}
+        result = RunResult(state=state, failures=failures)
+        monkeypatch.setattr(
+            api.LocalElasticAgent, "_monitor_workers", lambda self, group: result, raising=True
+        )
+        made = elastic.Agent.__new__(elastic.Agent)
+        made._remaining_restarts = 3
+        assert made._monitor_workers(None) is result
+        return made._remaining_restarts
+
+    return agent
+
+
+@pytest.mark.parametrize("code", [2, 130, 143])
+def test_bad_input_and_signals_are_not_repeated(code, agent):
+    assert agent(WorkerState.FAILED, 1, code) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "codes"), [("FAILED", (1,)), ("FAILED", (-9, 1)), ("HEALTHY", ())]
+)
+def test_other_failures_are(state, codes, agent):
+    assert agent(WorkerState[state], *codes) == 3
