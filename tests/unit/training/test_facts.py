@@ -62,7 +62,7 @@ def test_copied_and_frozen_weights_are_recorded(run, capsys):
     net = nn.Linear(3, 2)
     net.weight.requires_grad_(False)
     config = {"init": {"from": "a\x1b.pth"}, "freeze": ["features"]}
-    transfer = Transfer("torchvision", ["conv1"], [])
+    transfer = Transfer({"conv1": "conv1"}, ("fc3",), layout="torchvision")
     record_weights(run, SimpleNamespace(net=net), transfer, config)
     out = capsys.readouterr().out
     assert "features: 6 parameters" in out

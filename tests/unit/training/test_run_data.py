@@ -37,6 +37,7 @@ def config(root, **data):
         "batch_size": 4,
         "val_fraction": 0.25,
         "seed": 0,
+        "splitting": "stable",
         **data,
     }
     net = {"variant": [[4]], "head": "linear", "image_size": 8}
@@ -53,8 +54,9 @@ def test_the_data_complete_the_config(root):
     datamodule = load_datamodule(found)
     assert (found["data"]["num_classes"], found["data"]["in_channels"]) == (2, 1)
     assert (found["model"]["num_classes"], found["model"]["in_channels"]) == (2, 1)
-    assert found["loss"]["class_weights"] == pytest.approx([1.0, 1.0])
-    assert datamodule.sizes["train"] > 0
+    counts = datamodule.class_sizes["train"]
+    weighted = [n * w for n, w in zip(counts, found["loss"]["class_weights"], strict=True)]
+    assert weighted == pytest.approx([weighted[0]] * 2)  # both classes count alike
 
 
 def start(folder, settings, capsys=None):
