@@ -2,14 +2,14 @@
 
     python benchmarks/launches.py
     python benchmarks/launches.py augment=paper "model=vgg16_bn trainer.precision=32-true" --kernels
-    $VGG_LIT_NULL_GPU/nullgpu python benchmarks/launches.py
+    python tests/null_gpu/null_runtime.py benchmarks/launches.py    # on a machine without a GPU
 
 Each argument is one setting: overrides of the train command, separated by spaces. The host needs 3 to
 6 microseconds for a launch, so a step of N launches on a GPU takes at least that time N times. The count
 does not depend on the speed of the machine.
 
-- On a null GPU, a CUDA runtime that counts launches and runs no kernel, the runtime's count. It has no
-  cuDNN, so the launches in convolutions are left out, and each convolution is counted as 3: forward,
+- On a null GPU, a CUDA runtime that counts launches and runs no kernel, the runtime's count, in which a
+  matrix product is one launch. It has no cuDNN, so the launches in convolutions are left out, and each convolution is counted as 3: forward,
   gradient of the input, gradient of the weight. Memory fills are not counted.
 - On any other device, the operators that PyTorch calls, without views. An operator launches one kernel
   or a few, so this is a lower bound of the launches on a GPU.
@@ -65,7 +65,7 @@ class RuntimeCount:
     def read(self) -> Counter[str]:
         """Returns the launches so far."""
         buffer = ctypes.create_string_buffer(1 << 20)
-        self._runtime.nullcuda_stats(buffer, len(buffer))
+        self._runtime.null_gpu_counts(buffer, len(buffer))
         lines = (line.rsplit("\t", 1) for line in buffer.value.decode().splitlines())
         counts = {name: int(count) for name, count in lines}
         return Counter({k.removeprefix("kernel "): n for k, n in counts.items() if "kernel " in k})
@@ -175,7 +175,7 @@ def count(overrides: str, device: torch.device) -> tuple[dict[str, Counter[str]]
         "logger=none",
         *overrides.split(),
     )
-    library = os.environ.get("NULLCUDA_LIB")
+    library = os.environ.get("NULL_GPU_LIBRARY")
     counter = Convolutions(RuntimeCount(library)) if library else OperatorCount()
     phases = Phases(counter)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     args = parser.parse_args()
     device = resolve_device(args.device)
-    counted = "kernel launches" if os.environ.get("NULLCUDA_LIB") else "operators"
+    counted = "kernel launches" if os.environ.get("NULL_GPU_LIBRARY") else "operators"
     print_header(f"{counted} per step, batches of 64, mean of {STEPS} steps", device)
     rows, names = [], []
     for overrides in args.settings:

@@ -61,9 +61,10 @@ def stylize(config: DictConfig) -> None:
     )
     picture_BCHW, first, last = descend(content_BCHW, loss, settings.steps, settings.lr)
     write_image(output, picture_BCHW[0])
+    lower = f", {first / last:.1f} times lower" if last else ""
     print_facts(
         {
-            "loss": f"{first:.4g} to {last:.4g}, {first / last:.1f} times lower",
+            "loss": f"{first:.4g} to {last:.4g}{lower}",
             "written": f"{output} ({settings.size} x {settings.size} pixels)",
         }
     )

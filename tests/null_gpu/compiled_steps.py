@@ -17,17 +17,17 @@ STEPS = 6
 
 def counted(library):
     buffer = ctypes.create_string_buffer(1 << 20)
-    library.nullcuda_stats(buffer, len(buffer))
+    library.null_gpu_counts(buffer, len(buffer))
     counts = dict(line.rsplit("\t", 1) for line in buffer.value.decode().splitlines())
     return counts.get("graph capture", 0), counts.get("graph launch", 0)
 
 
 def main():
-    library = ctypes.CDLL(os.environ["NULLCUDA_LIB"])
+    library = ctypes.CDLL(os.environ["NULL_GPU_LIBRARY"])
     model = {
         "_target_": "vgg_lit.models.build",
-        "variant": [[4], [8]],
-        "head": {"hidden": [16], "dropout": 0.5},
+        "variant": [[4]],
+        "head": "linear",
         "num_classes": 10,
         "in_channels": 1,
         "image_size": 8,

@@ -2,7 +2,7 @@
 
     python tests/null_gpu/deterministic_networks.py
 
-Prints `<variant> <head> <error or ok>` for each. PyTorch raises an error for an operation without a
+Prints `<variant> <head> <error or ok>` for each, and the error of an average pool last. PyTorch raises an error for an operation without a
 deterministic implementation before it runs a kernel, so the null GPU shows it.
 """
 
@@ -22,3 +22,7 @@ for variant in VARIANTS:
             print(variant, head, str(error).splitlines()[0])
         else:
             print(variant, head, "ok")
+try:
+    torch.nn.functional.adaptive_avg_pool2d(images.requires_grad_(), 7).sum().backward()
+except RuntimeError as error:
+    print(str(error).splitlines()[0])

@@ -5,16 +5,16 @@ from itertools import pairwise
 import pytest
 
 
-@pytest.mark.parametrize("kind", ["plain", "checkpointed"])
+@pytest.mark.parametrize("kind", ["plain", pytest.param("checkpointed", marks=pytest.mark.slow)])
 def test_a_graph_is_captured_once_and_launched_in_each_step(null_gpu, kind, tmp_path):
     # the graphs need the caching allocator; the cache of compiled code is empty
-    out = null_gpu(
+    done = null_gpu(
         "tests/null_gpu/compiled_steps.py",
         kind,
-        CACHING="0",
+        PYTORCH_NO_CUDA_MEMORY_CACHING="0",
         TORCHINDUCTOR_CACHE_DIR=str(tmp_path),
     )
-    lines = [line.split("\t") for line in out.splitlines() if line.count("\t") == 2]
+    lines = [line.split("\t") for line in done.out.splitlines() if line.count("\t") == 2]
     train = [
         (int(captures), int(launches)) for kind, captures, launches in lines if kind == "train"
     ]

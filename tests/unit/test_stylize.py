@@ -44,6 +44,13 @@ def state_dict(tmp_path_factory):
     file.unlink()
 
 
+def test_the_same_picture_as_content_and_style_has_no_loss(verb, trained):
+    pictures = ("content=content.png", "style=content.png")
+    done = verb("stylize", *pictures, f"weights={trained.path}", "size=48", "steps=1")
+    assert done.code == 0, done.err
+    assert re.search(r"loss +0 to 0$", done.out, re.M)
+
+
 def test_a_trained_run_reduces_the_loss_to_a_tenth(verb, pictures, trained):
     before = trained.checkpoint().read_bytes()
     done = verb("stylize", *pictures, f"weights={trained.path}", *SMALL)

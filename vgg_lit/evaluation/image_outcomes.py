@@ -42,9 +42,8 @@ class ImageOutcomes:
         rank_B = (ranking_BK == labels_B[:, None]).int().argmax(dim=1) + 1
         own_B = log_posterior_BK.gather(1, labels_B[:, None])[:, 0]
         probability_B = log_posterior_BK.gather(1, predicted_B[:, None])[:, 0].exp()
-        integers_BI = torch.stack(
-            [ids_B[is_image_B].to(labels_B.device), labels_B, predicted_B, rank_B], 1
-        )
+        ids_B = ids_B.to(is_image_B.device)[is_image_B]
+        integers_BI = torch.stack([ids_B, labels_B, predicted_B, rank_B], dim=1)
         self._integers.append(integers_BI.cpu())
         self._floats.append(torch.stack([probability_B, -own_B], dim=1).cpu())
 

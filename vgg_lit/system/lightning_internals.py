@@ -15,6 +15,8 @@ from lightning.fabric.utilities.distributed import _init_dist_connection
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.strategies.launchers.subprocess_script import _set_num_threads_if_needed
+from torch.nn import Module
+from torch.nn.parallel import DistributedDataParallel
 
 
 def quieten_lightning() -> None:
@@ -153,6 +155,12 @@ class StoreDDPStrategy(DDPStrategy):
             self.num_nodes,
             before_start=self._before_start,
         )
+
+    def _setup_model(self, model: Module) -> DistributedDataParallel:
+        # Lightning (2.6) wraps the network in another CUDA stream than that of the steps: each gradient
+        # would wait for it, and torch warns of it in the first backward pass.
+        device_ids = self.determine_ddp_device_ids()
+        return DistributedDataParallel(model, device_ids=device_ids, **self._ddp_kwargs)
 
     def setup_distributed(self) -> None:
         """Connects the ranks."""

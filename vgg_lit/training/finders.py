@@ -7,6 +7,7 @@ equal to one that was given the values. The found values are in `config.yaml`, t
 curve in `found.json`, and the plot in `figures/find_lr.png`.
 """
 
+import gc
 import io
 import json
 import math
@@ -69,11 +70,13 @@ def find(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if changed["find_batch_size"]:
         typed, size = changed["data"]["batch_size"], find_batch_size(changed)
+        gc.collect()  # the Trainer of a search is in a cycle, which would keep memory of the device
         changed["data"]["batch_size"] = size
         found["data.batch_size"] = {"typed": typed, "found": size}
         print_facts({"find_batch_size": f"data.batch_size={size} (was {typed})"})
     if changed["find_lr"]:
         typed, (rates, losses) = changed["optimizer"]["lr"], range_test(changed)
+        gc.collect()
         rate = changed["optimizer"]["lr"] = float(f"{suggestion(rates, losses):.3g}")
         found["optimizer.lr"] = {"typed": typed, "found": rate, "rates": rates, "losses": losses}
         picture = path / "figures" / "find_lr.png"
@@ -85,20 +88,27 @@ def find(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def find_batch_size(config: Mapping[str, Any]) -> int:
-    """Returns the largest power of two that fits into memory and leaves `MIN_STEPS_PER_EPOCH` steps."""
+    """Returns the largest power of two that fits into memory and leaves `MIN_STEPS_PER_EPOCH` steps.
+
+    Raises:
+        MemoryError: one image does not fit into the memory of the device.
+    """
     datamodule, classifier = _prepared(config)
     largest = datamodule.sizes["train"] // MIN_STEPS_PER_EPOCH
     largest = max(1, min(largest, _max_batch_on_host(config, classifier)))
     first = datamodule.batch_size = min(2, largest)
     tries = int(math.log2(largest / first)) + 1
     with TemporaryDirectory() as folder:
-        found = Tuner(_trainer(config, Path(folder), datamodule)).scale_batch_size(
-            classifier,
-            datamodule=datamodule,
-            init_val=first,
-            max_trials=tries,
-            max_val=2 * largest,  # at this limit Lightning (2.6) returns an untested size
-        )
+        try:
+            found = Tuner(_trainer(config, Path(folder), datamodule)).scale_batch_size(
+                classifier,
+                datamodule=datamodule,
+                init_val=first,
+                max_trials=tries,
+                max_val=2 * largest,  # at this limit Lightning (2.6) returns an untested size
+            )
+        except ZeroDivisionError as error:  # Lightning has halved a batch of one image
+            raise MemoryError("a batch of one image does not fit") from error
     assert found is not None
     return found
 
