@@ -123,7 +123,7 @@ def build(folder: Path) -> dict[str, str]:
         "USE_PYTORCH_KERNEL_CACHE": "0",
         "TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled"),
         "TRITON_CACHE_DIR": str(folder / "compiled"),
-        # each tensor has memory of its own, so that all values are zeros
+        # each tensor gets new memory, so that all values are zeros
         "PYTORCH_NO_CUDA_MEMORY_CACHING": "1",
     }
 
