@@ -22,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-PATH = (HERE.parents[1], HERE.parents[1] / "benchmarks")
+PATH = (HERE, HERE.parents[1], HERE.parents[1] / "benchmarks")
 """Folders that processes on the null GPU import from."""
 
 LIBRARIES = (
@@ -111,12 +111,14 @@ def build(folder: Path) -> dict[str, str]:
         [*gxx, "-shared", f"-Wl,-soname,{library.name}", own, "-x", "c", "-w", rest, "-o", library],
         check=True,
     )
+    # Python imports a module of this name when it starts
+    (folder / "sitecustomize.py").write_text("import adapted_modules\n")
     return {
         "NULL_GPU_LIBRARY": str(library),
         "NULL_GPU_FOLDER": str(folder),
         "LD_PRELOAD": str(library),
         "LD_LIBRARY_PATH": str(folder),
-        "PYTHONPATH": os.pathsep.join(map(str, [HERE / "site", *PATH])),
+        "PYTHONPATH": os.pathsep.join(map(str, [folder, *PATH])),
         "OMP_NUM_THREADS": "1",
         "TORCHINDUCTOR_COMPILE_THREADS": "1",
         # what is compiled here is of no use on a GPU

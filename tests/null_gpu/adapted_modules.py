@@ -1,4 +1,4 @@
-"""Adapts a Python process to the null GPU, whose kernels do not run."""
+"""Adapts a Python process to the null GPU, whose kernels do not run: imported when Python starts."""
 
 import importlib.util
 import sys
