@@ -8,8 +8,10 @@ from difflib import get_close_matches
 
 EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_OUT_OF_MEMORY = 1, 2, 3
 
-MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.I)
-"""Messages of torch when a device or the host is out of memory."""
+MEMORY = re.compile(
+    r"out of memory|can't allocate memory|not enough memory|STATUS_\w*ALLOC(ATION)?_FAILED", re.I
+)
+"""Messages of torch when a device or the host is out of memory, and statuses of cuDNN and cuBLAS."""
 
 DISK = tuple(
     getattr(errno, name)

@@ -35,7 +35,8 @@ class FiniteLoss(L.Callback):
     The device itself skips that step and all following ones: a fused optimiser receives a flag with each
     step, as from a gradient scaler, so no step waits for the host. On the CPU the host checks after each
     step; on other devices every `LOOK_EVERY` steps and before anything is saved. An optimiser without a
-    fused step is checked before each step, which waits for the device.
+    fused step is checked before each step, which waits for the device. The fused steps of MPS ignore the
+    flag: the weights in memory become NaN, but nothing of them is saved.
 
     A loss that is not finite on one process makes its gradient NaN, and DDP spreads it to all processes.
     """
@@ -94,9 +95,10 @@ class FiniteLoss(L.Callback):
         Raises:
             TrainingError: a step was skipped.
         """
-        if not self._first_bad.is_cuda:
+        is_due = (batch_idx + 1) % LOOK_EVERY == 0 or self._first_bad.is_cpu
+        if is_due and not self._first_bad.is_cuda:
             self._end_if_bad(trainer, self._first_bad)
-        elif (batch_idx + 1) % LOOK_EVERY == 0:
+        elif is_due:
             if self._seen is None or self._sent is None:
                 self._seen = torch.full((), math.inf, pin_memory=True)
                 self._sent = torch.cuda.Event()

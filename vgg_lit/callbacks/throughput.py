@@ -29,6 +29,8 @@ class Throughput(L.Callback):
       all the time between two steps.
     - `throughput/ceiling_fraction`: operations per second, divided by the rate of matrix products on
       this device in the run's precision, which is measured once, after the first epoch.
+    - `throughput/peak_memory_gib`: most memory that tensors have used at one time on one GPU, GiB; on
+      CUDA GPUs only.
 
     Only the last step of an epoch waits for the device, so that its work is done when the clock is read.
     On a GPU `data_wait` is measured on the host: device work launched in that time counts as part of a
@@ -46,6 +48,8 @@ class Throughput(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock for a run resumed within an epoch, which has no epoch start."""
+        if pl_module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(pl_module.device)
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -78,7 +82,7 @@ class Throughput(L.Callback):
         self._seconds = self._stepped_at - self._start
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Logs the three metrics."""
+        """Logs the metrics."""
         if not self._images or self._seconds <= 0:
             return
         rate = self._images * trainer.world_size / self._seconds
@@ -89,6 +93,9 @@ class Throughput(L.Callback):
             figures["ceiling_fraction"] = rate / self._ceiling
         for name, value in figures.items():
             pl_module.log(f"throughput/{name}", value, sync_dist=True)
+        if pl_module.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(pl_module.device) / 2**30
+            pl_module.log("throughput/peak_memory_gib", peak, sync_dist=True, reduce_fx="max")
 
     def _measure_ceiling(self, trainer: L.Trainer, pl_module: L.LightningModule) -> float:
         """Returns the images per second if all operations ran at the rate of matrix products."""

@@ -245,6 +245,7 @@ def check_devices(trainer: Trainer, batch_size: int | None) -> None:
             allowed values.
     """
     from vgg_lit.system.hardware import count_devices, count_processes
+    from vgg_lit.system.launch import sees_own_device
 
     kind, available = count_devices(trainer.accelerator)
     devices = trainer.devices
@@ -257,7 +258,7 @@ def check_devices(trainer: Trainer, batch_size: int | None) -> None:
         raise ConfigError(
             f"trainer.devices={devices}: no such device; allowed: {list(range(available))}"
         )
-    if wanted > available:
+    if wanted > available and not sees_own_device(available):
         raise ConfigError(
             f"trainer.devices={wanted}: this machine has {available} for accelerator={kind}; "
             f"allowed: 1 to {available}"

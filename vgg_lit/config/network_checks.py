@@ -71,10 +71,16 @@ def check_batch_norm(net: "nn.Module", config: Train, trainer: Trainer) -> None:
     """Checks that batch norm has several values per channel, as a training needs, in each process.
 
     Raises:
-        ConfigError: it has one.
+        ConfigError: it has one, or `trainer.sync_batchnorm` is set for a device that does not have it.
     """
-    from vgg_lit.system.hardware import count_processes
+    from vgg_lit.system.hardware import count_devices, count_processes
 
+    kind, _ = count_devices(trainer.accelerator)
+    if trainer.sync_batchnorm and kind not in ("gpu", "cuda"):
+        raise ConfigError(
+            f"trainer.sync_batchnorm=true: torch has it for GPUs, not for {kind}; set "
+            "trainer.sync_batchnorm=false"
+        )
     size, side = config.data.get("batch_size"), config.data.get("image_size")
     processes = count_processes(trainer.devices, trainer.accelerator) * trainer.num_nodes
     is_synchronised = trainer.sync_batchnorm and processes > 1

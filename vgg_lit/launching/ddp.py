@@ -99,6 +99,18 @@ class WatchedDDPStrategy(StoreDDPStrategy):
     def __init__(self, **options: Any) -> None:
         super().__init__(rendezvous.store, announce_first_process, **options)
 
+    @property
+    def root_device(self) -> torch.device:
+        """The device of this rank, which may be the only one that it sees."""
+        devices = self.parallel_devices
+        return devices[0] if devices and len(devices) == 1 else super().root_device
+
+    @property
+    def num_processes(self) -> int:
+        """The number of ranks on this machine."""
+        launch = detect()
+        return launch.processes_per_node if launch else super().num_processes
+
 
 class CompressedDDPStrategy(WatchedDDPStrategy):
     """DDP that sends gradients in bf16, on any device.

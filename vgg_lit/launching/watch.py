@@ -141,7 +141,8 @@ class Watch(threading.Thread):
         return self._reported
 
     def _explain(self, error: BaseException) -> BaseException:
-        if self.trainer.world_size > 1 and ERROR_OF_ANOTHER_RANK.search(str(error)):
+        is_of_others = ERROR_OF_ANOTHER_RANK.search(str(error)) and not is_of_memory(error)
+        if self.trainer.world_size > 1 and is_of_others:
             if failure := self._wait_for_failure():
                 self._record(failure)
                 return ProcessFailed(failure.reason, failure.exit_code)

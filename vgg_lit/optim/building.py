@@ -13,9 +13,9 @@ from vgg_lit.optim.schedules import Steps, check_range
 from vgg_lit.targets import check_type, instantiate
 
 FUSED = {
-    "SGD": ("cpu", "cuda"),
-    "Adam": ("cpu", "cuda"),
-    "AdamW": ("cpu", "cuda"),
+    "SGD": ("cpu", "cuda", "mps"),
+    "Adam": ("cpu", "cuda", "mps"),
+    "AdamW": ("cpu", "cuda", "mps"),
     "Adagrad": ("cpu",),
 }
 """The devices on which torch's optimisers have a fused step: one pass over all parameters."""

@@ -1,5 +1,6 @@
 """The hardware of this machine: devices, precision and speed."""
 
+import gc
 import os
 import time
 from functools import cache
@@ -9,6 +10,9 @@ import torch
 
 from vgg_lit.errors import InputError
 from vgg_lit.system.operating_system import keep_freed_memory
+
+BF16_GFX = ("gfx908", "gfx90a", "gfx94", "gfx95", "gfx11", "gfx12")
+"""Architectures of AMD's GPUs with matrix units for bf16. Their numbers are not CUDA capabilities."""
 
 
 @cache
@@ -72,22 +76,73 @@ def count_cores() -> int:
 
 
 def memory_bytes() -> float:
-    """The memory of this machine in bytes; infinite if the system does not report it."""
+    """The memory that this process may use, in bytes; infinite if the system does not report it.
+
+    It is the memory of the machine, or the limit of a container or of a cluster job if that is lower.
+    """
     names = getattr(os, "sysconf_names", {})
     if "SC_PHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
         return float("inf")
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([machine, *control_group_limits()])
+
+
+def control_group_limits(root: Path = Path("/")) -> list[int]:
+    """Returns the memory limits of the control groups of this process, in bytes, in versions 1 and 2.
+
+    Args:
+        root: folder with `proc` and `sys`.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return []
+    limits = []
+    for line in lines:
+        number, controllers, group = line.split(":", 2)
+        if number == "0":
+            folder, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in controllers.split(","):
+            folder, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        inner = folder / group.lstrip("/")
+        # A limit of an outer group holds too. In a container, the folder of the group itself may be hidden.
+        for place in (inner, *inner.parents):
+            if place.is_relative_to(folder):
+                limits += _limit_in(place / name)
+    return limits
+
+
+def _limit_in(file: Path) -> list[int]:
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except OSError:
+        return []
+    return [int(text)] if text.isdecimal() else []  # `max`: no limit
+
+
+def release_device_memory() -> None:
+    """Returns memory that is no longer used to the device, from torch's cache too."""
+    gc.collect()
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
 
 
 def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:
     """Resolves `auto` to a precision of Lightning; returns the precision and the reason.
 
-    It is bf16-mixed if the hardware supports it (CUDA capability >= 8.0, CPU with AMX-bf16 or
-    AVX512-bf16), otherwise 32-true.
+    It is bf16-mixed if the hardware supports it (CUDA capability >= 8.0, an AMD GPU of `BF16_GFX`, CPU
+    with AMX-bf16 or AVX512-bf16), otherwise 32-true.
     """
     if precision != "auto":
         return precision, "as configured"
     kind, _ = count_devices(accelerator)
+    if kind in ("gpu", "cuda") and torch.version.hip:
+        name = torch.cuda.get_device_properties(0).gcnArchName.partition(":")[0]
+        if name.startswith(BF16_GFX):
+            return "bf16-mixed", f"{name} computes in bf16"
+        return "32-true", f"{name} has no bf16 units"
     if kind in ("gpu", "cuda"):
         major, minor = torch.cuda.get_device_capability()
         if major >= 8:

@@ -174,6 +174,18 @@ def launched(what: str) -> int:
     return {"nodes": launch.num_nodes, "processes": launch.processes_per_node}[what]
 
 
+def sees_own_device(available: int) -> bool:
+    """Returns True if each task of srun sees only its own GPU, as with `--gpus-per-task=1`.
+
+    Args:
+        available: number of GPUs that this process sees.
+    """
+    launch = detect()
+    if launch is None or launch.launcher != "srun":
+        return False
+    return available == 1 and launch.processes_per_node > 1
+
+
 def check_launch(num_nodes: int, devices: int | str | Sequence[int]) -> None:
     """Checks the nodes and devices of a config against the processes that were started.
 

@@ -7,7 +7,6 @@ equal to one that was given the values. The found values are in `config.yaml`, t
 curve in `found.json`, and the plot in `figures/find_lr.png`.
 """
 
-import gc
 import io
 import json
 import math
@@ -28,7 +27,7 @@ from vgg_lit.classifier import Classifier
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import TrainingError
 from vgg_lit.system.files import write_text
-from vgg_lit.system.hardware import count_devices, memory_bytes
+from vgg_lit.system.hardware import count_devices, memory_bytes, release_device_memory
 from vgg_lit.tables import print_facts
 from vgg_lit.training.experiment import build_classifier
 from vgg_lit.training.run_data import load_datamodule
@@ -70,13 +69,13 @@ def find(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if changed["find_batch_size"]:
         typed, size = changed["data"]["batch_size"], find_batch_size(changed)
-        gc.collect()  # the Trainer of a search is in a cycle, which would keep memory of the device
+        release_device_memory()
         changed["data"]["batch_size"] = size
         found["data.batch_size"] = {"typed": typed, "found": size}
         print_facts({"find_batch_size": f"data.batch_size={size} (was {typed})"})
     if changed["find_lr"]:
         typed, (rates, losses) = changed["optimizer"]["lr"], range_test(changed)
-        gc.collect()
+        release_device_memory()
         rate = changed["optimizer"]["lr"] = float(f"{suggestion(rates, losses):.3g}")
         found["optimizer.lr"] = {"typed": typed, "found": rate, "rates": rates, "losses": losses}
         picture = path / "figures" / "find_lr.png"

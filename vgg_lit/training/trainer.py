@@ -24,6 +24,7 @@ from vgg_lit.launching.ddp import (
     cluster_environment,
 )
 from vgg_lit.system.hardware import count_devices, resolve_precision, tune_process
+from vgg_lit.system.launch import sees_own_device
 from vgg_lit.system.lightning_internals import disable_signal_handling, quieten_lightning
 from vgg_lit.system.notebook import is_notebook
 from vgg_lit.training.loggers import build_loggers, build_part
@@ -107,13 +108,15 @@ def build_trainer(
     quieten_lightning()
     spec = dict(config["trainer"])
     spec["precision"], _ = precision_of(spec)
-    kind, _ = count_devices(spec["accelerator"])
+    kind, available = count_devices(spec["accelerator"])
     tune_process(kind)
     if kind in ("gpu", "cuda") and spec.get("benchmark") is None:
         spec["benchmark"] = not spec[
             "deterministic"
         ]  # the fastest algorithm varies from run to run
     spec["strategy"] = build_strategy(spec)
+    if sees_own_device(available):
+        spec["devices"] = 1
     spec["log_every_n_steps"] = max(1, min(spec["log_every_n_steps"], batches_per_epoch))
     if not has_validation:
         spec["limit_val_batches"] = 0

@@ -1,6 +1,7 @@
 """A diverged run ends, and a network that does not learn gives a warning."""
 
 import math
+from types import SimpleNamespace
 
 import lightning.pytorch as L
 import pytest
@@ -90,6 +91,16 @@ def test_the_bad_batch_of_an_accumulated_step_is_reported(tmp_path):
     module = Regression(OPTIMIZERS["fused SGD"], bad_loss={3: math.nan})
     with pytest.raises(TrainingError, match=r"at step 4 \(epoch 2, batch 4\)"):
         fit(tmp_path, module, accumulate_grad_batches=2)
+
+
+@pytest.mark.parametrize(("device", "times"), [("cpu", 40), ("mps", 2)])
+def test_only_the_cpu_is_read_in_each_step(device, times, monkeypatch):
+    guard, reads = FiniteLoss(), []
+    guard._first_bad = SimpleNamespace(is_cpu=device == "cpu", is_cuda=False)
+    monkeypatch.setattr(guard, "_end_if_bad", lambda trainer, bad: reads.append(bad))
+    for batch in range(40):
+        guard.on_train_batch_end(None, None, None, None, batch)
+    assert len(reads) == times
 
 
 def test_finite_loss_does_not_change_a_finite_run(tmp_path, train):

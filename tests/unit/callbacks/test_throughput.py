@@ -101,3 +101,23 @@ def test_rates_are_plain_floats(scripted):
     trainer.optimizers[0].param_groups[0]["lr"] = torch.tensor(0.25)
     assert throughput._rates(trainer) == {"lr": 0.25}
     assert type(throughput._rates(trainer)["lr"]) is float
+
+
+def test_the_peak_of_a_gpus_memory_is_logged(monkeypatch):
+    logged = {}
+    module = SimpleNamespace(
+        device=torch.device("cuda", 0),
+        log=lambda name, value, **options: logged.update({name: (value, options.get("reduce_fx"))}),
+    )
+    resets = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", resets.append)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3 * 2**29)
+    callback = Throughput()
+    callback.on_train_start(None, module)
+    callback._images, callback._seconds, callback._ceiling = 10, 2.0, float("inf")
+    callback.on_train_epoch_end(SimpleNamespace(world_size=1), module)
+    assert resets == [module.device]
+    assert logged["throughput/peak_memory_gib"] == (1.5, "max")
+    module.device, logged = torch.device("cpu"), {}
+    callback.on_train_epoch_end(SimpleNamespace(world_size=1), module)
+    assert "throughput/peak_memory_gib" not in logged

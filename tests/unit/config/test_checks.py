@@ -1,9 +1,11 @@
 """Invalid settings are reported in one line with the key and the allowed values."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from vgg_lit.config.checks import check_section, check_train, to_plain
+from vgg_lit.config.checks import check_devices, check_section, check_train, to_plain
 from vgg_lit.config.schema import Data, Trainer
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.runs import Run
@@ -306,3 +308,20 @@ def test_no_single_rate_is_found_for_an_optimiser_with_two(compose):
         match=r"find_lr=true: finds one rate; cannot be combined with vgg_lit\.optim\.Muon",
     ):
         check_train(plain)
+
+
+def test_synchronised_batch_norm_needs_gpus(compose):
+    config = to_plain(compose("trainer.sync_batchnorm=true", "trainer.accelerator=cpu"))
+    with pytest.raises(
+        ConfigError, match=r"sync_batchnorm=true: torch has it for GPUs, not for cpu;"
+    ):
+        check_train(config)
+
+
+def test_more_processes_than_visible_devices_are_allowed_to_tasks_of_srun(monkeypatch):
+    monkeypatch.setattr("vgg_lit.system.hardware.count_devices", lambda accelerator: ("gpu", 1))
+    trainer = SimpleNamespace(devices=4, accelerator="gpu", num_nodes=1)
+    with pytest.raises(ConfigError, match=r"trainer\.devices=4: this machine has 1"):
+        check_devices(trainer, 32)
+    monkeypatch.setattr("vgg_lit.system.launch.sees_own_device", lambda available: available == 1)
+    check_devices(trainer, 32)

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import torch
 from lightning.pytorch.plugins.environments import (
     LightningEnvironment,
     SLURMEnvironment,
@@ -71,3 +72,19 @@ def test_multi_node_runs_use_the_same_ddp_strategy(compression, started, compose
     assert strategy._ddp_kwargs["gradient_as_bucket_view"]
     assert strategy._timeout.total_seconds() == 600
     assert not {"process_timeout", "rendezvous_timeout", "gradient_compression"} & set(spec)
+
+
+def test_a_task_of_srun_that_sees_one_device_uses_it(started):
+    started({**SRUN, "SLURM_NNODES": "1", "SLURM_LOCALID": "1"})
+    device = torch.device("cuda", 0)
+    strategy = WatchedDDPStrategy(
+        parallel_devices=[device], cluster_environment=cluster_environment()
+    )
+    assert (strategy.local_rank, strategy.root_device) == (1, device)
+    assert (strategy.num_processes, strategy.world_size) == (2, 2)
+    strategy._configure_launcher()  # the number of devices matches that of the tasks
+    strategy.cluster_environment.validate_settings(strategy.num_processes, 1)
+    started({})
+    both = [torch.device("cuda", 0), torch.device("cuda", 1)]
+    own = WatchedDDPStrategy(parallel_devices=both, cluster_environment=cluster_environment())
+    assert own.num_processes == 2

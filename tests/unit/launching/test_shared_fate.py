@@ -55,14 +55,18 @@ def test_an_error_of_this_process_is_recorded(run):
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError("NCCL error in: x.cpp:9, unhandled cuda error: Cuda failure 'out of memory'"),
         MemoryError(),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=lambda error: str(error)[:30],
 )
 def test_out_of_memory_has_advice_and_exit_code_3(error, run):
     with (
         pytest.raises(OutOfMemory, match=r"data\.batch_size") as told,
-        ending_together(trainer(), run.path),
+        ending_together(trainer(child("")), run.path),
     ):
         raise error
     assert "\n" not in str(told.value)

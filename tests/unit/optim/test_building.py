@@ -1,12 +1,15 @@
 """Optimisers of a config: parameter groups, weight decay, layer rates, fused steps."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 from torch import nn
 
 from vgg_lit import optim
 from vgg_lit.errors import ConfigError
 from vgg_lit.models import build
-from vgg_lit.optim import build_optimizer
+from vgg_lit.optim import build_optimizer, building
 from vgg_lit.optim.building import parameter_groups
 
 
@@ -71,6 +74,14 @@ def test_torchs_optimisers_are_fused_by_default(target):
     assert build_optimizer(spec, net).param_groups[0]["fused"] is True
     assert not build_optimizer(spec | {"fused": False}, net).param_groups[0]["fused"]
     assert not build_optimizer(spec, net, fused=False).param_groups[0].get("fused")
+
+
+@pytest.mark.parametrize(
+    ("target", "is_fused"), [("SGD", True), ("Adam", True), ("AdamW", True), ("Adagrad", False)]
+)
+def test_apple_silicon_has_fused_steps(target, is_fused):
+    parameter = SimpleNamespace(device=torch.device("mps"))
+    assert building._has_fused_step(f"torch.optim.{target}", [parameter]) is is_fused
 
 
 def test_optimisers_and_devices_without_a_fused_step_are_not_fused():

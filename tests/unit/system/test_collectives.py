@@ -70,6 +70,15 @@ def test_a_flag_of_one_rank_reaches_both_one_step_later():
     assert steps([(0, 0), (0, 2), (0, 0), (0, 0)]) == [(0, 0), (0, 0), (2, 2), (0, 0)]
 
 
+def test_many_ranks_exchange_the_flag_every_few_steps():
+    with two_ranks() as ranks:
+        for rank in ranks:
+            rank._every = 3
+        flags = [(0, 0), (0, 0), (0, 0), (0, 5), (0, 5), (0, 5), (0, 5), (0, 5), (0, 5)]
+        found = [tuple(map(Agreement.exchange, ranks, step)) for step in flags]
+    assert found == [(0, 0)] * 8 + [(5, 5)]
+
+
 def test_one_process_agrees_at_once():
     alone = Agreement(None)
     assert [alone.exchange(flag) for flag in (0, 2, 1)] == [0, 2, 1]

@@ -1,6 +1,9 @@
 """Counting devices and choosing the precision for the machine."""
 
+import gc
 import sys
+import weakref
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,8 +11,11 @@ import torch
 from vgg_lit.errors import InputError
 from vgg_lit.system import hardware
 from vgg_lit.system.hardware import (
+    control_group_limits,
     count_devices,
     matmul_rate,
+    memory_bytes,
+    release_device_memory,
     resolve_precision,
     seed_device,
 )
@@ -19,7 +25,10 @@ from vgg_lit.system.hardware import (
 def machine(monkeypatch):
     """`machine(gpus=1, capability=(8, 0))`: a machine with these devices and CPU features."""
 
-    def machine(gpus=0, capability=(0, 0), mps=False, cpu=(), cores=4):
+    def machine(gpus=0, capability=(0, 0), mps=False, cpu=(), cores=4, gfx=None):
+        monkeypatch.setattr(torch.version, "hip", "7.1" if gfx else None)
+        properties = SimpleNamespace(gcnArchName=gfx)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: properties)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
@@ -36,6 +45,18 @@ def machine(monkeypatch):
         ({"gpus": 1, "capability": (9, 0)}, "bf16-mixed", "CUDA capability 9.0"),
         ({"gpus": 1, "capability": (8, 0)}, "bf16-mixed", "CUDA capability 8.0"),
         ({"gpus": 1, "capability": (7, 5)}, "32-true", "CUDA capability 7.5"),
+        (
+            {"gpus": 1, "capability": (9, 0), "gfx": "gfx906:sramecc+:xnack-"},
+            "32-true",
+            "gfx906 has",
+        ),
+        (
+            {"gpus": 1, "capability": (9, 4), "gfx": "gfx942:sramecc+:xnack-"},
+            "bf16-mixed",
+            "gfx942",
+        ),
+        ({"gpus": 1, "capability": (10, 3), "gfx": "gfx1030"}, "32-true", "gfx1030 has no bf16"),
+        ({"gpus": 1, "capability": (11, 0), "gfx": "gfx1100"}, "bf16-mixed", "gfx1100"),
         ({"cpu": ["avx2", "amx_bf16"]}, "bf16-mixed", "amx_bf16"),
         ({"cpu": ["avx512_bf16"]}, "bf16-mixed", "avx512_bf16"),
         ({"cpu": ["avx2", "avx512f"]}, "32-true", "no bf16"),
@@ -114,3 +135,56 @@ def test_seeding_a_cpu_stores_nothing_for_unused_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "_lazy_call", lambda *_, **__: pytest.fail("kept for later"))
     with torch.random.fork_rng(devices=[]):
         seed_device(7, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "limits"),
+    [
+        ("0::/\n", {"memory.max": "1000\n"}, [1000]),  # in a container, version 2
+        ("0::/\n", {"memory.max": "max\n"}, []),
+        ("0::/a/b\n", {"a/memory.max": "2000\n", "a/b/memory.max": "max\n"}, [2000]),
+        ("0::/a/b\n", {"memory.max": "9000\n", "a/b/memory.max": "500\n"}, [500, 9000]),
+        (
+            "4:cpu,cpuacct:/job\n3:memory:/job\n",
+            {"memory/job/memory.limit_in_bytes": "700\n", "cpu/job/memory.limit_in_bytes": "1\n"},
+            [700],
+        ),
+        ("3:memory:/docker/1f\n", {"memory/memory.limit_in_bytes": "800\n"}, [800]),
+        ("5:pids:/x\n", {"memory.max": "10\n"}, []),
+    ],
+)
+def test_limits_of_control_groups_are_read(groups, files, limits, tmp_path):
+    file = tmp_path / "proc/self/cgroup"
+    file.parent.mkdir(parents=True)
+    file.write_text(groups)
+    for name, text in files.items():
+        limit = tmp_path / "sys/fs/cgroup" / name
+        limit.parent.mkdir(parents=True, exist_ok=True)
+        limit.write_text(text)
+    assert control_group_limits(tmp_path) == limits
+
+
+def test_without_control_groups_there_is_no_limit(tmp_path):
+    assert control_group_limits(tmp_path) == []
+
+
+def test_the_memory_of_this_process_is_the_lowest_limit(monkeypatch):
+    whole = memory_bytes()
+    monkeypatch.setattr(hardware, "control_group_limits", lambda: [2**20, 2**60])
+    assert memory_bytes() == (2**20 if whole < float("inf") else whole)
+
+
+def test_memory_is_released_to_the_device(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "empty_cache", lambda: calls.append(alive() is None))
+    holder = torch.nn.Module()
+    holder.__dict__["own"] = holder  # only the garbage collector frees it
+    alive = weakref.ref(holder)
+    gc.disable()
+    try:
+        del holder
+        release_device_memory()
+    finally:
+        gc.enable()
+    assert calls == [True]  # after the objects are gone

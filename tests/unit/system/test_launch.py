@@ -159,3 +159,16 @@ def test_a_config_takes_its_counts_from_the_launcher(started, compose):
     trainer = compose("trainer=multinode").trainer
     assert (trainer.num_nodes, trainer.devices) == (3, 2)
     assert launcher_changes({"num_nodes": 3, "devices": 4}) == {"devices": 2}
+
+
+def test_tasks_of_srun_may_see_only_their_own_device(started):
+    started(SRUN)
+    assert launch.sees_own_device(1)
+    assert not launch.sees_own_device(4)
+    started(SRUN, SLURM_NTASKS="2", SLURM_PROCID="1", SLURM_LOCALID="0")  # one task on each node
+    assert not launch.sees_own_device(1)
+    started({**SRUN, **TORCHRUN})
+    assert not launch.sees_own_device(1)
+    for name in {*SRUN, *TORCHRUN}:
+        started({name: None})
+    assert not launch.sees_own_device(1)

@@ -1,6 +1,8 @@
 """The learning rate finder and the batch size finder."""
 
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from vgg_lit.config.checks import ConfigError, check_train, to_plain
 from vgg_lit.config.differences import changes
 from vgg_lit.errors import TrainingError
 from vgg_lit.runs import Run
+from vgg_lit.training import finders
 from vgg_lit.training.experiment import run_experiment
 from vgg_lit.training.finders import MARGIN, find, step_losses, suggestion
 
@@ -42,7 +45,34 @@ def found(compose, tiny, tmp_path_factory):
     """A run directory, the config, and the config with the found values; 320 images are ten batches of 32."""
     path = tmp_path_factory.mktemp("found")
     config = to_plain(compose(*tiny, "data.train_size=320", "find_lr=true", "find_batch_size=true"))
-    return path, config, find(config, path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finders, "build_classifier", remembering(finders.build_classifier))
+        patch.setattr(
+            finders, "release_device_memory", lambda: gc.collect() and KEPT.append(alive())
+        )
+        return path, config, find(config, path)
+
+
+TRIED, KEPT = [], []
+
+
+def remembering(build):
+    def build_classifier(*arguments):
+        classifier = build(*arguments)
+        TRIED.append(weakref.ref(classifier))
+        return classifier
+
+    return build_classifier
+
+
+def alive():
+    """The number of networks that were tried and still take memory."""
+    return sum(reference() is not None for reference in TRIED)
+
+
+def test_what_was_tried_takes_no_memory_afterwards(found):
+    assert len(TRIED) == 2
+    assert KEPT == [0, 0]
 
 
 def test_only_the_found_values_change_in_the_config(found):
