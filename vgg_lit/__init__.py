@@ -14,10 +14,11 @@ from vgg_lit.version import __version__
 
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
+    from vgg_lit.config.composing import compose
     from vgg_lit.data.datamodule import ImageDataModule
-    from vgg_lit.interactive import InteractiveRun as Run
-    from vgg_lit.interactive import compose
+    from vgg_lit.interactive import compare_runs as compare
     from vgg_lit.interactive import train_run as train
+    from vgg_lit.interactive_run import InteractiveRun as Run
     from vgg_lit.sweeps import Sweep
 
 
@@ -27,6 +28,7 @@ __all__ = [
     "Run",
     "Sweep",
     "__version__",
+    "compare",
     "compose",
     "train",
 ]
@@ -34,9 +36,9 @@ __all__ = [
 _HOMES = {
     "Classifier": ("vgg_lit.classifier", "Classifier"),
     "ImageDataModule": ("vgg_lit.data.datamodule", "ImageDataModule"),
-    "Run": ("vgg_lit.interactive", "InteractiveRun"),
+    "Run": ("vgg_lit.interactive_run", "InteractiveRun"),
     "Sweep": ("vgg_lit.sweeps", "Sweep"),
-    "compose": ("vgg_lit.interactive", "compose"),
+    "compose": ("vgg_lit.config.composing", "compose"),
 }
 
 
@@ -44,8 +46,8 @@ def __getattr__(name: str) -> Any:
     from vgg_lit.system.notebook import replace_missing_plot_backend
 
     replace_missing_plot_backend()
-    if name == "train":  # the module of the command, which can be called
-        return import_module("vgg_lit.train")
+    if name in ("train", "compare"):  # modules of commands, which can be called
+        return import_module(f"vgg_lit.{name}")
     if name in _HOMES:
         module, attribute = _HOMES[name]
         return getattr(import_module(module), attribute)

@@ -3,22 +3,25 @@
 python -m vgg_lit.compare runs=latest                          # the last sweep
 python -m vgg_lit.compare runs=logs/sweeps/vgg13_bn_slim/2026-01-31_12-00-00_1f3a by=model
 python -m vgg_lit.compare 'runs=[<run>,<run>]' sort=seconds output=two
+
+In Python, this module is also a function: vgg_lit.compare("logs/runs", by="model") returns the tables.
 """
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from vgg_lit.callable_commands import CallableModule
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Compare
-from vgg_lit.reports.comparison import Comparison, find_runs
-from vgg_lit.reports.comparison_report import report_comparison
-from vgg_lit.reports.groups import RunGroups
+from vgg_lit.reports.comparison_report import report_on
 from vgg_lit.system.files import check_writable
-from vgg_lit.system.terminal import warn
-from vgg_lit.targets import trust
+from vgg_lit.tables import print_facts
+
+sys.modules[__name__].__class__ = CallableModule
 
 
 def compare(config: DictConfig) -> None:
@@ -29,17 +32,11 @@ def compare(config: DictConfig) -> None:
             or metric.
     """
     settings = check_section(to_plain(config), Compare)
-    trust(settings.trusted_targets)
     output = Path(settings.output)
     check_writable(output, f"output={output}")
-    places = [settings.runs] if isinstance(settings.runs, str) else settings.runs
-    by = [settings.by] if isinstance(settings.by, str) else settings.by
-    comparison = Comparison(find_runs(places), settings.columns)
-    for reason in comparison.left_out:
-        warn(f"{reason}; this run is left out")
-    sort = settings.sort or next(iter(comparison.metrics), "run")
-    groups = RunGroups(comparison, by)
-    report_comparison(comparison, groups, sort, settings.curves, output)
+    report = report_on(settings)
+    report.print()
+    print_facts({"written": f"{output}: {', '.join(report.write(output))}"})
 
 
 def _renamed(arguments: Sequence[str]) -> list[str]:

@@ -21,8 +21,8 @@ from vgg_lit.system.extras import require
 from vgg_lit.targets import trust
 
 
-def export(config: DictConfig) -> None:
-    """Writes the files, and prints a comparison of each program with the network in PyTorch.
+def export(config: DictConfig) -> Path:
+    """Writes the files, prints a comparison of each program with PyTorch; returns the folder.
 
     Raises:
         InputError: there is no such run or checkpoint, the folder cannot be written, the network cannot be
@@ -45,6 +45,7 @@ def export(config: DictConfig) -> None:
         data = located(trained.run.config, asked_places(config))["data"]
         datamodule = load_calibration_data(trained, data)
     write_export(trained, output, settings, datamodule)
+    return output
 
 
 def main() -> None:

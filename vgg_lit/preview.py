@@ -38,9 +38,9 @@ def preview(config: DictConfig) -> None:
     check_writable_file(output, f"output={output}")
     augment = instantiate(settings.augment, key="augment")
     check_source(settings.data)
+    from vgg_lit.analysis.augmented_images import augmented_images
     from vgg_lit.analysis.style import save_figure
     from vgg_lit.data.sources import build_datamodule
-    from vgg_lit.reports.augmented_images import draw
 
     datamodule = build_datamodule(settings.data, augment=augment, batch_size=settings.images)
     datamodule.prepare_data()
@@ -50,7 +50,7 @@ def preview(config: DictConfig) -> None:
             f"images={settings.images}: more than the {datamodule.sizes['train']} training images"
         )
 
-    save_figure(draw(datamodule, settings.epochs), output)
+    save_figure(augmented_images(datamodule, settings.epochs), output)
     print_facts({"written": str(output)})
 
 

@@ -51,6 +51,15 @@ def select_run(path: str | os.PathLike[str], key: str = "run") -> Path:
     raise InputError(f"{key}={path}: holds {len(jobs)} runs; choose one: {listed}{more}")
 
 
+def run_label(run: Path) -> str:
+    """Returns the name of a run's directory; a job or trial has that of its sweep or study in front."""
+    path = run.absolute()
+    if not path.name.isdigit():
+        return path.name
+    outer = path.parent.parent if path.parent.name == "trials" else path.parent
+    return f"{outer.name}/{path.name}"
+
+
 def all_runs() -> Iterator[Path]:
     """Yields the directories of the runs below logs/, also of sweeps and studies."""
     for place in PLACES:

@@ -29,7 +29,7 @@ from omegaconf import OmegaConf
 from vgg_lit.checkpoints.folder import FOLDER, find_checkpoint, newest_checkpoint
 from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import with_earlier_splits, with_new_names
-from vgg_lit.run_selection import select_run
+from vgg_lit.run_selection import run_label, select_run
 from vgg_lit.system.claims import claim, claimed, is_held, release, rename_claimed
 from vgg_lit.system.environment import describe_environment
 from vgg_lit.system.files import remove_unfinished, write_json, write_text
@@ -100,6 +100,11 @@ class Run:
     def outputs(self) -> Path:
         """The folder for results that commands compute from the run."""
         return self.path
+
+    @property
+    def label(self) -> str:
+        """The name of the run in titles and tables, see `run_label`."""
+        return run_label(self.path)
 
     @property
     def selection(self) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 import csv
 import io
+import os
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +16,7 @@ from vgg_lit.errors import InputError
 from vgg_lit.system.markdown import markdown_text
 from vgg_lit.system.small_files import read_small_text
 from vgg_lit.system.terminal import visible
+from vgg_lit.table_widths import TextRows, fit_rows
 
 LARGEST_TABLE = 2**26
 """Limit on the bytes of a CSV file: a row for each of 100,000 images."""
@@ -31,26 +32,6 @@ def print_facts(facts: Mapping[str, str]) -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:<{width}}  {visible(value)}", flush=True)
-
-
-def shorten_middle(text: str, width: int) -> str:
-    """Replaces the middle of a text by an ellipsis if it is wider than `width` columns; keeps more of the end.
-
-    Characters of Chinese, Japanese and Korean are two columns wide.
-    """
-    if cell_len(text) <= width:
-        return text
-    tail = ""
-    for character in reversed(text):
-        if cell_len(tail) + cell_len(character) > 2 * width // 3:
-            break
-        tail = character + tail
-    head = ""
-    for character in text:
-        if cell_len(head) + cell_len(character) > width - 1 - cell_len(tail):
-            break
-        head += character
-    return f"{head}…{tail}"
 
 
 STAGES = ("train", "val", "test")
@@ -88,27 +69,41 @@ def _place(name: str) -> tuple[int, str]:
     return (STAGES.index(stage) if stage in STAGES else len(STAGES)), name
 
 
-def print_rows(
-    rows: Sequence[Mapping[str, str]], title: str, ends_section: Collection[int] = ()
-) -> None:
-    """Prints rows with the same columns as a table; numbers are aligned right.
+def print_rows(rows: TextRows, title: str, ends_section: Collection[int] = ()) -> None:
+    """Prints rows as a table, at most as wide as the terminal; numbers are aligned right.
+
+    In a file or a pipe the width is unlimited, unless the variable COLUMNS is set. Columns that do not fit
+    are named below the table.
 
     Args:
         rows: cell texts by column.
         title: title of the table.
         ends_section: indices of the rows with a line below.
     """
-    table = Table(title=visible(title), title_justify="left")
+    console = plain_console()
+    shown: TextRows = [{visible(name): visible(text) for name, text in row.items()} for row in rows]
+    left_out: Sequence[str] = ()
+    if console.is_terminal or "COLUMNS" in os.environ:
+        shown, left_out = fit_rows(shown, console.width)
+    table = text_table(shown, ends_section)
+    options = console.options.update(max_width=sys.maxsize)
+    console.width = max(console.width, console.measure(table, options=options).maximum)
+    # A title of the table would be wrapped to its width.
+    console.print(visible(title), style="italic", highlight=False)
+    console.print(table)
+    if left_out:
+        print(f"Not shown, for want of space: {', '.join(left_out)}.")
+
+
+def text_table(rows: TextRows, ends_section: Collection[int] = ()) -> Table:
+    """Returns a table of rich; numbers are aligned right."""
+    table = Table()
     for name in rows[0]:
         is_number = all(NUMBER.fullmatch(row[name]) for row in rows)
-        table.add_column(visible(name), overflow="fold", justify="right" if is_number else "left")
+        table.add_column(name, overflow="fold", justify="right" if is_number else "left")
     for number, row in enumerate(rows):
-        table.add_row(*map(visible, row.values()), end_section=number in ends_section)
-    console = plain_console()
-    if not console.is_terminal:  # no width limit in a file or a pipe
-        options = console.options.update(max_width=sys.maxsize)
-        console.width = max(console.width, console.measure(table, options=options).maximum)
-    console.print(table)
+        table.add_row(*row.values(), end_section=number in ends_section)
+    return table
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]], is_markup: bool = False) -> str:

@@ -10,23 +10,11 @@ In Python, this module is also a function: vgg_lit.train("model=vgg16_bn", seed=
 """
 
 import sys
-from types import ModuleType
-from typing import Any
 
+from vgg_lit.callable_commands import CallableModule
 from vgg_lit.config.command import run_verb
 from vgg_lit.training.starting import prepare
 from vgg_lit.training_task import train
-
-
-class CallableModule(ModuleType):
-    """This module, which can also be called."""
-
-    def __call__(self, *overrides: str, **settings: Any) -> Any:
-        """Trains in this process and returns the run, see `vgg_lit.interactive.train_run`."""
-        from vgg_lit.interactive import train_run
-
-        return train_run(*overrides, **settings)
-
 
 sys.modules[__name__].__class__ = CallableModule
 

@@ -5,6 +5,8 @@ python -m vgg_lit.visualize run=<run> 'figures=[activations,attributions]' image
 python -m vgg_lit.visualize run=latest formats=png,pdf,svg
 """
 
+from typing import TYPE_CHECKING
+
 from omegaconf import DictConfig
 
 from vgg_lit.config.checks import check_section, to_plain
@@ -20,6 +22,10 @@ from vgg_lit.shipped_runs import check_outputs
 from vgg_lit.tables import print_facts
 from vgg_lit.targets import trust
 
+if TYPE_CHECKING:
+    from vgg_lit.reports.drawing import Drawing
+    from vgg_lit.reports.picture import Picture
+
 
 def visualize(config: DictConfig) -> None:
     """Writes `figures/`, `predictions_<split>.csv` and `report.html` into the run directory.
@@ -30,49 +36,42 @@ def visualize(config: DictConfig) -> None:
     """
     settings = check_section(to_plain(config), Visualize)
     trust(settings.trusted_targets)
-    run = Run(settings.run)
-    check_outputs(run)
-    (trained,) = find_trained([run], settings.checkpoint)
+    check_outputs(Run(settings.run))
+    drawing = _drawing(config, settings)
+    from vgg_lit.evaluation.image_outcomes import predictions_file
+    from vgg_lit.reports.run_report import picture_sections, summary_sections, write_report
+    from vgg_lit.system.files import write_text
+
+    print_facts(drawing.facts)
+    inspection = drawing.inspection
+    sections = summary_sections(inspection) + picture_sections(drawing, settings.formats)
+    file = predictions_file(inspection.run.path, settings.split)
+    write_text(file, inspection.outcomes.to_csv(inspection.classes, inspection.names))
+    print_facts({"written": f"{file} ({len(inspection.names)} images)"})
+    write_report(inspection.run.path, sections, drawing.left_out)
+
+
+def draw(config: DictConfig) -> "list[Picture]":
+    """Returns the figures with their titles and text; writes no file.
+
+    Raises:
+        InputError: as for `visualize`.
+    """
+    settings = check_section(to_plain(config), Visualize)
+    trust(settings.trusted_targets)
+    drawing = _drawing(config, settings)
+    return list(drawing.pictures(drawing.names))
+
+
+def _drawing(config: DictConfig, settings: Visualize) -> "Drawing":
+    (trained,) = find_trained([Run(settings.run)], settings.checkpoint)
     if settings.split == "val" and not has_validation_split(trained.run.config["data"]):
         raise InputError("split=val: the run has no validation split; allowed: test")
     _check_layers_and_image(settings, trained)
-
     # Lightning takes seconds to import, so it is imported after all checks.
-    from vgg_lit.evaluation.image_outcomes import predictions_file
-    from vgg_lit.reports.catalogue import DRAWN, missing_extra
-    from vgg_lit.reports.inspection import Inspection
-    from vgg_lit.reports.picture import Choice
-    from vgg_lit.reports.run_report import draw_sections, summary_sections, write_report
-    from vgg_lit.system.files import write_text
-    from vgg_lit.system.hardware import count_devices, resolve_precision
-    from vgg_lit.system.lightning_internals import quieten_lightning
+    from vgg_lit.reports.drawing import Drawing
 
-    asked = settings.figures
-    left_out = {name: why for name in asked or DRAWN if (why := missing_extra(name))}
-    if asked and left_out:
-        name, why = next(iter(left_out.items()))
-        raise InputError(f"figures: {name} {why}")
-    quieten_lightning()
-    count_devices(settings.accelerator)
-    precision, reason = resolve_precision(
-        settings.precision or trained.run.config["trainer"]["precision"], settings.accelerator
-    )
-    data = located(trained.run.config, asked_places(config))["data"]
-    s = settings
-    inspection = Inspection(trained, s.split, s.batch_size, s.accelerator, precision, data)
-    facts = {"checkpoint": str(trained.checkpoint), "data": inspection.data_name}
-    if inspection.changes:
-        facts["changed"] = f"since the training: {inspection.changes}"
-    print_facts({**facts, "precision": f"{precision} ({reason})"})
-    choice = Choice(settings.images, settings.image, settings.layers, settings.embeddings)
-    names = [name for name in DRAWN if name in (asked or DRAWN) and name not in left_out]
-    sections = summary_sections(inspection) + draw_sections(
-        inspection, choice, names, left_out, bool(asked), settings.formats
-    )
-    file = predictions_file(trained.run.path, settings.split)
-    write_text(file, inspection.outcomes.to_csv(inspection.classes, inspection.names))
-    print_facts({"written": f"{file} ({len(inspection.names)} images)"})
-    write_report(trained.run.path, sections, left_out)
+    return Drawing(trained, settings, located(trained.run.config, asked_places(config))["data"])
 
 
 def _check_layers_and_image(settings: Visualize, trained: Trained) -> None:

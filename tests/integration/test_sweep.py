@@ -265,4 +265,4 @@ def test_folds_are_aggregated(tiny, home, command):
     assert sorted(images, key=int) == [str(image) for image in range(6000)]
     done = command("compare", "runs=sweep", cwd=home)
     assert done.code == 0, done.err
-    assert "mean over 3 folds" in done.out
+    assert "Mean over 3 folds" in done.out

@@ -12,10 +12,23 @@ VERBS = {path.stem for path in (ROOT / "conf").glob("*.yaml")}
 
 COMMANDS_WITHOUT_CONFIG = {"torchrun", "new", "cache", "__main__"}
 
+PYTHON = {"interactive", "interactive_run", "callable_commands"}
+
 # From the ground up. A room is a folder, or a few files that belong together. A module imports from its
 # own room and from lower floors.
 FLOORS = [
-    [{"system", "errors", "renamed_settings", "tables", "targets", "value_types", "version"}],
+    [
+        {
+            "system",
+            "errors",
+            "renamed_settings",
+            "tables",
+            "table_widths",
+            "targets",
+            "value_types",
+            "version",
+        }
+    ],
     [{"models"}, {"data"}, {"checkpoints"}],
     [{"classifier", "losses", "metrics", "optim", "split_metrics"}, {"weights"}, {"analysis"}],
     [
@@ -26,7 +39,7 @@ FLOORS = [
         {"config"},
     ],
     [{"training"}, {"tuning"}, {"sweeping"}, {"reports"}, {"exporting"}],
-    [{*VERBS, *COMMANDS_WITHOUT_CONFIG, "training_task", "interactive", "hydra_plugins"}],
+    [{*VERBS, *COMMANDS_WITHOUT_CONFIG, "training_task", *PYTHON, "hydra_plugins"}],
 ]
 MOST_FLOORS = 6
 FLOOR = {part: number for number, floor in enumerate(FLOORS) for room in floor for part in room}
@@ -36,7 +49,7 @@ ROOM = {part: room for floor in FLOORS for rooms in [floor] for room in rooms fo
 KNOW_HYDRA = {
     *("config", "runs", "sweeping", "hydra_plugins"),
     *("training.loggers", "training.resuming", "tuning"),
-    *("exporting.job", "training_task", "interactive"),
+    *("exporting.job", "training_task", *PYTHON),
     *VERBS,
 }
 KNOW_LIGHTNING = {

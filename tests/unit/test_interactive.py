@@ -1,6 +1,7 @@
 """Training, evaluation and prediction from Python."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def run(tiny_run):
-    return vgg_lit.Run(tiny_run.path)
+def run(tiny_run, tmp_path_factory):
+    """A copy of the run, which commands may write to."""
+    path = tmp_path_factory.mktemp("interactive") / "run"
+    return vgg_lit.Run(shutil.copytree(tiny_run.path, path))
 
 
 def test_train_returns_the_run(tiny, tmp_path):
@@ -111,7 +114,7 @@ def test_a_run_predicts_files_and_arrays(run, tmp_path):
 
 
 def test_the_history_has_a_row_an_epoch(run, monkeypatch):
-    monkeypatch.setattr("vgg_lit.interactive.find_spec", lambda name: None)
+    monkeypatch.setattr("vgg_lit.interactive_run.find_spec", lambda name: None)
     rows = run.history()
     assert [row["epoch"] for row in rows] == [1, 2]
     assert not math.isnan(rows[0]["train/loss"])
@@ -119,3 +122,43 @@ def test_the_history_has_a_row_an_epoch(run, monkeypatch):
 
 def test_a_run_is_shown_by_its_path(run):
     assert repr(run) == f"Run({str(run.path)!r})"
+
+
+def test_a_run_draws_figures_and_writes_no_file(run):
+    before = sorted(run.path.rglob("*"))
+    (picture,) = run.draw("confusion", accelerator="cpu")
+    assert (picture.name, picture.title) == ("confusion", "Confusion matrix")
+    assert picture.figure.axes
+    assert sorted(run.path.rglob("*")) == before
+    with pytest.raises(InputError, match="figures"):
+        run.draw("confuson")
+
+
+def test_a_run_is_exported(run, tmp_path, capsys):
+    folder = run.export(formats=["safetensors"], output=tmp_path / "out", batch_sizes=[1])
+    assert folder == tmp_path / "out"
+    assert (folder / "model.safetensors").is_file()
+    assert "Each program compared with PyTorch" in capsys.readouterr().out
+
+
+def test_compare_returns_the_tables(tiny_run, tmp_path, capsys):
+    for name in ("a", "b"):
+        shutil.copytree(tiny_run.path, tmp_path / "runs" / name)
+    report = vgg_lit.compare("runs/a", vgg_lit.Run("runs/b"), sort="test/acc")
+    rows = report.tables["comparison.csv"].records
+    assert [row["run"] for row in rows] == ["a", "b"]
+    assert rows[0]["test/acc"] == tiny_run.metrics["test/acc"]
+    assert report.figure.axes
+    assert report._repr_html_().count("<table>") == 1
+    assert r"\toprule" in report.latex
+    report.print()
+    assert "2 runs by test/acc" in capsys.readouterr().out
+    assert not (tmp_path / "comparison").exists()
+    assert "comparison.tex" in report.write("comparison")
+    assert (tmp_path / "comparison/comparison.tex").read_text() == report.latex
+    with pytest.raises(InputError, match="at least 2"):
+        vgg_lit.compare("runs/a")
+
+
+def test_the_module_of_compare_stays_a_module():
+    assert vgg_lit.compare.main.__module__ == "vgg_lit.compare"

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from vgg_lit.errors import InputError
-from vgg_lit.run_selection import newest_runs, select_run
+from vgg_lit.run_selection import newest_runs, run_label, select_run
 from vgg_lit.runs import Run
 
 
@@ -89,3 +89,15 @@ def test_settings_that_take_a_run_take_latest(key, monkeypatch):
         f"{key}='logs/sweeps/a/s/1'",
         "seed=1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "label"),
+    [
+        ("logs/runs/a/2026_x", "2026_x"),
+        ("logs/sweeps/a/2026_s/3", "2026_s/3"),
+        ("logs/tune/a/study/trials/12", "study/12"),
+    ],
+)
+def test_a_job_is_named_with_its_sweep(place, label, tmp_path):
+    assert run_label(tmp_path / place) == label

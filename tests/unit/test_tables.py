@@ -9,7 +9,6 @@ from vgg_lit.tables import (
     print_facts,
     print_metrics,
     print_rows,
-    shorten_middle,
 )
 
 
@@ -49,18 +48,6 @@ def test_trivial_top_k_accuracies_are_left_out(capsys):
     out = capsys.readouterr().out
     assert "test/top2" in out
     assert "top5" not in out
-
-
-@pytest.mark.parametrize(
-    ("text", "width", "expected"),
-    [
-        ("shoe.png", 8, "shoe.png"),
-        ("photos/of/a/shoe_17.png", 13, "phot…e_17.png"),
-        ("写真写真写真.png", 9, "写…真.png"),
-    ],
-)
-def test_a_wide_text_is_shortened_in_the_middle(text, width, expected):
-    assert shorten_middle(text, width) == expected
 
 
 def test_bars_in_the_cells_of_markdown_are_escaped():

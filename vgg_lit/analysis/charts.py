@@ -28,6 +28,7 @@ from vgg_lit.analysis.style import (
     WRONG,
     class_label,
     figure_text,
+    show_percent,
 )
 
 WIDTH = 9.0  # inches
@@ -51,11 +52,11 @@ def history_chart(history: History) -> Figure:
     gap.plot(history.epochs, history.gap(), color=COLOURS[3], marker="o")
     loss.set(title="Loss", ylim=(0, None))
     accuracy.set(title="Accuracy")
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    show_percent(accuracy.yaxis)
     rate.set(title="Learning rate, log scale", xlabel="epoch", yscale="log")
     gap.set(title="Accuracy gap: training - validation", xlabel="epoch")
     gap.axhline(0, color=GREY, linewidth=1)
-    gap.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" points"))
+    gap.yaxis.set_major_formatter(PercentFormatter(1, symbol=" points"))
     best = history.best
     for axes in (loss, accuracy, rate, gap):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -126,7 +127,7 @@ def confusion_chart(matrix_KK: np.ndarray, classes: Sequence[str], title: str) -
             number = f"{matrix_KK[row, column]:,}"
             axes.text(column, row, number, ha="center", va="center", color=colour, fontsize=SMALL)
     bar = figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
+    show_percent(bar.ax.yaxis)
     return figure
 
 
@@ -150,7 +151,7 @@ def class_scores_chart(
         axes.scatter(values[order], y, color=colour, marker=marker, s=40, label=name, zorder=2)
     axes.set_yticks(y, [class_label(classes[k]) for k in order])
     axes.set(ylim=(-0.7, len(classes) - 0.3), title="Precision, recall and F1 by class")
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    show_percent(axes.xaxis)
     figure.legend(loc="outside lower center", ncols=3)
     return figure
 
@@ -189,7 +190,7 @@ def calibration_chart(
     lower.bar(edges[:-1], images, widths, align="edge", color=GREY, edgecolor="white")
     lower.set(xlabel="confidence: probability of the predicted class", ylabel="images", xlim=(0, 1))
     for axis in (upper.yaxis, lower.xaxis):
-        axis.set_major_formatter(PercentFormatter(1))
+        show_percent(axis)
     return figure
 
 

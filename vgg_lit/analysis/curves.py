@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from vgg_lit.analysis.style import COLOURS, STYLE, YELLOW, figure_text
+from vgg_lit.analysis.style import COLOURS, STYLE, YELLOW, figure_text, show_percent
 
 Curve = tuple[Sequence[float], Sequence[float]]
 """Epochs, and the value of the metric after each of them."""
@@ -29,8 +29,11 @@ class MeanCurve(NamedTuple):
 
 LINE_COLOURS = tuple(colour for colour in COLOURS if colour != YELLOW)  # too light for a line
 
-STYLES = ("-", "--", ":", "-.")
-"""Line styles: the first for the first seven runs, the second for the next seven and so on."""
+STYLES = ("-", "--", "-.", ":")
+"""Line styles: curves differ in grey too, and two equal ones are both seen.
+
+Seven colours and four styles, each in turn, give 28 looks.
+"""
 
 PANEL = (4.2, 3.0)  # inches
 
@@ -63,7 +66,7 @@ def learning_curves(
     looks: dict[str, dict[str, Any]] = {
         run: {
             "color": LINE_COLOURS[i % len(LINE_COLOURS)],
-            "linestyle": STYLES[i // len(LINE_COLOURS) % len(STYLES)],
+            "linestyle": STYLES[i % len(STYLES)],
         }
         for i, run in enumerate(runs)
     }
@@ -86,7 +89,7 @@ def learning_curves(
         axes.set(title=figure_text(metric), xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if metric.rpartition("/")[2].startswith(("acc", "top")):
-            axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+            show_percent(axes.yaxis)
     for axes in panels[len(curves) :]:
         axes.set_axis_off()
     lines = [Line2D([], [], linewidth=1.5, **look) for look in looks.values()]

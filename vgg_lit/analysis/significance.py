@@ -71,10 +71,10 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Paired
     difference = summary_of([a - b for a, b in zip(first, second, strict=True)])
     n, deviation = difference.n, difference.deviation
     if deviation is None:
-        return PairedDifference(difference, None, "one pair: no test; at least 2 are needed")
+        return PairedDifference(difference, None, "One pair is too few for a test")
     # equal differences leave a deviation of rounding errors
     if deviation <= 1e-12 * max(map(abs, (*first, *second)), default=0):
-        return PairedDifference(difference, None, "all differences are equal: no test")
+        return PairedDifference(difference, None, "All differences are equal, so there is no test")
     p_value = t_tails(difference.mean / (deviation / math.sqrt(n)), n - 1)
     remark = ""
     if n < FEW:

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from vgg_lit.analysis.style import BLUE, GREY, STYLE, VERMILION, figure_text
+from vgg_lit.analysis.style import BLUE, GREY, STYLE, VERMILION, figure_text, show_percent
+from vgg_lit.tables import is_accuracy
 
 WIDTH = 7.5  # inches
 
@@ -50,7 +51,8 @@ def objective_chart(
     name = figure_text(objective)
     axes.set(title=f"{name} of {len(x)} trials", xlabel="trial", ylabel=name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _as_percent(axes.yaxis, objective)
+    if is_accuracy(objective):
+        show_percent(axes.yaxis)
     axes.legend()
     return figure
 
@@ -63,17 +65,12 @@ def importance_chart(importances: Mapping[str, float], objective: str) -> Figure
     names = sorted(importances, key=importances.__getitem__)
     shares = [importances[name] for name in names]
     bars = axes.barh(list(map(figure_text, names)), shares, color=BLUE, height=0.6)
-    axes.bar_label(bars, [f"{share:.0%}" for share in shares], padding=3)
+    axes.bar_label(bars, [f"{100 * share:.0f} %" for share in shares], padding=3)
     axes.set(
         title=f"Importance of settings for {figure_text(objective)}",
         xlabel="importance",
         xlim=(0, 1.1 * max(shares)),
     )
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    show_percent(axes.xaxis)
     axes.grid(False, axis="y")
     return figure
-
-
-def _as_percent(axis: object, objective: str) -> None:
-    if objective.rpartition("/")[2].startswith(("acc", "top")):
-        axis.set_major_formatter(PercentFormatter(1))  # type: ignore[attr-defined]

@@ -15,11 +15,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+from matplotlib.ticker import PercentFormatter
 
 from vgg_lit.analysis.labels import font_families, with_known_glyphs
 from vgg_lit.system.files import replacing
 from vgg_lit.system.terminal import visible
-from vgg_lit.tables import shorten_middle
+from vgg_lit.table_widths import shorten_middle
 
 DPI = 110
 """Resolution of saved figures: an inch of the figure is about an inch on the screen."""
@@ -103,6 +104,11 @@ def class_label(name: str, width: int = WIDEST) -> str:
 def figure_lines(text: str) -> str:
     """Returns lines that matplotlib shows as they are."""
     return "\n".join(map(figure_text, text.split("\n")))
+
+
+def show_percent(axis: Any) -> None:
+    """Shows the fractions of an axis in per cent, with the decimals that its ticks need."""
+    axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
 
 
 @contextmanager

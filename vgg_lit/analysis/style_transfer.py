@@ -5,6 +5,7 @@ Shape suffixes: B images, C channels, H x W pixels.
 Source: Gatys et al. 2016, https://doi.org/10.1109/CVPR.2016.265.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 
 import torch
@@ -77,7 +78,8 @@ def descend(
     )
     with torch.no_grad():
         first = float(loss(picture_BCHW))
-    with Progress(*columns, transient=True) as progress:
+    # A notebook has no terminal, and rich would warn of a missing package there.
+    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as progress:
         task = progress.add_task("", total=steps, loss=first)
         for _ in range(steps):
             optimizer.zero_grad()

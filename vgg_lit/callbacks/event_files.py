@@ -24,23 +24,6 @@ BINS = 64  # bins of a histogram
 MOST_CURVES = 20  # most classes with a precision-recall curve
 LARGEST_SPRITE = 48  # largest side of an image in the projector, pixels
 
-LAYOUT = {
-    "training": {
-        "loss": ["Multiline", ["^train/loss$", "^val/loss$"]],
-        "accuracy": ["Multiline", ["^train/acc$", "^val/acc$"]],
-        "learning rate": ["Multiline", ["^lr"]],
-    },
-    "weights": {
-        "gradient norm": ["Multiline", ["^gradient_norm/"]],
-        "weight norm": ["Multiline", ["^weight_norm/"]],
-    },
-    "speed": {
-        "images per second": ["Multiline", ["^throughput/images_per_second$"]],
-        "shares": ["Multiline", ["^throughput/data_wait$", "^throughput/ceiling_fraction$"]],
-    },
-}
-"""Layout of the tab Custom Scalars: scalars shown in one chart."""
-
 
 def named_weights(net: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Yields the trainable weights of convolutions and fully connected layers, with layer names."""

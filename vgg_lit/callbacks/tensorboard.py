@@ -98,15 +98,12 @@ class TensorBoard(L.Callback):
         self._hook: RemovableHandle | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock and writes the layout of the scalars."""
+        """Starts the clock and finds the writers."""
         self._started = time.perf_counter()
         loggers = [one for one in trainer.loggers if isinstance(one, TensorBoardLogger)]
         if not loggers and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             _say("callbacks.tensorboard: nothing is written; requires logger=tensorboard")
         self._writers = [logger.experiment for logger in loggers] if trainer.is_global_zero else []
-        with self._timed():
-            for writer in self._writers:
-                writer.add_custom_scalars(event_files.LAYOUT)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int

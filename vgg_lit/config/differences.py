@@ -60,20 +60,31 @@ def differing_settings(
     keys = sorted(
         {key for values in flat.values() for key in values}, key=lambda k: (k.count("."), k)
     )
-    differences: dict[str, dict[str, Any]] = {}
-    for key in keys:
-        section, _, leaf = key.rpartition(".")
-        holders = [found for found in flat.values() if section not in differences or key in found]
+    differing: dict[str, dict[str, Any]] = {}
+    followers = set()
+    for key in keys:  # sections before their settings
+        holders = [
+            found
+            for found in flat.values()
+            if key in found or not any(section in differing for section in _sections(key))
+        ]
         values = {name: found.get(key) for name, found in flat.items()}
-        is_same = len({json.dumps(found.get(key)) for found in holders}) == 1
-        follows = any(
-            values == others
-            for other, others in differences.items()
-            if other.rpartition(".")[2] == leaf
-        )
-        if not is_same and not follows:
-            differences[key] = values
-    return dict(sorted(differences.items()))
+        if len({json.dumps(found.get(key)) for found in holders}) == 1:
+            continue
+        leaf = key.rpartition(".")[2]
+        if any(
+            values == differing[other] for other in differing if other.rpartition(".")[2] == leaf
+        ):
+            followers.add(key)
+        differing[key] = values
+    return {key: differing[key] for key in sorted(differing) if key not in followers}
+
+
+def _sections(key: str) -> Iterator[str]:
+    """Yields the sections that a setting is in, the innermost first."""
+    while "." in key:
+        key = key.rpartition(".")[0]
+        yield key
 
 
 def flattened(

@@ -24,6 +24,9 @@ FLAGS = (
 )
 """Hydra's long flags."""
 
+SHORT = ("-h", "-c", "-p", "-r", "-m", "-i", "-s")
+"""The beginnings of Hydra's short flags."""
+
 WITH_VALUE = {
     *("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn"),
     *("--config-path", "-cp", "--info", "-i", "--experimental-rerun"),
@@ -146,6 +149,8 @@ def _unknown_option(group: str, choice: str, options: Sequence[str]) -> str:
     allowed = [name for name in options if (group, name) not in BASES]
     near = nearest_option(group, choice, allowed)
     hint = f"did you mean {group}={near}? " if near else ""
+    if group == "data" and Path(choice).is_dir():
+        hint = f"did you mean data=image_folder data.root={choice}? "
     return f"{group}={choice}: there is no such config; {hint}allowed: {', '.join(allowed)}"
 
 
@@ -169,10 +174,15 @@ def check_flags(arguments: Sequence[str], config_name: str) -> None:
     """
     for argument in arguments:
         flag, _, value = argument.partition("=")
-        if flag.startswith("--") and not any(known.startswith(flag) for known in FLAGS):
+        if flag.startswith("--"):
+            is_flag = any(known.startswith(flag) for known in FLAGS)
+        else:
+            is_flag = flag.startswith(SHORT) or not flag.startswith("-")
+        if not is_flag:
             typed = flag.lstrip("-").replace("-", "_")
             near = nearest_key(typed, _keys(config_name, []))
-            meant = f"did you mean {near}={value or '...'}? " if near else ""
+            meant = f"{near}={value or '...'}" if near and "=" not in near else near
+            meant = f"did you mean {meant}? " if meant else ""
             raise InputError(
                 f"{flag}: is not a flag; {meant}settings are written key=value; allowed flags: "
                 f"{', '.join(FLAGS)}"

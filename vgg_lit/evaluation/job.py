@@ -1,6 +1,7 @@
 """The evaluate job: loads data and networks, computes and reports scores."""
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,13 +77,15 @@ def evaluate_networks(
             )
         )
     print_facts(facts)
-    rows = rows_of(views, [one.run.path.name for one in trained])
+    rows = rows_of(views, [one.run.label for one in trained])
     batches = getattr(datamodule, f"{split}_dataloader")()
     classes = datamodule.classes
     specs = trained[0].run.config.get("metrics") if metrics is None else metrics
     extras = [SplitMetrics.build(specs or {}, len(classes), classes) for _ in rows]
     outcomes = ImageOutcomes()
-    progress = track(batches, "evaluating", transient=True, disable=len(batches) == 1)
+    progress = track(
+        batches, "evaluating", transient=True, disable=len(batches) == 1 or not sys.stdout.isatty()
+    )
     takes_whole = any(view.takes_whole for view in views) and hasattr(
         datamodule, "whole_dataloader"
     )

@@ -9,7 +9,8 @@ from rich.table import Table
 from vgg_lit.evaluation.prediction import Prediction
 from vgg_lit.system.files import shown_path, write_text
 from vgg_lit.system.terminal import visible
-from vgg_lit.tables import plain_console, print_facts, shorten_middle, to_csv
+from vgg_lit.table_widths import shorten_middle
+from vgg_lit.tables import plain_console, print_facts, to_csv
 
 MOST_ROWS = 20
 SHORTEST_PATH = 24

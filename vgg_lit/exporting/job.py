@@ -137,7 +137,7 @@ def _card(
     return ModelCard(
         network=network_name(model),
         data=(source or data)["_target_"].rpartition(".")[2],
-        origin=f"{markdown_code(trained.checkpoint.name)} of run {markdown_code(trained.run.path.name)}",
+        origin=f"{markdown_code(trained.checkpoint.name)} of run {markdown_code(trained.run.label)}",
         description=description,
         files=(*names, DESCRIPTION, REPORT),
         metrics={

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 
 from vgg_lit.analysis import charts
+from vgg_lit.analysis.augmented_images import augmented_images
 from vgg_lit.analysis.history import remark
 from vgg_lit.data.custom_datamodule import CustomDataModule
 from vgg_lit.errors import InputError
-from vgg_lit.reports.augmented_images import draw
 from vgg_lit.reports.inspection import Inspection
 from vgg_lit.reports.network_pictures import (
     attributions,
@@ -56,7 +56,7 @@ def augmentation(run: Inspection, choice: Choice) -> Iterator[Picture]:
     """Yields some training images as augmented in the first epochs."""
     if isinstance(run.training, CustomDataModule):
         raise InputError("the data module augments its images itself")
-    figure = draw(run.training, EPOCHS, "Training images, original and augmented")
+    figure = augmented_images(run.training, EPOCHS, "Training images, original and augmented")
     text = "One row per image, one column per epoch."
     yield Picture("augmentation", "Augmentation", [text], figure)
 

@@ -40,11 +40,13 @@ class _Record:
     epochs: Sequence[Mapping[str, str]]
     status: str | None
     parameters: int
+    typed: Mapping[str, str]
 
     @classmethod
     def of(cls, run: Run) -> "_Record":
         config, status = run.config, run.status.get("status")
-        return cls(config, run.metrics, run.epochs(), status, _parameters(run, config))
+        typed = dict(line.partition("=")[::2] for line in run.overrides.lines)
+        return cls(config, run.metrics, run.epochs(), status, _parameters(run, config), typed)
 
 
 class Comparison:
@@ -84,13 +86,25 @@ class Comparison:
                 f"comparison{reasons}"
             )
         records = self._records.items()
-        self.differences = differing_settings({name: record.config for name, record in records})
+        differing = differing_settings({name: record.config for name, record in records})
+        self.differences = {key: self._as_typed(key, values) for key, values in differing.items()}
         self.finals = {name: record.metrics for name, record in records}
         known = sorted({metric for found in self.finals.values() for metric in found})
         for metric in metrics or ():
             if metric not in known:
                 raise unknown("metric", metric, known)
         self.metrics = list(metrics or [metric for metric in METRICS if metric in known])
+
+    def _as_typed(self, key: str, values: dict[str, Any]) -> dict[str, Any]:
+        """Returns the options of a group as all runs name them on their command lines.
+
+        `augment=flip_crop_erasing` tells more than the class `Compose`. The values are returned unchanged if
+        a run has none, or if one option has several values.
+        """
+        typed = {name: record.typed.get(key) for name, record in self._records.items()}
+        pairs = {(option, str(values[name])) for name, option in typed.items()}
+        is_clear = "." not in key and None not in typed.values()
+        return typed if is_clear and len(pairs) == len(set(typed.values())) else values
 
     @property
     def columns(self) -> list[str]:

@@ -5,22 +5,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from vgg_lit.reports.comparison_tables import ComparisonTable
-from vgg_lit.reports.page import html_text
+from vgg_lit.reports.page import THEME, html_text
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark">
 <title>{title}</title>
-<style>
-:root {{ --text: #1a1a1a; --page: #fff; --line: #ddd; --strong: #555; --quiet: #595959; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --text: #e6e6e6; --page: #161616; --line: #3a3a3a; --strong: #999; --quiet: #a8a8a8; }}
-}}
-body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page);
-       max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }}
+<style>{theme}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }}
 h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.15rem; margin: 2.5rem 0 0.5rem; }}
 p {{ margin: 0.5rem 0; }} .quiet {{ color: var(--quiet); }}
 table {{ border-collapse: collapse; white-space: nowrap; font-variant-numeric: tabular-nums; }}
@@ -30,7 +24,6 @@ th[aria-sort=ascending]::after {{ content: " \\25B2"; }}
 th[aria-sort=descending]::after {{ content: " \\25BC"; }}
 .number {{ text-align: right; }}
 div {{ overflow-x: auto; }}
-img {{ max-width: 100%; background: #fff; border-radius: 4px; }}
 </style>
 </head>
 <body>
@@ -69,13 +62,15 @@ def comparison_page(title: str, tables: Sequence[ComparisonTable], figure_png: b
         figure_png: figure of the learning curves; None: no figure.
     """
     return _PAGE.format(
+        theme=THEME,
         title=html_text(title),
-        tables="\n".join(map(_table, tables)),
+        tables="\n".join(map(html_table, tables)),
         figure=_image(figure_png) if figure_png else "",
     )
 
 
-def _table(table: ComparisonTable) -> str:
+def html_table(table: ComparisonTable) -> str:
+    """Returns a table with its title and remarks as HTML."""
     numbers = {column for row in table.values for column in row if _is_number(row[column])}
     heads = "".join(
         f"<th{_kind(column in numbers)}>{html_text(column)}</th>" for column in table.texts[0]

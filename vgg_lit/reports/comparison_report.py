@@ -1,31 +1,37 @@
 """Prints the tables of a comparison and writes them as CSV, Markdown, LaTeX and HTML.
 
-report_comparison(comparison, groups, sort="val/acc", curves=None, output=Path("comparison"))
+report = report_on(Compare(runs="logs/runs"))
+report.print()
+report.write("comparison")
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vgg_lit.config.overrides import pasteable
-from vgg_lit.reports.comparison import Comparison
-from vgg_lit.reports.comparison_page import comparison_page
+from vgg_lit.config.schema import Compare
+from vgg_lit.reports.comparison import Comparison, find_runs
+from vgg_lit.reports.comparison_page import comparison_page, html_table
 from vgg_lit.reports.comparison_tables import (
     ComparisonTable,
     difference_table,
-    format_deviation,
-    format_mean,
     group_table,
     prediction_table,
     run_table,
 )
-from vgg_lit.reports.fitted_table import print_fitted
 from vgg_lit.reports.groups import RunGroups
-from vgg_lit.reports.latex import escape_latex, latex_table
+from vgg_lit.reports.latex import paper_table
 from vgg_lit.reports.prediction_tests import has_predictions
 from vgg_lit.system.files import write_text
 from vgg_lit.system.markdown import markdown_text
-from vgg_lit.system.terminal import visible
-from vgg_lit.tables import is_accuracy, is_higher_better, markdown_table, print_facts, to_csv
+from vgg_lit.system.terminal import visible, warn
+from vgg_lit.tables import markdown_table, print_rows, to_csv
+from vgg_lit.targets import trust
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RUNS, GROUPS, DIFFERENCES, PREDICTIONS = (
     "comparison.csv",
@@ -38,60 +44,114 @@ RUNS, GROUPS, DIFFERENCES, PREDICTIONS = (
 CURVES = "curves.png"
 
 
-def report_comparison(
-    comparison: Comparison,
-    groups: RunGroups,
-    sort: str,
-    curves: Sequence[str] | None,
-    output: Path,
-) -> None:
-    """Prints the tables; writes them and the learning curves to a folder.
+class ComparisonReport:
+    """The tables and the learning curves of runs, to print, to write and to show in a notebook.
 
-    If no setting is repeated, the runs are printed, else the groups. Files of an earlier comparison that
-    are not written again are removed.
+    If no setting is repeated, the runs are printed, else the groups.
 
     Args:
         comparison: the runs.
         groups: the same runs in groups.
         sort: column to sort by.
         curves: metrics to draw; None: the losses and accuracies.
-        output: folder to write to.
+
+    Attributes:
+        tables: the tables by their CSV files.
+        latex: the table of a paper.
 
     Raises:
         InputError: there is no such column or metric, or a file of predictions cannot be read.
     """
-    runs = run_table(comparison, sort)
-    tables = _group_tables(groups, sort)
-    lines = groups.curves(curves) if GROUPS in tables else comparison.curves(curves)
-    printed = {**tables} if GROUPS in tables else {RUNS: runs, **tables}
-    for table in printed.values():
-        _print(table)
-    if len(groups.groups) > 1 and PREDICTIONS not in tables:
-        _print_hint(comparison)
 
-    tables[RUNS] = runs
-    files = {name: to_csv(table.records) for name, table in tables.items()}
-    files["comparison.md"] = "\n".join(
-        f"{'#' * (1 + bool(number))} {markdown_text(table.title)}\n\n{_markdown(table)}"
-        for number, table in enumerate(tables.values())
-    )
-    files["comparison.tex"] = _latex(groups, sort)
-    picture = None
-    if any(lines.values()):  # empty if no run has completed an epoch
+    def __init__(
+        self,
+        comparison: Comparison,
+        groups: RunGroups,
+        sort: str,
+        curves: Sequence[str] | None = None,
+    ) -> None:
+        runs = run_table(comparison, sort)
+        found = _group_tables(groups, sort)
+        self._has_groups = GROUPS in found
+        self._printed = [*found.values()] if self._has_groups else [runs, *found.values()]
+        self._lines = groups.curves(curves) if self._has_groups else comparison.curves(curves)
+        self._lacking = (
+            [run for run in comparison.runs.values() if not has_predictions(run)]
+            if len(groups.groups) > 1 and PREDICTIONS not in found
+            else []
+        )
+        self.title = runs.title
+        self.tables = {**found, RUNS: runs}
+        self.latex = paper_table(groups, sort)
+
+    @property
+    def figure(self) -> "Figure | None":
+        """The learning curves; None if no run has completed an epoch."""
+        if not any(self._lines.values()):
+            return None
         from vgg_lit.analysis.curves import learning_curves
-        from vgg_lit.analysis.style import save_figure
 
-        note = "line: mean, band: ± 1 standard deviation" if GROUPS in tables else ""
-        picture = output / CURVES
-        save_figure(learning_curves(lines, note=note), picture)
-    png = picture.read_bytes() if picture else None
-    files["comparison.html"] = comparison_page(runs.title, list(tables.values()), png)
-    for name, content in files.items():
-        write_text(output / name, content)
-    written = sorted([*files, *([CURVES] if picture else [])])
-    for name in {GROUPS, DIFFERENCES, PREDICTIONS, CURVES}.difference(written):
-        (output / name).unlink(missing_ok=True)
-    print_facts({"written": f"{output}: {', '.join(written)}"})
+        note = "line: mean, band: ± 1 standard deviation" if self._has_groups else ""
+        return learning_curves(self._lines, note=note)
+
+    def print(self) -> None:
+        """Prints the tables, at most as wide as the terminal."""
+        for table in self._printed:
+            _print(table)
+        if self._lacking:
+            print(
+                f"McNemar's test needs the predictions of {len(self._lacking)} more runs, such as:"
+            )
+            print(visible(pasteable("evaluate", self._lacking[0].selection)))
+
+    def write(self, output: str | os.PathLike[str]) -> list[str]:
+        """Writes the tables and the learning curves to a folder; returns the names of the files.
+
+        Files of an earlier comparison that are not written again are removed.
+        """
+        folder = Path(output)
+        files = {name: to_csv(table.records) for name, table in self.tables.items()}
+        files["comparison.md"] = "\n".join(
+            f"{'#' * (1 + bool(number))} {markdown_text(table.title)}\n\n{_markdown(table)}"
+            for number, table in enumerate(self.tables.values())
+        )
+        files["comparison.tex"] = self.latex
+        png = None
+        if figure := self.figure:
+            from vgg_lit.analysis.style import save_figure
+
+            save_figure(figure, folder / CURVES)
+            png = (folder / CURVES).read_bytes()
+        files["comparison.html"] = comparison_page(self.title, list(self.tables.values()), png)
+        for name, content in files.items():
+            write_text(folder / name, content)
+        written = sorted([*files, *([CURVES] if png else [])])
+        for name in {GROUPS, DIFFERENCES, PREDICTIONS, CURVES}.difference(written):
+            (folder / name).unlink(missing_ok=True)
+        return written
+
+    def __repr__(self) -> str:
+        return f"ComparisonReport({self.title!r})"
+
+    def _repr_html_(self) -> str:
+        """Returns the printed tables for a notebook."""
+        return "\n".join(map(html_table, self._printed))
+
+
+def report_on(settings: Compare) -> ComparisonReport:
+    """Returns the report that the settings of `vgg_lit.compare` ask for; warns of unreadable runs.
+
+    Raises:
+        InputError: there are fewer than two runs, or no such column or metric.
+    """
+    trust(settings.trusted_targets)
+    places = [settings.runs] if isinstance(settings.runs, str) else settings.runs
+    by = [settings.by] if isinstance(settings.by, str) else settings.by
+    comparison = Comparison(find_runs(places), settings.columns)
+    for reason in comparison.left_out:
+        warn(f"{reason}; this run is left out")
+    sort = settings.sort or next(iter(comparison.metrics), "run")
+    return ComparisonReport(comparison, RunGroups(comparison, by), sort, settings.curves)
 
 
 def _group_tables(groups: RunGroups, sort: str) -> dict[str, ComparisonTable]:
@@ -110,62 +170,11 @@ def _print(table: ComparisonTable) -> None:
         first = next(iter(row))
         is_repeated = number and number - 1 not in table.ends_section and table.ends_section
         texts.append({**row, first: ""} if is_repeated else row)
-    left_out = print_fitted(texts, table.title, table.ends_section)
+    print_rows(texts, table.title, table.ends_section)
     for remark in table.remarks:
         print(remark)
-    if left_out:
-        print(f"Not shown, for want of space: {', '.join(left_out)}.")
-
-
-def _print_hint(comparison: Comparison) -> None:
-    lacking = [run for run in comparison.runs.values() if not has_predictions(run)]
-    if lacking:
-        print(f"McNemar's test needs the predictions of {len(lacking)} more runs, such as:")
-        print(visible(pasteable("evaluate", lacking[0].selection)))
 
 
 def _markdown(table: ComparisonTable) -> str:
     remarks = "".join(f"\n{markdown_text(remark)}\n" for remark in table.remarks)
     return f"{markdown_table(table.texts)}{remarks}"
-
-
-def _latex(groups: RunGroups, sort: str) -> str:
-    """Returns the groups as rows and the metrics as columns; the best mean of each is bold."""
-    metrics = groups.comparison.metrics
-    ordered = groups.ordered(sort)
-    summaries = {
-        (group.label, metric): groups.summary(group, metric)
-        for group in ordered
-        for metric in metrics
-    }
-    counts = sorted({len(group.members) for group in ordered})
-    names = groups.names or ["group"]
-    lines = []
-    for group in ordered:
-        cells = [escape_latex(str(value)) for value in group.settings.values()] or [group.label]
-        if len(counts) > 1:
-            cells.append(str(len(group.members)))
-        for metric in metrics:
-            summary = summaries[group.label, metric]
-            means = [s.mean for s in (summaries[g.label, metric] for g in ordered) if s]
-            best = (max if is_higher_better(metric) else min)(means, default=None)
-            if summary is None:
-                cells.append("--")
-                continue
-            number = format_mean(metric, summary.mean, summary.deviation)
-            if summary.mean == best and len(ordered) > 1:
-                number = rf"\mathbf{{{number}}}"
-            if summary.deviation is not None:
-                number += rf" \pm {format_deviation(metric, summary.deviation)}"
-            cells.append(f"${number}$")
-        lines.append(cells)
-    head = [escape_latex(name) for name in names] + ["$n$"] * (len(counts) > 1)
-    head += [escape_latex(metric) + (r" (\%)" if is_accuracy(metric) else "") for metric in metrics]
-    what = "Final metrics of the runs."
-    if groups.has_repetitions:
-        over = (
-            f"{counts[0]} {groups.repetitions}" if len(counts) == 1 else f"$n$ {groups.repetitions}"
-        )
-        what = f"Mean and standard deviation over {over}."
-    bold = " The best of each metric is bold." if len(ordered) > 1 else ""
-    return latex_table(head, lines, what + bold, text_columns=len(names))

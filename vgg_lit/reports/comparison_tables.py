@@ -97,7 +97,7 @@ def group_table(groups: RunGroups, sort: str) -> ComparisonTable:
     counts = sorted({len(group.members) for group in groups.groups})
     count = f"{counts[0]} " if len(counts) == 1 else ""
     order = f"by {sort}" if sort in groups.by else f"the best {sort} first"
-    title = f"mean over {count}{groups.repetitions}, {order}"
+    title = f"Mean over {count}{groups.repetitions}, {order}"
     return ComparisonTable(title, texts, values, records, _remarks(groups), ends)
 
 
@@ -118,7 +118,8 @@ def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
                 continue
             low, high = found.difference.interval or (None, None)
             if found.remark:
-                remarks[found.remark] = None
+                whose = f": {other.label}" if found.p_value is None and len(others) > 1 else ""
+                remarks[found.remark + whose] = None
             row = {} if len(others) == 1 else {"other group": other.label}
             row |= {"metric": metric, "n": found.difference.n}
             texts.append(
@@ -140,7 +141,7 @@ def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
     if not texts:
         return None
     if len(others) > 1:
-        remarks[f"p is not corrected for {len(others)} comparisons"] = None
+        remarks[f"The p-values are not corrected for {len(others)} comparisons"] = None
     other_label = others[0].label if len(others) == 1 else "the other group"
     title = f"{best.label} minus {other_label}: paired t-test over common {groups.repetitions}"
     sentences = [f"{remark}." for remark in remarks]

@@ -20,7 +20,8 @@ from vgg_lit.analysis.significance import (
 )
 from vgg_lit.errors import InputError, unknown
 from vgg_lit.reports.comparison import LONGEST_LABEL, Comparison
-from vgg_lit.tables import is_higher_better, shorten_middle
+from vgg_lit.table_widths import shorten_middle
+from vgg_lit.tables import is_higher_better
 
 if TYPE_CHECKING:
     from vgg_lit.analysis.curves import Curve, MeanCurve

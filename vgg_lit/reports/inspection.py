@@ -30,7 +30,7 @@ from vgg_lit.evaluation.measured_data import load_run_data
 from vgg_lit.evaluation.scoring import Member
 from vgg_lit.evaluation.trained import Trained
 from vgg_lit.evaluation.views import Views
-from vgg_lit.tables import shorten_middle
+from vgg_lit.table_widths import shorten_middle
 
 PREVIEWED = 8
 """Training images in the figure of the augmentation."""

@@ -1,9 +1,14 @@
 r"""Tables in LaTeX, for the package booktabs.
 
 latex_table(["model", "accuracy"], [["vgg11", r"$91.2 \pm 0.1$"]], "Test accuracy.")
+paper_table(groups, sort="test/acc")
 """
 
 from collections.abc import Sequence
+
+from vgg_lit.reports.comparison_tables import format_deviation, format_mean
+from vgg_lit.reports.groups import RunGroups
+from vgg_lit.tables import is_accuracy, is_higher_better
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -49,3 +54,45 @@ def latex_table(
         f"    {' & '.join(head)} \\\\\n    \\midrule\n{rows}    \\bottomrule\n"
         "  \\end{tabular}\n\\end{table}\n"
     )
+
+
+def paper_table(groups: RunGroups, sort: str) -> str:
+    """Returns the table of a paper: groups as rows, metrics as columns, the best mean of each in bold."""
+    metrics = groups.comparison.metrics
+    ordered = groups.ordered(sort)
+    summaries = {
+        (group.label, metric): groups.summary(group, metric)
+        for group in ordered
+        for metric in metrics
+    }
+    counts = sorted({len(group.members) for group in ordered})
+    names = groups.names or ["group"]
+    lines = []
+    for group in ordered:
+        cells = [escape_latex(str(value)) for value in group.settings.values()] or [group.label]
+        if len(counts) > 1:
+            cells.append(str(len(group.members)))
+        for metric in metrics:
+            summary = summaries[group.label, metric]
+            means = [s.mean for s in (summaries[g.label, metric] for g in ordered) if s]
+            best = (max if is_higher_better(metric) else min)(means, default=None)
+            if summary is None:
+                cells.append("--")
+                continue
+            number = format_mean(metric, summary.mean, summary.deviation)
+            if summary.mean == best and len(ordered) > 1:
+                number = rf"\mathbf{{{number}}}"
+            if summary.deviation is not None:
+                number += rf" \pm {format_deviation(metric, summary.deviation)}"
+            cells.append(f"${number}$")
+        lines.append(cells)
+    head = [escape_latex(name) for name in names] + ["$n$"] * (len(counts) > 1)
+    head += [escape_latex(metric) + (r" (\%)" if is_accuracy(metric) else "") for metric in metrics]
+    what = "Final metrics of the runs."
+    if groups.has_repetitions:
+        over = (
+            f"{counts[0]} {groups.repetitions}" if len(counts) == 1 else f"$n$ {groups.repetitions}"
+        )
+        what = f"Mean and standard deviation over {over}."
+    bold = " The best of each metric is bold." if len(ordered) > 1 else ""
+    return latex_table(head, lines, what + bold, text_columns=len(names))

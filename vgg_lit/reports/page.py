@@ -1,25 +1,34 @@
 """A self-contained HTML page of tables and embedded figures."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from vgg_lit.system.terminal import visible
+from vgg_lit.table_widths import TextRows
 
-TextRows = Sequence[Mapping[str, str]]
-"""Rows with the same columns."""
+THEME = """
+:root { color-scheme: light dark; --text: #1a1a1a; --page: #fff; --line: #ddd; --strong: #555;
+        --quiet: #595959; --link: #0072b2; }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e6e6e6; --page: #161616; --line: #3a3a3a; --strong: #999; --quiet: #a8a8a8;
+          --link: #6cb6e8; }
+}
+body { color: var(--text); background: var(--page); }
+img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+"""
+"""The colours of all pages, in light and dark; figures keep their white ground."""
 
 STYLE = """
-body { max-width: 1080px; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff;
-       font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { margin-top: 3rem; border-top: 1px solid #ddd;
-     padding-top: 1rem; font-size: 1.25rem; }
+body { max-width: 1080px; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { margin-top: 3rem; font-size: 1.25rem;
+     border-top: 1px solid var(--line); padding-top: 1rem; }
 nav { margin: 1rem 0; } nav a { margin-right: 1rem; white-space: nowrap; }
-a { color: #0072b2; } img { max-width: 100%; height: auto; }
+a { color: var(--link); }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.2rem 0.8rem; border-bottom: 1px solid #ddd; text-align: left; }
+th, td { padding: 0.2rem 0.8rem; border-bottom: 1px solid var(--line); text-align: left; }
 .number { text-align: right; } td.text { overflow-wrap: anywhere; }
 """
 
@@ -56,7 +65,7 @@ def html_page(title: str, sections: Sequence[PageSection]) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html_text(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-        f"<style>{STYLE}</style></head>\n"
+        f"<style>{THEME}{STYLE}</style></head>\n"
         f"<body><h1>{html_text(title)}</h1>\n<nav>{links}</nav>\n{body}</body></html>\n"
     )
 

@@ -1,5 +1,6 @@
 """The report of a run: tables, figures as PNG files, and one HTML page with all of them."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -7,11 +8,11 @@ from rich.progress import track
 
 from vgg_lit.analysis.errors import calibration, class_scores
 from vgg_lit.analysis.style import save_figure
-from vgg_lit.errors import InputError
-from vgg_lit.reports.catalogue import DRAWN
+from vgg_lit.models.variants import network_name
+from vgg_lit.reports.drawing import Drawing
 from vgg_lit.reports.inspection import Inspection
 from vgg_lit.reports.page import PageSection, html_page
-from vgg_lit.reports.picture import Choice
+from vgg_lit.run_selection import run_label
 from vgg_lit.system.files import write_text
 from vgg_lit.tables import format_metric, print_facts
 
@@ -26,7 +27,8 @@ def summary_sections(inspection: Inspection) -> list[PageSection]:
         "settings": ", ".join(run.overrides.lines) or "the defaults",
         "checkpoint": inspection.checkpoint.name,
         "data": f"{inspection.datamodule.source.name}, {len(found.labels_N):,} {inspection.split} images",
-        "network": f"{sum(p.numel() for p in inspection.net.parameters()):,} parameters",
+        "network": f"{network_name(run.config['model'])}, "
+        f"{sum(p.numel() for p in inspection.net.parameters()):,} parameters",
         f"{inspection.split}/acc": format_metric("acc", accuracy),
         f"{inspection.split}/loss": f"{float(losses.mean()):.4f}",
         "expected calibration error": f"{100 * calibration(found).error:.2f} points",
@@ -48,39 +50,24 @@ def summary_sections(inspection: Inspection) -> list[PageSection]:
     return [PageSection("Summary", table=table), PageSection("Classes", table=by_class)]
 
 
-def draw_sections(
-    inspection: Inspection,
-    choice: Choice,
-    names: Sequence[str],
-    left_out: dict[str, str],
-    is_asked: bool,
-    formats: Sequence[str] = (),
-) -> list[PageSection]:
+def picture_sections(drawing: Drawing, formats: Sequence[str]) -> list[PageSection]:
     """Draws figures and saves them as `figures/<name>.png` and in further formats; shows progress.
 
     Args:
-        inspection: the run.
-        choice: images and layers to draw.
-        names: names of figures.
-        left_out: receives the reason for each figure that the run has no data for.
-        is_asked: the figures were asked for by name, so that a missing one is an error.
+        drawing: the figures.
         formats: further formats, such as `pdf`.
 
     Raises:
         InputError: a figure that was asked for cannot be drawn.
     """
+    folder = drawing.inspection.run.path / "figures"
     sections = []
-    for name in track(names, "drawing", transient=True):
-        try:
-            for picture in DRAWN[name](inspection, choice):
-                file = inspection.run.path / "figures" / f"{picture.name}.png"
-                for suffix in dict.fromkeys(["png", *formats]):
-                    save_figure(picture.figure, file.with_suffix(f".{suffix}"))
-                sections.append(PageSection(picture.title, picture.text, file, picture.table))
-        except InputError as error:
-            if is_asked:
-                raise InputError(f"figures: {name}: {error}") from error
-            left_out[name] = str(error)
+    for name in track(drawing.names, "drawing", transient=True, disable=not sys.stdout.isatty()):
+        for picture in drawing.pictures([name]):
+            file = folder / f"{picture.name}.png"
+            for suffix in dict.fromkeys(["png", *formats]):
+                save_figure(picture.figure, file.with_suffix(f".{suffix}"))
+            sections.append(PageSection(picture.title, picture.text, file, picture.table))
     return sections
 
 
@@ -91,7 +78,7 @@ def write_report(
     reasons = [f"{name}: {why}" for name, why in left_out.items()]
     last = [PageSection("Left out", reasons)] if reasons else []
     file = folder / "report.html"
-    write_text(file, html_page(f"Run {folder.name}", [*sections, *last]))
+    write_text(file, html_page(f"Run {run_label(folder)}", [*sections, *last]))
     pictures = sum(section.picture is not None for section in sections)
     print_facts({"written": f"{folder / 'figures'} ({pictures} figures)"})
     print_facts({"written": str(file)})

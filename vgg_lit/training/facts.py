@@ -76,7 +76,9 @@ def record_damage(run: Run, datamodule: ImageDataModule) -> None:
 
 def print_footer(run: Run, inspection: Mapping[str, str]) -> None:
     """Prints the files of the run and the next commands; `inspection` shows the run at services."""
-    facts = {"inspect": f"tensorboard --logdir {shlex.quote(str(run.path))}", **inspection}
+    # TensorBoard names runs by their paths below this folder.
+    folder = run.path.parent if run.path.is_relative_to("logs") else run.path
+    facts = {"inspect": f"tensorboard --logdir {shlex.quote(str(folder))}", **inspection}
     if any(run.checkpoints.glob("*.ckpt")):
         settings = run.selection
         facts |= {

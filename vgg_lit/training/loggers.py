@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 
 from vgg_lit.config.differences import flattened
 from vgg_lit.errors import ConfigError, InputError, one_line
+from vgg_lit.run_selection import run_label
 from vgg_lit.system.files import write_json
 from vgg_lit.system.markdown import markdown_block
 from vgg_lit.system.small_files import read_json
@@ -104,6 +105,28 @@ def build_part(spec: Mapping[str, Any], key: str, kind: type, **runtime: Any) ->
     return made
 
 
+LAYOUT = {
+    "training": {
+        "accuracy": ["Multiline", ["^train/acc$", "^val/acc$"]],
+        "loss": ["Multiline", ["^train/loss$", "^val/loss$"]],
+        "learning rate": ["Multiline", ["^lr"]],
+    },
+    "speed": {
+        "images per second": ["Multiline", ["^throughput/images_per_second$"]],
+        "shares": ["Multiline", ["^throughput/data_wait$", "^throughput/ceiling_fraction$"]],
+    },
+}
+"""Charts of TensorBoard's tab Custom Scalars: training and validation in one chart, accuracy first."""
+
+NORMS = {
+    "weights": {
+        "gradient norm": ["Multiline", ["^gradient_norm/"]],
+        "weight norm": ["Multiline", ["^weight_norm/"]],
+    },
+}
+"""The charts of the callback `tensorboard`."""
+
+
 def record_start(loggers: Sequence[Logger], config: Mapping[str, Any], path: Path) -> None:
     """Logs config, name and tags of a run, and stores its identity at each service.
 
@@ -114,8 +137,10 @@ def record_start(loggers: Sequence[Logger], config: Mapping[str, Any], path: Pat
         if isinstance(logger, TensorBoardLogger):
             text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
             logger.experiment.add_text("config", markdown_block(text, "yaml"))
+            has_norms = "tensorboard" in (config.get("callbacks") or {})
+            logger.experiment.add_custom_scalars(LAYOUT | (NORMS if has_norms else {}))
             continue
-        parameters = {"run": path.name, **config}
+        parameters = {"run": run_label(path), **config}
         if service and service.module == "mlflow":
             parameters = _new_parameters(logger, parameters)
         if service and service.module == "aim":

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from vgg_lit.run_selection import run_label
+
 
 @dataclass(frozen=True)
 class Service:
@@ -83,7 +85,7 @@ def arguments_of(
     identity: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """Returns the arguments that the config of a service does not set."""
-    options: dict[str, Any] = {service.name: path.name}
+    options: dict[str, Any] = {service.name: run_label(path)}
     if identity and identity["_target_"] == spec["_target_"]:
         options[service.identity] = identity["id"]
     if tags and service.tags:

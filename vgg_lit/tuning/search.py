@@ -127,7 +127,8 @@ class Search:
     def _show(self) -> None:
         """Draws the table, if there is a terminal."""
         if self._live:
-            self._live.update(live_table(self._trials, self.settings, self.n_trials), refresh=True)
+            table = live_table(self._trials, self.settings, self.n_trials, self._live.console.width)
+            self._live.update(table, refresh=True)
 
     def _start(self, share: Mapping[str, str]) -> tuple[TakenTrial, JobProcess] | None:
         if time.monotonic() < self._take_at:

@@ -13,12 +13,14 @@ from vgg_lit.config.schema import Tune
 from vgg_lit.system.files import write_text
 from vgg_lit.system.markdown import markdown_text
 from vgg_lit.system.terminal import visible
+from vgg_lit.table_widths import fit_rows
 from vgg_lit.tables import (
     format_metric,
     is_higher_better,
     markdown_table,
     print_facts,
     print_rows,
+    text_table,
     to_csv,
 )
 from vgg_lit.tuning.studies import StudyDirectory, epochs_of
@@ -40,19 +42,21 @@ MOST_ROWS = 15
 """Number of rows in the table that is shown while trials run."""
 
 
-def live_table(trials: Sequence["FrozenTrial"], settings: Tune, n_trials: int) -> Table:
-    """Returns a table of the last trials; its title counts the finished ones."""
+def live_table(trials: Sequence["FrozenTrial"], settings: Tune, n_trials: int, width: int) -> Table:
+    """Returns a table of the last trials, at most `width` wide; its title counts the finished ones."""
     best = best_trial(trials, settings.objective)
     ended = sum(trial.state.is_finished() for trial in trials)
     title = f"{ended} of {n_trials} trials finished"
     if best:
         title += f"; best: trial {best.number}"
-    table = Table(title=title, title_justify="left")
-    rows = [_row(trial, settings) for trial in trials[-MOST_ROWS:]]
-    for name in rows[0] if rows else ():
-        table.add_column(name, overflow="fold")
-    for trial, row in zip(trials[-MOST_ROWS:], rows, strict=True):
-        table.add_row(*map(visible, row.values()), style="bold" if trial is best else None)
+    last = trials[-MOST_ROWS:]
+    rows = [{name: visible(text) for name, text in _row(trial, settings).items()} for trial in last]
+    if not rows:
+        return Table(title=title, title_justify="left")
+    table = text_table(fit_rows(rows, width)[0])
+    table.title, table.title_justify = title, "left"
+    for trial, line in zip(last, table.rows, strict=True):
+        line.style = "bold" if trial is best else None
     return table
 
 
@@ -109,13 +113,13 @@ def _row(trial: "FrozenTrial", settings: Tune) -> dict[str, str]:
     seconds = trial.user_attrs.get("seconds")
     return {
         "trial": str(trial.number),
+        settings.objective: "" if value is None else format_metric(settings.objective, value),
         **{
             name.removeprefix("+"): f"{value:.4g}" if isinstance(value, float) else str(value)
             for name, value in trial.params.items()
         },
         "status": STATES[trial.state.name],
         "epochs": f"{epochs_of(trial)}/{settings.trainer['max_epochs']}",
-        settings.objective: "" if value is None else format_metric(settings.objective, value),
         "seconds": "" if seconds is None else f"{seconds:.1f}",
     }
 

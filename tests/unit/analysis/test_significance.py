@@ -68,11 +68,11 @@ def test_the_least_mean_of_the_remark_is_significant_and_a_smaller_one_is_not():
 def test_there_is_no_test_of_one_pair_or_of_equal_differences():
     one = paired_difference([0.9], [0.8])
     assert one.p_value is None
-    assert "one pair: no test; at least 2" in one.remark
+    assert "One pair is too few" in one.remark
     for second in ([0.9, 0.8], [0.8, 0.7]):
         equal = paired_difference([0.9, 0.8], second)
         assert equal.p_value is None
-        assert equal.remark == "all differences are equal: no test"
+        assert equal.remark == "All differences are equal, so there is no test"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,22 @@ def test_arguments_of_a_different_target_are_omitted():
     assert found == {"optimizer": {"a": "SGD", "b": "Adam"}}
 
 
+def test_a_section_that_follows_another_has_no_settings_of_its_target():
+    crop = {"_target_": "FlipCrop", "padding": 4}
+    both = {"_target_": "Compose", "crop": crop, "erasing": {"_target_": "Erasing", "scale": 0.4}}
+    configs = {
+        name: {"augment": augment, "data": {"augment": augment}}
+        for name, augment in (("a", {"_target_": "NoAugmentation"}), ("b", crop), ("c", both))
+    }
+    assert differing_settings(configs) == {
+        "augment": {"a": "NoAugmentation", "b": "FlipCrop", "c": "Compose"}
+    }
+    wider = {"_target_": "FlipCrop", "padding": 8}
+    configs["a"] = {"augment": wider, "data": {"augment": wider}}
+    del configs["c"]
+    assert differing_settings(configs) == {"augment.padding": {"a": 8, "b": 4}}
+
+
 def test_settings_of_the_command_are_ignored():
     assert differing_settings({"a": {"resume": None}, "b": {"resume": "auto"}}) == {}
 

@@ -44,6 +44,38 @@ WRONG = [
     ("evaluate", "ckpt=best", "checkpoint"),
     ("predict", "image=shoe.png", "images"),
     ("compare", "run=logs", "runs"),
+    # lightning-hydra-template
+    ("train", "task_name=first", "name"),
+    ("train", "seed_everything=1", "seed"),
+    ("train", "model.scheduler.gamma=0.1", "scheduler=step"),
+    ("train", "debug=default", "debug=fast_dev_run"),
+    ("train", "callbacks=model_checkpoint", "callbacks=default"),
+    ("evaluate", "ckpt_path=logs/x", "run"),
+    # ultralytics
+    ("train", "imgsz=64", "data.image_size"),
+    ("train", "batch=16", "data.batch_size"),
+    ("train", "lr0=0.01", "optimizer.lr"),
+    ("train", "patience=5", "callbacks=[default,early_stopping]"),
+    ("train", "project=mine", "name"),
+    ("train", "cos_lr=true", "scheduler=cosine"),
+    ("predict", "source=img.jpg", "images"),
+    ("predict", "model=logs/x", "run"),
+    ("export", "format=onnx", "formats"),
+    # timm
+    ("train", "model=vgg16.tv_in1k", "model=vgg16"),
+    ("train", "reprob=0.25", "augment=erasing"),
+    ("train", "mixup=0.2", "augment=mixup"),
+    ("train", "aa=rand-m9", "augment=autoaugment_cutout"),
+    ("train", "model_ema=true", "callbacks=[default,ema]"),
+    ("train", "model.drop_rate=0.2", "model.dropout"),
+    ("train", "warmup_epochs=3", "scheduler.warmup_fraction"),
+    # torchvision
+    ("train", "scheduler=ReduceLROnPlateau", "scheduler=plateau"),
+    ("train", "lr_step_size=30", "scheduler=step"),
+    ("train", "print_freq=10", "trainer.log_every_n_steps"),
+    ("train", "val_split=0.1", "data.val_fraction"),
+    ("compare", "metric=[val/acc]", "columns"),
+    ("compare", "group_by=model", "by"),
 ]
 
 

@@ -25,6 +25,13 @@ def test_a_path_without_its_key(tmp_path):
             vgg_lit.compose(str(tmp_path), command=command)
 
 
+def test_a_folder_in_the_place_of_a_data_set(tmp_path):
+    (tmp_path / "photos").mkdir()
+    place = tmp_path / "photos"
+    with pytest.raises(InputError, match=f"did you mean data=image_folder data.root={place}"):
+        vgg_lit.compose(f"data={place}")
+
+
 def test_settings_written_as_flags():
     with pytest.raises(InputError, match=r"--lr: is not a flag; did you mean optimizer\.lr=0\.1\?"):
         check_flags(["--lr=0.1"], "train")
@@ -32,6 +39,13 @@ def test_settings_written_as_flags():
         InputError, match=r"--batch-size: is not a flag; did you mean data\.batch_size"
     ):
         check_flags(["model=vgg16", "--batch-size", "64"], "train")
+    with pytest.raises(
+        InputError, match=r"-b: is not a flag; did you mean data\.batch_size=\.\.\.\?"
+    ):
+        check_flags(["-b", "128"], "train")
+    with pytest.raises(InputError, match=r"did you mean callbacks=\[default,ema\]\?"):
+        check_flags(["--model-ema"], "train")
+    check_flags(["-m", "-cd", "x", "-c", "job", "-sc", "install=bash"], "train")
     check_flags(["--multirun", "--cfg", "job", "--config-dir=x", "-m"], "train")
 
 

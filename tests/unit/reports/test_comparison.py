@@ -161,3 +161,15 @@ def test_damaged_metrics_raise_input_error(make_run):
     (b.path / "metrics.json").write_text(json.dumps({})[:1])
     with pytest.raises(InputError, match=r"metrics\.json: cannot be read"):
         Comparison([a, b])
+
+
+def test_options_of_groups_have_the_names_that_were_typed(make_run):
+    made = [
+        make_run(f"{name}{seed}", {"val/acc": 0.5}, f"augment={name}", f"seed={seed}")
+        for name in ("none", "flip_crop_erasing")
+        for seed in (0, 1)
+    ]
+    options = Comparison(made).differences["augment"].values()
+    assert list(options) == ["none"] * 2 + ["flip_crop_erasing"] * 2
+    made.append(make_run("default", {"val/acc": 0.5}, "seed=2"))
+    assert "Compose" in Comparison(made).differences["augment"].values()

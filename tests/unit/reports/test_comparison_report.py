@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from vgg_lit.reports.comparison import Comparison
-from vgg_lit.reports.comparison_report import report_comparison
+from vgg_lit.reports.comparison_report import ComparisonReport
 from vgg_lit.reports.groups import RunGroups
 
 HISTORY = "epoch,step,val/acc\n1,4,{}\n2,8,{}\n"
@@ -40,7 +40,9 @@ def report(tmp_path, capsys):
     def report(runs, sort="val/acc", by=None):
         comparison = Comparison(runs)
         output = tmp_path / "out"
-        report_comparison(comparison, RunGroups(comparison, by), sort, None, output)
+        found = ComparisonReport(comparison, RunGroups(comparison, by), sort)
+        found.print()
+        found.write(output)
         return capsys.readouterr().out
 
     return report
@@ -53,7 +55,7 @@ def read(file):
 
 def test_groups_are_printed_and_written(report, runs, tmp_path):
     out = report(runs)
-    assert "mean over 3 seeds, the best val/acc first" in out
+    assert "Mean over 3 seeds, the best val/acc first" in out
     assert out.count("lr=0.2") == 2  # once in the groups, once in the title of the tests
     assert "86.33 %" in out
     assert "6 runs by val/acc" not in out
@@ -69,7 +71,7 @@ def test_groups_are_printed_and_written(report, runs, tmp_path):
     assert [row["n"] for row in read(tmp_path / "out/groups.csv")] == ["3"] * 4
     markdown = (tmp_path / "out/comparison.md").read_text()
     assert re.findall("^#+ (.*)$", markdown, re.MULTILINE) == [
-        "mean over 3 seeds, the best val/acc first",
+        "Mean over 3 seeds, the best val/acc first",
         "lr=0.2 minus lr=0.1: paired t-test over common seeds",
         "6 runs by val/acc",
     ]

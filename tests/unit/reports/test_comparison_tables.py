@@ -75,7 +75,7 @@ def test_groups_without_a_pair_and_several_groups_are_remarked(groups, write_run
     table = difference_table(RunGroups(Comparison(runs)), "val/acc")
     assert {row["second"] for row in table.records} == {"lr=0.1"}
     assert "lr=0.3 has no seeds in common with lr=0.2." in table.remarks
-    assert "p is not corrected for 2 comparisons." in table.remarks
+    assert "The p-values are not corrected for 2 comparisons." in table.remarks
 
 
 def test_mcnemars_test_of_each_common_seed(groups, write_predictions):

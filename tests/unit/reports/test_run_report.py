@@ -10,10 +10,11 @@ from torch import nn
 
 from vgg_lit.analysis.errors import Predictions
 from vgg_lit.errors import InputError
-from vgg_lit.reports import run_report
+from vgg_lit.reports import drawing
+from vgg_lit.reports.drawing import Drawing
 from vgg_lit.reports.page import PageSection
 from vgg_lit.reports.picture import Picture
-from vgg_lit.reports.run_report import draw_sections, summary_sections, write_report
+from vgg_lit.reports.run_report import picture_sections, summary_sections, write_report
 
 PROBABILITIES = torch.tensor([[0.9, 0.1], [0.2, 0.8], [1.0, 0.0], [0.6, 0.4]])
 
@@ -21,7 +22,10 @@ PROBABILITIES = torch.tensor([[0.9, 0.1], [0.2, 0.8], [1.0, 0.0], [0.6, 0.4]])
 def inspection(path=Path("logs/run"), lines=(), metrics=None, labels=(0, 1, 0, 1)):
     return SimpleNamespace(
         run=SimpleNamespace(
-            path=path, overrides=SimpleNamespace(lines=list(lines)), metrics=metrics or {}
+            path=path,
+            config={"model": {"_target_": "x.Net"}},
+            overrides=SimpleNamespace(lines=list(lines)),
+            metrics=metrics or {},
         ),
         predictions=Predictions(PROBABILITIES, torch.tensor(labels)),
         checkpoint=Path("x/best.ckpt"),
@@ -37,7 +41,7 @@ def test_the_summary_has_the_scores_of_the_predictions():
     facts = {row["quantity"]: row["value"] for row in summary.table}
     assert facts["settings"] == "the defaults"
     assert facts["data"] == "pets, 4 val images"
-    assert facts["network"] == "8 parameters"
+    assert facts["network"] == "Net, 8 parameters"
     assert facts["val/acc"].startswith("75.00")
     expected = -(torch.tensor([0.9, 0.8, 1.0, 0.4]).log().mean())
     assert facts["val/loss"] == f"{float(expected):.4f}"
@@ -61,6 +65,14 @@ def test_an_impossible_class_has_a_finite_loss():
     assert float(facts["val/loss"]) > 20
 
 
+def drawing_of(path, names, is_asked):
+    """Returns a drawing of an inspection, without a trained network."""
+    made = object.__new__(Drawing)
+    made.inspection, made.choice, made.names = inspection(path), None, names
+    made.is_asked, made.left_out = is_asked, {}
+    return made
+
+
 @pytest.fixture
 def drawn(monkeypatch):
     """Two figures, of which the second has no data."""
@@ -73,29 +85,26 @@ def drawn(monkeypatch):
         raise InputError("the run has no metrics.csv")
         yield
 
-    monkeypatch.setattr(run_report, "DRAWN", {"good": good, "empty": empty})
+    monkeypatch.setattr(drawing, "DRAWN", {"good": good, "empty": empty})
 
 
 def test_figures_are_saved_in_each_format_once(drawn, tmp_path):
-    left_out = {}
-    sections = draw_sections(
-        inspection(tmp_path), None, ["good"], left_out, True, ["pdf", "png", "pdf"]
-    )
+    made = drawing_of(tmp_path, ["good"], is_asked=True)
+    sections = picture_sections(made, ["pdf", "png", "pdf"])
     assert [section.title for section in sections] == ["First", "Second"]
     assert sorted(file.name for file in (tmp_path / "figures").iterdir()) == [
         *("good_1.pdf", "good_1.png", "good_2.pdf", "good_2.png"),
     ]
     assert sections[1].table == [{"a": "1"}]
-    assert left_out == {}
+    assert made.left_out == {}
 
 
 def test_a_figure_without_data_is_left_out_unless_it_is_asked_for(drawn, tmp_path):
-    left_out = {}
-    sections = draw_sections(inspection(tmp_path), None, ["empty", "good"], left_out, False)
-    assert len(sections) == 2
-    assert left_out == {"empty": "the run has no metrics.csv"}
+    made = drawing_of(tmp_path, ["empty", "good"], is_asked=False)
+    assert len(picture_sections(made, [])) == 2
+    assert made.left_out == {"empty": "the run has no metrics.csv"}
     with pytest.raises(InputError, match=r"^figures: empty: the run has no metrics\.csv$"):
-        draw_sections(inspection(tmp_path), None, ["empty"], {}, True)
+        picture_sections(drawing_of(tmp_path, ["empty"], is_asked=True), [])
 
 
 def test_the_page_lists_what_is_left_out(tmp_path, capsys, monkeypatch):

@@ -109,10 +109,10 @@ def test_the_best_trial_has_the_best_value_and_the_lowest_number(directory):
 
 
 def test_the_live_table_counts_finished_trials(directory):
-    table = live_table(directory.open(NONE).trials, settings_of(), 10)
+    table = live_table(directory.open(NONE).trials, settings_of(), 10, 80)
     assert table.row_count == 4
     assert table.title == "4 of 10 trials finished; best: trial 3"
-    assert live_table([], settings_of(), 10).row_count == 0
+    assert live_table([], settings_of(), 10, 80).row_count == 0
 
 
 def test_overrides_become_an_experiments_defaults_and_settings():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from vgg_lit.analysis.augmented_images import augmented_images
 from vgg_lit.data import Compose, CutMix, FashionMNISTSample, FlipCrop, ImageDataModule
-from vgg_lit.reports.augmented_images import draw
 
 
 def shown(figure, rows):
@@ -23,7 +23,7 @@ def datamodule(augment, **options):
 def test_the_figure_shows_original_and_augmented_images():
     module = datamodule(FlipCrop(padding=4))
     images, labels, ids = next(iter(module.train_dataloader()))
-    figure = draw(module, epochs=3)
+    figure = augmented_images(module, epochs=3)
     grid = shown(figure, 4)
     assert grid.shape == (4, 4, 32, 32)
     padded = torch.nn.functional.pad(images, [2] * 4)[:, 0] / 255
@@ -40,14 +40,14 @@ def test_the_figure_shows_original_and_augmented_images():
 
 @pytest.mark.parametrize("normalize", ["mean_std", "mean", "none"])
 def test_the_figure_undoes_the_normalisation(normalize):
-    grid = shown(draw(datamodule(None, normalize=normalize), epochs=1), 4)
-    plain = shown(draw(datamodule(None), epochs=1), 4)
+    grid = shown(augmented_images(datamodule(None, normalize=normalize), epochs=1), 4)
+    plain = shown(augmented_images(datamodule(None), epochs=1), 4)
     np.testing.assert_allclose(grid, plain, atol=1e-6)
 
 
 def test_captions_of_mixed_images_show_class_shares():
     module = datamodule(Compose(mixing=CutMix()))
-    figure = draw(module, epochs=2)
+    figure = augmented_images(module, epochs=2)
     batch = next(iter(module.train_dataloader()))
     _, targets, _ = module.to_input(batch, 0)
     for row in range(4):

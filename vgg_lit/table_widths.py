@@ -1,12 +1,12 @@
-"""Tables that fit the terminal: long texts are shortened, then the last columns are left out."""
+"""Tables that fit the terminal: long texts are shortened, then the last columns are left out.
 
-import os
+rows, left_out = fit_rows(rows, width=80)
+"""
+
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len
-
-from vgg_lit.tables import plain_console, print_rows, shorten_middle
 
 SHORTEST = 12
 """Columns to which a text or a header is shortened, before a column is left out."""
@@ -16,24 +16,27 @@ _NUMBERS = re.compile(rf"({_NUMBER}( %| points)?( to {_NUMBER})?)?")
 """Numbers, with a unit or as an interval, and empty cells; they are not shortened."""
 
 TextRows = Sequence[Mapping[str, str]]
+"""Rows with the same columns."""
 
 
-def print_fitted(rows: TextRows, title: str, ends_section: Collection[int] = ()) -> list[str]:
-    """Prints rows as a table as wide as the terminal at most; returns the columns that are left out.
+def shorten_middle(text: str, width: int) -> str:
+    """Replaces the middle of a text by an ellipsis if it is wider than `width` columns; keeps more of the end.
 
-    In a file or a pipe the width is unlimited, unless the variable COLUMNS is set.
-
-    Args:
-        rows: cell texts by column.
-        title: title of the table.
-        ends_section: indices of the rows with a line below.
+    Characters of Chinese, Japanese and Korean are two columns wide.
     """
-    console = plain_console()
-    left_out: list[str] = []
-    if console.is_terminal or "COLUMNS" in os.environ:
-        rows, left_out = fit_rows(rows, console.width)
-    print_rows(rows, title, ends_section)
-    return left_out
+    if cell_len(text) <= width:
+        return text
+    tail = ""
+    for character in reversed(text):
+        if cell_len(tail) + cell_len(character) > 2 * width // 3:
+            break
+        tail = character + tail
+    head = ""
+    for character in text:
+        if cell_len(head) + cell_len(character) > width - 1 - cell_len(tail):
+            break
+        head += character
+    return f"{head}…{tail}"
 
 
 def fit_rows(rows: TextRows, width: int) -> tuple[TextRows, list[str]]:

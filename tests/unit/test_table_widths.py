@@ -3,7 +3,8 @@
 import pytest
 from rich.cells import cell_len
 
-from vgg_lit.reports.fitted_table import fit_rows, print_fitted
+from vgg_lit.table_widths import fit_rows, shorten_middle
+from vgg_lit.tables import print_rows
 
 ROWS = [
     {"run": f"2026-01-31_12-00-00_{i}", "optimizer.weight_decay": "0.0005", "model": "vgg13_bn" * 4}
@@ -15,11 +16,19 @@ ROWS = [
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 400])
 def test_the_table_is_at_most_as_wide(width, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(width))
-    left_out = print_fitted(ROWS, "title")
-    lines = capsys.readouterr().out.splitlines()
+    print_rows(ROWS, "title")
+    *lines, last = capsys.readouterr().out.splitlines()
+    is_complete = last.startswith("└")
+    assert is_complete == (width > 80)
+    lines += [last] if is_complete else []
     assert max(map(cell_len, lines)) <= width
     assert len(lines) == 4 + len(ROWS) + 1  # no cell takes two lines
-    assert bool(left_out) == (width <= 80)
+    if not is_complete:
+        shown = {name for name in ROWS[0] if name not in last}
+        assert (
+            last
+            == f"Not shown, for want of space: {', '.join(n for n in ROWS[0] if n not in shown)}."
+        )
 
 
 def test_numbers_are_never_shortened():
@@ -52,5 +61,19 @@ def test_headers_with_equal_ends_stay_distinct():
 
 def test_there_is_no_limit_in_a_pipe(monkeypatch, capsys):
     monkeypatch.delenv("COLUMNS", raising=False)
-    assert print_fitted(ROWS, "title") == []
-    assert ROWS[0]["model"] in capsys.readouterr().out
+    print_rows(ROWS, "title")
+    out = capsys.readouterr().out
+    assert ROWS[0]["model"] in out
+    assert "Not shown" not in out
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [
+        ("shoe.png", 8, "shoe.png"),
+        ("photos/of/a/shoe_17.png", 13, "phot…e_17.png"),
+        ("写真写真写真.png", 9, "写…真.png"),
+    ],
+)
+def test_a_wide_text_is_shortened_in_the_middle(text, width, expected):
+    assert shorten_middle(text, width) == expected

@@ -1,14 +1,25 @@
-"""A figure of training images as augmented in each epoch."""
+"""A figure of training images as augmented in each epoch.
+
+data = vgg_lit.ImageDataModule(FashionMNISTSample(), batch_size=6, augment=FlipCrop(padding=4))
+data.setup()
+augmented_images(data, epochs=5)
+"""
+
+from typing import TYPE_CHECKING
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from vgg_lit.analysis.figures import image_grid
-from vgg_lit.data.datamodule import ImageDataModule
+
+if TYPE_CHECKING:
+    from vgg_lit.data.datamodule import ImageDataModule
 
 
-def draw(datamodule: ImageDataModule, epochs: int, title: str | None = None) -> Figure:
+def augmented_images(
+    datamodule: "ImageDataModule", epochs: int, title: str | None = None
+) -> Figure:
     """Draws the first training batch: one row per image; columns are the original and each epoch."""
     batch = next(iter(datamodule.train_dataloader()))
     labels = [datamodule.classes[label] for label in batch[1].tolist()]

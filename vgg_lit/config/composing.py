@@ -1,0 +1,82 @@
+"""Composition of a command's config in Python, with the same overrides and errors as in the shell.
+
+config = compose("model=vgg16_bn", seed=1)
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vgg_lit.config.group_options import config_folder
+from vgg_lit.config.hydra_versions import VERSION_BASE
+from vgg_lit.config.overrides import as_overrides
+from vgg_lit.config.refusals import explain_refusal, with_key
+from vgg_lit.config.resolvers import register_resolvers
+from vgg_lit.errors import InputError
+
+
+def compose(*overrides: str, command: str = "train", **settings: Any) -> DictConfig:
+    """Returns the config of a command, composed as in the shell but not yet checked.
+
+    Args:
+        overrides: arguments of the command, e.g. `"model=vgg16_bn"`, `"optimizer.lr=0.05"`.
+        command: name of the command.
+        settings: settings by name, e.g. `seed=1`; those in a section as `**{"optimizer.lr": 0.05}`.
+
+    Raises:
+        InputError: an override cannot be applied.
+    """
+    return own_settings(compose_with_hydra(command, typed_overrides(overrides, settings)))
+
+
+def compose_with_hydra(command: str, arguments: Sequence[str]) -> DictConfig:
+    """Returns the config of a command together with Hydra's settings.
+
+    Raises:
+        InputError: an override cannot be applied.
+    """
+    register_resolvers()
+    outer = GlobalHydra.instance().hydra  # of a program that uses Hydra itself
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(config_folder()), **VERSION_BASE):
+            return hydra.compose(command, list(arguments), return_hydra_config=True)
+    except Exception as error:  # Hydra raises many types, such as ValueError for a group of null
+        raise InputError(explain_refusal(error, command, arguments)) from None
+    finally:
+        GlobalHydra.instance().hydra = outer
+
+
+def own_settings(config: DictConfig) -> DictConfig:
+    """Returns a composed config without Hydra's settings."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
+def typed_overrides(overrides: Sequence[Any], settings: dict[str, Any]) -> list[str]:
+    """Returns the overrides of a call, first the texts and then the settings by name.
+
+    Raises:
+        InputError: an override is not a text, or is a flag.
+    """
+    for override in overrides:
+        if not isinstance(override, str):
+            raise InputError(f"{override!r}: is not an override; allowed: texts such as 'seed=1'")
+        if override.startswith("-"):
+            raise InputError(
+                f"{override}: is a flag of the shell's command; allowed: overrides such as 'seed=1'"
+            )
+    return [*overrides, *as_overrides(settings)]
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Raises the errors of OmegaConf as `InputError`."""
+    try:
+        yield
+    except OmegaConfBaseException as error:
+        raise InputError(with_key(error)) from None

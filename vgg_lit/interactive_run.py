@@ -1,0 +1,176 @@
+"""A trained run in Python, with the commands that use it; the same as in the shell.
+
+run = vgg_lit.Run("latest")
+run.history()
+run.evaluate(flip=True)
+run.predict("photos")[0].likeliest
+run.draw("confusion")[0].figure
+run.export(formats=["safetensors"])
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vgg_lit.config.checks import check_section, to_plain
+from vgg_lit.config.composing import compose, errors_in_one_line
+from vgg_lit.config.schema import Predict
+from vgg_lit.errors import InputError
+from vgg_lit.evaluate import evaluate
+from vgg_lit.evaluation.prediction import (
+    Prediction,
+    Predictor,
+    classify,
+    classify_tensor,
+    find_images,
+    load_trained,
+)
+from vgg_lit.evaluation.trained import find_trained
+from vgg_lit.export import export
+from vgg_lit.runs import Run
+from vgg_lit.targets import trust
+from vgg_lit.visualize import draw
+
+if TYPE_CHECKING:
+    from vgg_lit.reports.picture import Picture
+
+COUNTS = ("epoch", "step")
+"""Columns of `metrics.csv` that are whole numbers."""
+
+
+class InteractiveRun(Run):
+    """A run directory with the commands that use it, named as in the shell.
+
+    Args:
+        path: the directory.
+
+    Raises:
+        InputError: there is no such directory, or it is not a run directory.
+    """
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def evaluate(self, *overrides: str, **settings: Any) -> dict[str, float]:
+        """Prints, records and returns the metrics, as `vgg-evaluate` does.
+
+        Args:
+            overrides: settings of the command, e.g. `"data=fashion_mnist"`.
+            settings: the same by name, e.g. `flip=True`.
+
+        Raises:
+            InputError: the network does not support the views or the data.
+        """
+        config = compose(*overrides, **{"run": self.path, **settings}, command="evaluate")
+        with errors_in_one_line():
+            return evaluate(config)
+
+    def predict(self, images: Any, **settings: Any) -> list[Prediction]:
+        """Returns the likeliest classes of images; writes no file.
+
+        Args:
+            images: a file, a folder, a glob, or a list of these; or a list of pictures of Pillow or uint8
+                arrays (H, W) or (H, W, C), of any size.
+            settings: `checkpoint`, `top_k`, `batch_size`, `invert`, `accelerator`, `precision` and
+                `trusted_targets` of `vgg-predict`.
+
+        Raises:
+            InputError: there is no such image, or one cannot be read.
+        """
+        listed = [images] if isinstance(images, str | os.PathLike) else list(images)
+        are_files = all(isinstance(one, str | os.PathLike) for one in listed)
+        names = [os.fspath(one) if are_files else f"image {i}" for i, one in enumerate(listed)]
+        typed = {"run": self.path, "images": names or ["none"], **settings}
+        wanted = check_section(to_plain(compose(command="predict", **typed)), Predict)
+        trust(wanted.trusted_targets)
+        paths = find_images(names).paths if are_files else []
+        (trained,) = find_trained([self], wanted.checkpoint)
+        predictor = load_trained(trained, wanted.accelerator, wanted.precision)
+        if not are_files:
+            return _classify_pictures(listed, names, predictor, wanted)
+        found, unreadable = classify(
+            paths, predictor, wanted.batch_size, wanted.top_k, wanted.invert
+        )
+        if unreadable:
+            raise unreadable[0]
+        return found
+
+    def draw(self, *figures: str, **settings: Any) -> "list[Picture]":
+        """Returns figures as `vgg-visualize` draws them, with their titles and text; writes no file.
+
+        Args:
+            figures: names of figures, e.g. `"confusion"`; none: all that can be drawn.
+            settings: settings of the command by name, e.g. `split="val"`, `images=12`.
+
+        Raises:
+            InputError: a figure cannot be drawn.
+        """
+        chosen = {"figures": list(figures)} if figures else {}
+        config = compose(command="visualize", **{"run": self.path, **chosen, **settings})
+        with errors_in_one_line():
+            return draw(config)
+
+    def export(self, **settings: Any) -> Path:
+        """Writes the programs as `vgg-export` does; returns their folder.
+
+        Args:
+            settings: settings of the command by name, e.g. `formats=["safetensors"]`.
+
+        Raises:
+            InputError: the network cannot be exported.
+            TrainingError: the output of a program differs from the network's.
+        """
+        config = compose(command="export", **{"run": self.path, **settings})
+        with errors_in_one_line():
+            return export(config)
+
+    def history(self) -> Any:
+        """Returns the metrics of each epoch: a DataFrame if pandas is installed, otherwise a list of dicts."""
+        rows = [
+            {
+                name: int(value) if name in COUNTS else float(value) if value else math.nan
+                for name, value in row.items()
+            }
+            for row in self.epochs()
+        ]
+        if find_spec("pandas") is None:
+            return rows
+        import pandas as pd
+
+        return pd.DataFrame(rows)
+
+
+def _classify_pictures(
+    pictures: Sequence[Any], names: Sequence[str], predictor: Predictor, wanted: Predict
+) -> list[Prediction]:
+    """Classifies pictures of Pillow and uint8 arrays, prepared as image files are."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from vgg_lit.data.fitting import fit_image
+
+    found: list[Prediction] = []
+    for start in range(0, len(pictures), wanted.batch_size):
+        batch = slice(start, start + wanted.batch_size)
+        prepared = []
+        for name, picture in zip(names[batch], pictures[batch], strict=True):
+            try:
+                image = (
+                    picture.copy()
+                    if isinstance(picture, Image.Image)
+                    else Image.fromarray(np.asarray(picture))
+                )
+            except (TypeError, ValueError, IndexError):
+                raise InputError(
+                    f"{name}: is not a picture; allowed: paths, pictures of Pillow, uint8 arrays "
+                    "(H, W) or (H, W, 3)"
+                ) from None
+            fitted = fit_image(image, predictor.in_channels, predictor.source_size, predictor.fit)
+            prepared.append(torch.from_numpy(fitted))
+        images_BCHW = torch.stack(prepared)
+        found += classify_tensor(images_BCHW, names[batch], predictor, wanted.top_k, wanted.invert)
+    return found
