@@ -1,38 +1,12 @@
-"""Networks for `torch.hub`.
+"""Networks for `torch.hub`: `fast_vgg` and every variant.
 
 net = torch.hub.load("<folder of this repository>", "fast_vgg", source="local", weights="cifar10")
 net = torch.hub.load("<folder of this repository>", "vgg16_bn", source="local", num_classes=10)
 """
 
-from vgg_lit.models import (
-    fast_vgg,
-    vgg11,
-    vgg11_bn,
-    vgg11_lrn,
-    vgg13,
-    vgg13_bn,
-    vgg16,
-    vgg16_1x1,
-    vgg16_1x1_bn,
-    vgg16_bn,
-    vgg19,
-    vgg19_bn,
-)
+from vgg_lit import models
 
 dependencies = ["torch", "safetensors"]
 """Packages that torch.hub looks for before it loads a network."""
 
-__all__ = [
-    "fast_vgg",
-    "vgg11",
-    "vgg11_bn",
-    "vgg11_lrn",
-    "vgg13",
-    "vgg13_bn",
-    "vgg16",
-    "vgg16_1x1",
-    "vgg16_1x1_bn",
-    "vgg16_bn",
-    "vgg19",
-    "vgg19_bn",
-]
+globals().update({name: getattr(models, name) for name in ("fast_vgg", *models.VARIANTS)})

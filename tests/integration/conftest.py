@@ -1,4 +1,4 @@
-"""Builds and installs the wheel that a user would install."""
+"""The wheel that a user would install, and the cache of image folders."""
 
 import subprocess
 import sys
@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def image_cache(tmp_path_factory, monkeypatch):
+    """Decoded images are cached for all tests of this session alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,15 @@ import shutil
 
 import pytest
 import torch
+from folder_options import folder_options
 from PIL import Image
 
 from vgg_lit.data.data_record import read_data_record
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 from vgg_lit.tables import read_csv
+
+pytestmark = pytest.mark.usefixtures("image_cache")
 
 CLASSES = ("cat", "dog")
 
@@ -33,24 +36,9 @@ def original(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 def options(folder, *more):
-    return (
-        "data=image_folder",
-        f"data.root={folder}",
-        "data.image_size=32",
-        "data.train_size=null",
-        "data.test_size=null",
-        "data.batch_size=8",
-        "data.val_fraction=0.2",
-        "data.source.num_workers=0",
-        "trainer.max_epochs=1",
-        *more,
-    )
+    size = ("data.image_size=32", "trainer.max_epochs=1")
+    return folder_options(folder, *size, *more)
 
 
 @pytest.fixture(scope="module")

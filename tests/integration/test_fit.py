@@ -5,11 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from folder_options import folder_options
 from PIL import Image
 
 from vgg_lit.data import Preprocessing, read_image
 from vgg_lit.models.dense import DenseVGG
 from vgg_lit.tables import read_csv
+
+pytestmark = pytest.mark.usefixtures("image_cache")
 
 CLASSES = ("bee", "cow")
 
@@ -30,30 +33,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-def options(folder, *more):
-    return (
-        "data=image_folder",
-        f"data.root={folder}",
-        "data.train_size=null",
-        "data.test_size=null",
-        "data.batch_size=8",
-        "data.val_fraction=0.2",
-        "data.source.num_workers=0",
-        *more,
-    )
-
-
 @pytest.fixture(scope="module")
 def run(train, folder, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "pad"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-        return train(path, *options(folder, "data.fit=pad", "trainer.max_epochs=2"))
+        return train(path, *folder_options(folder, "data.fit=pad", "trainer.max_epochs=2"))
 
 
 def probabilities(run, folder, names):
@@ -114,7 +99,7 @@ def test_evaluation_prediction_and_export_pad_as_training_did(
 
 def test_networks_with_other_fits_are_not_fused(run, train, folder, tmp_path, verb, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    other = train(tmp_path / "crop", *options(folder))
+    other = train(tmp_path / "crop", *folder_options(folder))
     assert other.load_classifier().preprocessing["fit"] == "crop"
     done = verb("evaluate", f"run=[{run.path},{other.path}]", "accelerator=cpu")
     assert done.code == 2
@@ -124,7 +109,7 @@ def test_networks_with_other_fits_are_not_fused(run, train, folder, tmp_path, ve
 def test_dense_evaluation_sees_the_whole_image(train, folder, tmp_path, verb, monkeypatch):
     """Only the ends of the images tell the classes; a network that saw the centre is no reference."""
     monkeypatch.chdir(tmp_path)
-    options_ = options(
+    options_ = folder_options(
         folder, "augment=paper", "data.source.size=40", "augment.jitter.max_scale=40"
     )
     run = train(tmp_path / "run", *options_, "model=vgg11_bn", "trainer.max_epochs=2")

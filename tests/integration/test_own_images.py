@@ -5,9 +5,12 @@ import shutil
 
 import pytest
 import torch
+from folder_options import folder_options
 from PIL import Image
 
 from vgg_lit.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("image_cache")
 
 CLASSES = ("bee", "cow")
 
@@ -25,24 +28,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 def options(folder, *more):
-    return (
-        "data=image_folder",
-        f"data.root={folder}",
-        "data.image_size=32",
-        "data.train_size=null",
-        "data.test_size=null",
-        "data.batch_size=8",
-        "data.val_fraction=0.2",
-        "data.splitting=stratified",  # exact shares
-        "data.source.num_workers=0",
-        *more,
-    )
+    exact_shares = "data.splitting=stratified"
+    return folder_options(folder, "data.image_size=32", exact_shares, *more)
 
 
 def weights(run):

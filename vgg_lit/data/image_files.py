@@ -28,7 +28,7 @@ from vgg_lit.data.file_digests import (
 from vgg_lit.data.fitting import Shape, named_fit
 from vgg_lit.data.images import MAX_MEGAPIXELS, read_image
 from vgg_lit.data.rectangles import Rectangles, collate
-from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
+from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, total_pixel_sums
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import shown_path
 
@@ -137,10 +137,7 @@ class ImageFiles:
         return _Decoder(self.root, self.paths, *settings, has_digests)
 
     def _sum_pixels(self) -> np.ndarray:
-        sums = np.zeros((1 + self.in_channels, 1 + self.in_channels), np.int64)
-        for images in self._in_order("Summing up pixels"):
-            sums += pixel_sums(images)
-        return sums
+        return total_pixel_sums(self._in_order("Summing up pixels"), self.in_channels)
 
     def _decode(self) -> Iterator[np.ndarray]:
         for images in self._in_order("Decoding images"):

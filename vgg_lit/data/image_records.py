@@ -24,7 +24,7 @@ from vgg_lit.data.decoding_loader import checked, decoding_loader
 from vgg_lit.data.fitting import Shape, fit_image, named_fit
 from vgg_lit.data.images import MAX_MEGAPIXELS
 from vgg_lit.data.rectangles import Rectangles, collate
-from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, pixel_sums
+from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, total_pixel_sums
 from vgg_lit.errors import InputError, one_line
 
 _DECODING = 1  # version of the decoding: part of the fingerprint
@@ -101,10 +101,7 @@ class ImageRecords:
         )
 
     def _sum_pixels(self) -> np.ndarray:
-        sums = np.zeros((1 + self.in_channels, 1 + self.in_channels), np.int64)
-        for images in self._in_order("Summing up pixels"):
-            sums += pixel_sums(images)
-        return sums
+        return total_pixel_sums(self._in_order("Summing up pixels"), self.in_channels)
 
     def _decode(self) -> Iterator[np.ndarray]:
         for images in self._in_order("Decoding images"):

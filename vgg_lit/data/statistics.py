@@ -4,6 +4,7 @@
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,14 @@ def pixel_sums(images_NCHW: Tensor) -> np.ndarray:
         terms = np.ones((1 + channels, values_CP.shape[1]))
         terms[1:] = values_CP
         sums += (terms @ terms.T).astype(np.int64)
+    return sums
+
+
+def total_pixel_sums(batches: Iterable[Tensor], in_channels: int) -> np.ndarray:
+    """Returns the `pixel_sums` of all batches together."""
+    sums = np.zeros((1 + in_channels, 1 + in_channels), np.int64)
+    for images_NCHW in batches:
+        sums += pixel_sums(images_NCHW)
     return sums
 
 

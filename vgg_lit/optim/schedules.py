@@ -82,13 +82,11 @@ def cosine(
     check_range("end_factor", end_factor, at_least=0, at_most=1)
     warmup = round(steps.total * warmup_fraction)
 
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        progress = min(1.0, (step - warmup) / max(1, steps.total - warmup))
+    def falling(step: int) -> float:
+        progress = min(1.0, step / max(1, steps.total - warmup))
         return _half_cosine(1.0, end_factor, progress)
 
-    return _every_step(LambdaLR(optimizer, factor))
+    return _every_step(LambdaLR(optimizer, _after_warm_up(warmup, falling)))
 
 
 def linear(
@@ -105,12 +103,10 @@ def linear(
     warmup = round(steps.total * warmup_fraction)
 
     def factor_until(total: int, last: float) -> Callable[[int], float]:
-        def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / (warmup + 1)
-            return 1 + (last - 1) * min(1.0, (step - warmup) / max(1, total - warmup))
+        def falling(step: int) -> float:
+            return 1 + (last - 1) * min(1.0, step / max(1, total - warmup))
 
-        return factor
+        return _after_warm_up(warmup, falling)
 
     factors = [
         factor_until(min(steps.total, group["epochs"] * steps.per_epoch), 0.0)
@@ -148,15 +144,13 @@ def polynomial(
     if warmup_fraction + final_fraction >= 1:
         raise ValueError(f"final_fraction={final_fraction}: leaves no steps after the warm-up")
     warmup = round(steps.total * warmup_fraction)
-    falling = max(1, steps.total - warmup - round(steps.total * final_fraction))
+    length = max(1, steps.total - warmup - round(steps.total * final_fraction))
 
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        rest = 1 - min(1.0, (step - warmup) / falling)
+    def falling(step: int) -> float:
+        rest = 1 - min(1.0, step / length)
         return end_factor + (1 - end_factor) * rest**power
 
-    return _every_step(LambdaLR(optimizer, factor))
+    return _every_step(LambdaLR(optimizer, _after_warm_up(warmup, falling)))
 
 
 def cosine_restarts(
@@ -188,15 +182,13 @@ def cosine_restarts(
     ends = list(accumulate(length / sum(lengths) for length in lengths))
     starts = [round(end * max(1, steps.total - warmup)) for end in (0.0, *ends)]
 
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        cycle = min(bisect_right(starts, step - warmup), cycles)
+    def falling(step: int) -> float:
+        cycle = min(bisect_right(starts, step), cycles)
         first, after = starts[cycle - 1], starts[cycle]
-        progress = min(1.0, (step - warmup - first) / max(1, after - first))
+        progress = min(1.0, (step - first) / max(1, after - first))
         return _half_cosine(1.0, end_factor, progress)
 
-    return _every_step(LambdaLR(optimizer, factor))
+    return _every_step(LambdaLR(optimizer, _after_warm_up(warmup, falling)))
 
 
 def step(
@@ -263,6 +255,11 @@ def plateau(
     monitor = "val/acc" if steps.has_validation else "train/acc"
     # not strict: if not every epoch is validated, the first epochs have no metric
     return {"scheduler": schedule, "interval": "epoch", "monitor": monitor, "strict": False}
+
+
+def _after_warm_up(warmup: int, factor: Callable[[int], float]) -> Callable[[int], float]:
+    """Returns the factor of each step: a line up to 1, then `factor` of the steps since the warm-up."""
+    return lambda step: (step + 1) / (warmup + 1) if step < warmup else factor(step - warmup)
 
 
 def _half_cosine(first: float, last: float, progress: float) -> float:

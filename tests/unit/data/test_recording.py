@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
+from image_groups import write_folder, write_image
 from numbered_images import Numbers, WithValidation
-from PIL import Image
 
 from vgg_lit.data.data_record import SetDigest
 from vgg_lit.data.datamodule import ImageDataModule
@@ -21,14 +20,7 @@ from vgg_lit.errors import InputError
 def folder(tmp_path, monkeypatch):
     """Two classes of 10 images each, not divided into splits."""
     monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
-    for number in range(20):
-        write(tmp_path / "root", f"{'ab'[number % 2]}/{number:02}.png", number)
-    return tmp_path / "root"
-
-
-def write(root, path, level):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((8, 8), level, np.uint8)).save(root / path)
+    return write_folder(tmp_path / "root", 20)
 
 
 def make(folder, **options):
@@ -77,7 +69,7 @@ def test_an_adopted_record_gives_the_same_splits_whatever_the_settings(folder):
 @pytest.mark.parametrize("admits", [False, True])
 def test_new_images_get_a_split_only_if_asked(folder, admits):
     record = recorded(folder)
-    write(folder, "a/new.png", 99)
+    write_image(folder / "a/new.png", 99)
     data = make(folder)
     changes = adopt(data, record, admits)
     assert str(changes) == "1 added (a/new.png)"
@@ -89,7 +81,7 @@ def test_new_images_get_a_split_only_if_asked(folder, admits):
 def test_a_new_image_does_not_enter_a_split_of_limited_size(folder):
     record = recorded(folder, train_size=6, test_size=2)
     for number in range(6):
-        write(folder, f"a/new{number}.png", 100 + number)
+        write_image(folder / f"a/new{number}.png", 100 + number)
     data = make(folder, train_size=6, test_size=2)
     adopt(data, record, admits=True)
     new = {data.assigned[f"a/new{number}.png"] for number in range(6)}

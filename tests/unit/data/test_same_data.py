@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from image_groups import folder_group, write_folder, write_image
 
 from vgg_lit.data.data_record import DataRecord, RecordedImage
 from vgg_lit.data.recording import record_of
@@ -12,19 +12,8 @@ from vgg_lit.errors import InputError
 
 
 def group(**source):
-    """A `data` group."""
-    return {
-        "_target_": "vgg_lit.ImageDataModule",
-        "source": source,
-        "batch_size": 4,
-        "val_fraction": 0.2,
-    }
-
-
-def folder(root):
-    return group(
-        _target_="vgg_lit.data.ImageFolder", root=str(root), in_channels=1, size=8, num_workers=0
-    )
+    """A `data` group of another source."""
+    return folder_group("", source=source)
 
 
 def arrays(path):
@@ -34,14 +23,7 @@ def arrays(path):
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
-    for number in range(8):
-        write(tmp_path / "root" / "ab"[number % 2] / f"{number}.png", number)
-    return tmp_path / "root"
-
-
-def write(path, level):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((8, 8), level, np.uint8)).save(path)
+    return write_folder(tmp_path / "root", 8)
 
 
 def record(spec):
@@ -62,11 +44,11 @@ def write_arrays(path, shift=0):
 
 
 def test_a_folder_is_the_same_in_another_place_until_a_file_changes(root, tmp_path):
-    before = record(folder(root))
+    before = record(folder_group(root))
     moved = root.rename(tmp_path / "elsewhere")
-    assert difference_from(before, folder(moved)) == ""
-    write(moved / "a" / "new.png", 99)
-    assert difference_from(before, folder(moved)) == "1 added (a/new.png)"
+    assert difference_from(before, folder_group(moved)) == ""
+    write_image(moved / "a" / "new.png", 99)
+    assert difference_from(before, folder_group(moved)) == "1 added (a/new.png)"
 
 
 def test_arrays_are_compared_by_their_pixels(tmp_path):
@@ -77,8 +59,8 @@ def test_arrays_are_compared_by_their_pixels(tmp_path):
 
 
 def test_a_record_of_the_other_kind_differs(root, tmp_path):
-    files, values = record(folder(root)), record(arrays(write_arrays(tmp_path / "x.npz")))
-    assert difference_from(values, folder(root)).endswith(" has no image files")
+    files, values = record(folder_group(root)), record(arrays(write_arrays(tmp_path / "x.npz")))
+    assert difference_from(values, folder_group(root)).endswith(" has no image files")
     assert difference_from(files, arrays(tmp_path / "x.npz")).endswith(" has no image files")
 
 
@@ -93,4 +75,4 @@ def test_a_published_set_is_the_same_everywhere(tmp_path):
 
 def test_data_that_cannot_be_read_are_one_line(tmp_path):
     with pytest.raises(InputError, match="nowhere"):
-        difference_from(DataRecord("x", None, ("a",)), folder(tmp_path / "nowhere"))
+        difference_from(DataRecord("x", None, ("a",)), folder_group(tmp_path / "nowhere"))

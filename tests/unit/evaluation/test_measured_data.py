@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from image_groups import folder_group, write_folder, write_image
 
 from vgg_lit.data.data_record import write_data_record
 from vgg_lit.data.preprocessing import Preprocessing
@@ -14,29 +14,11 @@ from vgg_lit.errors import InputError
 from vgg_lit.evaluation.measured_data import load_measured, load_run_data, trained_digests
 
 
-def group(root, **options):
-    source = {"_target_": "vgg_lit.data.ImageFolder", "root": str(root), "in_channels": 1}
-    return {
-        "_target_": "vgg_lit.ImageDataModule",
-        "source": {**source, "size": 8, "num_workers": 0},
-        "batch_size": 2,
-        "val_fraction": 0.25,
-        **options,
-    }
-
-
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """Two classes of 10 images, not divided."""
     monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
-    for number in range(20):
-        write(tmp_path / "root" / "ab"[number % 2] / f"{number:02}.png", number)
-    return tmp_path / "root"
-
-
-def write(path, level):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((8, 8), level, np.uint8)).save(path)
+    return write_folder(tmp_path / "root", 20)
 
 
 def run_on(folder, data, is_recorded=True):
@@ -52,12 +34,12 @@ def run_on(folder, data, is_recorded=True):
 
 
 def test_the_recorded_test_images_are_measured(root, tmp_path):
-    trained = run_on(tmp_path / "run", group(root))
-    measured = load_measured([trained], group(root, seed=9), "test", is_own=True)
+    trained = run_on(tmp_path / "run", folder_group(root))
+    measured = load_measured([trained], folder_group(root, seed=9), "test", is_own=True)
     assert (measured.split, measured.asked) == ("test", "test")
     count = trained.sizes["test"]
     assert measured.facts == {"data": f"image_folder, test: {count} images of {root}"}
-    names = {image.path for image in record_of(loaded(measured, group(root, seed=9))).images}
+    names = {image.path for image in record_of(loaded(measured, folder_group(root, seed=9))).images}
     assert len(names) == 20
 
 
@@ -70,17 +52,17 @@ def loaded(measured, data):
 
 
 def test_changes_since_the_training_are_named(root, tmp_path):
-    trained = run_on(tmp_path / "run", group(root))
-    write(root / "a/new.png", 99)
-    measured = load_measured([trained], group(root), "test", is_own=True)
+    trained = run_on(tmp_path / "run", folder_group(root))
+    write_image(root / "a/new.png", 99)
+    measured = load_measured([trained], folder_group(root), "test", is_own=True)
     assert measured.facts["changed"] == "since the training: 1 added (a/new.png)"
     assert measured.datamodule.sizes["test"] == trained.sizes["test"]
 
 
 def test_images_that_another_network_was_trained_on_are_left_out(root, tmp_path):
-    first = run_on(tmp_path / "first", group(root))
-    second = run_on(tmp_path / "second", group(root, seed=3))
-    measured = load_measured([first, second], group(root), "test", is_own=True)
+    first = run_on(tmp_path / "first", folder_group(root))
+    second = run_on(tmp_path / "second", folder_group(root, seed=3))
+    measured = load_measured([first, second], folder_group(root), "test", is_own=True)
     left_out = first.sizes["test"] - measured.datamodule.sizes["test"]
     removed = int(measured.facts.get("left out", "0").split()[0])
     assert removed >= left_out
@@ -91,11 +73,11 @@ def test_images_that_another_network_was_trained_on_are_left_out(root, tmp_path)
 
 
 def test_another_folder_is_measured_without_copies_of_training_images(root, tmp_path):
-    trained = run_on(tmp_path / "run", group(root))
+    trained = run_on(tmp_path / "run", folder_group(root))
     for number in (0, 1, 2, 3, 50, 51):  # four are copies
-        write(tmp_path / "other" / "ab"[number % 2] / f"{number}.png", number)
+        write_image(tmp_path / "other" / "ab"[number % 2] / f"{number}.png", number)
     given = {"preprocessing": Preprocessing(1, 8, 8, (0.5,), (0.5,)), "image_size": 8}
-    data = group(tmp_path / "other", **given)
+    data = folder_group(tmp_path / "other", **given)
     measured = load_measured([trained], data, "all", is_own=False)
     known = trained_digests(trained.run)
     files = measured.datamodule.source.present_images().values()
@@ -106,8 +88,8 @@ def test_another_folder_is_measured_without_copies_of_training_images(root, tmp_
 
 
 def test_images_of_an_earlier_version_are_drawn_again(root, tmp_path):
-    old = run_on(tmp_path / "old", group(root), is_recorded=False)
-    new = run_on(tmp_path / "new", group(root))
+    old = run_on(tmp_path / "old", folder_group(root), is_recorded=False)
+    new = run_on(tmp_path / "new", folder_group(root))
     assert trained_digests(old.run) == trained_digests(new.run)
     root.rename(tmp_path / "gone")
     assert trained_digests(old.run) == frozenset()
@@ -142,7 +124,7 @@ def test_a_set_without_files_that_has_changed_is_refused_unless_it_is_tested(roo
 
     write_set(0)
     source = {"_target_": "vgg_lit.data.NpzImages", "root": str(tmp_path / "x.npz")}
-    data = {**group(root), "source": source}
+    data = {**folder_group(root), "source": source}
     trained = run_on(tmp_path / "run", data)
     write_set(1)
     with pytest.raises(InputError, match=r"was trained on another data set: 2 splits with other"):

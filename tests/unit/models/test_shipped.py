@@ -1,5 +1,6 @@
 """The trained weights in the package."""
 
+import runpy
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from vgg_lit.checkpoints.weights import net_weights, read_trained
 from vgg_lit.errors import InputError
 from vgg_lit.models import fast_vgg
 from vgg_lit.models.shipped import FILE, SHIPPED, is_shipped, shipped_folder
-from vgg_lit.models.variants import FAST_VGG
+from vgg_lit.models.variants import FAST_VGG, VARIANTS
 
 LARGEST = 4_000_000
 """Bytes of a file of weights."""
@@ -76,3 +77,10 @@ def test_the_network_is_that_of_the_config():
     del config["defaults"]
     config["norm_eps"] = float(config["norm_eps"])  # YAML 1.1 reads 1e-12 as text
     assert config == FAST_VGG
+
+
+def test_torch_hub_offers_the_network_and_every_variant():
+    found = runpy.run_path(str(Path(__file__).resolve().parents[3] / "hubconf.py"))
+    networks = {name for name, value in found.items() if callable(value)}
+    assert networks == {"fast_vgg", *VARIANTS}
+    assert found["vgg11"](num_classes=2, width=0.02).num_classes == 2

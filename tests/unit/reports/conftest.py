@@ -23,6 +23,16 @@ def choice():
     return Choice(images=6, image=None, layers=None, embeddings=20)
 
 
+def finish(run, metrics, history):
+    """Writes the results of a run."""
+    if metrics:
+        run.write_metrics(metrics)
+        run.set_status("done")
+    if history:
+        run.metrics_file.write_text(history)
+    return run
+
+
 @pytest.fixture
 def make_run(tmp_path, compose):
     """`make_run("a", {"val/acc": 0.5}, "seed=1")`: writes the files of a finished run."""
@@ -30,12 +40,7 @@ def make_run(tmp_path, compose):
     def make_run(name, metrics, *overrides, history=""):
         config = OmegaConf.to_container(compose("model.width=0.03125", *overrides), resolve=True)
         run = Run.start(tmp_path / name, config, overrides)
-        if metrics:
-            run.write_metrics(metrics)
-            run.set_status("done")
-        if history:
-            run.metrics_file.write_text(history)
-        return run
+        return finish(run, metrics, history)
 
     return make_run
 
@@ -57,12 +62,7 @@ def write_run(tmp_path):
         path.mkdir(parents=True)
         OmegaConf.save(OmegaConf.create(config), path / "config.yaml")
         run = Run(path)
-        if metrics:
-            run.write_metrics(metrics)
-            run.set_status("done")
-        if history:
-            run.metrics_file.write_text(history)
-        return run
+        return finish(run, metrics, history)
 
     return write_run
 

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from PIL import Image
+from image_groups import folder_group, write_folder, write_image
 
 from vgg_lit.data.data_record import read_data_record
 from vgg_lit.errors import InputError
@@ -16,33 +15,15 @@ from vgg_lit.training.run_data import load_datamodule, record_data
 def root(tmp_path, monkeypatch):
     """Two classes of 12 images."""
     monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
-    for number in range(24):
-        write(tmp_path / "root" / "ab"[number % 2] / f"{number:02}.png", number)
-    return tmp_path / "root"
-
-
-def write(path, level):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((8, 8), level, np.uint8)).save(path)
+    return write_folder(tmp_path / "root", 24)
 
 
 def config(root, **data):
-    source = {"_target_": "vgg_lit.data.ImageFolder", "root": str(root), "in_channels": 1}
-    group = {
-        "_target_": "vgg_lit.ImageDataModule",
-        "source": {**source, "size": 8, "num_workers": 0},
-        "num_classes": None,
-        "in_channels": None,
-        "image_size": 8,
-        "batch_size": 4,
-        "val_fraction": 0.25,
-        "seed": 0,
-        "splitting": "stable",
-        **data,
-    }
+    open_values = {"num_classes": None, "in_channels": None, "image_size": 8}
+    group = folder_group(root, **open_values, seed=0, splitting="stable")
     net = {"variant": [[4]], "head": "linear", "image_size": 8}
     return {
-        "data": group,
+        "data": group | data,
         "model": {"_target_": "vgg_lit.models.build", **net},
         "loss": {"_target_": "vgg_lit.losses.cross_entropy", "class_weights": "auto"},
         "trainer": {"devices": 1, "accelerator": "cpu", "num_nodes": 1},
@@ -90,7 +71,7 @@ def test_other_splits_are_refused(key, value, root, tmp_path):
 def test_changed_images_are_refused_until_they_are_accepted(root, tmp_path, capsys):
     run = start(tmp_path / "run", config(root))
     before = read_data_record(run.data_file)
-    write(root / "a/new.png", 99)
+    write_image(root / "a/new.png", 99)
     with pytest.raises(
         InputError, match=r"1 added \(a/new\.png\); to train on it as it is now: acc"
     ):
@@ -107,7 +88,7 @@ def test_changed_images_are_refused_until_they_are_accepted(root, tmp_path, caps
 
 def test_copies_of_training_images_are_counted(root, tmp_path, capsys):
     for number in range(24):
-        write(root / "ab"[number % 2] / f"{number:02}.png", 7)  # all alike
+        write_image(root / "ab"[number % 2] / f"{number:02}.png", 7)  # all alike
     run = start(tmp_path / "run", config(root))
     record = read_data_record(run.data_file)
     copies = record.count_copies()
