@@ -18,7 +18,7 @@ def write_folder(root, count):
 
 
 def folder_group(root, **options):
-    """The `data` group of such a folder."""
+    """The `data` group of a folder of `write_folder`."""
     source = {"_target_": "vgg_lit.data.ImageFolder", "root": str(root), "in_channels": 1}
     return {
         "_target_": "vgg_lit.ImageDataModule",
