@@ -1,6 +1,7 @@
 # docker build -t vgg_lit .          # torch with CUDA; an index with CPU wheels of torch makes it small:
 # docker build -t vgg_lit --build-arg PIP_EXTRA_INDEX_URL=<index> .
-# docker run --rm -v "$PWD/logs:/home/user/logs" vgg_lit train model=vgg11_bn
+# mkdir -p logs                      # Docker would create it for root alone
+# docker run --rm --user "$(id -u):$(id -g)" -v "$PWD/logs:/home/user/logs" vgg_lit train model=vgg11_bn
 # With a GPU add --gpus all. Workers of streamed folders need more shared memory than Docker's 64 MB:
 # --shm-size=1g.
 FROM python:3.11-slim
