@@ -258,7 +258,7 @@ def test_an_unknown_hyperparameter_is_reported_in_one_line(file, content):
 def test_a_failed_save_leaves_the_last_good_checkpoint(file):
     io = AtomicCheckpointIO()
     io.save_checkpoint({"vgg_lit": {"schema": SCHEMA}, "good": 1}, file)
-    with pytest.raises(Exception, match="pickle|local object"):
+    with pytest.raises(Exception, match=r"pickle|local object"):
         io.save_checkpoint({"bad": lambda: 0}, file)
     assert io.load_checkpoint(file)["good"] == 1
     assert sorted(path.name for path in file.parent.iterdir()) == ["file.ckpt", "file.ckpt.sha256"]
