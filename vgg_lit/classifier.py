@@ -27,6 +27,8 @@ from vgg_lit.models.batch_counters import Norm, counted_together, counting_norms
 from vgg_lit.models.data_arguments import NAMES
 from vgg_lit.models.freezing import rest_frozen_norms
 from vgg_lit.models.gemm_conv import lower_small_maps
+from vgg_lit.models.parameter_casts import Place, cast_parameters, cast_together
+from vgg_lit.models.vgg import VGG
 from vgg_lit.optim.optimized_module import OptimizedModule
 from vgg_lit.split_metrics import SplitMetrics
 from vgg_lit.system.hardware import seed_device
@@ -102,6 +104,7 @@ class Classifier(OptimizedModule):
         self.metrics = build_metrics(self.num_classes)
         self._are_metrics_logged = False
         self._norms: list[Norm] = []  # set if their batches are counted together
+        self._casts: list[Place] = []  # set if they are cast together
         self._has_cuda_graphs = False
 
     @cached_property
@@ -136,6 +139,7 @@ class Classifier(OptimizedModule):
         self.fix_finished_layers()  # a run resumed within an epoch does not start that epoch
         # compiled code counts in the kernels of the layers
         self._norms = [] if self.hparams["compile"] else counting_norms(self.net)
+        self._casts = cast_parameters(self.net) if self._casts_together() else []
 
     def train(self, mode: bool = True) -> "Classifier":
         """Sets the mode of all modules except frozen batch norm, which stays in evaluation mode."""
@@ -153,7 +157,7 @@ class Classifier(OptimizedModule):
         draw = _hash(self.seed, "dropout", self.current_epoch, batch_idx, self.global_rank)
         seed_device(draw, self.device)
         self._begin_step()
-        with counted_together(self._norms):
+        with counted_together(self._norms), cast_together(self._casts, torch.bfloat16):
             logits_BK = self(x_BCHW).float()
         loss = self.objective(logits_BK, targets, x_BCHW)
         labels_B = targets if targets.ndim == 1 else targets.argmax(dim=1)
@@ -162,6 +166,16 @@ class Classifier(OptimizedModule):
         if self.objective.is_sum:  # DDP and accumulation take the mean of what is summed here
             return loss * self.trainer.world_size * self.trainer.accumulate_grad_batches
         return loss
+
+    def _casts_together(self) -> bool:
+        """Returns True if casting all parameters at once saves launches and changes nothing else.
+
+        DDP sends each gradient while the backward pass continues; checkpointed blocks run again in it.
+        """
+        is_bf16_on_gpu = self.device.type == "cuda" and self.trainer.precision == "bf16-mixed"
+        is_alone = self.trainer.world_size == 1 and not self.hparams["compile"]
+        is_plain = isinstance(self.net, VGG) and not self.net.checkpoint_blocks
+        return is_bf16_on_gpu and is_alone and is_plain
 
     def _begin_step(self) -> None:
         """Lets the CUDA graphs of a compiled net reuse the memory of the previous step."""

@@ -331,3 +331,28 @@ def test_a_compiled_run_keeps_plain_keys_and_its_checkpoint_loads(train, tmp_pat
     assert keys[0] == keys[1]
     with torch.no_grad():
         assert run.load_classifier()(torch.zeros(1, 1, 32, 32)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_cast"),
+    [
+        ({}, True),
+        ({"precision": "32-true"}, False),
+        ({"precision": "16-mixed"}, False),  # another dtype
+        ({"world_size": 2}, False),
+        ({"device": "cpu"}, False),
+        ({"compile": True}, False),
+        ({"checkpoint_blocks": True}, False),
+    ],
+    ids=str,
+)
+def test_parameters_are_cast_together_in_plain_steps_of_one_gpu(changes, is_cast, monkeypatch):
+    facts = {"precision": "bf16-mixed", "world_size": 1, "device": "cuda", "compile": False}
+    facts |= {"checkpoint_blocks": False} | changes
+    device = torch.device(facts["device"])
+    monkeypatch.setattr(Classifier, "device", property(lambda self: device))
+    model = {**MODEL, "checkpoint_blocks": facts["checkpoint_blocks"]}
+    classifier = Classifier(model, compile=facts["compile"])
+    trainer = SimpleNamespace(precision=facts["precision"], world_size=facts["world_size"])
+    monkeypatch.setattr(Classifier, "trainer", trainer)
+    assert classifier._casts_together() is is_cast
