@@ -88,3 +88,16 @@ def test_a_task_of_srun_that_sees_one_device_uses_it(started):
     both = [torch.device("cuda", 0), torch.device("cuda", 1)]
     own = WatchedDDPStrategy(parallel_devices=both, cluster_environment=cluster_environment())
     assert own.num_processes == 2
+
+
+def test_ddp_is_built_on_the_stream_of_the_training(monkeypatch):
+    wrapped = []
+    monkeypatch.setattr(
+        "vgg_lit.system.lightning_internals.DistributedDataParallel",
+        lambda model, **options: wrapped.append((model, options)),
+    )
+    monkeypatch.setattr(torch.cuda, "Stream", lambda *_: pytest.fail("another stream"))
+    strategy = WatchedDDPStrategy(parallel_devices=[torch.device("cuda", 0)], static_graph=True)
+    module = torch.nn.Linear(2, 2)
+    strategy._setup_model(module)
+    assert wrapped == [(module, {"device_ids": [0], "static_graph": True})]
