@@ -36,7 +36,6 @@ TINY = {
     },
     "06_seeds_to_a_paper": {
         "settings": {**TRAINING, "model": "vgg11_bn"},
-        "augmentations": ["none", "flip_crop"],
         "seeds": [0, 1],
     },
 }

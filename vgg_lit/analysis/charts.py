@@ -26,7 +26,7 @@ from vgg_lit.analysis.style import (
     TRAIN,
     VALIDATION,
     WRONG,
-    class_label,
+    class_labels,
     figure_text,
     show_percent,
 )
@@ -117,7 +117,8 @@ def confusion_chart(matrix_KK: np.ndarray, classes: Sequence[str], title: str) -
     step = 1 if count <= 60 else -(-count // 60)
     ticks = range(0, count, step)
     size = SMALL if count <= 40 else 6
-    names = [class_label(classes[k]) for k in ticks]
+    labels = class_labels(classes)
+    names = [labels[k] for k in ticks]
     axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
     axes.set_yticks(ticks, names, fontsize=size)
     axes.set(xlabel="predicted class", ylabel="true class", title=figure_text(title))
@@ -149,7 +150,8 @@ def class_scores_chart(
         (f1, "F1", COLOURS[6], "|"),
     ):
         axes.scatter(values[order], y, color=colour, marker=marker, s=40, label=name, zorder=2)
-    axes.set_yticks(y, [class_label(classes[k]) for k in order])
+    labels = class_labels(classes)
+    axes.set_yticks(y, [labels[k] for k in order])
     axes.set(ylim=(-0.7, len(classes) - 0.3), title="Precision, recall and F1 by class")
     show_percent(axes.xaxis)
     figure.legend(loc="outside lower center", ncols=3)
@@ -215,12 +217,12 @@ def embedding_chart(
     figure = Figure(figsize=(WIDTH + LEGEND_WIDTH * (columns - 1), 7), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(False)
-    for number, name in enumerate(classes):
+    for number, label in enumerate(class_labels(classes)):
         of_class = labels_N == number
         if of_class.any():
             colour, marker = _look(number)
             x, y = points_N2[of_class].T
-            axes.scatter(x, y, s=14, color=colour, marker=marker, label=class_label(name))
+            axes.scatter(x, y, s=14, color=colour, marker=marker, label=label)
     span = np.ptp(points_N2, axis=0).max()
     zoom = 22 / images_NHWD.shape[1]
     for index in _apart(points_N2, distance=0.055 * span, most=90):

@@ -3,6 +3,7 @@ r"""The fonts of figures, and text in characters that they have.
 with_known_glyphs("花")    # 花 if a font has it, otherwise \u82b1
 """
 
+import logging
 from functools import cache
 
 from matplotlib import font_manager
@@ -21,6 +22,10 @@ OTHERS = (
 @cache
 def font_families() -> list[str]:
     """Returns the fonts of figures: matplotlib's own, then installed ones with further scripts."""
+    # A font without a normal weight is drawn in the one that it has, without a warning at each figure.
+    logging.getLogger("matplotlib.font_manager").addFilter(
+        lambda record: "font weight" not in record.getMessage()
+    )
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return [LATIN, *(name for name in OTHERS if name in installed)]
 

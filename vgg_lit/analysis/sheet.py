@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from rich.cells import cell_len
 
-from vgg_lit.analysis.labels import font_families
+from vgg_lit.analysis.labels import font_families, with_known_glyphs
 from vgg_lit.analysis.style import SMALL, STYLE, TEXT, figure_lines
 from vgg_lit.system.terminal import visible
 
@@ -70,6 +71,13 @@ class ImageSheet:
 
 
 def shortened(text: str, inches: float) -> str:
-    """Cuts a line of small text to a width; a cut line ends with an ellipsis."""
-    text, most = visible(text), int(inches * CHARACTERS_PER_INCH)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    """Cuts a line of small text to a width; a cut line ends with an ellipsis.
+
+    Characters without a glyph are replaced by their escapes first, which are wider.
+    """
+    text, most = with_known_glyphs(visible(text)), int(inches * CHARACTERS_PER_INCH)
+    if cell_len(text) <= most:
+        return text
+    while cell_len(text) > most - 1:
+        text = text[:-1]
+    return f"{text}…"

@@ -8,7 +8,7 @@ color sequences for data visualization", for the colours of classes.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,14 @@ def figure_text(text: str) -> str:
 def class_label(name: str, width: int = WIDEST) -> str:
     """Returns a class name of about `width` columns for an axis or a legend."""
     return figure_text(shorten_middle(name, width))
+
+
+def class_labels(names: Sequence[str]) -> list[str]:
+    """Returns the labels of all classes; if several are shortened to the same, with their numbers in front."""
+    labels = [class_label(name) for name in names]
+    if len(set(labels)) == len(set(names)):
+        return labels
+    return [class_label(f"{number}: {name}") for number, name in enumerate(names)]
 
 
 def figure_lines(text: str) -> str:

@@ -148,7 +148,8 @@ def _saved_epochs(trials: Sequence["FrozenTrial"], settings: Tune) -> str:
     pruned = sum(STATES[trial.state.name] == "pruned" for trial in ended)
     if not pruned:
         return f"{trained}, no trial was pruned"
-    return f"{trained} of {whole}: {pruned} trials were pruned, {1 - trained / whole:.0%} saved"
+    trials_text = "1 pruned trial" if pruned == 1 else f"{pruned} pruned trials"
+    return f"{trained} of {whole}: {trials_text} saved {100 * (1 - trained / whole):.0f} %"
 
 
 def _draw(path: Path, study: "Study", trials: Sequence["FrozenTrial"], settings: Tune) -> list[str]:

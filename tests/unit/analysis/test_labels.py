@@ -1,9 +1,11 @@
 """Class names in figures: long ones, Chinese ones, control characters and dollar signs."""
 
+import logging
 import warnings
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from vgg_lit.analysis import labels
 from vgg_lit.analysis.charts import (
@@ -13,7 +15,8 @@ from vgg_lit.analysis.charts import (
 )
 from vgg_lit.analysis.figures import gallery, image_grid
 from vgg_lit.analysis.labels import with_known_glyphs
-from vgg_lit.analysis.style import WIDEST, class_label
+from vgg_lit.analysis.sheet import shortened
+from vgg_lit.analysis.style import WIDEST, class_label, class_labels
 
 LONG = [f"a very long name of a class of birds, number {k}" for k in range(40)]
 CHINESE = ["\u82b1\u5349", "\u98de\u673a", "\u732b"]
@@ -61,3 +64,29 @@ def test_long_names_are_shortened_in_the_middle():
     assert len(class_label(LONG[7])) == WIDEST
     assert class_label(LONG[7]).endswith("birds, number 7")
     assert class_label("bird") == "bird"
+
+
+def test_names_that_are_shortened_to_the_same_get_their_numbers():
+    same_ends = [f"a very long name of a class, number {k}, of birds of Europe" for k in range(3)]
+    found = class_labels(same_ends)
+    assert [label[:2] for label in found] == ["0:", "1:", "2:"]
+    assert all(len(label) <= WIDEST for label in found)
+    assert class_labels(["cat", "dog"]) == ["cat", "dog"]
+
+
+def test_captions_have_room_for_escapes_and_wide_characters(monkeypatch):
+    monkeypatch.setattr(labels, "_characters", lambda: frozenset(range(128)))
+    escaped = shortened(CHINESE[1] * 4, inches=1)
+    assert escaped.startswith(r"\u98de")
+    monkeypatch.setattr(labels, "_characters", lambda: frozenset(range(2**16)))
+    wide = shortened(CHINESE[1] * 4, inches=1)
+    assert cell_len(escaped) <= cell_len("x" * 20)
+    assert len(wide) < len(escaped)
+
+
+def test_a_font_without_a_normal_weight_is_used_without_a_warning(caplog):
+    labels.font_families()
+    logger = logging.getLogger("matplotlib.font_manager")
+    logger.warning("findfont: Failed to find font weight normal for X, now using 500.")
+    logger.warning("another warning")
+    assert [record.getMessage() for record in caplog.records] == ["another warning"]

@@ -66,8 +66,21 @@ def test_the_table_has_every_trial(written):
     assert rows[2]["reason"] == "out of luck"
     assert rows[3]["val/acc"] == "0.7"
     assert (directory.path / "trials.md").read_text().count("\n") == 8
-    assert "9 of 12: 1 trials were pruned, 25% saved" in out
+    assert "9 of 12: 1 pruned trial saved 25 %" in out
     assert f"optuna-dashboard sqlite:///{directory.path}/study.db" in out
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_the_table_fits_the_terminal(width, directory, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    report(directory, settings_of(), ["model.width=0.125"], GROUPS, [])
+    lines = capsys.readouterr().out.splitlines()
+    table = [line for line in lines if line.startswith(("┏", "┃", "│", "└"))]
+    assert max(map(len, table)) <= width
+    assert len(table) == 3 + len(directory.open(NONE).trials)  # no cell takes two lines
+    assert "70.00 %" in table[-2]
+    live = live_table(directory.open(NONE).trials, settings_of(), 10, width)
+    assert [column.header for column in live.columns][:2] == ["trial", "val/acc"]
 
 
 def test_figures_are_pictures(written):
