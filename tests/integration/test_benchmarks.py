@@ -13,6 +13,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 TINY = {
     "capacity": "--nets vgg11 --side 32 --width 0.03125 --batch 1 --repeats 1",
+    "gpu": "--device cpu",
     "launches": "augment=none augment=flip_shift --device cpu",
     "layers": "--batch 1 --repeats 1",
     "pipeline": "--batch 8 --steps 4 --repeats 1 --images 200",
@@ -29,6 +30,7 @@ TINY = {
 
 SHOWS = {
     "capacity": ("vgg11, imagenet", "| 1,024 |", "one after another"),
+    "gpu": ("weights of 8 steps are equal to the bit", "| commands | evaluate", "x the usual script"),
     "launches": ("augment=flip_shift", "operators per step", "forward and metrics"),
     "layers": ("2x2, 512 -> 512", "bf16, all layers"),
     "pipeline": ("ours", "torchvision v2, 2 workers", "torchvision v2, 0 workers"),
