@@ -30,7 +30,11 @@ TINY = {
 
 SHOWS = {
     "capacity": ("vgg11, imagenet", "| 1,024 |", "one after another"),
-    "gpu": ("weights of 8 steps are equal to the bit", "| commands | evaluate", "x the usual script"),
+    "gpu": (
+        "weights of 8 steps are equal to the bit",
+        "| commands | evaluate",
+        "x the usual script",
+    ),
     "launches": ("augment=flip_shift", "operators per step", "forward and metrics"),
     "layers": ("2x2, 512 -> 512", "bf16, all layers"),
     "pipeline": ("ours", "torchvision v2, 2 workers", "torchvision v2, 0 workers"),
