@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from vgg_lit.data import decoding_loader as module
 from vgg_lit.data.decoding_loader import IncompleteBatch, checked, decoded_batches, decoding_loader
@@ -13,7 +13,12 @@ BATCHES = [[0, 1], [2, 3]]
 
 
 class Decoder(Dataset):
+    def __init__(self, free=float("inf")):
+        self.free = free
+
     def __getitems__(self, positions):
+        if get_worker_info():  # a spawned worker does not inherit what a test has replaced
+            shared_memory.free_bytes = lambda folder: self.free
         images = torch.tensor(positions, dtype=torch.uint8)
         if 2 in positions:
             return IncompleteBatch(images, {2: "2.png: damaged"}, {2: "damaged"})
@@ -22,10 +27,9 @@ class Decoder(Dataset):
 
 @pytest.mark.parametrize("free", [0, float("inf")])
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_batches_are_the_same_on_any_way(num_workers, free, monkeypatch, capsys):
-    monkeypatch.setattr(shared_memory, "free_bytes", lambda folder: free)
+def test_batches_are_the_same_on_any_way(num_workers, free, capsys):
     shared_memory.warn_once.cache_clear()
-    first, second = decoded_batches(decoding_loader(Decoder(), BATCHES, num_workers))
+    first, second = decoded_batches(decoding_loader(Decoder(free), BATCHES, num_workers))
     assert first.tolist() == [0, 1]
     assert isinstance(second, IncompleteBatch)
     assert second.images.tolist() == [2, 3]
