@@ -12,7 +12,9 @@ from PIL import Image
 from vgg_lit.data.data_record import read_data_record
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
+from vgg_lit.system.claims import release
 from vgg_lit.tables import read_csv
+from vgg_lit.training.resuming import find_resumed
 
 pytestmark = pytest.mark.usefixtures("image_cache")
 
@@ -296,3 +298,37 @@ def test_a_moved_folder_is_found_by_one_setting(verb, resume, moved, pets, tmp_p
     assert "has no pets" in done.err
     resume(moved, "trainer.max_epochs=2", f"++data.root={elsewhere}")
     assert moved.config["data"]["source"]["root"] == str(elsewhere)
+
+
+@pytest.mark.slow  # trains in a new process
+def test_a_moved_folder_is_exported_and_reproduced_by_one_setting(verb, moved, pets, tmp_path):
+    elsewhere = tmp_path / "elsewhere" / "pets"
+    elsewhere.parent.mkdir()
+    pets.rename(elsewhere)
+    place = f"data.root={elsewhere}"
+    done = verb("export", f"run={moved.path}", "formats=[torch_export]", place)
+    assert done.code == 0, done.err
+    done = verb("reproduce", f"run={moved.path}", f"output={tmp_path / 'again'}")
+    assert done.code == 2
+    assert "no such folder" in done.err
+    done = verb("reproduce", f"run={moved.path}", f"output={tmp_path / 'again'}", place)
+    assert done.code == 0, done.err
+    assert "bit-identical" in done.out
+
+
+def test_automatic_resume_finds_the_run_of_the_same_images(moved, pets, tiny, tmp_path):
+    moved.set_status("failed")
+    elsewhere = shutil.copytree(pets, tmp_path / "same" / "pets")
+    other = shutil.copytree(pets, tmp_path / "other" / "pets")
+    (other / "cat" / "00.png").unlink()
+
+    def found(folder):
+        typed = [*tiny, *options(folder), f"hydra.run.dir={tmp_path / 'new'}"]
+        return f"resume={moved.path}" in find_resumed([*typed, "resume=auto"])
+
+    try:
+        assert found(pets)
+        assert found(elsewhere)
+        assert not found(other)
+    finally:
+        release(moved.path)
