@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
@@ -134,10 +135,11 @@ class SplitMetrics:
             self._batches.append((logits_BK.detach(), labels_B))
         if self._image_loss is not None:
             assert x_BCHW is not None
-            is_sample_B = labels_B != PADDING
-            self._image_loss.to(logits_BK.device).update(
-                logits_BK[is_sample_B], labels_B[is_sample_B], x_BCHW[is_sample_B]
-            )
+            if dist.is_initialized():  # one process has no padding, and a mask waits for the device
+                is_sample_B = labels_B != PADDING
+                logits_BK, labels_B = logits_BK[is_sample_B], labels_B[is_sample_B]
+                x_BCHW = x_BCHW[is_sample_B]
+            self._image_loss.to(logits_BK.device).update(logits_BK, labels_B, x_BCHW)
 
     def compute(self) -> dict[str, Tensor]:
         """Returns the scalar results by name, `name/class` for one value per class, and starts again.

@@ -23,6 +23,7 @@ from vgg_lit.training import experiment
 SETTINGS = [
     *("trainer=gpu", "data.train_size=320", "data.test_size=160", "data.val_fraction=0.5"),
     *("trainer.max_epochs=1", "data.batch_size=32", "logger=none", "model.width=0.0625"),
+    "trainer.limit_val_batches=5",
 ]
 FIRST, LAST = 2, 4
 """The batches between which no operation may wait; the first ones allocate memory."""
