@@ -90,6 +90,9 @@ def processes(monkeypatch):
     monkeypatch.setattr(
         "vgg_lit.system.hardware.count_processes", lambda devices, accelerator: devices
     )
+    monkeypatch.setattr(
+        "vgg_lit.system.hardware.count_devices", lambda accelerator: (accelerator, 2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def test_one_image_for_each_process_is_refused_with_batch_norm(batch_size, train
 @pytest.mark.parametrize(
     "options",
     [
-        {"batch_size": 2, "devices": 2, "sync_batchnorm": True},  # has two images
+        {"batch_size": 2, "devices": 2, "accelerator": "gpu", "sync_batchnorm": True},
         {"find_batch_size": True},
         {"side": None},
         {"batch_size": None},
@@ -118,7 +121,7 @@ def test_other_settings_may_train(options):
 
 def test_synchronised_norms_of_one_process_have_one_image():
     with pytest.raises(ConfigError, match="batch norm needs more than one image; set"):
-        check_batch_norm(with_norm(), *settings(sync_batchnorm=True))
+        check_batch_norm(with_norm(), *settings(accelerator="gpu", sync_batchnorm=True))
 
 
 def test_frozen_norms_take_one_image():

@@ -45,7 +45,7 @@ def card(monkeypatch):
             job, "ModelCard", lambda **found: SimpleNamespace(to_markdown=lambda: found)
         )
         trained = SimpleNamespace(
-            run=SimpleNamespace(config=config, metrics=metrics or {}, path=Path(run)),
+            run=SimpleNamespace(config=config, metrics=metrics or {}, label=run),
             checkpoint=Path("x/best.ckpt"),
         )
         report = SimpleNamespace(rows=list, remarks=list)
