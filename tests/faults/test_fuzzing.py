@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from fuzzing import mutations, outcome
@@ -25,8 +26,7 @@ from vgg_lit.weights.untrusted import read_file
 
 IMAGES, SMALL_FILES = 12_000, 2_000
 MOST_GROWTH = 2**30
-
-pytestmark = pytest.mark.slow
+CACHED = np.ones((2, 1, 4, 4), np.uint8)
 
 
 def assert_sound(found: Counter, count: int) -> None:
@@ -74,7 +74,9 @@ def readers(folder: Path) -> dict:
         "sweep.json": lambda: Sweep(folder).jobs,
         "study.yaml": lambda: read_yaml(folder / "study.yaml"),
         "weights.pth": lambda: read_file(folder / "weights.pth"),
-        "cache.json": lambda: cached_array(folder / "cache.npy", "x", (2, 1, 4, 4), lambda a: None),
+        "cache.json": lambda: cached_array(
+            folder / "cache.npy", "x", CACHED.shape, lambda: [CACHED]
+        ),
         "cache.sums.json": lambda: cached_sums(
             folder / "cache.npy", "x", lambda: torch.ones(2, 2).long().numpy()
         ),
@@ -98,7 +100,7 @@ def originals(tiny_run, tmp_path):
     torch.save(
         {"state_dict": {"features.0.weight": torch.ones(2, 1, 3, 3)}}, tmp_path / "weights.pth"
     )
-    cached_array(tmp_path / "cache.npy", "x", (2, 1, 4, 4), lambda array: array.fill(1))
+    cached_array(tmp_path / "cache.npy", "x", CACHED.shape, lambda: [CACHED])
     cached_sums(tmp_path / "cache.npy", "x", lambda: torch.ones(2, 2).long().numpy())
     description = describe_network(
         {"classes": ["a", "b"], "model": {"_target_": "vgg_lit.models.build"}},
