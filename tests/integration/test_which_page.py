@@ -35,6 +35,13 @@ def tables(page):
         yield heading, re.findall(r"^\| `([^`]+)` \|", body, re.M)
 
 
+def tables_headed(heading):
+    """Returns page and first cells of each table with this first heading."""
+    return [
+        (page.name, cells) for page in PAGES for found, cells in tables(page) if found == heading
+    ]
+
+
 def keys_of_files():
     """Yields the keys in the configs of the groups, which are more than the documented ones."""
     for file in CONF.glob("*/*.yaml"):
@@ -59,14 +66,8 @@ def known():
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_each_option_of_a_group_has_one_row_on_one_page(group):
-    found = [
-        (page.name, cells)
-        for page in PAGES
-        for heading, cells in tables(page)
-        if heading == f"option of `{group}`"
-    ]
     names = [option.name for option in options_of(group, GROUPS[group], CONF)]
-    assert found == [(REFERENCE.name, names)]
+    assert tables_headed(f"option of `{group}`") == [(REFERENCE.name, names)]
 
 
 def test_each_setting_of_the_groups_has_one_row_on_one_page():
@@ -85,14 +86,8 @@ def test_each_setting_of_the_groups_has_one_row_on_one_page():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_setting_of_a_command_has_one_row_on_one_page(command):
-    found = [
-        (page.name, cells)
-        for page in PAGES
-        for heading, cells in tables(page)
-        if heading == f"`{command}`"
-    ]
     keys = [row.key for row in sections_of(command, CONF)["Settings"]]
-    assert found == [(REFERENCE.name, keys)]
+    assert tables_headed(f"`{command}`") == [(REFERENCE.name, keys)]
     assert len(set(keys)) == len(keys)
 
 

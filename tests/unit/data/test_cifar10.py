@@ -8,7 +8,7 @@ import pytest
 from faulty_server import serving
 from torchvision import datasets
 
-from vgg_lit.data import cifar10, downloads
+from vgg_lit.data import cifar10
 from vgg_lit.data.cifar10 import ARCHIVE, CIFAR10, FOLDER
 from vgg_lit.errors import InputError
 
@@ -51,12 +51,8 @@ def root(tmp_path, archive):
 
 
 @pytest.fixture
-def server(archive, monkeypatch):
+def server(archive, local_downloads, monkeypatch):
     """A local server that replaces the published address."""
-    monkeypatch.setattr(downloads, "SCHEMES", ("http://127.0.0.1",))
-    monkeypatch.setattr(downloads, "PAUSES", (0.0,) * 4)
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
     with serving({ARCHIVE: archive}) as server:
         monkeypatch.setattr(cifar10, "URL", server.url + ARCHIVE)
         yield server

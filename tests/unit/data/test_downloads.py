@@ -17,12 +17,9 @@ read = partial(read_published, digest=SHA256)
 
 
 @pytest.fixture(autouse=True)
-def local_server_allowed(monkeypatch):
-    """Allows http downloads from a local test server, without pauses between attempts."""
+def local_server_allowed(local_downloads, monkeypatch):
+    """Allows downloads from a local test server and, as in use, over https."""
     monkeypatch.setattr(downloads, "SCHEMES", ("https:", "http://127.0.0.1"))
-    monkeypatch.setattr(downloads, "PAUSES", (0.0,) * 4)
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import torch
 from faulty_server import serving
 
-from vgg_lit.data import downloads, fashion_mnist
+from vgg_lit.data import fashion_mnist
 from vgg_lit.data.fashion_mnist import FashionMNIST, FashionMNISTSample
 from vgg_lit.errors import InputError
 
@@ -79,12 +79,8 @@ def test_missing_files_without_download_are_refused(tmp_path, contents):
 
 
 @pytest.fixture
-def mirror(contents, monkeypatch):
+def mirror(contents, local_downloads, monkeypatch):
     """A local server that replaces the published address."""
-    monkeypatch.setattr(downloads, "SCHEMES", ("http://127.0.0.1",))
-    monkeypatch.setattr(downloads, "PAUSES", (0.0,) * 4)
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
     with serving({f"{name}.gz": gzip.compress(body) for name, body in contents.items()}) as server:
         monkeypatch.setattr(fashion_mnist, "URL", server.url)
         yield server

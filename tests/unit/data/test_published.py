@@ -17,7 +17,7 @@ import torch
 from faulty_server import serving
 from torchvision import datasets
 
-from vgg_lit.data import cifar100, downloads, mnist, stl10, svhn
+from vgg_lit.data import cifar100, mnist, stl10, svhn
 from vgg_lit.data.cifar100 import CIFAR100
 from vgg_lit.data.mnist import EMNIST, KMNIST, MNIST
 from vgg_lit.data.sources import Source
@@ -57,12 +57,8 @@ def root(name, contents, tmp_path):
 
 
 @pytest.fixture
-def server(contents, monkeypatch):
+def server(contents, local_downloads, monkeypatch):
     """A local server that replaces the published addresses."""
-    monkeypatch.setattr(downloads, "SCHEMES", ("http://127.0.0.1",))
-    monkeypatch.setattr(downloads, "PAUSES", (0.0,) * 4)
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
     with serving(contents) as server:
         use_server(monkeypatch, server.url)
         yield server

@@ -95,6 +95,12 @@ def test_a_file_that_stays_open_is_an_error(tmp_path, monkeypatch):
         system.replace(tmp_path / "new", tmp_path / "old")
 
 
+def run_python(script):
+    """Runs a script in a new process that imports this package."""
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+
+
 def test_a_worker_without_process_groups_ignores_ctrl_c_and_ctrl_break():
     script = (
         "import os, signal; from vgg_lit.system import operating_system as system;"
@@ -103,8 +109,7 @@ def test_a_worker_without_process_groups_ignores_ctrl_c_and_ctrl_break():
         "signal.raise_signal(signal.SIGINT); signal.raise_signal(signal.SIGBREAK);"
         "print('works')"
     )
-    env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    done = run_python(script)
     assert done.stdout == "works\n", done.stderr
 
 
@@ -135,8 +140,7 @@ def test_a_process_of_windows_ends_itself_as_sigterm_does():
         "signal.signal(signal.SIGTERM, lambda *a: print('saved', flush=True));"
         "system.end_this_process(0.1)"
     )
-    env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    done = run_python(script)
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "saved\n"), done.stderr
 
 
