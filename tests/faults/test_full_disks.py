@@ -77,7 +77,7 @@ def test_a_full_disk_under_the_image_cache_is_one_line(tiny, images, on_small_di
     env = {"VGG_LIT_CACHE": str(tmp_path / "disk")}
     code, errors, left = on_small_disk("100k", "train", *words, place="disk", **env)
     assert code == 2, errors
-    assert errors.startswith(f"error: cannot write the image cache {tmp_path}/disk (needs 0.2 MB")
+    assert errors.startswith(f"error: cannot write the image cache {tmp_path}/disk (needs 0.3 MB")
     assert "VGG_LIT_CACHE" in errors
     assert "data.source.in_memory=false" in errors
     assert errors.count("\n") == 1
