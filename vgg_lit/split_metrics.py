@@ -135,7 +135,8 @@ class SplitMetrics:
             self._batches.append((logits_BK.detach(), labels_B))
         if self._image_loss is not None:
             assert x_BCHW is not None
-            if dist.is_initialized():  # one process has no padding, and a mask waits for the device
+            # one process has no padding, and on a GPU a mask waits for the device
+            if dist.is_initialized() or labels_B.device.type == "cpu":
                 is_sample_B = labels_B != PADDING
                 logits_BK, labels_B = logits_BK[is_sample_B], labels_B[is_sample_B]
                 x_BCHW = x_BCHW[is_sample_B]
