@@ -1,66 +1,175 @@
-"""Measures the time and the test accuracy of the train command over several seeds.
+"""Measures the minutes to several accuracies: the fast recipe and the usual script on the same data.
 
-    python benchmarks/time_to_accuracy.py                                # the quick start
-    python benchmarks/time_to_accuracy.py experiment=compact_vgg16 data=fashion_mnist --seeds 0,1
+    python benchmarks/time_to_accuracy.py data_root=data --folder timings
+    python benchmarks/time_to_accuracy.py data_root=data --folder timings --epochs 3 10 --usual-epochs 20
 
-Each seed is one `python -m vgg_lit.train <settings> seed=<seed>` in a separate process, one after
-another. Test accuracy is that of the epoch with the lowest validation loss, or of the last epoch
-without validation. Training time is from the start of the fit to the end of the test. Start-up is
-from the command to the end of the first step. The last line is the median of the training seconds.
+Ours is `python -m vgg_lit.train experiment=fast_cifar10 <overrides>`, once for each length of
+`--epochs`: a schedule ends at a rate of 0, so an accuracy within a training says little. The time to
+an accuracy is that of the shortest length which reaches it, from the start of the fit to the end of
+the test. The usual script (see `usual_training.py`) trains once, and each of its epochs counts; its
+test takes no time. The two sides take turns. Accuracy is that of a single view of the test images.
+
+Above what the usual script reaches here, its time is the measured time of an epoch multiplied by
+published numbers of epochs, and marked `published`. `--folder` keeps the state, so that an interrupted
+measurement continues. The last line is the ratio at the highest accuracy that both sides reached here.
 """
 
 import argparse
+import math
+import shutil
 import statistics
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from measurement import print_closing_line, print_header, print_table, resolve_device
-from train_command import Finished, train
+from torch.nn import functional as F
+from train_command import train
+from training import compose
+from usual_training import Epoch, usual_epochs
 
-FIGURES = {
-    "test accuracy, %": ".2f",
-    "training, s": ".1f",
-    "start-up to the first step, s": ".1f",
-    "training, images/s": ",.0f",
-}
-"""The figures shown for each run, with their formats."""
+from vgg_lit.data.sources import ResidentImages
+from vgg_lit.runs import Run
+from vgg_lit.system.status import read_status
+from vgg_lit.targets import instantiate
+
+SIDE = 32
+
+PUBLISHED = {92: 200, 93: 200, 94: 200}
+"""Epochs of the usual script to an accuracy in percent, from public results on CIFAR-10.
+
+VGG-16 with batch norm: 92.64 % in 200 epochs (kuangliu/pytorch-cifar), 94.16 % in 200 epochs
+(chenyaofo/pytorch-cifar-models).
+"""
 
 
-def figures(finished: Finished) -> tuple[float, ...]:
-    """Returns the `FIGURES` of one run."""
-    metrics = finished.run.metrics
+@dataclass(frozen=True)
+class Result:
+    """The accuracy of a training of a certain length, and its time."""
+
+    epochs: int
+    accuracy: float
+    minutes: float
+    is_published: bool = False
+
+    def __str__(self) -> str:
+        digits = 1 if self.minutes < 100 else 0
+        return f"{self.minutes:.{digits}f} ({self.epochs}{', published' * self.is_published})"
+
+
+def our_result(epochs: int, overrides: Sequence[str], folder: Path) -> Result:
+    """Trains for a number of epochs, if the folder does not hold that run already."""
+    if read_status(folder / "run").get("status") == "done":
+        run = Run(folder / "run")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        run = train(folder, *overrides, f"trainer.max_epochs={epochs}").run
+    return Result(epochs, run.metrics["test/acc"], run.metrics["seconds"] / 60)
+
+
+def usual_results(done: Sequence[Epoch]) -> list[Result]:
+    """Returns the accuracy and the time after each epoch of the usual script."""
+    return [
+        Result(n, epoch.accuracy, sum(before.seconds for before in done[:n]) / 60)
+        for n, epoch in enumerate(done, start=1)
+    ]
+
+
+def first_to(target: float, results: Sequence[Result]) -> Result | None:
+    """Returns the fastest result with at least `target` percent."""
+    reached = [result for result in results if 100 * result.accuracy >= target]
+    return min(reached, key=lambda result: result.minutes, default=None)
+
+
+def published(target: float, done: Sequence[Epoch]) -> Result | None:
+    """Returns the published epochs to an accuracy times the median time of an epoch."""
+    epochs = PUBLISHED.get(math.ceil(target))
+    if epochs is None:
+        return None
+    minutes = epochs * statistics.median(epoch.seconds for epoch in done) / 60
+    return Result(epochs, target / 100, minutes, is_published=True)
+
+
+def images_of(overrides: Sequence[str]) -> tuple[ResidentImages, ResidentImages]:
+    """Returns the training and test images of a config, as 3 x 32 x 32.
+
+    A part of a split has evenly spaced images, because the embedded sample is sorted by class.
+    """
+    data = compose(*overrides)["data"]
+    source = instantiate(data["source"], key="data.source")
+    source.prepare()
     return (
-        100 * metrics["test/acc"],
-        metrics["seconds"],
-        finished.startup,
-        finished.images_per_second,
+        _colour(source.load("train"), data["train_size"]),
+        _colour(source.load("test"), data["test_size"]),
     )
 
 
-def main() -> None:
-    """Prints a line per seed, a table over the seeds, and the median seconds last."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("overrides", nargs="*", help="overrides of the train command")
-    parser.add_argument("--seeds", default="0,1,2", help="separated by commas (%(default)s)")
-    args = parser.parse_args()
-    settings = " ".join(args.overrides)
-    print_header(f"python -m vgg_lit.train {settings}; seeds {args.seeds}", resolve_device("auto"))
+def _colour(images: ResidentImages, count: int | None) -> ResidentImages:
+    margin = (SIDE - images.size) // 2
+    total = len(images.labels_N)
+    rows_N = torch.arange(count or total) * total // (count or total)
+    images_NCHW = F.pad(images.images_NCHW[rows_N], [margin] * 4).expand(-1, 3, -1, -1)
+    return ResidentImages(images_NCHW.contiguous(), images.labels_N[rows_N])
 
-    runs = []
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in args.seeds.split(","):
-            runs.append(figures(train(Path(folder, seed), *args.overrides, f"seed={seed}")))
-            shown = (
-                f"{name} {value:{digits}}"
-                for (name, digits), value in zip(FIGURES.items(), runs[-1], strict=True)
-            )
-            print(f"seed {seed}: {'; '.join(shown)}", flush=True)
-    rows = []
-    for (name, digits), values in zip(FIGURES.items(), zip(*runs, strict=True), strict=True):
-        statistics_ = (statistics.mean(values), statistics.median(values), min(values), max(values))
-        rows.append([name, *(f"{value:{digits}}" for value in statistics_)])
-    print_table(f"{len(runs)} seeds", ["", "mean", "median", "min", "max"], rows)
-    print_closing_line("time_to_accuracy", statistics.median(run[1] for run in runs))
+
+def measure(args: argparse.Namespace, folder: Path) -> tuple[list[Result], list[Epoch]]:
+    """Trains both sides in turns and prints a line for each training and epoch."""
+    overrides = [f"experiment={args.experiment}", *args.overrides]
+    usual = usual_epochs(
+        args.model,
+        *images_of(overrides),
+        epochs=args.usual_epochs,
+        file=folder / "usual.pt",
+        device=resolve_device("auto"),
+    )
+    ours: list[Result] = []
+    theirs: list[Epoch] = []
+    turns = max(len(args.epochs), args.usual_epochs)
+    for turn in range(turns):
+        if turn < len(args.epochs):
+            epochs = args.epochs[turn]
+            ours.append(our_result(epochs, overrides, folder / f"ours_{epochs}"))
+            shown = f"{100 * ours[-1].accuracy:.2f} %, {ours[-1].minutes:.2f} min"
+            print(f"{args.experiment}, {epochs} epochs: {shown}", flush=True)
+        if (epoch := next(usual, None)) is not None:
+            theirs.append(epoch)
+            shown = f"{100 * epoch.accuracy:.2f} %, {epoch.seconds / 60:.2f} min"
+            print(f"the usual script, epoch {len(theirs)}: {shown}", flush=True)
+    return ours, theirs
+
+
+def main() -> None:
+    """Prints a table of the minutes to each accuracy, and the measured ratio last."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("overrides", nargs="*", help="overrides of our side")
+    parser.add_argument("--experiment", default="fast_cifar10", help="our recipe (%(default)s)")
+    parser.add_argument("--epochs", type=int, nargs="+", default=[2, 3, 4, 6, 10, 14])
+    parser.add_argument("--model", default="vgg16_bn", help="of the usual script (%(default)s)")
+    parser.add_argument("--usual-epochs", type=int, default=15, help="(%(default)s)")
+    parser.add_argument("--targets", type=float, nargs="+", default=[85, 90, 92, 93, 94])
+    parser.add_argument("--folder", type=Path, help="keeps the state of the measurement")
+    args = parser.parse_args()
+    settings = f"{args.experiment} {' '.join(args.overrides)} and {args.model}"
+    print_header(settings, resolve_device("auto"))
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        ours, theirs = measure(args, folder)
+    rows, ratio = [], math.nan
+    for target in args.targets:
+        mine = first_to(target, ours)
+        other = first_to(target, usual_results(theirs)) or published(target, theirs)
+        row = [f"{target:g} %", str(mine or "not reached"), str(other or "not reached"), ""]
+        if mine and other:
+            row[-1] = f"{other.minutes / mine.minutes:.1f}"
+            ratio = ratio if other.is_published else other.minutes / mine.minutes
+        rows.append(row)
+    columns = ["test accuracy", args.experiment, "the usual script", "ratio"]
+    print_table("minutes (epochs) to an accuracy", columns, rows)
+    print_closing_line("time_to_accuracy", ratio)
 
 
 if __name__ == "__main__":

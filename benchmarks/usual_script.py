@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-import torchvision
 from measurement import (
     Elsewhere,
     Ratio,
@@ -37,9 +36,9 @@ from measurement import (
 )
 from per_sample import PerSampleImages, PerSamplePipeline
 from real_images import SIDE, RealImages
-from torch import nn
 from torch.nn import functional as F
 from training import compose, fit_by_turns, real_images, trainer_for
+from usual_training import usual_network
 
 from vgg_lit.analysis.complexity import training_operations
 from vgg_lit.callbacks.throughput import PRODUCT_DTYPES
@@ -55,9 +54,7 @@ def usual_script(
     model: str, source: RealImages, batch: int, steps: int, device: torch.device
 ) -> Iterator[Callable[[], float]]:
     """A typical training loop; yields a function that runs a block and returns seconds per step."""
-    features = getattr(torchvision.models, model)(init_weights=False).features
-    net = nn.Sequential(features, nn.Flatten(), nn.Linear(512, len(source.classes)))
-    net.to(device).train()
+    net = usual_network(model, len(source.classes)).to(device).train()
     torch.backends.cudnn.benchmark = True  # as in many scripts, and in ours on a GPU
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     pipeline = PerSamplePipeline(PerSampleImages(source.load("train")), batch, NUM_WORKERS, device)
