@@ -27,6 +27,7 @@ from vgg_lit.reports.comparison_report import ComparisonReport, report_on
 from vgg_lit.runs import Run
 from vgg_lit.system.ending_signals import ending_signals
 from vgg_lit.system.first_line import announce_torch
+from vgg_lit.system.new_folders import make_folder
 from vgg_lit.training.starting import prepare
 from vgg_lit.training_task import train
 
@@ -55,7 +56,7 @@ def train_run(*overrides: str, **settings: Any) -> InteractiveRun:
             "the command vgg-train"
         )
     path = Path(config.hydra.run.dir)
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     with open_dict(config):
         config.trainer.devices = 1 if devices == "auto" else devices
         config.hydra.runtime.output_dir = str(path.absolute())

@@ -45,4 +45,4 @@ def notices(overrides: Sequence[str]) -> Iterator[str]:
     for override in overrides:
         key, _, value = override.partition("=")
         if key.lstrip("+") in RENAMED:
-            yield f"notice: {override}: is now {RENAMED[key.lstrip('+')]}={value}"
+            yield f"{override}: is now {RENAMED[key.lstrip('+')]}={value}"

@@ -233,4 +233,6 @@ def format_metric(name: str, value: float) -> str:
         return f"{value:,.0f}"
     if quantity == "seconds":
         return f"{value:.1f}"
+    if quantity.endswith("loss"):
+        return f"{value:#.4g}".removesuffix(".")
     return f"{value:.4g}"

@@ -1,6 +1,6 @@
 """The train command: checks the config, then starts or resumes a run in its directory."""
 
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -9,11 +9,13 @@ from omegaconf import DictConfig
 
 from vgg_lit.config.checks import check_train
 from vgg_lit.config.locations import new_config
+from vgg_lit.config.near_matches import nearest_value
 from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import notices
 from vgg_lit.runs import Run, check_vacant
 from vgg_lit.system import launch
 from vgg_lit.system.claims import claimed, release
+from vgg_lit.system.new_folders import remove_if_unused
 from vgg_lit.system.operating_system import relative
 from vgg_lit.system.terminal import warn
 from vgg_lit.training.resuming import begun_job, resumed_config, warn_of_changes
@@ -32,8 +34,7 @@ def train(config: DictConfig) -> float | None:
         with claimed(path) if is_first else nullcontext():
             return _train(config, path, is_first)
     except InputError:
-        with suppress(OSError):  # Hydra made the folder; it stays if it holds files of the run
-            path.rmdir()
+        remove_if_unused(path)
         raise
     finally:
         if is_first:
@@ -45,7 +46,9 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     hydra = HydraConfig.get()
     overrides = list(hydra.overrides.task)
     if config.resume and not (path / "config.yaml").is_file():
-        raise InputError(f"resume={config.resume}: there is no run in that directory")
+        near = nearest_value("resume", str(config.resume), [])
+        hint = f"; did you mean {near}?" if near else ""
+        raise InputError(f"resume={config.resume}: there is no run in that directory{hint}")
     resumed = Run(config.resume) if config.resume else None
     plain = resumed_config(resumed, config, overrides) if resumed else new_config(config)
     if hydra.mode == RunMode.MULTIRUN and (begun := begun_job(path, overrides)):

@@ -11,7 +11,6 @@ or on one that mounts the folder.
 
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 
 from hydra.core.global_hydra import GlobalHydra
@@ -23,6 +22,7 @@ from vgg_lit.config.command import config_flags, run_verb
 from vgg_lit.config.refusals import flags_last
 from vgg_lit.config.schema import Tune
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError, TrainingError
+from vgg_lit.system.new_folders import remove_if_unused
 from vgg_lit.system.operating_system import relative
 from vgg_lit.tables import print_facts
 from vgg_lit.tuning.creation import check_study, create_study
@@ -53,8 +53,7 @@ def tune(config: DictConfig, typed_space: Mapping[str, str]) -> None:
         directory = StudyDirectory(path)
         create_study(directory, settings, space, trials)
     except InputError:
-        with suppress(OSError):  # Hydra made the folder; it stays if it holds a study
-            path.rmdir()
+        remove_if_unused(path)
         raise
     from vgg_lit.tuning.search import Search
     from vgg_lit.tuning.study_report import report

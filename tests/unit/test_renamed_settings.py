@@ -37,13 +37,13 @@ def test_configs_of_before_the_loss_group(config, smoothing):
     assert found == {"seed": 0, "loss": expected}
 
 
-def test_a_typed_earlier_name_is_one_line_of_notice(verb, tiny, tmp_path):
+def test_a_typed_earlier_name_is_one_warning(verb, tiny, tmp_path):
     assert list(notices(["seed=1", "label_smoothing=0.2"])) == [
-        "notice: label_smoothing=0.2: is now loss.label_smoothing=0.2"
+        "label_smoothing=0.2: is now loss.label_smoothing=0.2"
     ]
     done = verb("train", *tiny, "label_smoothing=0.2", f"hydra.run.dir={tmp_path / 'run'}")
     assert done.code == 0
-    assert done.err.count("notice:") == 1
+    assert done.err.count("warning: label_smoothing=0.2: is now loss.label_smoothing=0.2\n") == 1
     assert Run(tmp_path / "run").config["loss"]["label_smoothing"] == 0.2
 
 

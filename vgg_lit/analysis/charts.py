@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from vgg_lit.analysis.history import History
 from vgg_lit.analysis.style import (
@@ -56,7 +56,7 @@ def history_chart(history: History) -> Figure:
     rate.set(title="Learning rate, log scale", xlabel="epoch", yscale="log")
     gap.set(title="Accuracy gap: training - validation", xlabel="epoch")
     gap.axhline(0, color=GREY, linewidth=1)
-    gap.yaxis.set_major_formatter(PercentFormatter(1, symbol=" points"))
+    show_percent(gap.yaxis, unit="points")
     best = history.best
     for axes in (loss, accuracy, rate, gap):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -179,9 +179,8 @@ def calibration_chart(
         edgecolor="white",
         label="accuracy of each bin",
     )
-    upper.plot(
-        confidence, accuracy, "o", color=WRONG, label="accuracy at the mean confidence of the bin"
-    )
+    label = "accuracy at the mean confidence of the bin"
+    upper.plot(confidence, accuracy, "o", color=WRONG, clip_on=False, zorder=3, label=label)
     upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1.2, label="perfectly calibrated")
     upper.set(
         title=f"Expected calibration error: {100 * error:.1f} points",

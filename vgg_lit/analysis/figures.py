@@ -67,7 +67,7 @@ def image_grid(
         if column == 0:
             axes.set_ylabel(class_label(row_labels[row]), fontsize=SMALL)
     if title:
-        figure.suptitle(figure_lines(title), x=0.01, ha="left")
+        figure.suptitle(figure_lines(title), x=0.005, ha="left")
     return figure
 
 
@@ -213,7 +213,7 @@ def receptive_field_chart(
     """
     columns = min(5, len(fields))
     rows = -(-len(fields) // columns)
-    figure = Figure(figsize=(1.85 * columns, 2.15 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(1.85 * columns, 2.1 * rows + 0.3), layout="constrained")
     axes_N = figure.subplots(rows, columns, squeeze=False).flatten()
     height, width = image_HWD.shape[:2]
     shown = image_HWD[..., 0] if image_HWD.shape[-1] == 1 else image_HWD
@@ -237,7 +237,7 @@ def receptive_field_chart(
         axes.spines[:].set_visible(False)
     for axes in axes_N[len(fields) :]:
         axes.set_visible(False)
-    figure.suptitle(figure_lines(title), x=0.01, ha="left")
+    figure.suptitle(figure_lines(title), x=0.005, ha="left")
     return figure
 
 

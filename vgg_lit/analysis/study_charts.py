@@ -47,7 +47,8 @@ def objective_chart(
     better = np.maximum if is_higher_better else np.minimum
     best = better.accumulate(np.where(done, y, worst))
     known = np.isfinite(best)
-    axes.plot(x[known], best[known], color=VERMILION, drawstyle="steps-post", label="best so far")
+    (line,) = axes.plot(x[known], best[known], color=VERMILION, label="best so far")
+    line.set(drawstyle="steps-post", zorder=1.9)  # below the markers
     name = figure_text(objective)
     axes.set(title=f"{name} of {len(x)} trials", xlabel="trial", ylabel=name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

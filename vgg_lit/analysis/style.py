@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import Formatter
 
 from vgg_lit.analysis.labels import font_families, with_known_glyphs
 from vgg_lit.system.files import replacing
@@ -81,7 +82,7 @@ STYLE: Any = {  # keys of matplotlib.rcParams
     "legend.fontsize": TEXT,
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
-    "figure.titlesize": TEXT + 2,
+    "figure.titlesize": TEXT + 1,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
@@ -114,9 +115,31 @@ def figure_lines(text: str) -> str:
     return "\n".join(map(figure_text, text.split("\n")))
 
 
-def show_percent(axis: Any) -> None:
-    """Shows the fractions of an axis in per cent, with the decimals that its ticks need."""
-    axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+class Percentages(Formatter):
+    """Formats the fractions at the ticks of an axis as percentages, with the decimals that all ticks need.
+
+    Args:
+        unit: text after the number.
+    """
+
+    def __init__(self, unit: str = "%") -> None:
+        self.unit = unit
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Returns the text at one tick."""
+        return self.format_ticks([x])[0]
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """Returns the texts at all ticks."""
+        ticks = 100 * np.asarray(values)
+        decimals = next((n for n in range(3) if np.allclose(ticks, ticks.round(n), 0, 1e-6)), 3)
+        rounded = ticks.round(decimals) + 0.0  # no minus in front of 0
+        return [self.fix_minus(f"{tick:.{decimals}f} {self.unit}") for tick in rounded]
+
+
+def show_percent(axis: Any, unit: str = "%") -> None:
+    """Shows the fractions of an axis in per cent, or in points."""
+    axis.set_major_formatter(Percentages(unit))
 
 
 @contextmanager

@@ -77,7 +77,9 @@ def write_filters(writer: SummaryWriter, net: nn.Module, step: int) -> None:
 
     for name, layer in list(convolutions(net).items())[:1]:
         weights_CDHW = layer.weight.detach().float().cpu().numpy()
-        _write_figure(writer, "filters", filter_grid(weights_CDHW, f"{name}, common scale"), step)
+        _write_figure(
+            writer, "visual/filters", filter_grid(weights_CDHW, f"{name}, common scale"), step
+        )
 
 
 def write_batch(
@@ -95,7 +97,7 @@ def write_batch(
             for pair in zip(labels.tolist(), shares.tolist(), strict=True)
         ]
     title = "First training batch, as fed to the network"
-    _write_figure(writer, "batch", gallery(_to_arrays(pictures_BCHW), captions, title), 0)
+    _write_figure(writer, "visual/batch", gallery(_to_arrays(pictures_BCHW), captions, title), 0)
 
 
 def write_confusion(
@@ -106,7 +108,7 @@ def write_confusion(
 
     title = f"Confusion matrix: {len(found.labels_N):,} validation images"
     figure = confusion_chart(confusion_matrix(found).numpy(), classes, title)
-    _write_figure(writer, "confusion", figure, step)
+    _write_figure(writer, "visual/confusion", figure, step)
 
 
 def write_mistakes(
@@ -127,7 +129,7 @@ def write_mistakes(
     )
     captions = [[classes[k], f"→ {classes[taken]}", f"{100 * p:.0f} %"] for k, taken, p in rows]
     title = "Most confident wrong predictions: class, → prediction, confidence"
-    _write_figure(writer, "worst", gallery(_to_arrays(pictures_NCHW), captions, title), step)
+    _write_figure(writer, "visual/worst", gallery(_to_arrays(pictures_NCHW), captions, title), step)
 
 
 def _to_arrays(pictures_NCHW: Tensor) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import lightning.pytorch as L
 
 from vgg_lit.metrics import epoch_metrics
+from vgg_lit.tables import format_metric
 
 Report: TypeAlias = Callable[[int, float], bool]
 """Takes an epoch, counted from 1, and the objective; returns True if the trial is to be pruned."""
@@ -37,5 +38,5 @@ class Pruning(L.Callback):
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs
         is_pruned = trainer.is_global_zero and self.report(epoch, value)
         if trainer.strategy.broadcast(is_pruned) and epoch != epochs:
-            self.reason = f"{self.monitor} {value:.4g} after epoch {epoch} of {epochs}"
+            self.reason = f"{self.monitor} {format_metric(self.monitor, value)} after epoch {epoch} of {epochs}"
             trainer.should_stop = True

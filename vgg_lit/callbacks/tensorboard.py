@@ -128,7 +128,7 @@ class TensorBoard(L.Callback):
         layers = dict(event_files.named_weights(_net(pl_module)))
         gradients = {name: w.grad for name, w in layers.items() if w.grad is not None}
         if has_norms:
-            for kind, tensors in (("gradient_norm", gradients), ("weight_norm", layers)):
+            for kind, tensors in (("weight_gradient_norm", gradients), ("weight_norm", layers)):
                 norms = torch._foreach_norm(list(tensors.values()))
                 self._norms.append((kind, step, list(tensors), torch.stack(norms)))
         if keeps_gradients:  # validation frees the gradients
@@ -238,7 +238,7 @@ class TensorBoard(L.Callback):
                 if "histograms" in self._waiting:
                     weights = dict(event_files.named_weights(net))
                     event_files.write_histograms(writer, "weights", weights, step)
-                    event_files.write_histograms(writer, "gradients", self._gradients, step)
+                    event_files.write_histograms(writer, "weights_gradient", self._gradients, step)
                 if "filters" in self._waiting:
                     event_files.write_filters(writer, net, step)
                 if "embeddings" in self._waiting:

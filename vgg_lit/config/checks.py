@@ -12,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 from pydantic import ValidationError
 
+from vgg_lit.config.near_matches import dotted, hint, nearest_value
 from vgg_lit.config.network_checks import check_batch_norm, check_network
 from vgg_lit.config.schema import Data, Init, Section, Train, Trainer
 from vgg_lit.data.custom_groups import FOUND, is_custom
-from vgg_lit.errors import ConfigError, one_line, unknown_key
+from vgg_lit.errors import ConfigError, one_line
 from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.renamed_settings import with_new_names
 from vgg_lit.targets import explain, instantiate, trust
@@ -78,11 +79,19 @@ def check_section(plain: Mapping[str, Any], schema: type[SectionT], section: str
         key = f"{section}.{name}" if section else name
         if first["type"] == "extra_forbidden":
             names = [field.alias or name for name, field in schema.model_fields.items()]
-            raise ConfigError(unknown_key(section, name, names)) from None
+            known = {own: value for own, value in plain.items() if own in names}
+            prefix = f"{section}." if section else ""
+            keys = [*(f"{prefix}{own}" for own in names), *dotted(known, prefix)]
+            raise ConfigError(
+                f"unknown key {key}; {hint(key, keys)}allowed: {', '.join(names)}"
+            ) from None
         if first["type"] == "missing":
             raise ConfigError(f"{key}: is needed and not set") from None
-        same_key = [item for item in error.errors() if item["loc"][0] == name]
-        raise ConfigError(f"{key}={_value_at(plain, name)}: {explain(same_key)}") from None
+        reason = explain([item for item in error.errors() if item["loc"][0] == name])
+        value = _value_at(plain, name)
+        near = nearest_value(key, value, re.findall(r"'([^']+)'", reason))
+        meant = f"did you mean {near}? " if near else ""
+        raise ConfigError(f"{key}={value}: {meant}{reason}") from None
 
 
 def _value_at(plain: Mapping[str, Any], name: str) -> str:

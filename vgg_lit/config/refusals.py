@@ -1,8 +1,9 @@
 """Refused command lines: formats the errors of Hydra and OmegaConf as one line with the allowed values."""
 
 import re
+import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vgg_lit.config.group_options import BASES, config_folder, options_of
+from vgg_lit.config.group_options import BASES, config_folder, groups_of, options_of
 from vgg_lit.config.hydra_versions import VERSION_BASE
-from vgg_lit.config.near_matches import nearest_key, nearest_option
+from vgg_lit.config.near_matches import dotted, hint, nearest_key, nearest_option
 from vgg_lit.errors import InputError, disk_error, one_line
 
 FLAGS = (
@@ -54,35 +55,39 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         settings = [argument for argument in arguments if "hydra." in argument or "=" in argument]
         return f"{' '.join(settings)}: invalid setting of Hydra ({message})"
     if match := re.search(r"Could not override '([^']+)'", message):
-        return _unknown_key(match.group(1), _keys(config_name, arguments))
+        typed = match.group(1)
+        pairs = [a.partition("=") for a in arguments]
+        value = next((value for key, _, value in pairs if key.lstrip("+~") == typed), "")
+        return _unknown_key(typed, value, _keys(config_name, arguments))
     if match := re.search(r"Unknown plugin class *: '([\w.]+)'", message):
         needed = [extra for package, extra in LAUNCHERS.items() if package in match.group(1)]
         remedy = f"; pip install 'vgg_lit[{needed[0]}]'" if needed else ""
         return f"hydra.launcher._target_={match.group(1)}: is not installed{remedy}"
     if match := re.search(
-        r"Could not find '(\w+)/([^']+)' Available options in '\w+': (.+?)(?: Config search path|$)",
+        r"Could not find '(\w+)/([^']*)' Available options in '\w+': (.+?)(?: Config search path|$)",
         message,
     ):
         group, choice, options = match.groups()
-        return _unknown_option(group, choice, options.split())
+        return _unknown_option(group, choice, options.split(), config_name)
     if match := re.search(r"Could not load '(\w+)/([^']+)'", message):  # a member of a list
         group, choice = match.groups()
-        return _unknown_option(
-            group, choice, [o.name for o in options_of(group, None, config_folder())]
-        )
-    if match := re.search(r"Ambiguous value for argument '(.+?)' 1\.", message):
-        typed = match.group(1)
+        return _unknown_option(group, choice, _options(group), config_name)
+    ambiguous = (
+        r"Ambiguous value for argument '(.+?)' 1\.|Sweep parameters '(.+)' requires --multirun"
+    )
+    if match := re.search(ambiguous, message):
+        typed = match.group(1) or match.group(2)
         key, _, values = typed.partition("=")
         as_list = f"a list is written '{key}=[{values}]'"
         if config_name != "train":
             return f"{typed}: {as_list}"
-        command = f"python -m vgg_lit.train -m {typed}"
-        return f"{typed}: several values are a sweep; add -m: {command}; {as_list}"
+        command = f"python -m vgg_lit.train -m {shlex.quote(typed)}"
+        several = f"{typed}: several values are a sweep; add -m: {command}"
+        return several if match.group(2) else f"{several}; {as_list}"
     if isinstance(error, OverrideParseException):
         return _no_override(str(error.override), config_name)
     if "Config group override must be a string" in message:
-        wrong = [argument for argument in arguments if _is_no_choice(argument)]
-        return f"{', '.join(wrong)}: the value of a group is the name of one of its configs, such as none"
+        return _no_choice(next(filter(_is_no_choice, arguments), ""), config_name)
     if isinstance(error, OmegaConfBaseException):
         return with_key(error)
     if isinstance(error.__cause__, OmegaConfBaseException):
@@ -101,65 +106,94 @@ def with_key(error: OmegaConfBaseException) -> str:
 
 
 def _is_no_choice(argument: str) -> bool:
-    """Returns True if an override sets a group to a number or null, which no config is named."""
+    """Returns True if an override sets a group to a number, a boolean or null, which no config is named."""
     group, _, choice = argument.partition("=")
     is_group = not group or (config_folder() / group).is_dir()
-    return is_group and (choice == "null" or not re.match(r"[^\W\d]|\[", choice))
+    is_value = choice.lower() in ("null", "true", "false")
+    return is_group and (is_value or not re.match(r"[^\W\d]|\[", choice))
+
+
+def _no_choice(argument: str, config_name: str) -> str:
+    """Returns the message for a group that is set to a number, a boolean or null."""
+    group, _, choice = argument.partition("=")
+    message = f"{argument}: the value of a group is the name of one of its configs"
+    if not group:
+        return message
+    allowed = _options(group)
+    near = nearest_option(group, choice, allowed)
+    meant = f"did you mean {group}={near}? " if near else ""
+    return f"{message}; {meant}allowed: {', '.join(allowed)}"
+
+
+def _options(group: str) -> list[str]:
+    return [option.name for option in options_of(group, None, config_folder())]
 
 
 def _keys(config_name: str, arguments: Sequence[str]) -> list[str]:
     """Returns the sections and dotted keys of the config, composed with the chosen groups; empty on error."""
     folder = config_folder()
-    groups = [
-        argument
-        for argument in arguments
-        if re.fullmatch(r"\w+=[\w,\[\]]+", argument) and (folder / argument.split("=")[0]).is_dir()
-    ]
     GlobalHydra.instance().clear()
     try:
+        known = groups_of(config_name, folder)
+        unset = [group for group, option in known.items() if not option]
+        groups = [
+            argument
+            for argument in arguments
+            if re.fullmatch(r"\w+=[\w,\[\]]+", argument) and argument.partition("=")[0] in known
+        ]
         with hydra.initialize_config_dir(str(folder), **VERSION_BASE):
             config: Any = OmegaConf.to_container(hydra.compose(config_name, overrides=groups))
     except Exception:  # only a hint of the message; the original error is reported
         return []
-    return list(_dotted(config))
+    return [*dotted(config), *unset]
 
 
-def _dotted(config: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
-    for name, value in config.items():
-        yield f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{name}.")
-
-
-def _unknown_key(typed: str, keys: Sequence[str]) -> str:
+def _unknown_key(typed: str, value: str, keys: Sequence[str]) -> str:
     """Returns the message for a key that does not exist, with the one that was probably meant."""
     section = typed.rpartition(".")[0]
-    near = nearest_key(typed, keys)
-    hint = f"did you mean {near}? " if near else ""
     own = [key for key in keys if key.rpartition(".")[0] == section]
     if section and not own:
         section, own = "", [key for key in keys if "." not in key]
     names = ", ".join(key.rpartition(".")[2] for key in own)
     place = f" in {section}" if section else ""
-    return f"unknown key {typed}; {hint}allowed{place}: {names}" if own else f"unknown key {typed}"
+    meant = hint(typed, keys, value)
+    return f"unknown key {typed}; {meant}allowed{place}: {names}" if own else f"unknown key {typed}"
 
 
-def _unknown_option(group: str, choice: str, options: Sequence[str]) -> str:
+def _unknown_option(group: str, choice: str, options: Sequence[str], config_name: str) -> str:
     """Returns the message for an option that a group does not have, with the one that was probably meant."""
     allowed = [name for name in options if (group, name) not in BASES]
     near = nearest_option(group, choice, allowed)
-    hint = f"did you mean {group}={near}? " if near else ""
+    meant = f"did you mean {group}={near}? " if near else ""
     if group == "data" and Path(choice).is_dir():
-        hint = f"did you mean data=image_folder data.root={choice}? "
-    return f"{group}={choice}: there is no such config; {hint}allowed: {', '.join(allowed)}"
+        meant = f"did you mean data=image_folder data.root={choice}? "
+    if not meant and (other := _option_of_a_group(choice, config_name)):
+        meant = f"did you mean {other}? "
+    return f"{group}={choice}: there is no such config; {meant}allowed: {', '.join(allowed)}"
+
+
+def _option_of_a_group(option: str, config_name: str) -> str:
+    """Returns the override that selects an option in the first group that has it; empty if none has it."""
+    groups = groups_of(config_name, config_folder())
+    return next((f"{group}={option}" for group in groups if option in _options(group)), "")
 
 
 def _no_override(typed: str, config_name: str) -> str:
     """Returns the message for an argument that is not `key=value`."""
     key = {"compare": "runs", "train": "resume", "preview": "output", "tune": "name"}
+    if config_name == "predict" and not Path(typed, "config.yaml").exists():
+        key["predict"] = "images"
     if Path(typed).exists():
         meant = f"{key.get(config_name, 'run')}={typed}"
         return f"{typed}: is not key=value; did you mean {meant}?"
+    if match := re.fullmatch(r"(\w[\w.]*)(?:[:\s]+(\S+))?", typed):
+        name, value = match.groups()
+        meant = "" if value else _option_of_a_group(name, config_name)
+        meant = meant or nearest_key(name, _keys(config_name, []), value or "") or ""
+        if meant and "=" not in meant:
+            meant = f"{meant}={value or '...'}"
+        if meant:
+            return f"{typed}: is not key=value; did you mean {meant}?"
     return (
         f"{typed}: is not a valid key=value; quote a value with spaces, commas or =: "
         f"""'key="value"'"""
@@ -174,15 +208,18 @@ def check_flags(arguments: Sequence[str], config_name: str) -> None:
     """
     for argument in arguments:
         flag, _, value = argument.partition("=")
+        begun = [known for known in FLAGS if known.startswith(flag)]
         if flag.startswith("--"):
-            is_flag = any(known.startswith(flag) for known in FLAGS)
+            is_flag = flag in FLAGS or len(begun) == 1
         else:
             is_flag = flag.startswith(SHORT) or not flag.startswith("-")
         if not is_flag:
             typed = flag.lstrip("-").replace("-", "_")
-            near = nearest_key(typed, _keys(config_name, []))
-            meant = f"{near}={value or '...'}" if near and "=" not in near else near
-            meant = f"did you mean {meant}? " if meant else ""
+            meant = hint(typed, _keys(config_name, []), value)
+            if meant.startswith("did you mean ") and "=" not in meant:
+                meant = meant.replace("?", f"={value or '...'}?")
+            if begun:
+                meant = f"did you mean {' or '.join(begun)}? "
             raise InputError(
                 f"{flag}: is not a flag; {meant}settings are written key=value; allowed flags: "
                 f"{', '.join(FLAGS)}"

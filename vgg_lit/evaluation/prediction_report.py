@@ -59,6 +59,8 @@ def predictions_csv(predictions: Sequence[Prediction]) -> str:
 def print_predictions(predictions: Sequence[Prediction], most: int = MOST_ROWS) -> None:
     """Prints a line an image: its path and as many of its likeliest classes as fit the terminal.
 
+    A line below the table names the classes that do not fit.
+
     Args:
         predictions: predictions with the same number of classes.
         most: number of images; the others are counted.
@@ -92,6 +94,9 @@ def print_predictions(predictions: Sequence[Prediction], most: int = MOST_ROWS) 
         mark = [_UNLIKE if one.differences else ""] if is_marked else []
         table.add_row(shorten_middle(path, path_width), *shortened, *mark)
     console.print(table)
+    if count < len(widths):
+        left_out = "class" if count + 1 == len(widths) else f"classes {count + 1} to"
+        print(f"Not shown, for want of space: {left_out} {len(widths)}.")
     if len(predictions) > most:
         print(f"... and {len(predictions) - most} more")
 

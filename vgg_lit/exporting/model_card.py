@@ -158,8 +158,8 @@ class ModelCard:
             "\n".join(self.remarks) + "\n",
             "## Data\n",
             f"Trained on {data}, which has separate terms of use. Images are normalised with the "
-            f"statistics of the training images: mean {what.preprocessing['subtract_mean']}, standard "
-            f"deviation {what.preprocessing['divide_by_std']}, for pixels in 0..1.\n",
+            f"statistics of the training images: mean {_rounded(what.preprocessing['subtract_mean'])}, "
+            f"standard deviation {_rounded(what.preprocessing['divide_by_std'])}, for pixels in 0..1.\n",
             "## Config\n",
             markdown_block(self.config, "yaml"),
             "## Licence\n",
@@ -203,3 +203,8 @@ class ModelCard:
 
     def _is_ours(self) -> bool:
         return self.description.network.get("_target_") == "vgg_lit.models.build"
+
+
+def _rounded(values: Sequence[float]) -> str:
+    """Formats the values of the channels for reading; `model.json` has all digits."""
+    return f"[{', '.join(f'{value:.4g}' for value in values)}]"

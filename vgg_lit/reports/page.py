@@ -15,9 +15,10 @@ THEME = """
 @media (prefers-color-scheme: dark) {
   :root { --text: #e6e6e6; --page: #161616; --line: #3a3a3a; --strong: #999; --quiet: #a8a8a8;
           --link: #6cb6e8; }
+  img { padding: 0.5rem; }
 }
 body { color: var(--text); background: var(--page); }
-img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+img { max-width: 100%; height: auto; box-sizing: border-box; background: #fff; border-radius: 4px; }
 """
 """The colours of all pages, in light and dark; figures keep their white ground."""
 

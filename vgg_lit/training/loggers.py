@@ -17,13 +17,14 @@ from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.config.differences import flattened
 from vgg_lit.errors import ConfigError, InputError, one_line
 from vgg_lit.run_selection import run_label
 from vgg_lit.system.files import write_json
 from vgg_lit.system.markdown import markdown_block
+from vgg_lit.system.recorded_overrides import RecordedOverrides
 from vgg_lit.system.small_files import read_json
 from vgg_lit.tables import read_csv
 from vgg_lit.targets import instantiate, locate
@@ -31,6 +32,12 @@ from vgg_lit.training.services import SERVICES, Service, arguments_of, online_or
 
 FINAL = ("val/acc", "val/loss", "test/acc", "test/loss", "seconds")
 """Metrics that are logged together with the hyperparameters."""
+
+MAIN = ("seed", "model.variant", "optimizer.lr", "data.batch_size", "trainer.max_epochs")
+"""Settings that are hyperparameters of every run in TensorBoard."""
+
+NOT_COMPARED = ("callbacks", "logger", "name", "tags", "data_root", "trusted_targets", "test")
+"""Sections and settings that do not change a result."""
 
 RECORD = "loggers.json"
 """File of the run directory with the identity of the run at each service."""
@@ -120,7 +127,7 @@ LAYOUT = {
 
 NORMS = {
     "weights": {
-        "gradient norm": ["Multiline", ["^gradient_norm/"]],
+        "gradient norm": ["Multiline", ["^weight_gradient_norm/"]],
         "weight norm": ["Multiline", ["^weight_norm/"]],
     },
 }
@@ -183,7 +190,7 @@ def record_end(
     final = {f"final/{name}": metrics[name] for name in _final(config, metrics)}
     for _, service, logger in _with_services(loggers, config):
         if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(_hyperparameters(config), final)
+            logger.log_hyperparams(_hyperparameters(config, path), final)
             logger.save()
             continue
         logger.log_metrics(final, step=step)
@@ -204,12 +211,26 @@ def _final(config: Mapping[str, Any], metrics: Mapping[str, float]) -> list[str]
     return [name for name in (*FINAL, *named) if name in metrics]
 
 
-def _hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    hyperparameters: dict[str, Any] = {"seed": config["seed"]}
-    for section in ("model", "data", "augment", "loss", "optimizer", "scheduler", "trainer"):
-        values = {name: value for name, value in config[section].items() if name != "augment"}
-        hyperparameters[section] = values
-    return hyperparameters
+def _hyperparameters(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Returns the main settings and those that were typed, by key.
+
+    TensorBoard shows a column for each, also if it is the same in all runs; the tab Text has all settings.
+    """
+    recorded = RecordedOverrides(path)
+    typed = dict(
+        override.lstrip("+").split("=", 1)
+        for override in (*recorded.begun_with, *recorded.resumed_with)
+        if "=" in override
+    )
+    left_out = {key for key in typed if key.partition(".")[0] in NOT_COMPARED}
+    found: dict[str, Any] = {}
+    for key in dict.fromkeys((*MAIN, *typed)):
+        value = OmegaConf.select(OmegaConf.create(dict(config)), key)
+        if isinstance(value, DictConfig) or (value is None and key in typed):
+            value = typed.get(key)
+        if value is not None and key not in left_out:
+            found[key] = value if isinstance(value, bool | int | float) else str(value)
+    return found
 
 
 def _with_services(

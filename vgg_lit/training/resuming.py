@@ -15,8 +15,9 @@ from vgg_lit.config.differences import COMMAND_SETTINGS, changes
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.locations import PLACE_SETTINGS, asked_places, is_same_place, located
+from vgg_lit.config.near_matches import dotted, hint
 from vgg_lit.config.resolvers import register_resolvers
-from vgg_lit.errors import InputError, one_line, unknown_key
+from vgg_lit.errors import InputError, one_line
 from vgg_lit.renamed_settings import with_new_names
 from vgg_lit.runs import Run
 from vgg_lit.system.claims import claim
@@ -175,9 +176,9 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
         is_known = isinstance(place, DictConfig) and (name in place or is_added)
         if not is_known and (section or name not in config):
             nearest = place if isinstance(place, DictConfig) else resumed
-            names = [str(other) for other in nearest]
+            meant = hint(key, [*dotted(run.config)])
             raise InputError(
-                f"resume={run.path}: {unknown_key(section if nearest is place else '', name, names)}"
+                f"resume={run.path}: unknown key {key}; {meant}allowed: {', '.join(map(str, nearest))}"
             )
         OmegaConf.update(resumed, key, OmegaConf.select(config, key), force_add=True)
     plain: Any = OmegaConf.to_container(resumed)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from vgg_lit.analysis import style
 
@@ -68,3 +69,19 @@ def test_larger_values_are_lighter_on_the_sequential_scale():
 def test_text_is_at_least_12_pixels_high():
     pixels = {size: size / 72 * style.DPI for size in (style.SMALL, style.TEXT)}
     assert min(pixels.values()) >= 12
+
+
+@pytest.mark.parametrize(
+    ("ticks", "texts"),
+    [
+        ([0.5, 0.6, 0.7], ["50 %", "60 %", "70 %"]),
+        ([0.7, 0.725, 0.75], ["70.0 %", "72.5 %", "75.0 %"]),
+        ([0.9990, 0.99925, 0.9995], ["99.900 %", "99.925 %", "99.950 %"]),
+        ([-0.1, -1e-17, 0.1], ["\N{MINUS SIGN}10 %", "0 %", "10 %"]),
+    ],
+)
+def test_percentages_have_the_decimals_that_the_ticks_need(ticks, texts):
+    figure = Figure()
+    axis = figure.subplots().yaxis
+    style.show_percent(axis)
+    assert axis.get_major_formatter().format_ticks(ticks) == texts

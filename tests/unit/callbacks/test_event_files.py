@@ -107,9 +107,9 @@ def _figure():
 
 def test_figures_are_written_in_full_size(written, net):
     for tag, arguments in {
-        "filters": (event_files.write_filters, net, 1),
-        "confusion": (event_files.write_confusion, predictions(3), ("a", "b", "c"), 1),
-        "worst": (event_files.write_mistakes, mistakes(), torch.rand(2, 1, 8, 8), "abc", 1),
+        "visual/filters": (event_files.write_filters, net, 1),
+        "visual/confusion": (event_files.write_confusion, predictions(3), ("a", "b", "c"), 1),
+        "visual/worst": (event_files.write_mistakes, mistakes(), torch.rand(2, 1, 8, 8), "abc", 1),
     }.items():
         drawn = pixels(written(*arguments), tag)
         assert min(drawn.shape[:2]) > 50

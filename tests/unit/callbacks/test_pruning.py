@@ -42,7 +42,7 @@ def test_a_pruned_run_has_a_reason_and_is_not_tested(trial, train, tmp_path):
     assert len(reports) == 2
     status = Run(tmp_path / "run").status
     assert status["status"] == "pruned"
-    assert status["reason"] == f"val/acc {reports[1][1]:.4g} after epoch 2 of 4"
+    assert status["reason"] == f"val/acc {100 * reports[1][1]:.2f} % after epoch 2 of 4"
     assert "val/acc" in run.metrics
     assert "test/acc" not in run.metrics
     assert run.checkpoint("last").is_file()

@@ -39,11 +39,15 @@ def events(run):
 def test_all_kinds_of_events_are_written(events):
     tags = events.Tags()
     assert tags["graph"]
-    assert {"batch", "confusion", "worst", "filters"} <= set(tags["images"])
-    assert [event.step for event in events.Images("confusion")] == [4, 8]
+    pictures = ("batch", "confusion", "worst", "filters")
+    assert {f"visual/{name}" for name in pictures} <= set(tags["images"])
+    assert [event.step for event in events.Images("visual/confusion")] == [4, 8]
     assert "weights/block1_conv1" in tags["histograms"]
-    assert "gradients/fc6" in tags["histograms"]
-    assert {"train/loss", "val/acc", "lr", "gradient_norm/total"} <= set(tags["scalars"])
+    assert "weights_gradient/fc6" in tags["histograms"]
+    # The tabs sort by name: the curves of the metrics come before everything that the callback adds.
+    added = {*tags["images"], *tags["histograms"], *(t for t in tags["scalars"] if "_norm/" in t)}
+    assert min(added) > max({*tags["scalars"]} - added)
+    assert {"train/loss", "val/acc", "lr", "weight_gradient_norm/total"} <= set(tags["scalars"])
     assert "pr/Trouser" in tags["tensors"]
     assert any(tag.startswith("custom_scalars") for tag in tags["tensors"])
 
@@ -60,13 +64,15 @@ def test_norms_match_the_weights(run, events):
         first = events.Scalars(f"weight_norm/{name}")[0]
         assert first.step == 0
         assert first.value == pytest.approx(float(weight.detach().norm()), rel=1e-5)
-    steps = [event.step for event in events.Scalars("gradient_norm/total")]
+    steps = [event.step for event in events.Scalars("weight_gradient_norm/total")]
     assert steps == list(range(8))
     parts = [
-        events.Scalars(f"gradient_norm/{name}")[3].value
+        events.Scalars(f"weight_gradient_norm/{name}")[3].value
         for name, _ in event_files.named_weights(start.net)
     ]
-    assert events.Scalars("gradient_norm/total")[3].value == pytest.approx(np.linalg.norm(parts))
+    assert events.Scalars("weight_gradient_norm/total")[3].value == pytest.approx(
+        np.linalg.norm(parts)
+    )
 
 
 def test_histograms_count_every_weight(run, events):
@@ -109,7 +115,7 @@ def test_slow_writes_are_postponed_to_the_end(train, tmp_path):
     slow = ("callbacks.tensorboard.max_share=1e-9", "trainer.max_epochs=2")
     run = train(tmp_path / "run", ON[0], *EVERY, *slow)
     events = read(run.path)
-    assert [event.step for event in events.Images("confusion")] == [8]
+    assert [event.step for event in events.Images("visual/confusion")] == [8]
     assert [event.step for event in events.Histograms("weights/fc6")] == [8]
 
 
@@ -131,10 +137,10 @@ def test_it_works_with_other_settings(settings, train, tmp_path, capsys):
     assert run.status["status"] == "done"
     if settings != ("logger=none",):
         tags = read(run.path).Tags()
-        assert ("confusion" in tags["images"]) == (
+        assert ("visual/confusion" in tags["images"]) == (
             settings[0] != "data.val_fraction=0" and "norms=0" not in settings[0]
         )
-        assert ("batch" in tags["images"]) == ("cache_features=true" not in settings)
+        assert ("visual/batch" in tags["images"]) == ("cache_features=true" not in settings)
     else:
         assert "requires logger=tensorboard" in capsys.readouterr().out
 

@@ -39,6 +39,25 @@ def test_the_first_images_are_shown_and_the_rest_counted(capsys):
     assert "... and 5 more" in out
 
 
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(40, "classes 2 to 5"), (70, "classes 4 to 5"), (80, "class 5")]
+)
+def test_classes_without_space_are_named_below_the_table(width, left_out, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_predictions([Prediction("a.png", LIKELIEST)])
+    *table, last = capsys.readouterr().out.splitlines()
+    assert last == f"Not shown, for want of space: {left_out}."
+    shown = [name for name, _ in LIKELIEST if name in "\n".join(table)]
+    first = int(left_out.split()[1])
+    assert len(shown) == first - 1
+
+
+def test_a_table_with_all_classes_ends_without_a_remark(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    print_predictions([Prediction("a.png", LIKELIEST)])
+    assert "Not shown" not in capsys.readouterr().out
+
+
 def test_short_paths_leave_room_for_more_classes(lines):
     (line,) = lines([Prediction("a.png", LIKELIEST)])
     assert "a.png" in line

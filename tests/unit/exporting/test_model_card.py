@@ -40,6 +40,12 @@ def test_inputs_and_outputs_are_described():
     assert "Measured on one thread." in text
 
 
+def test_the_statistics_of_the_images_are_rounded():
+    preprocessing = {"subtract_mean": [0.28780650010004005], "divide_by_std": [0.3540353869]}
+    text = replace(CARD, description=replace(CARD.description, preprocessing=preprocessing))
+    assert "mean [0.2878], standard deviation [0.354], for pixels" in text.to_markdown()
+
+
 @pytest.mark.parametrize("name", FILE_DESCRIPTIONS)
 def test_only_existing_files_are_listed(name):
     assert f"`{name}`" in CARD.to_markdown()

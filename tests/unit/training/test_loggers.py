@@ -8,6 +8,7 @@ from lightning.pytorch.loggers import Logger
 
 from vgg_lit.config.checks import to_plain
 from vgg_lit.errors import ConfigError
+from vgg_lit.system.recorded_overrides import as_lines
 from vgg_lit.training import loggers as module
 from vgg_lit.training.loggers import build_loggers, record_end, record_start
 from vgg_lit.training.services import SERVICES, Service
@@ -107,6 +108,19 @@ def test_a_recorded_identity_of_another_service_is_ignored(service, tmp_path):
     record = {"it": {"_target_": "x.Other", "id": "id9"}}
     (tmp_path / "loggers.json").write_text(json.dumps(record))
     assert build_loggers({"it": service}, tmp_path)[0].version == "id1"
+
+
+def test_the_hyperparameters_are_the_main_settings_and_the_typed_ones(tmp_path):
+    typed = ("model=vgg11_bn", "seed=2", "+data.train_size=100", "data.augment=null", "test=false")
+    (tmp_path / "overrides.txt").write_text(as_lines([*typed, "callbacks=[default,tensorboard]"]))
+    config = {
+        **{"seed": 2, "model": {"variant": "vgg11_bn"}, "optimizer": {"lr": 0.1}, "test": False},
+        **{"data": {"batch_size": 64, "train_size": 100, "augment": None}, "callbacks": {"a": {}}},
+    }
+    assert module._hyperparameters(config, tmp_path) == {
+        **{"seed": 2, "model.variant": "vgg11_bn", "optimizer.lr": 0.1, "data.batch_size": 64},
+        **{"model": "vgg11_bn", "data.train_size": 100, "data.augment": "null"},
+    }
 
 
 @pytest.mark.parametrize(
