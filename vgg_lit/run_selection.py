@@ -29,7 +29,7 @@ def select_run(path: str | os.PathLike[str], key: str = "run") -> Path:
         key: setting that messages name.
 
     Raises:
-        InputError: there is no such run, or it is a sweep; the message lists the jobs.
+        InputError: there is no such run, it is a sweep, whose jobs the message lists, or a file of a run.
     """
     found = Path(path)
     if str(path) == LATEST and not found.exists():
@@ -37,6 +37,10 @@ def select_run(path: str | os.PathLike[str], key: str = "run") -> Path:
         if newest is None:
             raise InputError(f"{key}=latest: there is no run in logs/; give the path of a run")
         return newest
+    if found.is_file():
+        runs = (folder for folder in found.parents if (folder / "config.yaml").is_file())
+        hint = f"; did you mean {key}={visible(str(run))}?" if (run := next(runs, None)) else ""
+        raise InputError(f"{key}={path}: is a file; a run is a directory{hint}")
     if not found.is_dir():
         newest = newest_run()
         hint = f"; the newest run is {visible(str(newest))} ({key}=latest)" if newest else ""

@@ -49,6 +49,23 @@ def test_a_sweep_lists_its_jobs():
     )
 
 
+def test_a_checkpoint_in_the_place_of_its_run_names_the_run(tmp_path):
+    from vgg_lit.training import starting
+
+    file = tmp_path / "logs/runs/a/1/checkpoints/last.ckpt"
+    file.parent.mkdir()
+    file.touch()
+    message = f"{file}: is a file; a run is a directory; did you mean"
+    with pytest.raises(InputError, match=rf"^run={message} run={file.parents[1]}\?$"):
+        Run(file)
+    for typed in (f"resume={file}", f"resume='{file}'"):
+        with pytest.raises(InputError, match=rf"^resume={message} resume={file.parents[1]}\?$"):
+            starting.prepare([typed])
+    (tmp_path / "words.txt").touch()
+    with pytest.raises(InputError, match=r"words.txt: is a file; a run is a directory$"):
+        select_run("words.txt")
+
+
 def test_resume_latest_is_the_path_of_that_run(monkeypatch):
     from vgg_lit.training import starting
 

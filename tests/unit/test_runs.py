@@ -65,7 +65,7 @@ def test_final_metrics_are_read_back(run):
     [
         (lambda path: None, "there is no such directory"),
         (lambda path: path.mkdir(), "is not a run directory; it has no config.yaml"),
-        (lambda path: path.write_text("x"), "there is no such directory"),
+        (lambda path: path.write_text("x"), "is a file; a run is a directory$"),
     ],
 )
 def test_a_directory_that_is_not_a_run_is_refused(make, match, tmp_path, monkeypatch):

@@ -77,8 +77,13 @@ def _with_path(argument: str) -> str:
     """Returns `resume=latest` and the like with the path of that run, other arguments unchanged.
 
     The path is inserted once, so that the processes of all ranks use the same run.
+
+    Raises:
+        InputError: there is no run, or `resume` names a file.
     """
     key, _, value = argument.partition("=")
+    if key == "resume" and (file := Path(value.strip("'\""))).is_file():
+        select_run(file, key)  # refuses it, before Hydra makes a folder of that name
     if value != LATEST or key not in TAKES_RUN or Path(LATEST).exists():
         return argument
     return f"{key}='{select_run(LATEST, key)}'"
