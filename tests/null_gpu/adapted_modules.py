@@ -17,6 +17,16 @@ def _distributed(distributed):
     )
 
 
+def _metrics(distributed):
+    # states of one shape, since shapes are compared by a kernel
+    def gather(result, group=None):
+        group = group or distributed.torch.distributed.group.WORLD
+        size = distributed.torch.distributed.get_world_size(group)
+        return distributed._simple_gather_all_tensors(result.contiguous(), group, size)
+
+    distributed.gather_all_tensors = gather
+
+
 def _guards(guards):
     # reads the value, which is 0 on the null GPU and would mean the first batch
     guards.FiniteLoss._end_if_bad = lambda self, trainer, first_bad, step=None: first_bad.cpu()
@@ -35,6 +45,7 @@ def _storage(storage):
 ADAPTED = {
     "torch": _torch,
     "torch.distributed": _distributed,
+    "torchmetrics.utilities.distributed": _metrics,
     "vgg_lit.callbacks.guards": _guards,
     "vgg_lit.checkpoints.storage": _storage,
 }

@@ -5,7 +5,8 @@
 
 It needs Linux, g++ and PyTorch with CUDA, but no GPU and no driver. All host code for CUDA runs: device
 and dtype checks, errors for operations without a deterministic form, streams, events, autograd, fused
-optimisers, autocast, out of memory. Kernels do not run, so values are zeros; there is no cuDNN.
+optimisers, autocast, out of memory. Kernels do not run, so values are zeros. There is no cuDNN, whose
+gradients have the strides of the weights: DDP's warning of other strides does not appear on a GPU.
 
 NULL_GPU_DEVICES, NULL_GPU_BYTES and NULL_GPU_CAPABILITY set the number of devices (1), their memory
 (80e9) and their compute capability times ten (90).
@@ -42,8 +43,38 @@ IS_REAL = re.compile(
 )
 """Functions that do not need a GPU."""
 
+IS_TEXT = re.compile(r"(?:nccl|cusparse|nvrtc)Get(?:Last)?Error\w*|cudaGetErrorName")
+"""Functions that return a text."""
+
 IS_LAUNCH = re.compile(r"[gG]em[mv]|Matmul$|ncclReduce")
 """Functions of libraries that launch a kernel."""
+
+VALUES = {
+    "cudaDriverGetVersion": (1, "int", 13020),
+    "cudaRuntimeGetVersion": (1, "int", 13020),
+    "ncclGetVersion": (1, "int", 22900),
+    "cudaDeviceCanAccessPeer": (1, "int", 1),
+    "cudaOccupancyMaxActiveBlocksPerMultiprocessor": (1, "int", 8),
+    "cudaEventCreate": (1, "long", 1),
+    "cudaEventElapsedTime": (1, "float", 1),
+    "cuDevicePrimaryCtxRetain": (1, "long", 1),
+    "cuCtxGetCurrent": (1, "long", 1),
+    "cuModuleLoadData": (1, "long", 1),
+    "cublasGetMathMode": (2, "int", 0),
+    "ncclCommGetAsyncError": (2, "int", 0),
+    "nvrtcGetPTXSize": (2, "long", 1),
+    "nvrtcGetCUBINSize": (2, "long", 1),
+    "nvrtcGetProgramLogSize": (2, "long", 1),
+}
+"""Functions that set one argument: its position, type and value. Handles and sizes are long."""
+
+VARIANT = re.compile(
+    r"(?:__)?(cuda\w+?|nccl\w+?)(?:Async|Config|WithFlags|WithPriority|ByVersion|_v\d)?"
+)
+"""A function whose first arguments are those of the function without prefix and suffix."""
+
+OF_DRIVER = {"cuDeviceGetAttribute", "cuDriverGetVersion", "cuStreamIsCapturing"}
+"""Functions of the driver, cuX, with the arguments of cudaX."""
 
 
 def missing() -> str:
@@ -75,8 +106,8 @@ def include_folders() -> list[Path]:
     return [*(file.parent for file in headers), site_packages() / "triton/backends/nvidia/include"]
 
 
-def generated(defined: set[str]) -> str:
-    """Returns C functions for everything that PyTorch calls and the runtime does not define."""
+def called() -> set[str]:
+    """Returns the functions of CUDA that PyTorch and Triton call."""
     packages = site_packages()
     calls = set()
     for name in LIBRARIES:
@@ -84,12 +115,31 @@ def generated(defined: set[str]) -> str:
     driver = packages / "triton/backends/nvidia/driver.c"
     if driver.is_file():
         calls |= set(re.findall(r"\bcu[A-Z]\w+", driver.read_text()))
+    return {name for name in calls if CALLED.fullmatch(name) and not IS_REAL.match(name)}
+
+
+def same_as(name: str, defined: set[str]) -> str | None:
+    """Returns the function that a variant is the same as; None if there is none."""
+    if name in OF_DRIVER:
+        return name.replace("cu", "cuda", 1)
+    base = VARIANT.fullmatch(name)
+    return base[1] if base and base[1] in defined - {name} else None
+
+
+def generated(names: set[str]) -> str:
+    """Returns C functions that only succeed, set an argument, return a text or count a launch."""
     lines = ["int null_gpu_launch(const char*);"]
-    for name in sorted(calls - defined):
-        if CALLED.fullmatch(name) and not IS_REAL.match(name):
-            failure = int(name.startswith("cupti"))  # the profiler then leaves the device out
-            result = f'null_gpu_launch("{name}")' if IS_LAUNCH.search(name) else failure
-            lines.append(f"int {name}() {{ return {result}; }}")
+    for name in sorted(names):
+        if name in VALUES:
+            position, kind, value = VALUES[name]
+            handle = "void* handle, " * (position - 1)
+            lines.append(f"int {name}({handle}{kind}* result) {{ *result = {value}; return 0; }}")
+        elif IS_TEXT.fullmatch(name):
+            lines.append(f'const char* {name}() {{ return "error of the null GPU"; }}')
+        elif IS_LAUNCH.search(name):
+            lines.append(f'int {name}() {{ return null_gpu_launch("{name}"); }}')
+        else:  # without CUPTI the profiler leaves the device out
+            lines.append(f"int {name}() {{ return {int(name.startswith('cupti'))}; }}")
     return "\n".join([*lines, ""])
 
 
@@ -104,12 +154,15 @@ def build(folder: Path) -> dict[str, str]:
     """Builds the runtime in a folder; returns the environment variables of a process that uses it."""
     own, rest, library = folder / "own.o", folder / "rest.c", folder / "libcuda.so.1"
     gxx = ["g++", "-std=c++17", "-O1", "-fPIC", *(f"-I{path}" for path in include_folders())]
-    sources = [HERE / "null_runtime.cpp", HERE / "null_nccl.cpp"]
-    subprocess.run([*gxx, "-r", *sources, "-o", own], check=True)
-    rest.write_text(generated(symbols("--defined-only", own)))
+    subprocess.run([*gxx, "-c", HERE / "null_runtime.cpp", "-o", own], check=True)
+    defined = symbols("--defined-only", own)
+    names = called() - defined
+    same = {name: base for name in names if (base := same_as(name, defined | VALUES.keys()))}
+    rest.write_text(generated((names | VALUES.keys()) - same.keys()))
+    options = [f"-Wl,-soname,{library.name}"]
+    options += [f"-Wl,--defsym={name}={base}" for name, base in same.items()]
     subprocess.run(
-        [*gxx, "-shared", f"-Wl,-soname,{library.name}", own, "-x", "c", "-w", rest, "-o", library],
-        check=True,
+        [*gxx, "-shared", *options, own, "-x", "c", "-w", rest, "-o", library], check=True
     )
     # Python imports a module of this name when it starts
     (folder / "sitecustomize.py").write_text("import adapted_modules\n")
