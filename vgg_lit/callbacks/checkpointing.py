@@ -39,8 +39,9 @@ class Checkpointing(Checkpoint):
         every_n_epochs: epochs between two saves of `last.ckpt`; the last epoch is always saved.
         every_n_steps: optimiser steps between two saves within epochs.
         every_n_minutes: longest time between two saves.
-        asynchronous: copies the state and continues training while a thread writes it. The run waits for
-            pending writes before it ends. A failed write ends the run some steps later.
+        asynchronous: copies the state and continues training while a thread writes it; `auto`: not on a
+            CPU, which would train slower meanwhile. The run waits for pending writes before it ends. A
+            failed write ends the run some steps later.
         keep: checkpoints that a finished run keeps, see `tidy`.
 
     Attributes:
@@ -60,7 +61,7 @@ class Checkpointing(Checkpoint):
         every_n_epochs: int = 1,
         every_n_steps: int | None = None,
         every_n_minutes: float | None = None,
-        asynchronous: bool = False,
+        asynchronous: bool | Literal["auto"] = "auto",
         keep: Literal["all", "best", "last"] = "all",
     ) -> None:
         for name, value in (("epochs", every_n_epochs), ("steps", every_n_steps)):
@@ -160,7 +161,7 @@ class Checkpointing(Checkpoint):
             self.best_score = score
             self.best_metrics = metrics
             self.best_epoch = trainer.current_epoch + 1
-            options = {"asynchronous": self.asynchronous}
+            options = {"asynchronous": self._is_asynchronous(trainer)}
             trainer.save_checkpoint(self.folder(trainer) / "best.ckpt", storage_options=options)
         epoch = trainer.current_epoch + 1
         agreed = self._agreement.settle(self._requested(trainer))
@@ -171,7 +172,7 @@ class Checkpointing(Checkpoint):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Waits for pending writes; from then on signals end the run immediately."""
-        if self.asynchronous:
+        if self._is_asynchronous(trainer):
             _checkpoint_io(trainer).finish()
             trainer.strategy.barrier()
         ending_signals.act()
@@ -221,6 +222,11 @@ class Checkpointing(Checkpoint):
         self.best_metrics = state_dict["best_metrics"]
         self.best_epoch = state_dict.get("best_epoch")
 
+    def _is_asynchronous(self, trainer: L.Trainer) -> bool:
+        if self.asynchronous == "auto":
+            return trainer.strategy.root_device.type != "cpu"
+        return bool(self.asynchronous)
+
     def _save_last(self, trainer: L.Trainer, ends: bool) -> None:
         """Saves `last.ckpt`, synchronously if the run is about to end."""
         for logger in trainer.loggers:
@@ -228,7 +234,7 @@ class Checkpointing(Checkpoint):
         folder = self.folder(trainer)
         options = {
             "keep_as": folder / "previous.ckpt",
-            "asynchronous": self.asynchronous and not ends,
+            "asynchronous": self._is_asynchronous(trainer) and not ends,
         }
         trainer.save_checkpoint(folder / "last.ckpt", storage_options=options)
         self._saved_at = time.monotonic()

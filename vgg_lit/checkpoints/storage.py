@@ -20,6 +20,7 @@ from torch import Tensor
 from vgg_lit.checkpoints.portable import SUFFIX, read_portable
 from vgg_lit.errors import InputError, TrainingError, one_line
 from vgg_lit.system.files import replacing, sha256, write_text
+from vgg_lit.system.hardware import synchronise
 from vgg_lit.system.operating_system import replace
 from vgg_lit.system.small_files import check_nesting, read_small
 
@@ -153,8 +154,16 @@ def all_finite(content: Any) -> bool:
 
 
 def on_host(content: dict[str, Any]) -> dict[str, Any]:
-    """Returns a deep copy with all tensors in main memory, which further training does not change."""
-    copies = {id(tensor): tensor.detach().to("cpu", copy=True) for tensor in _tensors(content)}
+    """Returns a deep copy with all tensors in main memory, which further training does not change.
+
+    Waits for a CUDA device once: the copies are in pinned memory, which torch keeps for the next ones.
+    """
+    copies: dict[int, Tensor] = {}
+    for tensor in _tensors(content):
+        copied = torch.empty_like(tensor, device="cpu", pin_memory=tensor.is_cuda)
+        copies[id(tensor)] = copied.copy_(tensor.detach(), non_blocking=tensor.is_cuda)
+    for device in {tensor.device for tensor in _tensors(content) if tensor.is_cuda}:
+        synchronise(device)
     return copy.deepcopy(content, copies)  # the memo of deepcopy: id -> existing copy
 
 

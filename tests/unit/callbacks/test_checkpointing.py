@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import lightning.pytorch as L
 import pytest
@@ -118,6 +119,16 @@ def test_the_previous_checkpoint_is_kept(asynchronous, scripted, tmp_path):
     for name in ("best", "last", "previous"):
         path = checkpoints / f"{name}.ckpt"
         assert digests(path) == [sha256(path)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "device", "expected"),
+    [("auto", "cpu", False), ("auto", "cuda", True), ("auto", "mps", True), (False, "cuda", False)],
+)
+def test_a_cpu_writes_between_steps_by_default(setting, device, expected):
+    trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
+    assert Checkpointing(asynchronous=setting)._is_asynchronous(trainer) is expected
+    assert Checkpointing().asynchronous == "auto"
 
 
 @pytest.mark.parametrize("options", [{"every_n_steps": 1}, {"every_n_minutes": 1e-9}])

@@ -147,8 +147,9 @@ class CheckpointingSettings(Target):
     every_n_minutes: Positive | None = setting(
         10, "Minutes between two saves within an epoch; null is none."
     )
-    asynchronous: bool = setting(
-        False, "Writes during training, which needs memory for a copy of the state."
+    asynchronous: bool | Literal["auto"] = setting(
+        "auto",
+        "Writes during training, which needs memory for a copy of the state; auto: not on a CPU.",
     )
     keep: Literal["all", "best", "last"] = setting("all", "Checkpoints that a finished run keeps.")
 
