@@ -1,6 +1,8 @@
-"""Searches the largest batch size on CUDA; prints it, and the bytes of the device in use afterwards.
+"""Searches the largest batch size on CUDA.
 
-python tests/null_gpu/found_batch_size.py
+    python tests/null_gpu/found_batch_size.py
+
+Prints it, the bytes of the device in use afterwards, and the most that torch's allocator had.
 """
 
 import tempfile
@@ -21,4 +23,4 @@ with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
 with tempfile.TemporaryDirectory() as folder:
     found = find(config, Path(folder))["data"]["batch_size"]
 free, total = torch.cuda.mem_get_info()
-print(found, total - free, sep="\t")
+print(found, total - free, torch.cuda.max_memory_reserved(), sep="\t")

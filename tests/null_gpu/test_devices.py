@@ -1,6 +1,7 @@
 """Other numbers and kinds of devices: none, an old one, a small one, two."""
 
 import pytest
+import torch
 
 TINY = (
     *("-m", "vgg_lit.train", "trainer=gpu", "model.width=0.0625", "logger=none"),
@@ -29,9 +30,27 @@ def test_out_of_memory_is_exit_code_3(settings, null_gpu, tmp_path):
 
 def test_a_search_of_the_batch_size_frees_the_memory_that_it_tried(null_gpu):
     done = null_gpu("tests/null_gpu/found_batch_size.py", NULL_GPU_BYTES="8e7")
-    found, used = map(int, done.out.splitlines()[-1].split("\t"))
+    found, used, _ = map(int, done.out.splitlines()[-1].split("\t"))
     assert found == 256  # 512 leaves ten steps, but does not fit
     assert used < 1e6
+
+
+def test_a_found_batch_size_leaves_memory_free(null_gpu):
+    # only the caching allocator has a limit
+    settings = {"NULL_GPU_BYTES": "1.1e8", "PYTORCH_NO_CUDA_MEMORY_CACHING": "0"}
+    done = null_gpu("tests/null_gpu/found_batch_size.py", **settings)
+    found, _, most = map(int, done.out.splitlines()[-1].split("\t"))
+    assert found == 256  # 512 needs 1.05e8
+    assert 0.3 * 1.1e8 < most < 0.9 * 1.1e8
+
+
+def test_checkpoints_are_copied_to_pinned_memory(null_gpu, tmp_path):
+    done = null_gpu(*TINY, "trainer.max_epochs=2", "test=false", folder=tmp_path)
+    (path,) = tmp_path.glob("logs/runs/*/*/checkpoints/previous.ckpt")  # of the first epoch
+    saved = torch.load(path, weights_only=True)
+    momenta = saved["optimizer_states"][0]["state"]
+    assert len(momenta) == 42
+    assert done.counts["copy device to pinned"] > len(saved["state_dict"]) + len(momenta)
 
 
 def test_two_gpus_train_by_ddp(null_gpu, tmp_path):

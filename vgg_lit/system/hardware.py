@@ -3,6 +3,8 @@
 import gc
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -127,6 +129,31 @@ def release_device_memory() -> None:
     gc.collect()
     if torch.accelerator.is_available():
         torch.accelerator.empty_cache()
+
+
+@contextmanager
+def limited_device_memory(device: torch.device, share: float, spare: int) -> Iterator[None]:
+    """Limits what this process may allocate on a CUDA device; other devices have no limit.
+
+    Beyond the limit torch raises `OutOfMemoryError`, as at the end of the memory. Allocations outside of
+    torch, such as a CUDA context, are not limited.
+
+    Args:
+        device: the device.
+        share: share of the free memory that may be used.
+        spare: bytes of that share that are left free too.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.cuda.get_per_process_memory_fraction(device)
+    free, total = torch.cuda.mem_get_info(device)
+    allowed = share * (free + torch.cuda.memory_reserved(device)) - spare
+    torch.cuda.set_per_process_memory_fraction(min(before, max(0.0, allowed / total)), device)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(before, device)
 
 
 def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:

@@ -27,7 +27,12 @@ from vgg_lit.classifier import Classifier
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import TrainingError
 from vgg_lit.system.files import write_text
-from vgg_lit.system.hardware import count_devices, memory_bytes, release_device_memory
+from vgg_lit.system.hardware import (
+    count_devices,
+    limited_device_memory,
+    memory_bytes,
+    release_device_memory,
+)
 from vgg_lit.tables import print_facts
 from vgg_lit.training.experiment import build_classifier
 from vgg_lit.training.run_data import load_datamodule
@@ -52,6 +57,14 @@ MIN_STEPS_PER_EPOCH = 10
 
 MAX_SHARE_OF_MEMORY = 0.5
 """Maximum share of the host's memory for a batch on the CPU, where the system kills without an error."""
+
+
+SHARE_OF_DEVICE_MEMORY = 0.9
+"""Share of the free memory of a CUDA device that the search for the batch size may use.
+
+Training needs the rest later: memory that is fragmented after thousands of steps, libraries that are loaded
+when they are first used, images of the test split. A copy of the weights, of a moving average, is left free too.
+"""
 
 
 def find(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -89,6 +102,9 @@ def find(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def find_batch_size(config: Mapping[str, Any]) -> int:
     """Returns the largest power of two that fits into memory and leaves `MIN_STEPS_PER_EPOCH` steps.
 
+    Each size is tried with three steps, so the memory includes the state of the optimiser. A validation batch
+    needs less than a step. The rest that training may need is in `SHARE_OF_DEVICE_MEMORY`.
+
     Raises:
         MemoryError: one image does not fit into the memory of the device.
     """
@@ -97,15 +113,19 @@ def find_batch_size(config: Mapping[str, Any]) -> int:
     largest = max(1, min(largest, _max_batch_on_host(config, classifier)))
     first = datamodule.batch_size = min(2, largest)
     tries = int(math.log2(largest / first)) + 1
+    weights = sum(tensor.nbytes for tensor in classifier.state_dict().values())
     with TemporaryDirectory() as folder:
+        trainer = _trainer(config, Path(folder), datamodule)
+        device = trainer.strategy.root_device
         try:
-            found = Tuner(_trainer(config, Path(folder), datamodule)).scale_batch_size(
-                classifier,
-                datamodule=datamodule,
-                init_val=first,
-                max_trials=tries,
-                max_val=2 * largest,  # at this limit Lightning (2.6) returns an untested size
-            )
+            with limited_device_memory(device, SHARE_OF_DEVICE_MEMORY, spare=weights):
+                found = Tuner(trainer).scale_batch_size(
+                    classifier,
+                    datamodule=datamodule,
+                    init_val=first,
+                    max_trials=tries,
+                    max_val=2 * largest,  # at this limit Lightning (2.6) returns an untested size
+                )
         except ZeroDivisionError as error:  # Lightning has halved a batch of one image
             raise MemoryError("a batch of one image does not fit") from error
     assert found is not None

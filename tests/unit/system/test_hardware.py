@@ -188,3 +188,20 @@ def test_memory_is_released_to_the_device(monkeypatch):
     finally:
         gc.enable()
     assert calls == [True]  # after the objects are gone
+
+
+def test_device_memory_is_limited_for_a_time(monkeypatch):
+    fractions = [1.0]
+    faked = {
+        "get_per_process_memory_fraction": lambda device: fractions[-1],
+        "set_per_process_memory_fraction": lambda fraction, device: fractions.append(fraction),
+        "mem_get_info": lambda device: (600, 1000),
+        "memory_reserved": lambda device: 100,
+    }
+    for name, function in faked.items():
+        monkeypatch.setattr(torch.cuda, name, function)
+    with hardware.limited_device_memory(torch.device("cuda"), share=0.9, spare=30):
+        assert fractions == pytest.approx([1.0, 0.6])
+    with hardware.limited_device_memory(torch.device("cpu"), share=0.9, spare=30):
+        pass
+    assert fractions == pytest.approx([1.0, 0.6, 1.0])
