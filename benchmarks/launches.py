@@ -2,9 +2,11 @@
 
     python benchmarks/launches.py
     python benchmarks/launches.py augment=paper "model=vgg16_bn trainer.precision=32-true" --kernels
+    python benchmarks/launches.py trainer.devices=2                 # rank 0 of two GPUs
     python tests/null_gpu/null_runtime.py benchmarks/launches.py    # on a machine without a GPU
 
-Each argument is one setting: overrides of the train command, separated by spaces. The host needs 3 to
+Each argument is one setting: overrides of the train command, separated by spaces. A setting with several
+devices is the only one, since each process runs this file. The host needs 3 to
 6 microseconds for a launch, so a step of N launches on a GPU takes at least that time N times. The count
 does not depend on the speed of the machine.
 
@@ -32,6 +34,8 @@ import torch
 from measurement import print_closing_line, print_header, print_table, resolve_device
 from torch.utils._python_dispatch import TorchDispatchMode
 from training import build, compose, trainer_for
+
+from vgg_lit.system.launch import rank
 
 SETTINGS = (
     "augment=none",
@@ -197,10 +201,13 @@ def main() -> None:
     args = parser.parse_args()
     device = resolve_device(args.device)
     counted = "kernel launches" if os.environ.get("NULL_GPU_LIBRARY") else "operators"
-    print_header(f"{counted} per step, batches of 64, mean of {STEPS} steps", device)
+    if not rank():
+        print_header(f"{counted} per step, batches of 64, mean of {STEPS} steps", device)
     rows, names = [], []
     for overrides in args.settings:
         launches, convolutions = count(overrides, device)
+        if rank():
+            return
         sums = [sum(launches[phase].values()) / STEPS for phase in PHASES]
         rows.append([overrides or "defaults", *(f"{n:.0f}" for n in sums), str(3 * convolutions)])
         if args.kernels:

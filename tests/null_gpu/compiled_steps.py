@@ -1,63 +1,58 @@
-"""Prints captures and launches of CUDA graphs after each step of a compiled network.
+"""Trains a network that is compiled with CUDA graphs; prints the captures and launches so far.
 
-Each step has new input tensors. The last batches are evaluated, and one is smaller.
+    python tests/null_gpu/compiled_steps.py [setting ...]
+
+There is a line for each batch: its stage, its number of images, captures of graphs, launches of graphs, and
+launches of kernels outside of graphs. The last batch of a validation is smaller. Each batch is in new memory.
 """
 
+import contextlib
 import ctypes
 import os
 import sys
-from types import SimpleNamespace
+import tempfile
+from pathlib import Path
 
-import torch
+import lightning.pytorch as L
+from training import build, compose
 
-from vgg_lit.classifier import Classifier
-
-STEPS = 6
-
-
-def counted(library):
-    buffer = ctypes.create_string_buffer(1 << 20)
-    library.null_gpu_counts(buffer, len(buffer))
-    counts = dict(line.rsplit("\t", 1) for line in buffer.value.decode().splitlines())
-    return counts.get("graph capture", 0), counts.get("graph launch", 0)
+SETTINGS = (
+    *("trainer=gpu", "compile=reduce-overhead", "model.variant=[[4]]", "logger=none"),
+    *("data.train_size=256", "data.val_fraction=0.05", "data.batch_size=64"),
+    *("trainer.max_epochs=3", "callbacks.throughput=null", "callbacks.checkpointing=null"),
+)
 
 
-def main():
-    library = ctypes.CDLL(os.environ["NULL_GPU_LIBRARY"])
-    model = {
-        "_target_": "vgg_lit.models.build",
-        "variant": [[4]],
-        "head": "linear",
-        "num_classes": 10,
-        "in_channels": 1,
-        "image_size": 8,
-        "batch_norm": True,
-        "checkpoint_blocks": sys.argv[1] == "checkpointed",
-    }
-    classifier = Classifier(model, compile="reduce-overhead").cuda()
-    classifier.log = lambda *args, **kwargs: None
-    strategy = SimpleNamespace(root_device=torch.device("cuda"))
-    classifier.trainer = SimpleNamespace(current_epoch=0, global_rank=0, strategy=strategy)
-    classifier.setup("fit")
-    optimizer = torch.optim.SGD(classifier.net.parameters(), lr=0.1)
-    kept = []  # so that each batch has another address
-    for step in range(STEPS):
-        kept.append(torch.randn(16, 1, 8, 8, device="cuda"))
-        labels = torch.zeros(16, dtype=torch.long, device="cuda")
-        with torch.autocast("cuda", torch.bfloat16):
-            loss = classifier.training_step((kept[-1], labels, labels), step)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        print("train", *counted(library), sep="\t")
-    classifier.eval()
-    for size in (16, 16, 5, 16, 5):
-        labels = torch.zeros(size, dtype=torch.long, device="cuda")
-        with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
-            images = torch.randn(size, 1, 8, 8, device="cuda")
-            classifier.validation_step((images, labels, labels), 0)
-        print("val", *counted(library), sep="\t")
+class Graphs(L.Callback):
+    """Prints the counts of the null GPU after each batch."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(os.environ["NULL_GPU_LIBRARY"])
+        self._kept: list[object] = []
+
+    def _show(self, stage: str, batch: tuple) -> None:
+        self._kept.append(batch)  # so that the next one has another address
+        buffer = ctypes.create_string_buffer(1 << 20)
+        self._library.null_gpu_counts(buffer, len(buffer))
+        lines = [line.rsplit("\t", 1) for line in buffer.value.decode().splitlines()]
+        found = [
+            sum(int(count) for what, count in lines if what.startswith(beginning))
+            for beginning in ("graph capture", "graph launch", "kernel ")
+        ]
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(stage, len(batch[0]), *found, sep="\t", file=sys.__stdout__, flush=True)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, index):
+        self._show("train", batch)
+
+    def on_validation_batch_end(self, trainer, module, outputs, batch, index, loader=0):
+        self._show("val", batch)
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+        classifier, datamodule, trainer = build(
+            compose(*SETTINGS, *sys.argv[1:]), Path(folder) / "run"
+        )
+        trainer.callbacks.append(Graphs())
+        trainer.fit(classifier, datamodule=datamodule)

@@ -28,6 +28,9 @@ SETTINGS = [
 FIRST, LAST = 2, 4
 """The batches between which no operation may wait; the first ones allocate memory."""
 
+SKIPPED_BY_DDP = 10
+"""The training steps in which DDP measures itself, for which it waits."""
+
 WAITS = ("wait ", "copy device to pageable")
 """Beginnings of what the null GPU counts when the host waits."""
 
@@ -49,7 +52,8 @@ class NoSync(L.Callback):
         self.seen: set[str] = set()
         self._before = 0
 
-    def _at(self, stage: str, batch: int) -> None:
+    def _at(self, stage: str, batch: int, skipped: int = 0) -> None:
+        batch -= skipped
         if batch == FIRST:
             torch.cuda.set_sync_debug_mode("error")
             self.seen.add(stage)
@@ -60,7 +64,7 @@ class NoSync(L.Callback):
             assert not found, f"{stage}: the host waited {found} times for the device"
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
-        self._at("train", batch_idx)
+        self._at("train", batch_idx, SKIPPED_BY_DDP * (trainer.world_size > 1))
 
     def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0):
         self._at("val", batch_idx)

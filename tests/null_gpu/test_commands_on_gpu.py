@@ -22,6 +22,14 @@ ON_CPU = {"export", "summarize"}
 SMALL = ("model.width=0.0625", "data.train_size=128", "data.test_size=64", "trainer.max_epochs=1")
 
 
+def status_of_runs(folder, pattern):
+    return [
+        json.loads((run / "status.json").read_text())["status"]
+        for run in folder.glob(pattern)
+        if run.is_dir()
+    ]
+
+
 @pytest.fixture
 def launches(null_gpu, tmp_path):
     """`launches("evaluate", "flip=true")`: the kernels that the process of a command launches."""
@@ -65,6 +73,28 @@ def test_runs_are_compared(launches, gpu_run, tmp_path):
 @pytest.mark.slow  # a process for the trial
 def test_a_search_trains(null_gpu, tmp_path):
     null_gpu("-m", "vgg_lit.tune", "trainer=gpu", *SMALL, "n_trials=1", folder=tmp_path)
+
+
+def test_a_learning_rate_is_searched(null_gpu, tmp_path):
+    arguments = ("-m", "vgg_lit.train", "trainer=gpu", *SMALL, "find_lr=true")
+    done = null_gpu(*arguments, code=1, folder=tmp_path)  # the loss is 0 at each rate
+    assert "falls at no rate between 1e-05 and 10 (100 steps)" in done.err
+    assert done.counts["kernel cublasLtMatmul"] >= 100
+
+
+@pytest.mark.slow
+def test_processes_of_torchrun_train(null_gpu, tmp_path):
+    started = ("-m", "vgg_lit.torchrun", "--nproc-per-node=2", "-m", "vgg_lit.train")
+    settings = ("trainer=multinode", "trainer.accelerator=gpu", "data.batch_size=64", *SMALL)
+    null_gpu(*started, *settings, folder=tmp_path, NULL_GPU_DEVICES="2")
+    assert status_of_runs(tmp_path, "logs/runs/*/*") == ["done"]
+
+
+@pytest.mark.slow
+def test_jobs_of_a_sweep_train_on_two_gpus(null_gpu, tmp_path):
+    sweep = ("--multirun", "seed=0,1", "hydra.launcher.n_jobs=2", "trainer=gpu", *SMALL)
+    null_gpu("-m", "vgg_lit.train", *sweep, folder=tmp_path, NULL_GPU_DEVICES="2")
+    assert status_of_runs(tmp_path, "logs/sweeps/*/*/*") == ["done", "done"]
 
 
 def test_an_augmentation_is_drawn(launches):

@@ -11,6 +11,7 @@ SETTINGS = [
     "augment=flip_shift callbacks=[default,tensorboard] logger=tensorboard",
     "augment=none callbacks=[default,early_stopping] trainer.precision=32-true",
     "augment=flip_crop loss=focal",
+    "augment=alternating_flip_cutout",
     "augment=alternating_flip callbacks=[default,layer_times] trainer.deterministic=true",
     "augment=erasing optimizer=adam trainer.precision=bf16-true",
     "augment=flip_crop_erasing optimizer=adamw trainer.precision=64-true",
@@ -48,6 +49,12 @@ def test_no_step_waits_for_the_device(settings, null_gpu, gpu_run):
         settings += f" loss.teacher={gpu_run}"
     done = null_gpu("tests/null_gpu/steps_without_sync.py", *settings.split())
     assert done.out.endswith("ok\n")
+
+
+def test_no_step_of_ddp_waits_for_the_device(null_gpu):
+    settings = ("trainer.devices=2", "data.train_size=640")
+    done = null_gpu("tests/null_gpu/steps_without_sync.py", *settings, NULL_GPU_DEVICES="2")
+    assert done.out.splitlines().count("ok") == 2  # of each process
 
 
 @pytest.mark.parametrize("settings", WAITING)

@@ -204,6 +204,21 @@ def test_dropout_is_a_function_of_seed_epoch_step_and_rank(monkeypatch):
     assert len({first, *others}) == 5
 
 
+def test_strides_of_one_channel_are_those_of_channels_last():
+    """PyTorch reads the memory format from the strides, which are ambiguous for one channel.
+
+    cuDNN then returns gradients with the strides of the weights, without a copy, as DDP expects them.
+    """
+    module, seen = classifier(), []
+    first = module.net.features[0]
+    first.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].stride()))
+    images = torch.randn(2, 1, 8, 8)
+    assert images.stride() == (64, 64, 8, 1)
+    module(images)
+    assert seen == [(64, 1, 8, 1)]
+    assert first.weight.stride() == (9, 1, 3, 1)
+
+
 def test_weights_depend_only_on_the_seed():
     torch.manual_seed(1)
     first = classifier(seed=5).state_dict()

@@ -160,7 +160,10 @@ class StoreDDPStrategy(DDPStrategy):
         # Lightning (2.6) wraps the network in another CUDA stream than that of the steps: each gradient
         # would wait for it, and torch warns of it in the first backward pass.
         device_ids = self.determine_ddp_device_ids()
-        return DistributedDataParallel(model, device_ids=device_ids, **self._ddp_kwargs)
+        wrapped = DistributedDataParallel(model, device_ids=device_ids, **self._ddp_kwargs)
+        # To measure itself, torch (2.15) waits for the device in the first 10 steps and in every 100th.
+        wrapped._set_ddp_runtime_logging_sample_rate(2**31 - 1)
+        return wrapped
 
     def setup_distributed(self) -> None:
         """Connects the ranks."""

@@ -90,14 +90,21 @@ def test_a_task_of_srun_that_sees_one_device_uses_it(started):
     assert own.num_processes == 2
 
 
-def test_ddp_is_built_on_the_stream_of_the_training(monkeypatch):
-    wrapped = []
-    monkeypatch.setattr(
-        "vgg_lit.system.lightning_internals.DistributedDataParallel",
-        lambda model, **options: wrapped.append((model, options)),
-    )
+def test_ddp_is_built_on_the_stream_of_the_training_and_does_not_measure_itself(monkeypatch):
+    wrapped, rates = [], []
+
+    class Wrapped:
+        def __init__(self, model, **options):
+            wrapped.append((model, options))
+
+        def _set_ddp_runtime_logging_sample_rate(self, sample_rate):
+            rates.append(sample_rate)
+
+    monkeypatch.setattr("vgg_lit.system.lightning_internals.DistributedDataParallel", Wrapped)
     monkeypatch.setattr(torch.cuda, "Stream", lambda *_: pytest.fail("another stream"))
     strategy = WatchedDDPStrategy(parallel_devices=[torch.device("cuda", 0)], static_graph=True)
     module = torch.nn.Linear(2, 2)
     strategy._setup_model(module)
     assert wrapped == [(module, {"device_ids": [0], "static_graph": True})]
+    (steps,) = rates
+    assert steps > 1e9
