@@ -30,7 +30,7 @@ from vgg_lit.checkpoints.folder import FOLDER, find_checkpoint, newest_checkpoin
 from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import with_earlier_splits, with_new_names
 from vgg_lit.run_selection import run_label, select_run
-from vgg_lit.system.claims import claim, claimed, is_held, release, rename_claimed
+from vgg_lit.system.claims import claimed, is_claimed_elsewhere, rename_claimed
 from vgg_lit.system.environment import describe_environment
 from vgg_lit.system.files import remove_unfinished, write_json, write_text
 from vgg_lit.system.recorded_overrides import RecordedOverrides, as_lines
@@ -234,11 +234,7 @@ class Run:
         Raises:
             InputError: the directory cannot be written.
         """
-        if is_held(self.path):
-            return False
-        is_free = claim(self.path)
-        release(self.path)
-        return not is_free
+        return is_claimed_elsewhere(self.path)
 
     def newest_checkpoint(self) -> tuple[Path, dict[Path, str]]:
         """Returns the newest intact checkpoint, and the damage of each newer one.

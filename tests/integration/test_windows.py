@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -118,6 +119,7 @@ refused(AttributeError, "os.fork")
 refused(AttributeError, "import signal; signal.SIGKILL")
 refused(ImportError, "import fcntl")
 refused(ImportError, "from os import killpg")
+refused(AssertionError, "import sys; assert sys.platform == 'linux'")
 sleeper = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
 sleeper.send_signal(signal.SIGTERM)
 assert sleeper.wait() == -9
@@ -168,6 +170,19 @@ def test_spawned_workers_read_the_images(windows, tiny, workplace):
 def test_two_processes_train(windows, tiny, workplace):
     windows("train", *tiny, "trainer.devices=2", "hydra.run.dir=logs/two")
     assert Run(workplace / "logs/two").status["status"] == "done"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["--standalone", "--master-port={port}"])
+def test_two_processes_of_torchrun_train(place, windows, tiny, workplace):
+    """The stores of torchrun and of this package need no libuv."""
+    directory = f"logs/torchrun{place[:3]}{len(place)}"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = (place.format(port=port), "--nproc-per-node=2", "-m", "vgg_lit.train")
+    windows("torchrun", *words, *tiny, "trainer.devices=2", f"hydra.run.dir={directory}")
+    assert Run(workplace / directory).status["status"] == "done"
 
 
 @pytest.mark.slow

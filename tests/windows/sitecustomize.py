@@ -4,8 +4,8 @@ Code of the project does not find the calls, signals and modules that Windows la
 hold for all code of the process: folders are not opened as files, files are not flushed through a
 descriptor that cannot write, open files are not renamed, replaced or removed, characters that no Windows
 name has are refused, text is cp1252 without an encoding, processes are spawned and never forked, and
-SIGTERM ends a process at once. Ctrl-break is SIGUSR1. A path below the folder in VGG_LIT_TEST_DRIVE is on
-another drive.
+SIGTERM ends a process at once, and PyTorch has no libuv. Ctrl-break is SIGUSR1. A path below the folder in
+VGG_LIT_TEST_DRIVE is on another drive.
 
 Not simulated: backslashes in paths, names in any case, reserved names such as NUL, and limits on length.
 """
@@ -58,22 +58,54 @@ def refusal(path, *more):
     return PermissionError(errno.EACCES, "Access is denied", os.fspath(path), None, *more)
 
 
+def is_called_by_project():
+    """Returns True if the caller of the caller is code of the project."""
+    caller = sys._getframe(2).f_globals.get("__name__") or ""
+    main = getattr(sys.modules.get("__main__"), "__spec__", None)
+    caller = main.name if caller == "__main__" and main else caller
+    return caller.startswith(PROJECT)
+
+
 class WindowsModule(ModuleType):
     """A module of the standard library from which some names are missing for code of the project."""
 
     def __getattribute__(self, name):
         absent = OF_OTHER_SYSTEMS[object.__getattribute__(self, "__name__")]
-        if name in absent:
-            caller = sys._getframe(1).f_globals.get("__name__") or ""
-            main = getattr(sys.modules.get("__main__"), "__spec__", None)
-            caller = main.name if caller == "__main__" and main else caller
-            if caller.startswith(PROJECT):
-                raise AttributeError(f"module has no attribute {name!r} on Windows")
+        if name in absent and is_called_by_project():
+            raise AttributeError(f"module has no attribute {name!r} on Windows")
         return super().__getattribute__(name)
 
 
+class WindowsSystem(ModuleType):
+    """The module `sys`, whose `platform` is Windows for code of the project."""
+
+    def __getattribute__(self, name):
+        if name == "platform" and is_called_by_project():
+            return "win32"
+        return super().__getattribute__(name)
+
+
+def refuse_libuv(store):
+    """Makes a class of torch refuse to start a server with libuv, which PyTorch lacks on Windows."""
+    start = store.__init__
+
+    def init(self, *values, use_libuv=True, **options):
+        if use_libuv and (options.get("is_master") or True in values[3:4]):
+            raise RuntimeError(
+                "use_libuv was requested but PyTorch was built without libuv support"
+            )
+        start(self, *values, use_libuv=use_libuv, **options)
+
+    init.is_without_libuv = True
+    store.__init__ = init
+
+
 def hide_absent_names():
-    """Hides names and modules from code of the project."""
+    """Hides names and modules from code of the project, and libuv from PyTorch."""
+    sys.__class__ = WindowsSystem
+    os.environ.setdefault(
+        "USE_LIBUV", "0"
+    )  # torch/distributed/rendezvous.py: the default on Windows
     signal.SIGBREAK = signal.CTRL_BREAK_EVENT = _BREAK
     subprocess.CREATE_NEW_PROCESS_GROUP = 0x200
     for name in OF_OTHER_SYSTEMS:
@@ -83,7 +115,11 @@ def hide_absent_names():
     def without_modules(name, globals=None, *more, **options):
         if name in MODULES and str((globals or {}).get("__name__")).startswith(PROJECT):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return _import(name, globals, *more, **options)
+        imported = _import(name, globals, *more, **options)
+        store = getattr(sys.modules.get("torch._C._distributed_c10d"), "TCPStore", None)
+        if store and not hasattr(store.__init__, "is_without_libuv"):
+            refuse_libuv(store)
+        return imported
 
     builtins.__import__ = without_modules
 

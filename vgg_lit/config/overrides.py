@@ -5,11 +5,12 @@ pasteable("evaluate", {"run": "my runs/1"})          # python -m vgg_lit.evaluat
 """
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
+
+from vgg_lit.system.operating_system import quoted
 
 PLAIN = re.compile(r"(?:\.{0,2}/)?[A-Za-z_][\w./-]*")
 """Texts that Hydra reads without quotes, except for `WORDS`."""
@@ -46,6 +47,5 @@ def listed_formats(arguments: Sequence[str]) -> list[str]:
 
 
 def pasteable(command: str, settings: Mapping[str, Any]) -> str:
-    """Returns a command with its settings, quoted for Hydra and for sh, bash and zsh."""
-    words = map(shlex.quote, as_overrides(settings))
-    return " ".join([f"python -m vgg_lit.{command}", *words])
+    """Returns a command with its settings, quoted for Hydra and for the shells of this system."""
+    return quoted(["python", "-m", f"vgg_lit.{command}", *as_overrides(settings)])

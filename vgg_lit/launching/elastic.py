@@ -6,6 +6,7 @@ import socket
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch.distributed as dist
@@ -13,12 +14,16 @@ from torch.distributed import run
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerState
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.elastic.rendezvous import RendezvousError
+from torch.distributed.elastic.rendezvous import (
+    RendezvousError,
+    c10d_rendezvous_backend,
+    static_tcp_rendezvous,
+)
 from torch.distributed.launcher import api
 
 from vgg_lit.errors import EXIT_BAD_INPUT, Preempted, one_line
 from vgg_lit.system.launch import JOB_STORE, address_towards
-from vgg_lit.system.operating_system import ENDING, ignoring_hangup
+from vgg_lit.system.operating_system import ENDING, ignoring_hangup, store_options
 
 FINAL = {EXIT_BAD_INPUT, *(Preempted(signum).exit_code for signum in ENDING)}
 """Exit codes without a restart: input that would fail again, and signals, whose sender decides."""
@@ -61,9 +66,21 @@ def is_local_address(host: str) -> bool:
     return True
 
 
+def use_available_stores() -> None:
+    """Makes torchrun create its stores with the options that this system needs.
+
+    USE_LIBUV=0 has no effect on these stores in torch 2.15.
+    """
+    if options := store_options():
+        store: Any = partial(dist.TCPStore, **options)
+        for module in (dist, c10d_rendezvous_backend, static_tcp_rendezvous):
+            module.TCPStore = store  # type: ignore[attr-defined]
+
+
 def run_agents(typed: Sequence[str]) -> None:
     """Runs torchrun with the arguments of a command line; exits with the code of the first failed process."""
     api.LocalElasticAgent = Agent  # type: ignore[misc]
+    use_available_stores()
     arguments = run.parse_args(typed)
     complete(arguments)
     # A training continues when its terminal is closed, as without torchrun.

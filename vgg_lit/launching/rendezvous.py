@@ -18,6 +18,7 @@ from torch.distributed import DistError, PrefixStore, Store, TCPStore
 
 from vgg_lit.errors import InputError
 from vgg_lit.system.launch import JOB_STORE, Launch, address_towards
+from vgg_lit.system.operating_system import store_options
 
 POLL_SECONDS, LINGER_SECONDS = 0.05, 1.0
 
@@ -65,6 +66,7 @@ def meet(
             wait_for_workers=False,
             multi_tenant=True,
             timeout=timedelta(seconds=max(1.0, deadline - time.monotonic())),
+            **store_options(),
         )
         if launch.rank == 0:
             lasting, job = (

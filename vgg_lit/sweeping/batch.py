@@ -1,6 +1,5 @@
 """A batch of jobs of a sweep: selects, runs and records them."""
 
-import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from vgg_lit.launching.job_process import (
 from vgg_lit.launching.pool import Pool, record_failure
 from vgg_lit.runs import prepare_attempt
 from vgg_lit.sweeps import Job, JobStatus, Sweep
+from vgg_lit.system.operating_system import quoted
 from vgg_lit.system.terminal import visible
 from vgg_lit.tables import format_metric, print_facts, print_rows
 
@@ -224,7 +224,7 @@ class SweepBatch:
                 word for word in typed if not word.startswith(("hydra.sweep.dir=", "hydra.mode="))
             ]
             again += as_overrides({"hydra.sweep.dir": str(self.sweep.path)})
-            print_facts({"resume": f"python -m vgg_lit.train -m {shlex.join(again)}"})
+            print_facts({"resume": quoted(["python", "-m", "vgg_lit.train", "-m", *again])})
         if sum(job.status == "done" for job in self.sweep.jobs) > 1:
             trusted = config.get("trusted_targets")
             needed = {"trusted_targets": list(trusted)} if trusted else {}

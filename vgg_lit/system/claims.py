@@ -43,6 +43,19 @@ def is_held(path: Path) -> bool:
     return path.resolve() in _held
 
 
+def is_claimed_elsewhere(path: Path) -> bool:
+    """Returns True if another process holds the claim of a directory.
+
+    Raises:
+        InputError: the directory cannot be written.
+    """
+    if is_held(path):
+        return False
+    is_free = claim(path)
+    release(path)
+    return not is_free
+
+
 def release(path: Path) -> None:
     """Ends a claim, if this process holds it; removes a directory that holds no file but the lock's."""
     file = _held.pop(path.resolve(), None)

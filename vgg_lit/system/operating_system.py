@@ -8,12 +8,14 @@ system.
 import ctypes
 import getpass
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,24 @@ def relative(path: str | os.PathLike[str], start: str | os.PathLike[str] = os.cu
         return Path(os.path.relpath(path, start))
     except ValueError:
         return Path(path)
+
+
+def quoted(words: Iterable[str]) -> str:
+    """Returns the words of a command, quoted for sh, bash and zsh; on Windows for cmd and PowerShell."""
+    if sys.platform != "win32":
+        return shlex.join(words)
+    return " ".join(word if shlex.quote(word) == word else _double_quoted(word) for word in words)
+
+
+def _double_quoted(word: str) -> str:
+    # The rules of Microsoft's C runtime: backslashes are doubled only in front of a double quote.
+    escaped = re.sub(r'(\\*)"', r"\1\1\"", word)
+    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
+
+
+def store_options() -> dict[str, Any]:
+    """Returns options of torch's `TCPStore`: the builds of PyTorch for Windows have no libuv."""
+    return {"use_libuv": False} if sys.platform == "win32" else {}
 
 
 def closing_in_forks(close: Callable[[], Any]) -> None:

@@ -1,6 +1,5 @@
 """Facts of a run that are printed before and after training, and recorded beside it."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +13,7 @@ from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.models.variants import network_name
 from vgg_lit.runs import Run
 from vgg_lit.system.files import shown_path, write_json, write_text
+from vgg_lit.system.operating_system import quoted
 from vgg_lit.tables import print_facts
 from vgg_lit.training.trainer import precision_of
 from vgg_lit.weights.transfer import Transfer
@@ -78,7 +78,7 @@ def print_footer(run: Run, inspection: Mapping[str, str]) -> None:
     """Prints the files of the run and the next commands; `inspection` shows the run at services."""
     # TensorBoard names runs by their paths below this folder.
     folder = run.path.parent if run.path.is_relative_to("logs") else run.path
-    facts = {"inspect": f"tensorboard --logdir {shlex.quote(str(folder))}", **inspection}
+    facts = {"inspect": quoted(["tensorboard", "--logdir", str(folder)]), **inspection}
     if any(run.checkpoints.glob("*.ckpt")):
         settings = run.selection
         facts |= {

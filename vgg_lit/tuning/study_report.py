@@ -1,6 +1,5 @@
 """Reports of a study: tables, figures, and the best trial as an experiment config."""
 
-import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from rich.table import Table
 from vgg_lit.config.schema import Tune
 from vgg_lit.system.files import write_text
 from vgg_lit.system.markdown import markdown_text
+from vgg_lit.system.operating_system import quoted
 from vgg_lit.system.terminal import visible
 from vgg_lit.table_widths import fit_rows
 from vgg_lit.tables import (
@@ -194,7 +194,7 @@ def _write_experiment(
     place = ["--config-dir", str(directory.path)]
     if "--config-dir" in flags:  # Hydra accepts this flag once
         place = [*flags, f"hydra.searchpath=['{directory.path.resolve()}']"]
-    command = shlex.join(["python", "-m", "vgg_lit.train", *place, "experiment=best", *others])
+    command = quoted(["python", "-m", "vgg_lit.train", *place, "experiment=best", *others])
     text = format_metric(settings.objective, best.value or 0.0)
     head = (
         "# @package _global_\n"

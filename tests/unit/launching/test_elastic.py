@@ -4,7 +4,9 @@ from argparse import Namespace
 from types import SimpleNamespace
 
 import pytest
+import torch.distributed as dist
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerState
+from torch.distributed.elastic.rendezvous import c10d_rendezvous_backend, static_tcp_rendezvous
 from torch.distributed.launcher import api
 
 from vgg_lit.launching import elastic
@@ -82,3 +84,16 @@ def test_bad_input_and_signals_are_not_repeated(code, agent):
 )
 def test_other_failures_are(state, codes, agent):
     assert agent(WorkerState[state], *codes) == 3
+
+
+def test_torchrun_starts_no_store_with_libuv_where_there_is_none(monkeypatch):
+    changed = (dist, c10d_rendezvous_backend, static_tcp_rendezvous)
+    for module in changed:
+        monkeypatch.setattr(module, "TCPStore", dist.TCPStore)
+    elastic.use_available_stores()
+    assert isinstance(dist.TCPStore, type)  # unchanged on this system
+    monkeypatch.setattr(elastic, "store_options", lambda: {"use_libuv": False})
+    elastic.use_available_stores()
+    for module in changed:
+        store = module.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        assert not store.libuvBackend

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from torch.distributed import TCPStore
 
 from vgg_lit.system import operating_system as system
 from vgg_lit.system.operating_system import keep_freed_memory
@@ -122,6 +124,32 @@ def test_a_path_on_another_drive_stays_as_it_is(monkeypatch, tmp_path):
 
     monkeypatch.setattr(os.path, "relpath", refuse)
     assert system.relative("D:/logs") == Path("D:/logs")
+
+
+WORDS = ["seed=1", "callbacks=[a,b]", "it's", 'name="a b"', "a\\\\b c\\\\", 'x y\\\\"', ""]
+
+
+def test_words_are_quoted_for_posix_shells():
+    assert shlex.split(system.quoted(WORDS)) == WORDS
+
+
+def test_words_are_quoted_for_cmd_and_powershell(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert system.quoted(["train", "callbacks=[a,b]"]) == 'train "callbacks=[a,b]"'
+    assert system.quoted(["C:\\new\\"]) == r'"C:\new\\"'
+    assert system.quoted([""]) == '""'
+    spaced = [word for word in WORDS if " " in word]
+    assert len(spaced) == 3
+    assert system.quoted(spaced) == subprocess.list2cmdline(spaced)
+
+
+def test_a_store_needs_no_libuv_on_windows(monkeypatch):
+    assert system.store_options() == {}
+    monkeypatch.setattr(sys, "platform", "win32")
+    options = system.store_options()
+    assert not TCPStore(
+        "127.0.0.1", 0, is_master=True, wait_for_workers=False, **options
+    ).libuvBackend
 
 
 def test_a_job_is_asked_to_end_by_ctrl_break_where_there_is_one(monkeypatch):
