@@ -79,6 +79,9 @@ class WindowsModule(ModuleType):
 class WindowsSystem(ModuleType):
     """The module `sys`, whose `platform` is Windows for code of the project."""
 
+    def __new__(cls, *arguments):
+        return ModuleType(*arguments)  # importlib makes all modules with type(sys)
+
     def __getattribute__(self, name):
         if name == "platform" and is_called_by_project():
             return "win32"
@@ -233,6 +236,8 @@ def change_processes():
         _kill(pid, signum)
 
     def start(self, *arguments, creationflags=0, **options):
+        if sys._getframe(1).f_globals["__name__"].startswith("torch."):
+            options.pop("start_new_session", None)  # torch asks for the system itself
         assert not options.get("pass_fds")
         assert not options.get("start_new_session")
         self.is_group = bool(creationflags)

@@ -1,0 +1,66 @@
+"""Configs composed in Python: the settings, the errors, and Hydra's state of an outer program."""
+
+import hydra
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from vgg_lit.config.composing import (
+    compose,
+    compose_with_hydra,
+    errors_in_one_line,
+    own_settings,
+    typed_overrides,
+)
+from vgg_lit.config.hydra_versions import VERSION_BASE
+from vgg_lit.errors import InputError
+
+
+def test_texts_come_before_settings_by_name():
+    typed = typed_overrides(["model=vgg16"], {"seed": 1, "name": "a b"})
+    assert typed == ["model=vgg16", "seed=1", 'name="a b"']
+
+
+@pytest.mark.parametrize(("override", "reason"), [(3, "is not an override"), ("-m", "is a flag")])
+def test_a_number_and_a_flag_are_no_overrides(override, reason):
+    with pytest.raises(InputError, match=reason):
+        typed_overrides([override], {})
+
+
+def test_a_config_has_hydras_settings_only_where_they_are_asked_for():
+    config = compose_with_hydra("train", ["seed=3"])
+    assert config.hydra.job.config_name == "train"
+    assert own_settings(config) == compose(seed=3)
+    assert "hydra" not in compose(seed=3)
+
+
+def test_the_command_determines_the_settings():
+    assert "images" in compose("run=a", "images=b", command="predict")
+    with pytest.raises(InputError, match="images"):
+        compose("images=b", command="train")
+
+
+def test_an_error_is_one_line():
+    with pytest.raises(InputError, match="model=vgg99") as error:
+        compose("model=vgg99")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("override", ["seed=1", "model=vgg99"])
+def test_the_hydra_of_an_outer_program_stays(tmp_path, override):
+    (tmp_path / "outer.yaml").write_text("known: 1\n", encoding="utf-8")
+    with hydra.initialize_config_dir(str(tmp_path), **VERSION_BASE):
+        before = GlobalHydra.instance().hydra
+        try:
+            compose(override)
+        except InputError:
+            assert override == "model=vgg99"
+        assert GlobalHydra.instance().hydra is before
+        assert hydra.compose("outer").known == 1
+
+
+def test_an_error_of_omegaconf_is_one_line_with_the_key():
+    config = OmegaConf.create({"a": "${missing}"})
+    with pytest.raises(InputError, match="missing") as error, errors_in_one_line():
+        config.a  # noqa: B018
+    assert "\n" not in str(error.value)

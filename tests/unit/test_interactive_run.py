@@ -1,0 +1,99 @@
+"""Methods of a run in Python: what they return, and that a notebook's pictures can be classified."""
+
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vgg_lit
+from vgg_lit.errors import InputError
+from vgg_lit.interactive_run import InteractiveRun
+
+
+@pytest.fixture
+def run(tiny_run):
+    return InteractiveRun(tiny_run.path)
+
+
+@pytest.fixture
+def grey():
+    """A grey picture of the size that the network was trained on."""
+    return np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+
+
+def test_the_run_of_the_package_has_the_methods_and_shows_its_path(run):
+    assert vgg_lit.Run is InteractiveRun
+    assert repr(run) == f"Run('{run.path}')"
+
+
+def test_pictures_of_all_kinds_have_the_same_classes(run, grey, tmp_path):
+    file = tmp_path / "shoe.png"
+    Image.fromarray(grey).save(file)
+    colour = np.stack([grey] * 3, axis=-1)
+    kinds = [run.predict(x) for x in (file, [str(file)], [grey], [Image.fromarray(grey)], [colour])]
+    classes = [[name for name, _ in found[0].likeliest] for found in kinds]
+    assert classes[1:] == classes[:1] * 4
+    assert kinds[0][0].path == str(file)
+    assert kinds[2][0].path == "image 0"
+
+
+def test_batches_do_not_change_the_classes(run, grey):
+    pictures = [np.roll(grey, shift, axis=0) for shift in range(5)]
+    together, apart = (run.predict(pictures, batch_size=size, top_k=1) for size in (5, 2))
+    assert [one.path for one in apart] == [f"image {index}" for index in range(5)]
+    for one, other in zip(together, apart, strict=True):
+        assert one.likeliest[0] == (other.likeliest[0][0], pytest.approx(other.likeliest[0][1]))
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (["text", np.zeros((2, 2), np.uint8)], "image 0: is not a picture"),
+        ([3.5], "image 0: is not a picture"),
+        ([np.zeros((2, 2, 2, 2), np.uint8)], "image 0: is not a picture"),
+        ("nowhere.png", "nowhere.png"),
+    ],
+    ids=str,
+)
+def test_what_is_no_picture_is_one_line(run, images, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=words) as error:
+        run.predict(images)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_settings_of_a_method_are_refused(run):
+    with pytest.raises(InputError, match="top_k=0"):
+        run.predict("photo.png", top_k=0)
+    with pytest.raises(InputError, match="shifted"):
+        run.evaluate(shifted=1)
+
+
+@pytest.fixture
+def rows(monkeypatch):
+    """The rows of `metrics.csv`: an epoch without a validation accuracy."""
+    rows = [{"epoch": "1", "step": "4", "val/loss": "0.5", "val/acc": ""}]
+    monkeypatch.setattr(InteractiveRun, "epochs", lambda self: rows)
+
+
+@pytest.mark.usefixtures("rows")
+def test_the_history_has_numbers(run, monkeypatch):
+    monkeypatch.setattr("vgg_lit.interactive_run.find_spec", lambda name: None)
+    (row,) = run.history()
+    assert (row["epoch"], row["step"], row["val/loss"]) == (1, 4, 0.5)
+    assert isinstance(row["epoch"], int)
+    assert math.isnan(row["val/acc"])
+
+
+@pytest.mark.usefixtures("rows")
+def test_the_history_is_a_table_of_pandas_where_it_is_installed(run):
+    pytest.importorskip("pandas")
+    assert run.history()["val/loss"].tolist() == [0.5]
+
+
+def test_a_figure_is_returned_and_not_written(run):
+    before = sorted(run.path.rglob("*"))
+    (picture,) = run.draw("confusion", accelerator="cpu")
+    assert picture.figure.axes
+    assert sorted(run.path.rglob("*")) == before
