@@ -49,11 +49,16 @@ PINNED_BY_TORCH = ("nvidia-", "cuda-", "triton")
 
 
 def declared(*extras):
-    """The declared dependencies and those of the extras, by normalised name."""
+    """The declared dependencies on this Python and those of the extras, by normalised name."""
     lines = PROJECT["dependencies"] + [
         line for extra in extras for line in PROJECT["optional-dependencies"][extra]
     ]
-    return {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
+    requirements = map(Requirement, lines)
+    return {
+        canonicalize_name(requirement.name): requirement
+        for requirement in requirements
+        if not requirement.marker or requirement.marker.evaluate()
+    }
 
 
 def test_the_wheel_holds_the_tracked_files(installed):
