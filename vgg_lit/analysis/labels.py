@@ -4,6 +4,8 @@ with_known_glyphs("花")    # 花 if a font has it, otherwise \u82b1
 """
 
 import logging
+import sys
+from contextlib import suppress
 from functools import cache
 
 from matplotlib import font_manager
@@ -26,8 +28,18 @@ def font_families() -> list[str]:
     logging.getLogger("matplotlib.font_manager").addFilter(
         lambda record: "font weight" not in record.getMessage()
     )
+    if sys.platform == "linux":  # fast there; macOS takes seconds to list its fonts
+        _add_new_fonts()
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return [LATIN, *(name for name in OTHERS if name in installed)]
+
+
+def _add_new_fonts() -> None:
+    """Adds the fonts that were installed after matplotlib wrote its list of fonts, which it does not renew."""
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    for file in sorted({*font_manager.findSystemFonts()} - known):
+        with suppress(Exception):  # a damaged font, or one of bitmaps
+            font_manager.fontManager.addfont(file)
 
 
 @cache

@@ -223,6 +223,7 @@ def _hyperparameters(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
         if "=" in override
     )
     left_out = {key for key in typed if key.partition(".")[0] in NOT_COMPARED}
+    left_out |= {"model.variant"} if "model" in typed else set()  # the same as the typed option
     found: dict[str, Any] = {}
     for key in dict.fromkeys((*MAIN, *typed)):
         value = OmegaConf.select(OmegaConf.create(dict(config)), key)

@@ -90,3 +90,14 @@ def test_a_font_without_a_normal_weight_is_used_without_a_warning(caplog):
     logger.warning("findfont: Failed to find font weight normal for X, now using 500.")
     logger.warning("another warning")
     assert [record.getMessage() for record in caplog.records] == ["another warning"]
+
+
+def test_a_font_that_was_installed_later_is_found(monkeypatch):
+    """Matplotlib writes its list of fonts once; a font that was installed later is not in it."""
+    manager = labels.font_manager.fontManager
+    (file,) = {font.fname for font in manager.ttflist if font.name == "DejaVu Serif Display"}
+    others = [font for font in manager.ttflist if font.fname != file]
+    monkeypatch.setattr(manager, "ttflist", others)
+    monkeypatch.setattr(labels.font_manager, "findSystemFonts", lambda: [file, "missing.ttf"])
+    labels._add_new_fonts()
+    assert [font.name for font in manager.ttflist if font.fname == file] == ["DejaVu Serif Display"]

@@ -118,8 +118,8 @@ def test_the_hyperparameters_are_the_main_settings_and_the_typed_ones(tmp_path):
         **{"data": {"batch_size": 64, "train_size": 100, "augment": None}, "callbacks": {"a": {}}},
     }
     assert module._hyperparameters(config, tmp_path) == {
-        **{"seed": 2, "model.variant": "vgg11_bn", "optimizer.lr": 0.1, "data.batch_size": 64},
-        **{"model": "vgg11_bn", "data.train_size": 100, "data.augment": "null"},
+        **{"seed": 2, "model": "vgg11_bn", "optimizer.lr": 0.1, "data.batch_size": 64},
+        **{"data.train_size": 100, "data.augment": "null"},
     }
 
 
