@@ -75,6 +75,7 @@ def test_a_search_trains(null_gpu, tmp_path):
     null_gpu("-m", "vgg_lit.tune", "trainer=gpu", *SMALL, "n_trials=1", folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_learning_rate_is_searched(null_gpu, tmp_path):
     arguments = ("-m", "vgg_lit.train", "trainer=gpu", *SMALL, "find_lr=true")
     done = null_gpu(*arguments, code=1, folder=tmp_path)  # the loss is 0 at each rate

@@ -44,6 +44,14 @@ def test_a_found_batch_size_leaves_memory_free(null_gpu):
     assert 0.3 * 1.1e8 < most < 0.9 * 1.1e8
 
 
+@pytest.mark.slow
+def test_a_found_batch_size_trains(null_gpu, tmp_path):
+    settings = (*TINY, "find_batch_size=true", "callbacks=[default,ema]", "data.train_size=5120")
+    memory = {"NULL_GPU_BYTES": "1.1e8", "PYTORCH_NO_CUDA_MEMORY_CACHING": "0"}
+    done = null_gpu(*settings, folder=tmp_path, **memory)
+    assert "data.batch_size=256 (was 64)" in done.out
+
+
 def test_checkpoints_are_copied_to_pinned_memory(null_gpu, tmp_path):
     done = null_gpu(*TINY, "trainer.max_epochs=2", "test=false", folder=tmp_path)
     (path,) = tmp_path.glob("logs/runs/*/*/checkpoints/previous.ckpt")  # of the first epoch

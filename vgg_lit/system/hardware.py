@@ -17,6 +17,10 @@ BF16_GFX = ("gfx908", "gfx90a", "gfx94", "gfx95", "gfx11", "gfx12")
 """Architectures of AMD's GPUs with matrix units for bf16. Their numbers are not CUDA capabilities."""
 
 
+SMALLEST_SIDE = 256
+"""Smallest side of the matrices whose product is measured."""
+
+
 @cache
 def cpu_features() -> frozenset[str]:
     """Instruction sets of this CPU by their usual names, e.g. `amx_bf16`, `avx512_bf16`."""
@@ -188,11 +192,22 @@ def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
 
     It is the best of at most ten products that start within 0.3 seconds, after one to warm up. The global
     random state is not used. On a CPU with a slow matrix product a convolution may be faster than this.
+    The matrices are smaller if there is not enough memory.
     """
     side = {"cpu": 1024, "cuda": 8192}.get(device.type, 4096)
+    while True:
+        try:
+            return _matmul_rate(side, dtype, device)
+        except torch.OutOfMemoryError:
+            if side <= SMALLEST_SIDE:
+                raise
+            side //= 2
+
+
+def _matmul_rate(side: int, dtype: torch.dtype, device: torch.device) -> float:
     generator = torch.Generator(device).manual_seed(0)
     left, right = (
-        torch.randn(side, side, generator=generator, device=device).to(dtype) for _ in range(2)
+        torch.randn(side, side, generator=generator, device=device, dtype=dtype) for _ in range(2)
     )
 
     def seconds() -> float:

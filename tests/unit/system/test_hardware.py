@@ -190,6 +190,23 @@ def test_memory_is_released_to_the_device(monkeypatch):
     assert calls == [True]  # after the objects are gone
 
 
+def test_the_rate_of_smaller_products_is_measured_without_memory_for_large_ones(monkeypatch):
+    sides, randn = [], torch.randn
+
+    def limited(side, *arguments, **options):
+        sides.append(side)
+        if side > 300:
+            raise torch.OutOfMemoryError("out of memory")
+        return randn(side, *arguments, **options)
+
+    monkeypatch.setattr(torch, "randn", limited)
+    assert hardware.matmul_rate(torch.float32, torch.device("cpu")) > 0
+    assert sides == [1024, 512, 256, 256]
+    monkeypatch.setattr(hardware, "SMALLEST_SIDE", 512)
+    with pytest.raises(torch.OutOfMemoryError):
+        hardware.matmul_rate(torch.float32, torch.device("cpu"))
+
+
 def test_device_memory_is_limited_for_a_time(monkeypatch):
     fractions = [1.0]
     faked = {
