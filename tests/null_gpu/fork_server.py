@@ -19,7 +19,7 @@ import tempfile
 import traceback
 from typing import Any
 
-TIMEOUT = 280
+TIMEOUT = 900
 """Seconds after which a command is killed."""
 
 
