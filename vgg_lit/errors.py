@@ -21,6 +21,10 @@ DISK = tuple(
 """Error numbers of a disk that is full, broken or read-only, and of files without permission."""
 
 
+LONGEST_SHOWN = 100
+"""Limit on the characters of a path that is too long, in messages."""
+
+
 class InputError(ValueError):
     """A config value, image, file or checkpoint that cannot be used.
 
@@ -84,6 +88,15 @@ def disk_error(error: BaseException | None) -> OSError | None:
             return OSError(errno.ENOSPC, "No space left on device", "database")
         error = error.__cause__
     return None
+
+
+def path_error(error: BaseException) -> str | None:
+    """Returns the message for a path that no file can have: it is too long, or its links are a circle."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+        return None
+    path = str(error.filename)
+    shown = path if len(path) <= LONGEST_SHOWN else f"{path[:LONGEST_SHOWN]}..."
+    return f"{shown}: cannot be used: {error.strerror}"
 
 
 def unknown(kind: str, name: str, allowed: Collection[str]) -> InputError:

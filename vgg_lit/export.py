@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.locations import asked_places, located
-from vgg_lit.config.overrides import listed_formats
 from vgg_lit.config.schema import Export
 from vgg_lit.evaluation.trained import find_trained
 from vgg_lit.exporting.folder import NEEDED_PACKAGES, check_output
 from vgg_lit.runs import Run
 from vgg_lit.system.extras import require
+from vgg_lit.system.overrides import listed_formats
 from vgg_lit.targets import trust
 
 

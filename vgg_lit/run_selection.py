@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vgg_lit.errors import InputError
+from vgg_lit.system.overrides import shell_words
 from vgg_lit.system.terminal import visible
 
 LATEST = "latest"
@@ -51,7 +52,7 @@ def select_run(path: str | os.PathLike[str], key: str = "run") -> Path:
     if not jobs:
         raise InputError(f"{key}={path}: is not a run directory; it has no config.yaml")
     more = f" and {len(jobs) - MOST_JOBS} more" if len(jobs) > MOST_JOBS else ""
-    listed = ", ".join(f"{key}={job}{_label(Path(job))}" for job in jobs[:MOST_JOBS])
+    listed = ", ".join(shell_words({key: job}) + _label(Path(job)) for job in jobs[:MOST_JOBS])
     raise InputError(f"{key}={path}: holds {len(jobs)} runs; choose one: {listed}{more}")
 
 

@@ -33,9 +33,11 @@ from vgg_lit.run_selection import run_label, select_run
 from vgg_lit.system.claims import claimed, is_claimed_elsewhere, rename_claimed
 from vgg_lit.system.environment import describe_environment
 from vgg_lit.system.files import remove_unfinished, write_json, write_text
+from vgg_lit.system.overrides import shell_words
 from vgg_lit.system.recorded_overrides import RecordedOverrides, as_lines
 from vgg_lit.system.small_files import read_json, read_yaml
 from vgg_lit.system.status import Status, read_status, write_status
+from vgg_lit.system.terminal import warn
 from vgg_lit.tables import read_epochs
 
 if TYPE_CHECKING:
@@ -43,6 +45,13 @@ if TYPE_CHECKING:
 
 FINDERS = {"optimizer.lr": "find_lr", "data.batch_size": "find_batch_size"}
 """Keys of values that a run can find before training, and the settings that turn this on."""
+
+
+SECTIONS = (
+    *("model", "data", "augment", "loss", "metrics", "optimizer", "scheduler", "trainer"),
+    *("callbacks", "logger", "init"),
+)
+"""Keys of `config.yaml` with settings below them, or null."""
 
 
 class Run:
@@ -164,12 +173,16 @@ class Run:
         """The resolved config as plain values, with the current names of settings.
 
         Raises:
-            InputError: the file is not a YAML mapping.
+            InputError: the file is not a YAML mapping, or a section in it is not.
         """
-        named = with_new_names(
-            {str(key): value for key, value in read_yaml(self.config_file).items()}
-        )
-        return with_earlier_splits(named)
+        read = {str(key): value for key, value in read_yaml(self.config_file).items()}
+        for name in SECTIONS:
+            if not isinstance(read.get(name), Mapping | None):
+                shown = str(read[name])[:50]
+                raise InputError(
+                    f"{self.config_file}: {name}={shown}: is not a section of settings"
+                )
+        return with_earlier_splits(with_new_names(read))
 
     @property
     def typed_config(self) -> dict[str, Any]:
@@ -203,6 +216,17 @@ class Run:
         """
         metrics: dict[str, float] = read_json(self.path / "metrics.json", dict[str, int | float])
         return metrics
+
+    def is_done(self) -> bool:
+        """Returns True if the status is done and the final metrics are recorded, with or without a checkpoint.
+
+        Warns of a damaged file; the run then counts as unfinished.
+        """
+        try:
+            return self.status.get("status") == "done" and bool(self.metrics)
+        except InputError as error:
+            warn(f"{error}; the job is run again")
+            return False
 
     def set_status(self, status: Status, reason: str | None = None) -> None:
         """Writes the status of the run, with a reason."""
@@ -277,7 +301,8 @@ def check_vacant(path: Path) -> None:
         InputError: it holds one.
     """
     if (path / "config.yaml").exists():
-        raise InputError(f"{path}: already holds a run; to resume it: resume={path}")
+        resume = shell_words({"resume": path})
+        raise InputError(f"{path}: already holds a run; to resume it: {resume}")
 
 
 def find_run(directory: Path) -> Run | None:

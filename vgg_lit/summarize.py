@@ -43,16 +43,17 @@ def summarize(config: DictConfig) -> None:
     if output:
         check_writable_file(output, f"output={output}")
     model, data, precision = settings.model, settings.data, "auto"
+    batch_size = data["batch_size"]
     if settings.run is not None:
         _refuse(("model", "data"), typed, f"run={settings.run}")
         run = Run(settings.run)
         config_of_run = run.config
         try:
             model, data = dict(config_of_run["model"]), dict(config_of_run["data"])
-            precision = config_of_run["trainer"]["precision"]
+            precision, batch_size = config_of_run["trainer"]["precision"], data["batch_size"]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{run.config_file}: has no model, data or trainer.precision"
+                f"{run.config_file}: has no model, data.batch_size or trainer.precision"
             ) from error
     elif choice == ALL:
         _refuse(("data",), typed, f"model={ALL}")
@@ -66,7 +67,7 @@ def summarize(config: DictConfig) -> None:
     from vgg_lit.system.hardware import resolve_precision
 
     precision, reason = resolve_precision(settings.precision or precision, "auto")
-    batch_size = settings.batch_size or data["batch_size"]
+    batch_size = settings.batch_size or batch_size
     if model is None:
         report = report_all(batch_size, precision)
     else:

@@ -13,14 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run, find_run
 from vgg_lit.system.files import write_text
 from vgg_lit.system.locks import take_lock
 from vgg_lit.system.small_files import read_json
-from vgg_lit.system.terminal import warn
 
 LARGEST_RECORD = 2**25
 """Limit on the bytes of `sweep.json`, which holds the metrics of all jobs."""
@@ -91,15 +90,6 @@ class Sweep:
     def run(self, job: Job) -> Run | None:
         """Returns the run of a job; None before the job has started."""
         return find_run(self.directory(job))
-
-    def status(self, job: Job) -> dict[str, Any]:
-        """Returns the status of a job's run; empty before the job has started, or if it is damaged."""
-        run = self.run(job)
-        try:
-            return run.status if run else {}
-        except InputError as error:
-            warn(f"{error}; the job is run again")
-            return {}
 
     def set_aside(self, job: Job) -> None:
         """Renames the run directory of a job, so that a retry starts fresh."""

@@ -15,6 +15,7 @@ from vgg_lit.renamed_settings import notices
 from vgg_lit.runs import Run, check_vacant
 from vgg_lit.system import launch
 from vgg_lit.system.claims import claimed, release
+from vgg_lit.system.files import LONGEST_NAME, check_length
 from vgg_lit.system.new_folders import remove_if_unused
 from vgg_lit.system.operating_system import relative
 from vgg_lit.system.terminal import warn
@@ -31,9 +32,10 @@ def train(config: DictConfig) -> float | None:
     path = relative(HydraConfig.get().runtime.output_dir)
     is_first = launch.rank() == 0
     try:
+        check_length(path / "checkpoints" / ("x" * LONGEST_NAME), "hydra.run.dir")
         with claimed(path) if is_first else nullcontext():
             return _train(config, path, is_first)
-    except InputError:
+    except (InputError, OSError):
         remove_if_unused(path)
         raise
     finally:
@@ -53,7 +55,7 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     plain = resumed_config(resumed, config, overrides) if resumed else new_config(config)
     if hydra.mode == RunMode.MULTIRUN and (begun := begun_job(path, overrides)):
         resumed, plain = begun, begun.config
-        if begun.status.get("status") == "done":
+        if begun.is_done():
             return begun.metrics.get(plain["objective"])
     if is_first and not resumed:
         check_vacant(path)

@@ -13,12 +13,12 @@ from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.locations import asked_places, located
 from vgg_lit.config.network_checks import check_model
-from vgg_lit.config.overrides import listed_formats
 from vgg_lit.config.schema import Visualize
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.trained import Trained, find_trained, has_validation_split
 from vgg_lit.runs import Run
 from vgg_lit.shipped_runs import check_outputs
+from vgg_lit.system.overrides import listed_formats
 from vgg_lit.tables import print_facts
 from vgg_lit.targets import trust
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from vgg_lit.callbacks import MetricsTable
+from vgg_lit.errors import TrainingError
 from vgg_lit.runs import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,6 +94,37 @@ def test_a_refused_training_leaves_no_directory(start, tmp_path):
     _, errors = process.communicate()
     assert process.returncode == 2, errors
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("change", ["renamed", "removed", "replaced"])
+def test_a_run_whose_directory_is_gone_writes_no_other(
+    change, train, resume, tmp_path, monkeypatch
+):
+    run, new = tmp_path / "run", tmp_path / "new"
+    write = MetricsTable.on_train_epoch_end
+
+    def after_a_change(self, trainer, module):
+        if trainer.current_epoch == 1 and not new.exists():
+            run.rename(new)
+            if change == "removed":
+                shutil.rmtree(new)
+            if change == "replaced":
+                run.mkdir()
+                (run / ".lock").touch()
+        write(self, trainer, module)
+
+    monkeypatch.setattr(MetricsTable, "on_train_epoch_end", after_a_change)
+    with pytest.raises(TrainingError, match="was renamed or removed during the training"):
+        train(run, "trainer.max_epochs=3", "logger=none")
+    if change == "replaced":
+        assert [file.name for file in run.iterdir()] == [".lock"]
+    else:
+        assert not run.exists()
+    if change == "renamed":
+        assert len(Run(new).epochs()) == 1
+        resume(Run(new))
+        assert len(Run(new).epochs()) == 3
+        assert Run(new).is_done()
 
 
 def test_a_start_removes_the_temporary_files_of_a_killed_attempt(tmp_path, train, resume):

@@ -60,6 +60,48 @@ def test_a_job_without_checkpoint_is_set_aside(tmp_path):
     assert (tmp_path / "sweep/0.attempt1/config.yaml").is_file()
 
 
+@pytest.mark.parametrize("damage", ["no checkpoint", "a damaged checkpoint"])
+def test_a_finished_job_needs_no_checkpoint(damage, tmp_path):
+    run = Run.start(tmp_path / "sweep" / "0", {"seed": 0}, ["seed=0"])
+    if damage == "a damaged checkpoint":
+        run.checkpoints.mkdir()
+        (run.checkpoints / "last.ckpt").write_text("x")
+    run.write_metrics({"val/acc": 0.5})
+    run.set_status("done")
+    assert begun_job(run.path, ["seed=0"]).is_done()
+    run.set_status("failed")
+    assert begun_job(run.path, ["seed=0"]) is None
+    assert not run.path.exists()
+
+
+def test_a_job_without_final_metrics_is_not_done(tmp_path, capsys):
+    run = Run.start(tmp_path / "0", {"seed": 0}, ["seed=0"])
+    run.set_status("done")
+    assert not run.is_done()
+    for name in ("metrics.json", "status.json"):
+        (run.path / name).write_text("{")
+        assert not run.is_done()
+        assert f"{name}: cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("launcher", ["basic", "process"])
+def test_a_sweep_without_checkpoints_trains_each_job_once(
+    launcher, verb, tiny, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    words = ["-m", *tiny, "seed=0,1", "logger=none", "callbacks=none", "hydra.sweep.dir=sweep"]
+    words.append(f"hydra/launcher={launcher}")
+    written = []
+    for _ in range(2):
+        done = verb("train", *words)
+        assert done.code == 0, done
+        runs = [Run(tmp_path / "sweep" / str(number)) for number in range(2)]
+        written.append([(run.path / "metrics.json").stat().st_mtime_ns for run in runs])
+    assert not any(run.has_checkpoint() for run in runs)
+    assert written[0] == written[1]
+    assert not list(tmp_path.glob("sweep/*.attempt*"))
+
+
 @pytest.mark.parametrize(("launcher", "extra"), [("submitit_local", "slurm"), ("ray", "ray")])
 def test_a_missing_launcher_is_one_line_with_the_remedy(launcher, extra, verb, tiny):
     if installed(launcher.partition("_")[0]):

@@ -9,8 +9,8 @@ from PIL import Image
 
 import vgg_lit
 import vgg_lit.train
-from vgg_lit.config.overrides import as_overrides
 from vgg_lit.errors import InputError
+from vgg_lit.system.overrides import as_overrides
 
 
 @pytest.fixture(autouse=True)

@@ -69,7 +69,7 @@ def test_a_checkpoint_in_the_place_of_its_run_names_the_run(tmp_path):
 def test_resume_latest_is_the_path_of_that_run(monkeypatch):
     from vgg_lit.training import starting
 
-    assert starting.prepare(["resume=latest", "seed=1"])[0] == "resume='logs/sweeps/a/s/1'"
+    assert starting.prepare(["resume=latest", "seed=1"])[0] == "resume=logs/sweeps/a/s/1"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_settings_that_take_a_run_take_latest(key, monkeypatch):
     monkeypatch.setattr(starting, "as_values_of_run", list)
     monkeypatch.setattr(starting, "find_resumed", list)
     assert starting.prepare([f"{key}=latest", "seed=1"]) == [
-        f"{key}='logs/sweeps/a/s/1'",
+        f"{key}=logs/sweeps/a/s/1",
         "seed=1",
     ]
 

@@ -68,15 +68,6 @@ def test_a_started_job_has_a_run(sweep):
     assert sweep.run(job).path == sweep.path / "0"
 
 
-def test_the_outcome_of_a_run_is_read(sweep):
-    job = sweep.jobs[0]
-    assert sweep.status(job) == {}
-    Run.start(sweep.directory(job), {"seed": 0}, [])
-    assert sweep.status(job)["status"] == "running"
-    (sweep.directory(job) / "status.json").write_text("{")
-    assert sweep.status(job) == {}
-
-
 def test_only_an_attempt_is_set_aside(sweep):
     job = sweep.jobs[0]
     for attempt in (1, 2):

@@ -17,6 +17,7 @@ from vgg_lit.metrics import epoch_metrics
 from vgg_lit.system.collectives import Agreement
 from vgg_lit.system.ending_signals import ending_signals
 from vgg_lit.system.lightning_internals import is_between_steps, log_epoch
+from vgg_lit.system.overrides import shell_words
 from vgg_lit.system.terminal import warn
 
 NOTHING, SAVE = 0, 1
@@ -249,8 +250,9 @@ class Checkpointing(Checkpoint):
     def _end_if(self, agreed: int, trainer: L.Trainer) -> None:
         """Raises on all ranks, including those that received no signal."""
         if _ends(agreed):
-            place = f"continue with resume={trainer.default_root_dir}"
-            raise Preempted(agreed, f"saved at step {trainer.global_step}; {place}")
+            resume = shell_words({"resume": trainer.default_root_dir})
+            saved = f"saved at step {trainer.global_step}; continue with {resume}"
+            raise Preempted(agreed, saved)
 
     def _is_better(self, score: float) -> bool:
         if not math.isfinite(score):

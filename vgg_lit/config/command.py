@@ -32,6 +32,7 @@ from vgg_lit.errors import (
     disk_error,
     is_of_memory,
     one_line,
+    path_error,
 )
 from vgg_lit.system import launch
 from vgg_lit.system.ending_signals import ending_signals
@@ -137,9 +138,9 @@ def run_verb(
     except TrainingError as error:  # standard output cannot be written
         guarded.failed.append(one_line(error))
     except Exception as error:
-        if guarded.is_composed:
+        if guarded.is_composed and not path_error(error):
             raise
-        # The task has not started, so the command line or a config file is invalid.
+        # The task has not started, or a path is too long: the command line or a config file is invalid.
         guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
     finally:
         if launch.prints_errors():
@@ -183,6 +184,8 @@ class GuardedTask:
                 remedy = "reduce batch_size or the network"
                 self.failed.append(f"out of memory: {one_line(error)[:300]}; {remedy}")
                 self.exit_code = EXIT_OUT_OF_MEMORY
+            elif problem := path_error(error):
+                self.refused.append(problem)
             elif cause := disk_error(error):
                 self.failed.append(f"{cause.filename or 'disk'}: cannot be used: {cause.strerror}")
             else:

@@ -14,10 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.hydra_versions import VERSION_BASE
-from vgg_lit.config.overrides import as_overrides
 from vgg_lit.config.refusals import explain_refusal, with_key
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError
+from vgg_lit.system.overrides import as_overrides
 
 
 def compose(*overrides: str, command: str = "train", **settings: Any) -> DictConfig:

@@ -16,7 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 from vgg_lit.config.group_options import BASES, config_folder, groups_of, options_of
 from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.near_matches import dotted, hint, nearest_key, nearest_option
-from vgg_lit.errors import InputError, disk_error, one_line
+from vgg_lit.errors import InputError, disk_error, one_line, path_error
+from vgg_lit.system.overrides import shell_words
 
 FLAGS = (
     *("--help", "--cfg", "--resolve", "--package", "--run", "--multirun", "--info", "--version"),
@@ -47,6 +48,8 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         arguments: arguments of the command line.
     """
     message = one_line(error)
+    if problem := path_error(error):
+        return problem
     if (cause := disk_error(error)) and cause.filename:
         remedy = "hydra.run.dir=<folder> (with -m: hydra.sweep.dir) names another place"
         return f"{cause.filename}: cannot be created ({cause.strerror}); {remedy}"
@@ -184,7 +187,7 @@ def _no_override(typed: str, config_name: str) -> str:
     if config_name == "predict" and not Path(typed, "config.yaml").exists():
         key["predict"] = "images"
     if Path(typed).exists():
-        meant = f"{key.get(config_name, 'run')}={typed}"
+        meant = shell_words({key.get(config_name, "run"): typed})
         return f"{typed}: is not key=value; did you mean {meant}?"
     if match := re.fullmatch(r"(\w[\w.]*)(?:[:\s]+(\S+))?", typed):
         name, value = match.groups()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NEEDED: dict[str, dict[str, Any]] = {
     "data": {"source": Spec, "batch_size": PositiveInt, "val_fraction": Fraction, "seed": int},
     "trainer": {"precision": Precision},
+    "model": {},
 }
 """Required settings of a run's config, with their types."""
 

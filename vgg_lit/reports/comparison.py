@@ -202,7 +202,8 @@ def find_runs(places: Sequence[str]) -> list[Run]:
     """
     found: dict[Path, Run] = {}
     for place in places:
-        paths = [Path(path) for path in sorted(glob.glob(str(expanded(place))))]
+        path = expanded(place)
+        paths = [path] if path.exists() else list(map(Path, sorted(glob.glob(str(path)))))
         if place == LATEST and not paths:
             paths = [newest_runs()]
         if not paths:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vgg_lit.config.overrides import pasteable
 from vgg_lit.config.schema import Compare
 from vgg_lit.reports.comparison import Comparison, find_runs
 from vgg_lit.reports.comparison_page import comparison_page, html_table
@@ -26,6 +25,7 @@ from vgg_lit.reports.latex import paper_table
 from vgg_lit.reports.prediction_tests import has_predictions
 from vgg_lit.system.files import write_text
 from vgg_lit.system.markdown import markdown_text
+from vgg_lit.system.overrides import pasteable
 from vgg_lit.system.terminal import visible, warn
 from vgg_lit.tables import markdown_table, print_rows, to_csv
 from vgg_lit.targets import trust

@@ -18,7 +18,7 @@ from vgg_lit.analysis.cost_tables import (
 )
 from vgg_lit.config.checks import check_source
 from vgg_lit.config.network_checks import check_model
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, one_line
 from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.models.variants import VARIANTS, network_name
 from vgg_lit.system.files import to_json
@@ -75,16 +75,25 @@ def report_one(
     Raises:
         InputError: the network cannot be built, or not trained with this batch size.
     """
-    if None in (data["in_channels"], data["image_size"]):
+    channels, side = data.get("in_channels"), data.get("image_size")
+    if None in (channels, side):
         raise InputError(
             "data: its channels and image size are known when it is loaded; set data.in_channels, "
             "data.image_size and data.num_classes in its YAML file, or use run=<run>"
         )
-    num_classes = data["num_classes"] or check_source(dict(data))
+    num_classes = data.get("num_classes") or check_source(dict(data))
     net = check_model(model, DataShape.of(data, num_classes))
 
-    shape = (data["in_channels"], data["image_size"], data["image_size"])
-    cost = measure(net, shape, batch_size, precision)
+    shape = (channels, side, side)
+    try:
+        cost = measure(net, shape, batch_size, precision)
+    except (
+        RuntimeError,
+        TypeError,
+        OverflowError,
+    ) as error:  # the config of a run contradicts itself
+        taken = f"{batch_size} images of {_by(shape)}"
+        raise InputError(f"model: does not take {taken}: {one_line(error)[:200]}") from error
     name = network_name(model)
     facts = {"network": name, "input": f"{batch_size} images of {_by(shape)}"}
     tables = [

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vgg_lit.analysis.significance import mcnemar
-from vgg_lit.config.overrides import pasteable
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
+from vgg_lit.system.overrides import pasteable
 from vgg_lit.tables import read_csv
 
 SPLITS = ("test", "val")

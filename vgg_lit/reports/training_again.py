@@ -10,10 +10,10 @@ from typing import Any
 
 from vgg_lit.config.checks import check_section
 from vgg_lit.config.differences import WITHOUT_EFFECT
-from vgg_lit.config.overrides import as_overrides
 from vgg_lit.config.schema import Reproduce, Train
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.runs import Run
+from vgg_lit.system.overrides import as_overrides
 
 
 def checked_config(run: Run) -> dict[str, Any]:

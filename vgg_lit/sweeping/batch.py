@@ -14,7 +14,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.config.checks import check_train, to_plain
 from vgg_lit.config.command import GuardedTask, config_flags, inherited_overrides, trusting
-from vgg_lit.config.overrides import as_overrides, pasteable
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError, one_line
 from vgg_lit.launching.job_process import (
     JobProcess,
@@ -27,6 +26,7 @@ from vgg_lit.launching.pool import Pool, record_failure
 from vgg_lit.runs import prepare_attempt
 from vgg_lit.sweeps import Job, JobStatus, Sweep
 from vgg_lit.system.operating_system import quoted
+from vgg_lit.system.overrides import as_overrides, pasteable
 from vgg_lit.system.terminal import visible
 from vgg_lit.tables import format_metric, print_facts, print_rows
 
@@ -105,15 +105,11 @@ class SweepBatch:
         return job.status == "waiting"
 
     def _is_done(self, job: Job) -> bool:
-        """Returns True if the status of the job's run is done; then copies its metrics to the job."""
+        """Returns True if the job's run is done; then copies its metrics to the job."""
         run = self.sweep.run(job)
-        if run is None or self.sweep.status(job).get("status") != "done":
+        if run is None or not run.is_done():
             return False
-        try:
-            job.metrics = run.metrics
-        except InputError as error:
-            self._say(job, f"{error}; the job is run again")
-            return False
+        job.metrics = run.metrics
         job.status, job.reason = "done", None
         job.objective = job.metrics.get(self.configs[job.number].objective)
         return True

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.system.locks import take_lock
 
 LOCK = ".lock"
@@ -63,7 +63,8 @@ def release(path: Path) -> None:
         return
     try:
         with file:
-            _remove_if_empty(path)
+            if _is_same_file(file, path / LOCK):  # otherwise another process has it by now
+                _remove_if_empty(path)
     except PermissionError:  # Windows does not remove an open file, also not one of another process
         with suppress(OSError):
             _remove_if_empty(path)
@@ -97,6 +98,30 @@ def claimed(path: Path) -> Iterator[None]:
         yield
     finally:
         release(path)
+
+
+def check_in_place(file: Path) -> None:
+    """Checks that the claimed directories above a file were not renamed or removed by another process.
+
+    Otherwise a write would create the directory again, and the files of one run would be in two places.
+
+    Raises:
+        TrainingError: one was.
+    """
+    folders = file.resolve().parents if _held else ()
+    for folder, held in list(_held.items()):
+        if folder in folders and not held.closed and not _is_same_file(held, folder / LOCK):
+            raise TrainingError(
+                f"{folder}: was renamed or removed during the training; a renamed run continues from its "
+                "last checkpoint with resume=<new path>"
+            )
+
+
+def _is_same_file(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def rename_claimed(path: Path, new: Path) -> None:

@@ -9,9 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, path_error
+from vgg_lit.system.claims import check_in_place
 from vgg_lit.system.operating_system import flush, replace
 from vgg_lit.system.terminal import visible
+
+LONGEST_NAME = 100
+"""Characters of a path that are left for the files of a run or a report in its folder."""
 
 
 @contextmanager
@@ -20,10 +24,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
     After an error `path` is unchanged; a crash at any moment leaves the last complete file. The temporary
     file is in the same folder, so that the rename is never a copy. File and folder are flushed to disk.
+
+    Raises:
+        TrainingError: the run directory of this process was renamed or removed.
     """
+    check_in_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not mkstemp: its files are private to one user, and a cache or a run may be shared.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    # Its name has part of the other name, which may be as long as the system allows.
+    temporary = path.with_name(f".{path.name[:50]}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
         flush(temporary)
@@ -47,10 +56,30 @@ def check_writable(folder: Path, setting: str, remedy: str = "") -> None:
     Raises:
         InputError: the folder cannot be created or written.
     """
+    check_length(folder / ("x" * LONGEST_NAME), setting)
     nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         end = f"; {remedy}" if remedy else ""
         raise InputError(f"{setting}: {nearest} is not a writable folder{end}")
+
+
+def check_length(path: Path, setting: str) -> None:
+    """Checks that a file can have a path.
+
+    Args:
+        path: path of the file, which need not exist.
+        setting: the setting that names it, for the message.
+
+    Raises:
+        InputError: the path, or a name in it, is longer than the system allows.
+    """
+    key = setting.partition("=")[0]
+    for part in (path, *map(Path, path.parts)):  # a folder of the path may not exist yet
+        try:
+            os.lstat(part)
+        except OSError as error:
+            if problem := path_error(error):
+                raise InputError(f"{key}={problem}") from error
 
 
 def check_writable_file(path: Path, setting: str) -> None:
@@ -59,6 +88,7 @@ def check_writable_file(path: Path, setting: str) -> None:
     Raises:
         InputError: it is a folder, or its folder cannot be created or written.
     """
+    check_length(path, setting)
     if path.is_dir():
         raise InputError(f"{setting}: is a folder; give a file")
     check_writable(path.parent, setting)

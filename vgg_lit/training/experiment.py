@@ -106,13 +106,14 @@ def run_experiment(
             metrics = _tested_metrics(trainer, classifier, datamodule, is_tested)
             metrics["seconds"] = time.perf_counter() - started + _seconds_before(trainer)
             if run and trainer.is_global_zero:
-                if callback := _checkpointing(trainer):
-                    callback.tidy(trainer)
                 run.write_metrics(metrics)
                 matrices = classifier.split_metrics.matrices
                 write_matrices(path, matrices, classifier.classes, "test" if is_tested else "val")
                 record_end(trainer.loggers, config, metrics, path, trainer.global_step)
                 run.set_status("pruned" if pruned else "done", pruned)
+                # Last, because a run that is interrupted before it is done resumes from `last.ckpt`.
+                if callback := _checkpointing(trainer):
+                    callback.tidy(trainer)
     if run and trainer.is_global_zero:
         if pruned:
             print_facts({"pruned ": pruned})

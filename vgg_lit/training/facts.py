@@ -7,13 +7,13 @@ from typing import Any
 import lightning.pytorch as L
 
 from vgg_lit.classifier import Classifier
-from vgg_lit.config.overrides import pasteable
 from vgg_lit.data.class_sizes import describe_classes
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.models.variants import network_name
 from vgg_lit.runs import Run
 from vgg_lit.system.files import shown_path, write_json, write_text
 from vgg_lit.system.operating_system import quoted
+from vgg_lit.system.overrides import pasteable
 from vgg_lit.tables import print_facts
 from vgg_lit.training.trainer import precision_of
 from vgg_lit.weights.transfer import Transfer

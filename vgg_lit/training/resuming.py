@@ -21,6 +21,7 @@ from vgg_lit.errors import InputError, one_line
 from vgg_lit.renamed_settings import with_new_names
 from vgg_lit.runs import Run
 from vgg_lit.system.claims import claim
+from vgg_lit.system.overrides import as_overrides, shell_words
 from vgg_lit.system.terminal import warn
 
 AUTO = "resume=auto"
@@ -55,7 +56,8 @@ class CommandLine(NamedTuple):
         typed = self.arguments
         if not self.settings["resume"]:
             flags = [argument for argument in self.arguments if argument not in self.overrides]
-            typed = [*flags, f"resume={run.path}", *trusting(self.settings)]
+            place = as_overrides({"resume": str(run.path)})
+            typed = [*flags, *place, *trusting(self.settings)]
             typed += [o for o in self.overrides if o.startswith("accept_data_changes=")]
         return [*typed, *(f"trainer.{key}={value}" for key, value in trainer.items())]
 
@@ -193,7 +195,7 @@ def _keeps_group(run: Run, override: str, key: str, present: Any) -> str:
     allowed = f"; allowed: single values: {', '.join(values)}" if values else ""
     return (
         f"{override}: a resumed run keeps its {key}{allowed}; to train with another {key}, start a new "
-        f"run, with the weights of this one with init.from={run.path}"
+        f"run, with the weights of this one with {shell_words({'init.from': run.path})}"
     )
 
 
@@ -235,9 +237,10 @@ def warn_of_changes(run: Run, config: Mapping[str, Any]) -> None:
 
 
 def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
-    """Returns the run of a restarted job of a sweep; None if the job has no checkpoint yet.
+    """Returns the run of a restarted job of a sweep; None if it is neither done nor has a checkpoint.
 
-    With it, a job that a cluster scheduler requeues resumes, and so does a repeated sweep.
+    With it, a job that a cluster scheduler requeues resumes, and so does a repeated sweep. A job that is
+    done needs no checkpoint.
 
     Raises:
         InputError: the directory contains the run of another job.
@@ -250,6 +253,8 @@ def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
             f"{path}: contains another job ({' '.join(run.overrides.begun_with)}); to resume a sweep, repeat its "
             "command exactly"
         )
+    if run.is_done():
+        return run
     try:
         run.newest_checkpoint()
     except InputError:  # no checkpoint yet

@@ -16,6 +16,7 @@ from vgg_lit.errors import InputError
 from vgg_lit.run_selection import LATEST, select_run
 from vgg_lit.runs import Run
 from vgg_lit.system.launch import FIRST_PROCESS, check_launch, detect, launcher_changes
+from vgg_lit.system.overrides import as_overrides
 from vgg_lit.training.resuming import (
     CommandLine,
     as_values_of_run,
@@ -70,7 +71,8 @@ def prepare(arguments: list[str]) -> list[str]:
         trainer.rendezvous_timeout,
     )
     os.environ[FIRST_PROCESS] = str(decision["process"])
-    return decision["arguments"] or [*line.arguments, f"hydra.run.dir='{decision['run']}'"]
+    place = as_overrides({"hydra.run.dir": decision["run"]})
+    return decision["arguments"] or [*line.arguments, *place]
 
 
 def _with_path(argument: str) -> str:
@@ -86,7 +88,7 @@ def _with_path(argument: str) -> str:
         select_run(file, key)  # refuses it, before Hydra makes a folder of that name
     if value != LATEST or key not in TAKES_RUN or Path(LATEST).exists():
         return argument
-    return f"{key}='{select_run(LATEST, key)}'"
+    return as_overrides({key: str(select_run(LATEST, key))})[0]
 
 
 def _with_directory(arguments: list[str]) -> list[str]:
@@ -94,7 +96,7 @@ def _with_directory(arguments: list[str]) -> list[str]:
     line = read_command_line(arguments)
     if line is None or any(o.startswith("hydra.sweep.dir=") for o in line.overrides):
         return arguments
-    return [*arguments, f"hydra.sweep.dir='{line.directory}'"]
+    return [*arguments, *as_overrides({"hydra.sweep.dir": str(line.directory)})]
 
 
 def _decide(line: CommandLine, run_before: str | None) -> dict[str, Any]:

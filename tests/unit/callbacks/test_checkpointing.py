@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.checkpoints.storage import digests, sha256, write_checkpoint
 from vgg_lit.errors import InputError, Preempted, TrainingError
+from vgg_lit.runs import Run
 from vgg_lit.system.ending_signals import ending_signals
 
 
@@ -239,6 +240,21 @@ def test_a_finished_run_keeps_the_asked_checkpoints(keep, files, train, tmp_path
     run = train(tmp_path / "run", "trainer.max_epochs=2", f"callbacks.checkpointing.keep={keep}")
     assert sorted(file.name for file in run.checkpoints.glob("*.ckpt")) == files
     assert run.load_classifier().classes
+
+
+def test_a_run_that_ends_before_it_is_done_can_be_resumed(train, resume, tmp_path, monkeypatch):
+    def no_service(*arguments):
+        raise RuntimeError("the service does not respond")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vgg_lit.training.experiment.record_end", no_service)
+        with pytest.raises(RuntimeError, match="does not respond"):
+            train(tmp_path / "run", "trainer.max_epochs=2", "callbacks.checkpointing.keep=best")
+    run = Run(tmp_path / "run")
+    assert run.status["status"] == "failed"
+    resume(run)
+    assert run.is_done()
+    assert [file.name for file in run.checkpoints.glob("*.ckpt")] == ["best.ckpt"]
 
 
 def test_weights_alone_are_smaller_and_cannot_be_resumed(train, resume, tmp_path):

@@ -67,7 +67,7 @@ def test_a_sweep_has_one_directory_for_all_jobs(started, monkeypatch):
     started(1, elastic=False)
     *typed, directory = prepare(["-m", "model=vgg11,vgg13", "seed=0,1", "name=x"])
     assert typed == ["-m", "model=vgg11,vgg13", "seed=0,1", "name=x"]
-    assert directory.startswith("hydra.sweep.dir='logs/sweeps/x/")
+    assert directory.startswith("hydra.sweep.dir=logs/sweeps/x/")
     given = ["-m", "seed=0,1", "hydra.sweep.dir=here"]
     assert prepare(given) == given
 
@@ -76,11 +76,11 @@ def test_all_processes_use_the_directory_of_the_first(started):
     started(2)
     *typed, directory = prepare(TYPED)
     assert typed == TYPED
-    assert directory.startswith("hydra.run.dir='logs/runs/vgg11/")
+    assert directory.startswith("hydra.run.dir=logs/runs/vgg11/")
 
     told = {"run": "logs/runs/x", "arguments": None, "process": 7}
     started(2, rank=1, told={**told, "settings": settings_of(TYPED, started)})
-    assert prepare(TYPED) == [*TYPED, "hydra.run.dir='logs/runs/x'"]
+    assert prepare(TYPED) == [*TYPED, "hydra.run.dir=logs/runs/x"]
 
 
 def settings_of(typed, started):

@@ -1,14 +1,13 @@
 """Values as overrides of Hydra, and commands that can be pasted into a shell.
 
 as_overrides({"seed": 1, "name": "a b"})             # ['seed=1', 'name="a b"']
+shell_words({"run": "my runs/1"})                    # 'run="my runs/1"'
 pasteable("evaluate", {"run": "my runs/1"})          # python -m vgg_lit.evaluate 'run="my runs/1"'
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from hydra.core.override_parser.types import Quote, QuotedString
 
 from vgg_lit.system.operating_system import quoted
 
@@ -38,7 +37,13 @@ def _typed(value: Any) -> str:
     text = str(value)
     if PLAIN.fullmatch(text) and text.lower() not in WORDS:
         return text
-    return str(QuotedString(text, Quote.double).with_quotes())
+    # As in Hydra's grammar, backslashes are escapes only before a quote.
+    return '"' + re.sub(r'(\\*)("|\Z)', _escaped, text) + '"'
+
+
+def _escaped(match: re.Match[str]) -> str:
+    backslashes, quote = match.groups()
+    return backslashes * 2 + ('\\"' if quote else "")
 
 
 def listed_formats(arguments: Sequence[str]) -> list[str]:
@@ -46,6 +51,11 @@ def listed_formats(arguments: Sequence[str]) -> list[str]:
     return [re.sub(r"^formats=(\w+(?:,\w+)+)$", r"formats=[\1]", typed) for typed in arguments]
 
 
+def shell_words(settings: Mapping[str, Any]) -> str:
+    """Returns settings as words of a command line, quoted for Hydra and for the shells of this system."""
+    return quoted(as_overrides(settings))
+
+
 def pasteable(command: str, settings: Mapping[str, Any]) -> str:
-    """Returns a command with its settings, quoted for Hydra and for the shells of this system."""
-    return quoted(["python", "-m", f"vgg_lit.{command}", *as_overrides(settings)])
+    """Returns a command with its settings, quoted as by `shell_words`."""
+    return f"python -m vgg_lit.{command} {shell_words(settings)}"

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from vgg_lit.config.overrides import listed_formats, pasteable
+from vgg_lit.system.overrides import as_overrides, listed_formats, pasteable
 
 PATH = "my runs/it's [1]=a, $HOME"
 
@@ -20,6 +20,32 @@ def test_a_pasted_command_has_the_same_values():
     run, trusted = OverridesParser.create().parse_overrides(echoed[2:])
     assert run.value() == PATH
     assert trusted.value() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " a ",
+        "a\\",
+        "a\\\\",
+        '"',
+        '\\"',
+        'a\\\\"b',
+        "a\\b",
+        "'",
+        "null",
+        "1e3",
+        "a\n",
+        "a\\\n",
+        "é",
+        "x=[{(,",
+    ],
+)
+def test_hydra_reads_the_same_text(text):
+    (override,) = OverridesParser.create().parse_overrides(as_overrides({"run": text}))
+    assert override.value() == text
+    assert isinstance(override.value(), str)
 
 
 def test_plain_values_are_not_quoted():
