@@ -117,11 +117,14 @@ class Job:
                 start_new_session=True,
             )
 
-    def wait(self, timeout: float = 170) -> int:
-        """Returns the exit code after all processes of the session end; hangs and orphans fail."""
+    def wait(self, timeout: float = 900) -> int:
+        """Returns the exit code after all processes of the session end; hangs and orphans fail.
+
+        The limit is far above the usual 10 seconds, for a machine that is busy.
+        """
         try:
             code = self.process.wait(timeout)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 120
             while left := processes_of(self.process.pid):
                 assert time.monotonic() < deadline, f"left behind: {left}"
                 time.sleep(0.2)

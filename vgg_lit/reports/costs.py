@@ -76,7 +76,7 @@ def report_one(
         InputError: the network cannot be built, or not trained with this batch size.
     """
     channels, side = data.get("in_channels"), data.get("image_size")
-    if None in (channels, side):
+    if channels is None or side is None:
         raise InputError(
             "data: its channels and image size are known when it is loaded; set data.in_channels, "
             "data.image_size and data.num_classes in its YAML file, or use run=<run>"
