@@ -5,6 +5,7 @@ from datetime import timedelta
 import lightning.pytorch as L
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.config.checks import to_plain
@@ -103,7 +104,9 @@ def test_a_logger_writes_into_the_run_unless_configured_otherwise(tmp_path):
     assert build_loggers(elsewhere, tmp_path)[0].save_dir == str(tmp_path / "x")
 
 
-def test_a_resumed_run_replaces_repeated_steps_in_tensorboard(tmp_path):
+def test_a_resumed_run_replaces_repeated_steps_in_tensorboard(tmp_path, monkeypatch):
+    # Event files of one second are read in the order of their numbers as texts: 9 after 10.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
     spec = {"_target_": "lightning.pytorch.loggers.TensorBoardLogger", "name": "", "version": "tb"}
     (first,) = build_loggers({"tb": spec}, tmp_path)
     for step in range(6):
