@@ -113,6 +113,10 @@ def run_verb(
     register_resolvers()
     # The files in conf/hydra/launcher share their names with configs of the launchers' packages.
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against")
+    # Hydra 1.4 warns that 1.5 will need a list of the callbacks that it may build.
+    warnings.filterwarnings(
+        "ignore", message=r"\s*hydra\.utils\.instantiate\(\) resolved _target_='vgg_lit\."
+    )
     decorate = hydra.main(config_path=str(config_folder()), config_name=config_name, **VERSION_BASE)
     if config_name not in ("train", "tune"):
         task = functools.partial(without_foreign_settings, task, config_name)
