@@ -169,10 +169,9 @@ def test_a_path_that_is_too_long_is_one_line(command, path, verb, tiny, tiny_run
 
 
 def test_a_run_directory_without_room_for_its_files_is_refused(verb, tiny, folder):
-    length = 4096 - 60
-    path = "/".join(["x" * 200] * 20)[:length] + "y" * 17
+    path = "/".join(["x" * 200] * 20)  # of at most 4,096 characters
     done = verb("train", *tiny, f"hydra.run.dir={path}")
     assert done.code == 2, done
     assert done.err.startswith("error: hydra.run.dir=")
     assert "too long" in done.err
-    assert not list(folder.rglob("config.yaml"))
+    assert not os.path.exists(f"{path}/config.yaml")
