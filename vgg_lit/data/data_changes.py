@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vgg_lit.data.data_record import DataRecord, RecordedImage
+from vgg_lit.data.data_record import SPLITS, DataRecord, RecordedImage
 from vgg_lit.data.sources import Split
 from vgg_lit.system.files import shown_path
 
@@ -78,6 +78,9 @@ def find_changes(
         present: the files by path relative to the folder of the images.
         classes: present class names in label order.
     """
+    splits = _unchanged_splits(record, present, classes)
+    if splits is not None:
+        return Changes(splits=splits)
     changes = Changes()
     kinds = changes.kinds
     kinds["classes removed"] = [c for c in record.classes if c not in classes]
@@ -104,6 +107,24 @@ def find_changes(
         shown_path(path) for path in recorded if path not in followed and path not in present
     ]
     return changes
+
+
+def _unchanged_splits(
+    record: DataRecord, present: Mapping[str, PresentImage], classes: Sequence[str]
+) -> dict[str, str] | None:
+    """Returns the split of each image, or None if anything differs from the record."""
+    if record.classes != tuple(classes):
+        return None
+    official = {split: record.official(split) for split in SPLITS}
+    splits = {}
+    for path, label, _, digest, split in record.images:
+        image = present.get(path)
+        if image is None or image.digest != digest or image.label != label:
+            return None
+        if image.is_divided and image.place != official[split]:
+            return None
+        splits[path] = split
+    return splits if len(splits) == len(present) else None
 
 
 def _find_origins(

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii as encode_text  # faster than to encode rows
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,7 +123,10 @@ def write_data_record(path: Path, record: DataRecord) -> None:
         "columns": COLUMNS,
     }
     lines = [f'"{key}":{encode(value)},\n' for key, value in head.items()]
-    rows = ",\n".join(map(encode, record.images))
+    rows = ",\n".join(
+        f'[{encode_text(path)},{label},{size},{encode_text(digest)},"{split}"]'
+        for path, label, size, digest, split in record.images
+    )
     write_text(path, f'{{\n{"".join(lines)}"images":[\n{rows}\n]}}\n')
 
 
@@ -150,11 +154,10 @@ def _checked(content: Any) -> DataRecord:
         raise ValueError(f"version is not {VERSION}")
     classes = tuple(_all(str, content["classes"], "classes"))
     images = tuple(RecordedImage(*row) for row in _all(list, content["images"], "images"))
-    for image in images:
-        is_image = type(image.path) is str and type(image.digest) is str
-        is_image = is_image and type(image.label) is int and 0 <= image.label < len(classes)
-        if not is_image or type(image.size) is not int or image.split not in SPLITS:
-            raise ValueError(f"invalid image {list(image)}"[:200])
+    for path, label, size, digest, split in images:
+        is_image = type(path) is str and type(label) is int and 0 <= label < len(classes)
+        if not is_image or type(size) is not int or type(digest) is not str or split not in SPLITS:
+            raise ValueError(f"invalid image {[path, label, size, digest, split]}"[:200])
     sets = {split: SetDigest(**found) for split, found in content["sets"].items()}
     if not all(type(found.images) is int and type(found.digest) is str for found in sets.values()):
         raise ValueError("invalid sets")

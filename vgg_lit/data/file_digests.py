@@ -4,10 +4,11 @@ They are computed while files are decoded, or by reading the file, and stored in
 the size and the times of the file. A file whose stamp has changed is read again.
 
     digests = FileDigests(Path("photos"))
-    digests.of(["cat/001.jpg"])         # [FileContent(size=2411, digest="9f86d0...")]
+    digests.of(["cat/001.jpg"])         # [FileDigest("9f86d0...", 2411, "2411/17672...")]
 """
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -23,22 +24,21 @@ ABSENT = "absent"
 """The stamp of a dangling link, or of a file that was deleted."""
 
 _BLOCK = 1 << 20
-_FIRST_LINE = "digests of files, version 1"
+_FIRST_LINE = "digests of files, version 2, SHA-256 of the lines below: "
 _MAX_BYTES = 1 << 30
-_LINE = re.compile(r"[0-9a-f]{64} \d+/-?\d+/-?\d+ .+")
 
 
-class FileContent(NamedTuple):
-    """The size in bytes and the SHA-256 of a file."""
+class FileDigest(NamedTuple):
+    """The SHA-256 of a file.
 
+    Attributes:
+        digest: the SHA-256 in hexadecimal.
+        size: size of the file in bytes.
+        stamp: text that reveals a change of the file.
+    """
+
+    digest: str
     size: int
-    digest: str
-
-
-class StampedDigest(NamedTuple):
-    """The digest of a file, and the stamp by which a change is noticed."""
-
-    digest: str
     stamp: str
 
 
@@ -58,7 +58,7 @@ def read_stamp(path: str) -> str:
         return ABSENT
 
 
-def read_digest(path: str | os.PathLike[str]) -> StampedDigest:
+def read_digest(path: str | os.PathLike[str]) -> FileDigest:
     """Reads a file and returns its digest.
 
     Raises:
@@ -66,10 +66,10 @@ def read_digest(path: str | os.PathLike[str]) -> StampedDigest:
     """
     digest = hashlib.sha256()
     with open(path, "rb", buffering=0) as file:
-        stamp = stamp_of(os.fstat(file.fileno()))
+        status = os.fstat(file.fileno())
         while block := file.read(_BLOCK):
             digest.update(block)
-    return StampedDigest(digest.hexdigest(), stamp)
+    return FileDigest(digest.hexdigest(), status.st_size, stamp_of(status))
 
 
 class FileDigests:
@@ -85,7 +85,7 @@ class FileDigests:
         name = re.sub(r"[^\w.-]", "_", shown_path(root.name))[:40]
         self._file = image_cache.cache_folder() / f"{name}-{key}.digests"
 
-    def add(self, digests: Mapping[str, StampedDigest]) -> None:
+    def add(self, digests: Mapping[str, FileDigest]) -> None:
         """Stores digests by path relative to the folder.
 
         Raises:
@@ -94,17 +94,17 @@ class FileDigests:
         if not digests:
             return
         with image_cache.locked(self._file):
-            found = {path: f"{one.digest} {one.stamp}" for path, one in digests.items()}
-            stored = self._read() | found
-            lines = [f"{entry} {_escaped(path)}" for path, entry in stored.items()]
-            text = "\n".join([_FIRST_LINE, *lines, ""])
-            image_cache.write_bytes(self._file, text.encode("utf-8", "surrogateescape"))
+            stored = self._read() | digests
+            columns = zip(*stored.values(), strict=True)
+            lines = "\n".join(map(json.dumps, (list(stored), *columns))).encode()
+            checksum = hashlib.sha256(lines).hexdigest()
+            image_cache.write_bytes(self._file, f"{_FIRST_LINE}{checksum}\n".encode() + lines)
             self._stored = stored
 
     def of(
         self, paths: Sequence[str], stamps: Mapping[str, str] | None = None
-    ) -> list[FileContent]:
-        """Returns size and digest of each file; reads the files that are new or have changed.
+    ) -> list[tuple[str, int, str]]:
+        """Returns the values of the FileDigest of each file; reads the files that are new or have changed.
 
         Args:
             paths: paths relative to the folder.
@@ -114,53 +114,35 @@ class FileDigests:
             InputError: a file cannot be read, or the cache cannot be written.
         """
         stored, read = self._stored, {}
-        contents = []
+        digests = []
         root = os.fspath(self.root)
         for path in paths:
+            found = stored.get(path)
             stamp = stamps.get(path) if stamps else None
-            stamp = stamp or read_stamp(f"{root}/{path}")
-            digest, _, known = stored.get(path, "").partition(" ")
-            if known != stamp:
+            if found is None or found[2] != (stamp or read_stamp(f"{root}/{path}")):
                 try:
-                    digest, stamp = read[path] = read_digest(f"{root}/{path}")
+                    found = read[path] = read_digest(f"{root}/{path}")
                 except OSError as error:
                     raise InputError(
                         f"{shown_path(self.root / path)}: cannot be read ({error.strerror})"
                     ) from None
-            contents.append(FileContent(int(stamp.partition("/")[0]), digest))
+            digests.append(found)
         self.add(read)
-        return contents
+        return digests
 
     @cached_property
-    def _stored(self) -> dict[str, str]:
+    def _stored(self) -> dict[str, tuple[str, int, str]]:
         return self._read()
 
-    def _read(self) -> dict[str, str]:
-        """Returns the stored digests and stamps as text by path; none if the file is damaged."""
+    def _read(self) -> dict[str, tuple[str, int, str]]:
+        """Returns the values of the stored FileDigests by path; none if the file is damaged."""
         try:
             if self._file.stat().st_size > _MAX_BYTES:
                 return {}
-            text = self._file.read_bytes().decode("utf-8", "surrogateescape")
+            first, _, lines = self._file.read_bytes().partition(b"\n")
         except OSError:
             return {}
-        first, *lines = text.split("\n")
-        if first != _FIRST_LINE or lines[-1:] != [""]:
+        if first.decode("ascii", "replace") != _FIRST_LINE + hashlib.sha256(lines).hexdigest():
             return {}
-        stored = {}
-        for line in lines[:-1]:
-            if not _LINE.fullmatch(line):
-                return {}
-            digest, stamp, path = line.split(" ", 2)
-            stored[_unescaped(path)] = f"{digest} {stamp}"
-        return stored
-
-
-def _escaped(path: str) -> str:
-    """Returns a path on one line."""
-    return path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def _unescaped(text: str) -> str:
-    if "\\" not in text:
-        return text
-    return re.sub(r"\\(.)", lambda match: {"n": "\n", "r": "\r"}.get(match[1], match[1]), text)
+        paths, *columns = map(json.loads, lines.split(b"\n"))
+        return dict(zip(paths, zip(*columns, strict=True), strict=True))

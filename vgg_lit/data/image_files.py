@@ -18,13 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from vgg_lit.data import image_cache
 from vgg_lit.data.damaged_images import DamagedImages
 from vgg_lit.data.decoding_loader import IncompleteBatch, decoded_batches, decoding_loader
-from vgg_lit.data.file_digests import (
-    FileContent,
-    FileDigests,
-    StampedDigest,
-    read_digest,
-    read_stamp,
-)
+from vgg_lit.data.file_digests import FileDigest, FileDigests, read_digest, read_stamp
 from vgg_lit.data.fitting import Shape, named_fit
 from vgg_lit.data.images import MAX_MEGAPIXELS, read_image
 from vgg_lit.data.rectangles import Rectangles, collate
@@ -124,8 +118,8 @@ class ImageFiles:
             record = {"damaged": dict(reasons)}
             image_cache.write_record(self._damage_file, self._fingerprint(), record)
 
-    def contents(self, digests: FileDigests) -> list[FileContent]:
-        """Returns size and digest of each file; decoding the files has stored them in `digests`."""
+    def contents(self, digests: FileDigests) -> list[tuple[str, int, str]]:
+        """Returns the values of the FileDigest of each file; decoding the files has stored them in `digests`."""
         return digests.of(self.paths, self.stamps)
 
     @property
@@ -153,7 +147,7 @@ class ImageFiles:
         batches = [positions[i : i + _BATCH] for i in range(0, len(positions), _BATCH)]
         quick = len(positions) < _BAR_FROM
         reasons: dict[str, str] = {}
-        digests: dict[str, StampedDigest] = {}
+        digests: dict[str, FileDigest] = {}
         loader = decoding_loader(self._decoder(has_digests=True), batches, self.num_workers)
         with Progress(console=Console(stderr=True), transient=True, disable=quick) as progress:
             task = progress.add_task(

@@ -156,13 +156,14 @@ class ImageFolder:
     def present_images(self) -> dict[str, PresentImage]:
         """Returns the usable images of all splits by path; after `prepare`."""
         present = {}
+        is_divided = not self.is_undivided
         digests = FileDigests(self.root / self._layout.base)
         for split in self.splits:
             files = self._without_damage(split)
-            for path, label, found in zip(
+            for path, label, (digest, size, _) in zip(
                 files.paths, files.labels_N.tolist(), files.contents(digests), strict=True
             ):
-                present[path] = PresentImage(label, split, not self.is_undivided, *found)
+                present[path] = PresentImage(label, split, is_divided, size, digest)
         return present
 
     def assign(self, splits: Mapping[str, Split], has_validation: bool) -> None:

@@ -9,7 +9,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -48,31 +48,35 @@ def record_of(data: "ImageDataModule", before: DataRecord | None = None) -> Data
     images: tuple[RecordedImage, ...] = ()
     sets: dict[str, SetDigest] = {}
     if isinstance(data.source, FileSource):
-        images = tuple(_recorded(data, data.source))
+        images = _recorded(data, data.source)
     else:
         sets = {split: digest_of(found) for split, found in data.official_images.items()}
-    trained = {image.digest for image in images if image.split == "train"}
-    return DataRecord(
+    record = DataRecord(
         name=data.source.name,
         location=os.path.abspath(root) if root else None,
         classes=data.classes,
         has_validation=has_validation(data.source),
         images=images,
         sets=sets,
-        trained_before=before.trained - trained if before else frozenset(),
-        accepted=before.accepted if before else (),
     )
+    if before is None:
+        return record
+    left = before.trained - record.trained
+    return replace(record, trained_before=left, accepted=before.accepted)
 
 
-def _recorded(data: "ImageDataModule", source: FileSource) -> Iterator[RecordedImage]:
+def _recorded(data: "ImageDataModule", source: FileSource) -> tuple[RecordedImage, ...]:
     splits: dict[str, str] = {}
     for name in data.sizes:
         images, ids = data.stored(name)
         assert images.paths is not None
         splits |= {images.paths[i]: name for i in ids.tolist()}
-    for path, image in source.present_images().items():
-        split = splits.get(path) or f"{UNUSED}{image.place}"
-        yield RecordedImage(path, image.label, image.size, image.digest, split)
+    return tuple(
+        [
+            RecordedImage(path, label, size, digest, splits.get(path) or f"{UNUSED}{place}")
+            for path, (label, place, _, size, digest) in source.present_images().items()
+        ]
+    )
 
 
 def digest_of(images: Images) -> SetDigest:
@@ -147,7 +151,8 @@ def hold_out(data: "ImageDataModule", trained: frozenset[str], takes_all: bool =
 
 def _assign(data: "ImageDataModule", splits: dict[str, str], has_val: bool) -> None:
     assert isinstance(data.source, FileSource)
-    places = {path: official_split(split, has_val) for path, split in splits.items()}
+    official = {split: official_split(split, has_val) for split in set(splits.values())}
+    places = {path: official[split] for path, split in splits.items()}
     data.source.assign(places, has_val)
     data.assigned = splits
 
