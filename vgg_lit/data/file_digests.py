@@ -94,7 +94,7 @@ class FileDigests:
         if not digests:
             return
         with image_cache.locked(self._file):
-            stored = self._read() | digests
+            stored = {**self._read(), **digests}
             columns = zip(*stored.values(), strict=True)
             lines = "\n".join(map(json.dumps, (list(stored), *columns))).encode()
             checksum = hashlib.sha256(lines).hexdigest()

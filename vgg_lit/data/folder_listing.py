@@ -111,7 +111,7 @@ def _fill(
             name = entry.name
             if name.startswith("."):
                 folder.passed_over["hidden"] += 1
-            elif not entry.is_dir():
+            elif not _is_folder(entry):
                 if is_image_name(name):
                     folder.images.append(name)
                 else:
@@ -125,6 +125,13 @@ def _fill(
                 child = folder.folders[name] = Folder(_join(folder.path, name))
                 seen.add(_identity(root / child.path))
                 pending.append(child)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # such as a link to itself
+        return False
 
 
 def _join(folder: str, name: str) -> str:

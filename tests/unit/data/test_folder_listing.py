@@ -54,3 +54,12 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path):
     make(tmp_path, "cat/1.jpg").joinpath("cat").chmod(0)
     with pytest.raises(InputError, match="cat: cannot be read"):
         list_folder(tmp_path)
+
+
+def test_a_link_to_itself_is_an_image_that_cannot_be_read(tmp_path):
+    make(tmp_path, "cat/1.jpg")
+    (tmp_path / "cat/circle.png").symlink_to("circle.png")
+    (tmp_path / "circle").symlink_to("circle")
+    listing = list_folder(tmp_path)
+    assert listing.image_paths() == ["cat/1.jpg", "cat/circle.png"]
+    assert listing.count_passed_over() == {"without ending": 1}
