@@ -28,30 +28,20 @@ from omegaconf import OmegaConf
 
 from vgg_lit.checkpoints.folder import FOLDER, find_checkpoint, newest_checkpoint
 from vgg_lit.errors import InputError
-from vgg_lit.renamed_settings import with_earlier_splits, with_new_names
+from vgg_lit.run_configs import CONFIG_FILE, read_config, read_typed_config
 from vgg_lit.run_selection import run_label, select_run
 from vgg_lit.system.claims import claimed, is_claimed_elsewhere, rename_claimed
 from vgg_lit.system.environment import describe_environment
 from vgg_lit.system.files import remove_unfinished, write_json, write_text
 from vgg_lit.system.overrides import shell_words
 from vgg_lit.system.recorded_overrides import RecordedOverrides, as_lines
-from vgg_lit.system.small_files import read_json, read_yaml
+from vgg_lit.system.small_files import read_json
 from vgg_lit.system.status import Status, read_status, write_status
 from vgg_lit.system.terminal import warn
 from vgg_lit.tables import read_epochs
 
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
-
-FINDERS = {"optimizer.lr": "find_lr", "data.batch_size": "find_batch_size"}
-"""Keys of values that a run can find before training, and the settings that turn this on."""
-
-
-SECTIONS = (
-    *("model", "data", "augment", "loss", "metrics", "optimizer", "scheduler", "trainer"),
-    *("callbacks", "logger", "init"),
-)
-"""Keys of `config.yaml` with settings below them, or null."""
 
 
 class Run:
@@ -84,7 +74,7 @@ class Run:
         try:
             write_text(path / "overrides.txt", as_lines(overrides))
             write_json(path / "environment.json", describe_environment())
-            write_text(path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+            write_text(path / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
         except OSError:
             for name in ("overrides.txt", "environment.json"):
                 (path / name).unlink(missing_ok=True)
@@ -133,7 +123,7 @@ class Run:
     @property
     def config_file(self) -> Path:
         """The file of the resolved config."""
-        return self.path / "config.yaml"
+        return self.path / CONFIG_FILE
 
     @property
     def data_file(self) -> Path:
@@ -175,14 +165,7 @@ class Run:
         Raises:
             InputError: the file is not a YAML mapping, or a section in it is not.
         """
-        read = {str(key): value for key, value in read_yaml(self.config_file).items()}
-        for name in SECTIONS:
-            if not isinstance(read.get(name), Mapping | None):
-                shown = str(read[name])[:50]
-                raise InputError(
-                    f"{self.config_file}: {name}={shown}: is not a section of settings"
-                )
-        return with_earlier_splits(with_new_names(read))
+        return read_config(self.path)
 
     @property
     def typed_config(self) -> dict[str, Any]:
@@ -191,16 +174,7 @@ class Run:
         Raises:
             InputError: a file cannot be read.
         """
-        config = OmegaConf.create(self.config)
-        file = self.path / "found.json"
-        for key, values in read_json(file, dict[str, dict[str, Any]]).items():
-            if key not in FINDERS or "typed" not in values:
-                raise InputError(
-                    f"{file}: cannot be read: {key}: is not a value that a run can find"
-                )
-            OmegaConf.update(config, key, values["typed"])
-            OmegaConf.update(config, FINDERS[key], True)
-        return {str(key): value for key, value in OmegaConf.to_container(config).items()}  # type: ignore[union-attr]
+        return read_typed_config(self.path)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -300,14 +274,14 @@ def check_vacant(path: Path) -> None:
     Raises:
         InputError: it holds one.
     """
-    if (path / "config.yaml").exists():
+    if (path / CONFIG_FILE).exists():
         resume = shell_words({"resume": path})
         raise InputError(f"{path}: already holds a run; to resume it: {resume}")
 
 
 def find_run(directory: Path) -> Run | None:
     """Returns the run in a directory; None if it holds none."""
-    return Run(directory) if (directory / "config.yaml").is_file() else None
+    return Run(directory) if (directory / CONFIG_FILE).is_file() else None
 
 
 def prepare_attempt(directory: Path) -> bool:

@@ -32,7 +32,7 @@ FLOORS = [
     [{"models"}, {"data"}, {"checkpoints"}],
     [{"classifier", "losses", "metrics", "optim", "split_metrics"}, {"weights"}, {"analysis"}],
     [
-        {"runs", "run_selection", "shipped_runs", "sweeps"},
+        {"runs", "run_configs", "run_selection", "shipped_runs", "sweeps"},
         {"callbacks"},
         {"evaluation"},
         {"launching"},
@@ -47,7 +47,7 @@ ROOM = {part: room for floor in FLOORS for rooms in [floor] for room in rooms fo
 
 # Rooms, or modules of them, that may import a framework.
 KNOW_HYDRA = {
-    *("config", "runs", "sweeping", "hydra_plugins"),
+    *("config", "runs", "run_configs", "sweeping", "hydra_plugins"),
     *("training.loggers", "training.resuming", "tuning"),
     *("exporting.job", "training_task", *PYTHON),
     *VERBS,

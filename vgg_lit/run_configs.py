@@ -1,0 +1,56 @@
+"""The config that a run directory records: `config.yaml`, and the values that a finder replaced.
+
+config = read_config(Path("logs/runs/vgg13_bn_slim/2026-01-31_12-00-00_1f3a"))
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from vgg_lit.errors import InputError
+from vgg_lit.renamed_settings import with_earlier_splits, with_new_names
+from vgg_lit.system.small_files import read_json, read_yaml
+
+CONFIG_FILE = "config.yaml"
+
+FINDERS = {"optimizer.lr": "find_lr", "data.batch_size": "find_batch_size"}
+"""Keys of values that a run can find before training, and the settings that turn this on."""
+
+SECTIONS = (
+    *("model", "data", "augment", "loss", "metrics", "optimizer", "scheduler", "trainer"),
+    *("callbacks", "logger", "init"),
+)
+"""Keys of `config.yaml` with settings below them, or null."""
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """Returns the resolved config of a run as plain values, with the current names of settings.
+
+    Raises:
+        InputError: the file is not a YAML mapping, or a section in it is not.
+    """
+    file = run / CONFIG_FILE
+    read = {str(key): value for key, value in read_yaml(file).items()}
+    for name in SECTIONS:
+        if not isinstance(read.get(name), Mapping | None):
+            shown = str(read[name])[:50]
+            raise InputError(f"{file}: {name}={shown}: is not a section of settings")
+    return with_earlier_splits(with_new_names(read))
+
+
+def read_typed_config(run: Path) -> dict[str, Any]:
+    """Returns the config of a run before `find_lr` and `find_batch_size` replaced values in it.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    config = OmegaConf.create(read_config(run))
+    file = run / "found.json"
+    for key, values in read_json(file, dict[str, dict[str, Any]]).items():
+        if key not in FINDERS or "typed" not in values:
+            raise InputError(f"{file}: cannot be read: {key}: is not a value that a run can find")
+        OmegaConf.update(config, key, values["typed"])
+        OmegaConf.update(config, FINDERS[key], True)
+    return {str(key): value for key, value in OmegaConf.to_container(config).items()}  # type: ignore[union-attr]
