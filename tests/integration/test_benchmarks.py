@@ -13,6 +13,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 TINY = {
     "capacity": "--nets vgg11 --side 32 --width 0.03125 --batch 1 --repeats 1",
+    "data_record": "--images 40 --repeats 1",
     "gpu": "--device cpu",
     "launches": "augment=none augment=flip_shift --device cpu",
     "layers": "--batch 1 --repeats 1",
@@ -35,6 +36,7 @@ TINY = {
 
 SHOWS = {
     "capacity": ("vgg11, imagenet", "| 1,024 |", "one after another"),
+    "data_record": ("without the record", "a new run", "a resumed run"),
     "gpu": (
         "weights of 8 steps are equal to the bit",
         "| commands | evaluate",
@@ -72,7 +74,7 @@ def benchmark(monkeypatch, capsys, tmp_path):
     "name",
     [
         name
-        if name in ("layers", "trainer_overhead")
+        if name in ("data_record", "layers", "trainer_overhead")
         else pytest.param(name, marks=pytest.mark.slow)
         for name in sorted(TINY)
     ],

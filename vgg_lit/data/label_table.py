@@ -7,6 +7,7 @@
 Files are relative to the image folder. The separator is a comma, a semicolon or a tab.
 """
 
+import codecs
 import csv
 import io
 import os
@@ -76,10 +77,19 @@ def read_label_table(path: Path, root: Path, listed: Collection[str]) -> Layout:
 def _read_rows(path: Path, key: str) -> tuple[list[tuple[str, str, str]], bool]:
     """Returns (file, label, split) of each row, and True if there is a column `split`."""
     try:
-        # names in another encoding than UTF-8 are the bytes that the file system has
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        content = path.read_bytes()
+        # spreadsheets write "Unicode text" as UTF-16, with a mark at its start
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            text = content.decode("utf-16")
+        else:
+            # names in another encoding than UTF-8 are the bytes that the file system has
+            text = content.decode("utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise ConfigError(f"{key}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{key}: is not valid UTF-16 ({error.reason}); save it as UTF-8"
+        ) from None
     first = text.split("\n", 1)[0]
     separator = max(_SEPARATORS, key=first.count)
     try:

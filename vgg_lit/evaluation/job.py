@@ -101,7 +101,8 @@ def evaluate_networks(
     folder = trained[0].run.outputs / "evaluations"
     matrices = {f"{stem}_{name}": matrix for name, matrix in extras[-1].matrices.items()}
     write_matrices(folder, matrices, classes, split)
-    file = report_scores(folder, stem, datamodule.source.name, split, checkpoints, rows, found)
+    name = datamodule.source.name
+    file = report_scores(folder, stem, name, split, checkpoints, rows, found, len(classes))
     is_plain = is_own_data and len(rows) == 1 and precision is None and metrics is None
     if is_plain and trained[0].checkpoint == trained[0].run.checkpoint("best"):
         file = predictions_file(trained[0].run.outputs, split)

@@ -19,6 +19,7 @@ def report_scores(
     checkpoints: Sequence[Mapping[str, str]],
     rows: Sequence[Row],
     metrics: Sequence[Mapping[str, float]],
+    num_classes: int,
 ) -> Path:
     """Prints the metrics and writes them to a folder; several rows also as a Markdown table.
 
@@ -32,6 +33,7 @@ def report_scores(
         checkpoints: file and precision of each network.
         rows: evaluations; the last one is the requested one.
         metrics: metrics of each row.
+        num_classes: number of classes; tables leave out top-k accuracies that are always 100 %.
     """
     asked = rows[-1]
     is_fusion = len(checkpoints) > 1
@@ -39,13 +41,13 @@ def report_scores(
     record["metrics"] = metrics[-1]
     file = folder / stem
     if len(rows) == 1:
-        print_metrics(metrics[0], title=f"{asked.network} on {data}")
+        print_metrics(metrics[0], f"{asked.network} on {data}", num_classes)
     else:
         both = list(zip(rows, metrics, strict=True))
         record["rows"] = [
             {"network": row.network, "views": row.label, "metrics": found} for row, found in both
         ]
-        table = [_cells(row, found, is_fusion) for row, found in both]
+        table = [_cells(row, found, is_fusion, num_classes) for row, found in both]
         title = f"{asked.network} on {data}, {split}: accuracies in per cent"
         print_rows(table, title)
         name = f"{asked.network} {asked.label}" if is_fusion else asked.label
@@ -56,13 +58,16 @@ def report_scores(
     return file
 
 
-def _cells(row: Row, metrics: Mapping[str, float], names_network: bool) -> dict[str, str]:
+def _cells(
+    row: Row, metrics: Mapping[str, float], names_network: bool, num_classes: int
+) -> dict[str, str]:
     """Returns a row of the table, by column."""
     network = {"network": row.network} if names_network else {}
     values = {name.partition("/")[2]: value for name, value in metrics.items()}
     loss = {"loss": f"{values['loss']:.4f}"}
-    accuracies = {f"top{k}": f"{100 * values[f'top{k}']:.2f}" for k in range(1, 6)}
-    known = {"loss", "acc", *accuracies}
+    shown = range(1, min(6, num_classes))
+    accuracies = {f"top{k}": f"{100 * values[f'top{k}']:.2f}" for k in shown}
+    known = {"loss", "acc", *(f"top{k}" for k in range(1, 6))}
     others = {
         name: f"{value:.4f}"
         for name, value in values.items()

@@ -32,7 +32,7 @@ def test_without_a_split_column_the_files_are_undivided(root):
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_separators_column_order_and_spreadsheets(root, separator, encoding):
     rows = [("Label", "extra", "Split", "File"), ("x", "1", "Train", ".\\c\\d.webp")]
     rows += [("y", "", "training", "a.jpg"), ("y", "2", "TEST", ' "b.png" '.strip())]
@@ -94,6 +94,12 @@ def test_other_tables_are_refused(root, lines, words):
         read(root, *lines)
     assert str(caught.value).startswith(f"data.source.labels={root / 'labels.csv'}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_half_a_character_of_utf_16_is_one_line(root):
+    (root / "labels.csv").write_bytes("file,label\na.jpg,x".encode("utf-16")[:-1])
+    with pytest.raises(ConfigError, match=r"labels\.csv: is not valid UTF-16 \(truncated data\)"):
+        read_label_table(root / "labels.csv", root, FILES)
 
 
 def test_a_missing_table_and_many_missing_files(root):

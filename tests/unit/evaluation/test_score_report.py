@@ -16,11 +16,13 @@ ONE = [{"checkpoint": "a.ckpt", "precision": "32-true"}]
 def report(tmp_path, capsys):
     """`report(views, networks, found)`: the path without suffix, the record and the output."""
 
-    def report(views=(), networks=("run",), found=FOUND):
+    def report(views=(), networks=("run",), found=FOUND, num_classes=10):
         rows = rows_of(views, networks)
         checkpoints = ONE * len(networks)
         metrics = [{**found, "test/loss": number / 4} for number in range(len(rows))]
-        file = report_scores(tmp_path, "stem", "data|x", "test", checkpoints, rows, metrics)
+        file = report_scores(
+            tmp_path, "stem", "data|x", "test", checkpoints, rows, metrics, num_classes
+        )
         record = json.loads(file.with_name(f"{file.name}.json").read_text())
         return file, record, capsys.readouterr().out
 
@@ -61,3 +63,12 @@ def test_more_metrics_are_columns_and_values_per_class_are_not(report):
     assert "f1" in header
     assert "cat" not in header
     assert record["metrics"]["test/f1/cat"] == 0.1
+
+
+@pytest.mark.parametrize("views", [Views(), Views(flip=True)])
+def test_accuracies_that_are_always_100_per_cent_are_not_shown(views, report):
+    _, record, out = report([views], num_classes=3)
+    assert "top2" in out
+    assert "top3" not in out
+    assert "top5" not in out
+    assert record["metrics"]["test/top5"] == FOUND["test/top5"]
