@@ -55,7 +55,8 @@ def sides(root: Path, side: int, record: Path) -> dict[str, Callable[[], float]]
         data.prepare_data()
         if name == "a resumed run":
             before = read_data_record(record)
-            assert before is not None and not adopt(data, before)
+            assert before is not None
+            assert not adopt(data, before)
         data.setup()
         if name == "a new run":
             write_data_record(record, record_of(data))
