@@ -9,6 +9,7 @@ DATA = {
     "augment=flip_shift": 12,
     "augment=flip_crop": 12,
     "augment=alternating_flip": 11,
+    "augment=alternating_flip_cutout": 20,
     "augment=erasing": 27,
     "augment=flip_crop_erasing": 34,
     "augment=cutmix": 35,
