@@ -4,11 +4,12 @@ with_known_glyphs("花")    # 花 if a font has it, otherwise \u82b1
 """
 
 import logging
-import sys
 from contextlib import suppress
 from functools import cache
 
 from matplotlib import font_manager
+
+from vgg_lit.system.operating_system import lists_fonts_fast
 
 LATIN = "DejaVu Sans"
 """The font that matplotlib ships."""
@@ -28,7 +29,7 @@ def font_families() -> list[str]:
     logging.getLogger("matplotlib.font_manager").addFilter(
         lambda record: "font weight" not in record.getMessage()
     )
-    if sys.platform == "linux":  # fast there; macOS takes seconds to list its fonts
+    if lists_fonts_fast():
         _add_new_fonts()
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return [LATIN, *(name for name in OTHERS if name in installed)]

@@ -96,6 +96,11 @@ def _double_quoted(word: str) -> str:
     return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
 
 
+def lists_fonts_fast() -> bool:
+    """Returns True if the system lists its fonts in well under a second; macOS takes seconds."""
+    return sys.platform == "linux"
+
+
 def store_options() -> dict[str, Any]:
     """Returns options of torch's `TCPStore`: the builds of PyTorch for Windows have no libuv."""
     return {"use_libuv": False} if sys.platform == "win32" else {}

@@ -35,7 +35,7 @@ def test_one_picture_is_updated_after_each_epoch(shown, tmp_path, monkeypatch):
         values = {"train_loss": 2.0 - epoch, "val_acc": 0.1 * epoch}
         callback.on_train_epoch_end(trainer(epoch, tmp_path, monkeypatch, **values), None)
     assert [page.count("data:image/png") for page in shown] == [1, 1]
-    assert "epoch 2 of 3, train/loss 1, val/acc 10.00 %" in shown[1]
+    assert "epoch 2 of 3, train/loss 1.000, val/acc 10.00 %" in shown[1]
     assert callback.curves["loss"]["train"] == ([1, 2], [2.0, 1.0])
 
 
