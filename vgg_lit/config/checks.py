@@ -89,6 +89,12 @@ def check_section(plain: Mapping[str, Any], schema: type[SectionT], section: str
             raise ConfigError(f"{key}: is needed and not set") from None
         reason = explain([item for item in error.errors() if item["loc"][0] == name])
         value = _value_at(plain, name)
+        if first["type"] == "dict_type":
+            sections = (
+                k for k, part in plain.items() if isinstance(part, Mapping) and name in part
+            )
+            meant = "".join(f"did you mean {part}.{name}={value}? " for part in sections)
+            raise ConfigError(f"{key}={value}: {meant}{key} is a section of settings") from None
         near = nearest_value(key, value, re.findall(r"'([^']+)'", reason))
         meant = f"did you mean {near}? " if near else ""
         raise ConfigError(f"{key}={value}: {meant}{reason}") from None

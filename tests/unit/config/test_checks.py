@@ -98,6 +98,7 @@ BAD = [
     ("model.head=cifar model.dropout=-0.5", ["dropout=-0.5"]),
     ("model.width=0", ["width=0"]),
     ("augment.padding=-1", ["padding=-1"]),
+    ("init=torchvision", ["did you mean model.init=torchvision? init is a section of settings"]),
     ("augment=flip_crop augment.flip=sometimes", ["augment.flip=sometimes", "alternating"]),
     ("augment=erasing augment.probability=2", ["augment.probability=2", "0 to 1"]),
     ("augment=erasing augment.scale=[0.4,0.02]", ["augment.scale=[0.4, 0.02]", "smaller first"]),
