@@ -40,6 +40,23 @@ def read_config(run: Path) -> dict[str, Any]:
     return with_earlier_splits(with_new_names(read))
 
 
+def read_network(run: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Returns the sections `model` and `data` and the precision of a run.
+
+    Raises:
+        InputError: the config cannot be read, or one of them or `data.batch_size` is missing.
+    """
+    config = read_config(run)
+    try:
+        model, data = dict(config["model"]), dict(config["data"])
+        data["batch_size"]
+        return model, data, config["trainer"]["precision"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{run / CONFIG_FILE}: has no model, data.batch_size or trainer.precision"
+        ) from error
+
+
 def read_typed_config(run: Path) -> dict[str, Any]:
     """Returns the config of a run before `find_lr` and `find_batch_size` replaced values in it.
 

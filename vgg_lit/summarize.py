@@ -16,7 +16,8 @@ from vgg_lit.config.command import run_verb
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.schema import Summarize
 from vgg_lit.errors import InputError
-from vgg_lit.runs import Run
+from vgg_lit.run_configs import read_network
+from vgg_lit.run_selection import select_run
 from vgg_lit.system.files import check_writable_file, write_text
 from vgg_lit.tables import print_facts, print_rows
 from vgg_lit.targets import trust
@@ -43,18 +44,9 @@ def summarize(config: DictConfig) -> None:
     if output:
         check_writable_file(output, f"output={output}")
     model, data, precision = settings.model, settings.data, "auto"
-    batch_size = data["batch_size"]
     if settings.run is not None:
         _refuse(("model", "data"), typed, f"run={settings.run}")
-        run = Run(settings.run)
-        config_of_run = run.config
-        try:
-            model, data = dict(config_of_run["model"]), dict(config_of_run["data"])
-            precision, batch_size = config_of_run["trainer"]["precision"], data["batch_size"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{run.config_file}: has no model, data.batch_size or trainer.precision"
-            ) from error
+        model, data, precision = read_network(select_run(settings.run))
     elif choice == ALL:
         _refuse(("data",), typed, f"model={ALL}")
     elif model is None:
@@ -67,7 +59,7 @@ def summarize(config: DictConfig) -> None:
     from vgg_lit.system.hardware import resolve_precision
 
     precision, reason = resolve_precision(settings.precision or precision, "auto")
-    batch_size = settings.batch_size or batch_size
+    batch_size = settings.batch_size or data["batch_size"]
     if model is None:
         report = report_all(batch_size, precision)
     else:

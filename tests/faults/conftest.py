@@ -6,6 +6,7 @@ A refused command prints one line, exits with code 2 and takes little memory.
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from faulty_runs import RESIDENT, Job, runs_in
@@ -89,3 +90,18 @@ def refused(verb, tmp_path, monkeypatch) -> Callable[..., str]:
         return done.err.removeprefix("error: ")
 
     return refused
+
+
+@pytest.fixture
+def named_classes(tmp_path) -> Callable[..., None]:
+    """`named_classes("a", "b")`: the folder images/ with twelve random images of each class."""
+
+    def named_classes(*names: str) -> None:
+        draws = np.random.default_rng(0)
+        for name in names:
+            (tmp_path / "images" / name).mkdir(parents=True)
+            for number in range(12):
+                pixels = draws.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
+
+    return named_classes

@@ -6,9 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from vgg_lit.runs import Run
 
@@ -39,13 +37,8 @@ LOCALES = {
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such locales")
 @pytest.mark.slow  # two processes with seven commands each
 @pytest.mark.parametrize("locale", LOCALES)
-def test_commands_run_in_a_locale_without_these_names(locale, tiny, tmp_path):
-    draws = np.random.default_rng(0)
-    for name in CLASSES:
-        (tmp_path / "images" / name).mkdir(parents=True)
-        for number in range(12):
-            pixels = draws.integers(0, 255, (8, 8, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
+def test_commands_run_in_a_locale_without_these_names(locale, named_classes, tiny, tmp_path):
+    named_classes(*CLASSES)
     data = ["data=image_folder", "data.root=images", "data.image_size=32"]
     sizes = ["data.train_size=16", "data.test_size=null", "data.val_fraction=0.3"]
     extra = ["callbacks=[default,tensorboard]", "metrics=confusion"]

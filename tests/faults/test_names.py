@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from vgg_lit.analysis.charts import class_scores_chart, confusion_chart, embedding_chart
@@ -187,16 +186,13 @@ FOLDERS = ("$_$", "<b>x", "=cmd|' calc", "one\ntwo", "\x1b[2Jx", "\U0001f469\u20
 
 
 @pytest.mark.slow  # seven commands
-def test_a_run_with_odd_class_names_is_trained_and_shown(verb, tiny, tmp_path, monkeypatch):
+def test_a_run_with_odd_class_names_is_trained_and_shown(
+    verb, named_classes, tiny, tmp_path, monkeypatch
+):
     pytest.importorskip("onnxruntime", reason="needs the extra export")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
-    draws = np.random.default_rng(0)
-    for name in FOLDERS:
-        (tmp_path / "images" / name).mkdir(parents=True)
-        for number in range(12):
-            pixels = draws.integers(0, 255, (8, 8, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
+    named_classes(*FOLDERS)
     data = ["data=image_folder", f"data.root={tmp_path}/images", "data.image_size=32"]
     sizes = ["data.train_size=48", "data.test_size=null", "data.val_fraction=0.3"]
     extra = ["callbacks=[default,tensorboard]", "metrics=confusion"]

@@ -95,33 +95,28 @@ IN_ONE_PROCESS = sorted(set(ARGUMENTS) - {"tune", "stylize"})
 
 @pytest.mark.parametrize("name", IN_ONE_PROCESS)
 def test_a_command_reads_the_folder_of_this_machine(name, place, verb):
-    named = place("data: {root: there/pets}")
-    arguments = [argument.format(**named) for argument in ARGUMENTS[name]]
-    done = verb("train" if name == "resume" else name, *arguments)
-    assert done.code == 0, done.err
-    check(name, done.out, named["moved"])
+    check(name, place("data: {root: there/pets}"), verb)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["evaluate", "export", "reproduce", "resume", "visualize"])
 def test_a_command_finds_the_folder_in_that_of_this_machine(name, place, verb):
-    named = place("data_root: there")
+    check(name, place("data_root: there"), verb)
+
+
+def check(name, named, verb):
+    """Runs a command; asserts that it has read the moved folder, if it reads data."""
     arguments = [argument.format(**named) for argument in ARGUMENTS[name]]
     done = verb("train" if name == "resume" else name, *arguments)
     assert done.code == 0, done.err
-    check(name, done.out, named["moved"])
-
-
-def check(name, out, moved):
-    """Asserts that a command has read the moved folder, if it reads data."""
     recorded = {"train": "logs/runs/*/*", "resume": "run", "reproduce": "again"}
     if name in recorded:
         (run,) = Path().glob(recorded[name])
         assert Run(run).status["status"] == "done"
         if name != "resume":
-            assert read_data_record(run / "data.json").location == str(moved)
+            assert read_data_record(run / "data.json").location == str(named["moved"])
     elif name == "evaluate":
-        assert f"9 images of {moved}" in out
+        assert f"9 images of {named['moved']}" in done.out
 
 
 @pytest.mark.slow

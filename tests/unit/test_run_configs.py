@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vgg_lit.errors import InputError
-from vgg_lit.run_configs import CONFIG_FILE, read_config, read_typed_config
+from vgg_lit.run_configs import CONFIG_FILE, read_config, read_network, read_typed_config
 
 
 @pytest.fixture
@@ -52,3 +52,15 @@ def test_a_record_of_other_values_is_one_line(found, written):
     (run / "found.json").write_text(json.dumps(found))
     with pytest.raises(InputError, match=r"found\.json: cannot be read: .* is not a value"):
         read_typed_config(run)
+
+
+def test_the_network_of_a_run_has_data_and_precision(written):
+    run = written("model: {a: 1}\ndata: {batch_size: 8}\ntrainer: {precision: auto}\n")
+    model, data, precision = read_network(run)
+    assert (model["a"], data["batch_size"], precision) == (1, 8, "auto")
+
+
+@pytest.mark.parametrize("text", ["seed: 1\n", "model: {}\ndata: {}\ntrainer: {precision: auto}\n"])
+def test_a_run_without_a_network_is_one_line(text, written):
+    with pytest.raises(InputError, match=r"has no model, data\.batch_size or trainer\.precision"):
+        read_network(written(text))
