@@ -8,19 +8,16 @@ python -m vgg_lit --version
 import ast
 import runpy
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 from vgg_lit.errors import EXIT_BAD_INPUT, unknown
 from vgg_lit.system.output import print_guarded
-from vgg_lit.version import __version__
+from vgg_lit.version import versions
 
 COMMANDS = (
     *("train", "evaluate", "predict", "visualize", "compare", "tune"),
     *("summarize", "preview", "export", "reproduce", "stylize", "torchrun", "new", "cache"),
 )
-
-PACKAGES = ("torch", "torchvision", "lightning", "hydra-core")
 
 
 def usage() -> str:
@@ -31,12 +28,6 @@ def usage() -> str:
         purpose = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
         lines.append(f"  {name:<9}  {purpose}")
     return "\n".join([*lines, "", "vgg <command> --help lists the settings of a command."])
-
-
-def versions() -> str:
-    """Returns the versions of vgg_lit, torch, Lightning and Hydra, one a line."""
-    found = {"vgg_lit": __version__} | {package: version(package) for package in PACKAGES}
-    return "\n".join(f"{package} {number}" for package, number in found.items())
 
 
 def main() -> None:

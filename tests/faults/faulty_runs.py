@@ -165,7 +165,7 @@ def logged(run):
     return {
         tag: [(event.step, event.value) for event in events.Scalars(tag)]
         for tag in events.Tags()["scalars"]
-        if not tag.startswith(("throughput", "final"))
+        if not tag.startswith("train/throughput") and "/final/" not in tag
     }
 
 

@@ -1,7 +1,8 @@
-"""Lightning callbacks."""
+"""Lightning callbacks, and the logger of TensorBoard's files."""
 
 from vgg_lit.callbacks.checkpointing import Checkpointing
 from vgg_lit.callbacks.epoch_average import EpochAverage
+from vgg_lit.callbacks.event_logger import EventLogger
 from vgg_lit.callbacks.guards import ChanceLevel, FiniteLoss
 from vgg_lit.callbacks.layer_times import LayerTimes
 from vgg_lit.callbacks.metrics_table import MetricsTable
@@ -14,6 +15,7 @@ __all__ = [
     "ChanceLevel",
     "Checkpointing",
     "EpochAverage",
+    "EventLogger",
     "FiniteLoss",
     "LayerTimes",
     "LearningRate",

@@ -41,6 +41,7 @@ from vgg_lit.system.launch import SWEEP_JOB
 from vgg_lit.system.operating_system import end_this_process, ignoring_hangup, name_user
 from vgg_lit.system.output import EXIT_PIPE_CLOSED, PipeClosed, guard_output, print_guarded
 from vgg_lit.system.terminal import visible
+from vgg_lit.version import versions
 
 HELP = frozenset({"-h", "--help"})
 
@@ -99,6 +100,9 @@ def run_verb(
     """
     if HELP.intersection(sys.argv[1:]):
         print_guarded(read_help(config_name, config_folder()))
+        return
+    if "--version" in sys.argv[1:]:
+        print_guarded(versions())
         return
     if print_completions(sys.argv[1:]):
         return

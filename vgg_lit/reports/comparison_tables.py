@@ -82,8 +82,8 @@ def group_table(groups: RunGroups, sort: str) -> ComparisonTable:
                 {key: str(value) for key, value in row.items()}
                 | {
                     "mean": _mean(metric, summary),
-                    "std": format_deviation(metric, summary.deviation),
-                    "95 % interval": _interval(metric, summary),
+                    "std": _deviation(metric, summary.deviation),
+                    "95 % interval": _interval(metric, summary, " %"),
                 }
             )
             numbers = {"mean": summary.mean, "std": summary.deviation}
@@ -126,7 +126,7 @@ def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
                 {key: str(value) for key, value in row.items()}
                 | {
                     "difference": _signed(metric, found.difference),
-                    "95 % interval": _interval(metric, found.difference),
+                    "95 % interval": _interval(metric, found.difference, " points"),
                     "p": format_p(found.p_value),
                 }
             )
@@ -244,10 +244,17 @@ def _mean(metric: str, summary: Summary) -> str:
     return format_mean(metric, summary.mean, summary.deviation) + unit
 
 
-def _interval(metric: str, summary: Summary) -> str:
+def _deviation(metric: str, value: float | None) -> str:
+    unit = " %" if is_accuracy(metric) and value is not None else ""
+    return format_deviation(metric, value) + unit
+
+
+def _interval(metric: str, summary: Summary, unit: str) -> str:
+    """Formats an interval; that of an accuracy has a unit."""
     if summary.interval is None:
         return ""
-    return " to ".join(format_mean(metric, end, summary.deviation) for end in summary.interval)
+    ends = " to ".join(format_mean(metric, end, summary.deviation) for end in summary.interval)
+    return ends + (unit if is_accuracy(metric) else "")
 
 
 def _signed(metric: str, summary: Summary) -> str:

@@ -211,7 +211,21 @@ class SweepBatch:
         print(f"[{job.number}] {visible(f'{self.sweep.label(job)}: {text}')}", flush=True)
 
     def _report(self, task: GuardedTask) -> None:
-        """Prints the table of the sweep and the command to resume it; passes the errors to the command."""
+        """Passes the errors to the command; prints a table and the next commands if a job has begun."""
+        if any(self.sweep.directory(job).is_dir() for job in self.sweep.jobs):
+            self._print_summary()
+        for job in self.jobs:
+            log = self.sweep.directory(job) / "log.txt"
+            place = f"; see {log}" if log.is_file() else ""
+            message = f"job {job.number}, {self.sweep.label(job)}: {job.reason}{place}"
+            if job.status == "refused":
+                task.refused.append(message)
+            elif job.status == "failed" or (
+                job.status == "preempted" and not self.signals.received
+            ):
+                task.failed.append(message)
+
+    def _print_summary(self) -> None:
         config = self.launcher.config
         print_rows([self._row(job) for job in self.sweep.jobs], title=f"sweep {self.sweep.path}")
         if any(job.status != "done" for job in self.jobs):
@@ -225,16 +239,6 @@ class SweepBatch:
             trusted = config.get("trusted_targets")
             needed = {"trusted_targets": list(trusted)} if trusted else {}
             print_facts({"compare": pasteable("compare", {"runs": str(self.sweep.path), **needed})})
-        for job in self.jobs:
-            log = self.sweep.directory(job) / "log.txt"
-            place = f"; see {log}" if log.is_file() else ""
-            message = f"job {job.number}, {self.sweep.label(job)}: {job.reason}{place}"
-            if job.status == "refused":
-                task.refused.append(message)
-            elif job.status == "failed" or (
-                job.status == "preempted" and not self.signals.received
-            ):
-                task.failed.append(message)
 
     def _row(self, job: Job) -> dict[str, str]:
         shown = dict.fromkeys([self.launcher.config.objective, "test/acc"])

@@ -5,6 +5,7 @@ remove_if_unused(path)    # those of them that are empty
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,14 +36,22 @@ def make_folder(path: Path) -> None:
                 raise
 
 
-def remove_if_unused(path: Path) -> None:
-    """Removes a folder, and those of its parents that `make_folder` has made, as far as they are empty.
+def remove_if_unused(path: Path, files: Sequence[str] = ()) -> None:
+    """Removes a folder and its parents, as far as `make_folder` has made them and they are empty.
 
-    Only the process that made a parent removes it, and the system refuses to remove a folder that another
+    Only the process that made a folder removes it, and the system refuses to remove a folder that another
     process has written to meanwhile.
+
+    Args:
+        path: the folder.
+        files: names of files in it that are removed too, if `make_folder` has made the folder.
     """
     path = _absolute(path)
-    for folder in (path, *_made.pop(path, [])):
+    made = _made.pop(path, [])
+    for file in files if path in made else ():
+        with suppress(OSError):
+            (path / file).unlink()
+    for folder in made:
         with suppress(OSError):
             folder.rmdir()
 

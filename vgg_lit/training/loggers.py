@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
+from vgg_lit.callbacks.event_logger import chart_name
 from vgg_lit.config.differences import flattened
 from vgg_lit.errors import ConfigError, InputError, one_line
 from vgg_lit.run_selection import run_label
@@ -71,7 +72,7 @@ def build_loggers(
         kind = locate(str(spec.get("_target_")), key=key)
         if "save_dir" in inspect.signature(kind).parameters and "save_dir" not in spec:
             options["save_dir"] = str(path)
-        if first_step and kind is TensorBoardLogger:
+        if first_step and isinstance(kind, type) and issubclass(kind, TensorBoardLogger):
             options["purge_step"] = first_step
         earlier = _earlier_rows(spec, path, first_step) if kind is CSVLogger else []
         logger = build_part(spec, key, Logger, **options)
@@ -116,14 +117,17 @@ LAYOUT = {
     "training": {
         "accuracy": ["Multiline", ["^train/acc$", "^val/acc$"]],
         "loss": ["Multiline", ["^train/loss$", "^val/loss$"]],
-        "learning rate": ["Multiline", ["^lr"]],
+        "learning rate": ["Multiline", ["^(train/)?lr"]],
     },
     "speed": {
-        "images per second": ["Multiline", ["^throughput/images_per_second$"]],
-        "shares": ["Multiline", ["^throughput/data_wait$", "^throughput/ceiling_fraction$"]],
+        "images per second": ["Multiline", ["^(train/)?throughput/images_per_second$"]],
+        "shares": ["Multiline", ["^(train/)?throughput/(data_wait|ceiling_fraction)$"]],
     },
 }
-"""Charts of TensorBoard's tab Custom Scalars: training and validation in one chart, accuracy first."""
+"""Charts of TensorBoard's tab Custom Scalars: training and validation in one chart, accuracy first.
+
+Lightning's own logger has no `train/` before the last three.
+"""
 
 NORMS = {
     "weights": {
@@ -190,7 +194,8 @@ def record_end(
     final = {f"final/{name}": metrics[name] for name in _final(config, metrics)}
     for _, service, logger in _with_services(loggers, config):
         if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(_hyperparameters(config, path), final)
+            shown = {chart_name(name): value for name, value in final.items()}
+            logger.log_hyperparams(_hyperparameters(config, path), shown, step)
             logger.save()
             continue
         logger.log_metrics(final, step=step)

@@ -59,4 +59,4 @@ def test_the_trainer_has_every_default_callback_and_the_progress_bar(config, tmp
         _, _, trainer = training.build(config, tmp_path)
     names = {type(callback).__name__ for callback in trainer.callbacks}
     assert names >= {"Checkpointing", "FiniteLoss", "Throughput", "MetricsTable", "ProgressBar"}
-    assert [type(logger).__name__ for logger in trainer.loggers] == ["TensorBoardLogger"]
+    assert [type(logger).__name__ for logger in trainer.loggers] == ["EventLogger"]

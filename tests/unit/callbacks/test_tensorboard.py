@@ -47,7 +47,9 @@ def test_all_kinds_of_events_are_written(events):
     # The tabs sort by name: the curves of the metrics come before everything that the callback adds.
     added = {*tags["images"], *tags["histograms"], *(t for t in tags["scalars"] if "_norm/" in t)}
     assert min(added) > max({*tags["scalars"]} - added)
-    assert {"train/loss", "val/acc", "lr", "weight_gradient_norm/total"} <= set(tags["scalars"])
+    assert {"train/loss", "val/acc", "train/lr", "weight_gradient_norm/total"} <= set(
+        tags["scalars"]
+    )
     assert "pr/Trouser" in tags["tensors"]
     assert any(tag.startswith("custom_scalars") for tag in tags["tensors"])
 

@@ -48,8 +48,8 @@ def test_statistics_are_those_of_scipy(groups):
     assert row["std"] == pytest.approx(stats.tstd(FIRST))
     assert row["optimizer.lr"] == 0.1
     assert text["mean"] == "81.67 %"
-    assert text["std"] == "2.08"
-    assert text["95 % interval"] == f"{100 * low:.2f} to {100 * high:.2f}"
+    assert text["std"] == "2.08 %"
+    assert text["95 % interval"] == f"{100 * low:.2f} to {100 * high:.2f} %"
     assert (table.texts[3]["mean"], table.texts[3]["std"]) == ("1.633", "0.042")
     assert table.ends_section == [1, 3]
 

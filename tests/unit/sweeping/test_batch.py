@@ -156,11 +156,26 @@ def test_a_failure_does_not_stop_later_batches(sweep):
 )
 def test_a_bad_config_is_refused_before_any_job_starts(override, words, sweep):
     done = sweep({}, override)
-    assert (done.code, done.started, done.statuses) == (2, [], ["refused"])
+    assert (done.code, done.started) == (2, [])
     assert done.err.startswith("error: job 0, ")
     assert done.err.count("\n") == 1
     assert words in done.err
-    assert not Path("swept/0").exists()
+    assert "python -m" not in done.out  # no command that resumes it
+    assert not Path("swept").exists()
+
+
+def test_a_refused_job_is_recorded_beside_others(sweep):
+    done = sweep({"seed=0": "done()"}, "seed=-1,0", "hydra.sweeper.max_batch_size=1")
+    assert (done.code, done.statuses) == (2, ["refused", "done"])
+    assert [job.number for job in done.sweep.jobs] == [0, 1]
+    sweep({}, "seed=-2")
+    assert done.sweep.path.is_dir()
+
+
+def test_a_folder_that_was_there_stays(sweep):
+    Path("swept").mkdir()
+    sweep({}, "seed=-1")
+    assert Path("swept/sweep.json").is_file()
 
 
 def test_bad_input_found_by_a_job_has_exit_code_2(sweep):

@@ -28,7 +28,7 @@ class MetricsGroup(Target):
 
 
 class TensorBoardFiles(Target):
-    """`logger.tensorboard`, for Lightning's `TensorBoardLogger`."""
+    """`logger.tensorboard`, for `EventLogger` and Lightning's `TensorBoardLogger`."""
 
     name: str = setting("", "Folder between the run directory and the version.")
     version: str = setting("tensorboard", "Folder in the run directory.")
