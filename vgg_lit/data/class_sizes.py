@@ -1,12 +1,16 @@
 """A line on the classes of a data set: their names, and the numbers of their images."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 _NAMED = 10
 
 
 def describe_classes(classes: Sequence[str], sizes: Mapping[str, Sequence[int]]) -> str:
-    """Returns the first class names, the fewest and most images, and classes that lack images.
+    """Returns the first class names, the fewest and most images, and classes that are probably mistakes.
+
+    Those are classes that lack images, and classes whose names differ only in case, spaces or the
+    encoding of an accent.
 
     Args:
         classes: class names.
@@ -28,6 +32,13 @@ def describe_classes(classes: Sequence[str], sizes: Mapping[str, Sequence[int]])
         ]
         if lacking:
             parts.append(f"{len(lacking):,} without {name} images: {_some(lacking)}")
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        plain = unicodedata.normalize("NFKC", name).casefold()
+        alike.setdefault(" ".join(plain.replace("_", " ").split()), []).append(name)
+    pairs = [" and ".join(names) for names in alike.values() if len(names) > 1]
+    if pairs:
+        parts.append(f"separate classes with almost the same name: {_some(pairs)}")
     return "; ".join(parts)
 
 

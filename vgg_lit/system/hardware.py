@@ -3,7 +3,7 @@
 import gc
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -33,7 +33,7 @@ def cpu_features() -> frozenset[str]:
 
 
 def count_devices(accelerator: str) -> tuple[str, int]:
-    """The type and number of devices for `trainer.accelerator`.
+    """Returns the type and number of devices for `trainer.accelerator`.
 
     On the CPU a device is a process: one per core and at least two, so that distributed runs can be
     tried on any machine.
@@ -160,31 +160,45 @@ def limited_device_memory(device: torch.device, share: float, spare: int) -> Ite
         torch.cuda.set_per_process_memory_fraction(before, device)
 
 
-def resolve_precision(precision: str, accelerator: str) -> tuple[str, str]:
+def resolve_precision(
+    precision: str, accelerator: str, devices: int | str | Sequence[int] = 1
+) -> tuple[str, str]:
     """Resolves `auto` to a precision of Lightning; returns the precision and the reason.
 
     It is bf16-mixed if the hardware supports it (CUDA capability >= 8.0, an AMD GPU of `BF16_GFX`, CPU
-    with AMX-bf16 or AVX512-bf16), otherwise 32-true.
+    with AMX-bf16 or AVX512-bf16), otherwise 32-true. Of several GPUs, the weakest decides.
+
+    Args:
+        precision: a precision of Lightning, or `auto`.
+        accelerator: an accelerator of Lightning, or `auto`.
+        devices: number or indices of the devices, or `auto` for all.
     """
     if precision != "auto":
         return precision, "as configured"
-    kind, _ = count_devices(accelerator)
-    if kind in ("gpu", "cuda") and torch.version.hip:
-        name = torch.cuda.get_device_properties(0).gcnArchName.partition(":")[0]
-        if name.startswith(BF16_GFX):
-            return "bf16-mixed", f"{name} computes in bf16"
-        return "32-true", f"{name} has no bf16 units"
+    kind, available = count_devices(accelerator)
     if kind in ("gpu", "cuda"):
-        major, minor = torch.cuda.get_device_capability()
-        if major >= 8:
-            return "bf16-mixed", f"CUDA capability {major}.{minor} computes in bf16"
-        return "32-true", f"CUDA capability {major}.{minor} has no bf16 units"
+        chosen = range(devices) if isinstance(devices, int) else devices
+        gpus = [*range(available)] if isinstance(chosen, str) else [*chosen]
+        each = [_gpu_precision(gpu) for gpu in gpus if gpu < available] or [_gpu_precision(0)]
+        return min(each)  # 32-true before bf16-mixed
     if kind == "cpu":
         found = [name for name in ("amx_bf16", "avx512_bf16") if name in cpu_features()]
         if found:
             return "bf16-mixed", f"this CPU computes in bf16 ({found[0]})"
         return "32-true", "this CPU has no bf16 units"
     return "32-true", f"float32 is fastest on {kind}"
+
+
+def _gpu_precision(gpu: int) -> tuple[str, str]:
+    if torch.version.hip:
+        name = torch.cuda.get_device_properties(gpu).gcnArchName.partition(":")[0]
+        if name.startswith(BF16_GFX):
+            return "bf16-mixed", f"{name} computes in bf16"
+        return "32-true", f"{name} has no bf16 units"
+    major, minor = torch.cuda.get_device_capability(gpu)
+    if major >= 8:
+        return "bf16-mixed", f"CUDA capability {major}.{minor} computes in bf16"
+    return "32-true", f"CUDA capability {major}.{minor} has no bf16 units"
 
 
 def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:

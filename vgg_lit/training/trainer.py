@@ -42,7 +42,9 @@ BAR_REFRESHES = 5
 
 def precision_of(trainer: Mapping[str, Any]) -> tuple[str, str]:
     """Returns the precision of a `trainer` group on this machine, and the reason."""
-    return resolve_precision(trainer["precision"], trainer["accelerator"])
+    return resolve_precision(
+        trainer["precision"], trainer["accelerator"], trainer.get("devices", 1)
+    )
 
 
 def check_sizes(config: Mapping[str, Any], datamodule: ImageDataModule) -> None:

@@ -20,3 +20,12 @@ def test_ten_names_are_shown():
     assert describe_classes(names, {"train": [0] * 1200}).endswith(
         "1,200 without training images: n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 1,190 more"
     )
+
+
+def test_names_that_are_almost_the_same():
+    classes = ["Cat", "cat", "big dog", "Big_dog ", "caf\u00e9", "cafe\u0301", "dog"]
+    line = describe_classes(classes, {"train": [1] * 7})
+    assert line.endswith(
+        "; separate classes with almost the same name: Cat and cat, big dog and Big_dog , "
+        "caf\u00e9 and cafe\u0301"
+    )

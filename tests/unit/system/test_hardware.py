@@ -70,6 +70,20 @@ def test_auto_precision_follows_the_hardware(machine, options, precision, reason
     assert reason in why
 
 
+@pytest.mark.parametrize(
+    ("devices", "precision"),
+    [
+        *((1, "bf16-mixed"), (2, "32-true"), ("auto", "32-true")),
+        *(([0, 2], "bf16-mixed"), ([1], "32-true")),
+    ],
+)
+def test_the_weakest_gpu_in_use_decides(devices, precision, machine, monkeypatch):
+    machine(gpus=3)
+    capabilities = [(9, 0), (7, 5), (8, 6)]
+    monkeypatch.setattr(torch.cuda, "get_device_capability", capabilities.__getitem__)
+    assert resolve_precision("auto", "gpu", devices)[0] == precision
+
+
 def test_a_configured_precision_is_kept(machine):
     machine(gpus=1, capability=(7, 0))
     assert resolve_precision("bf16-mixed", "gpu") == ("bf16-mixed", "as configured")
