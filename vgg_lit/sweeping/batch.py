@@ -251,8 +251,12 @@ class SweepBatch:
                 for name in shown
             },
             "seconds": f"{job.seconds:.1f}",
-            "directory": job.directory,
+            **({"directory": job.directory} if self._has_other_names() else {}),
         }
+
+    def _has_other_names(self) -> bool:
+        """Returns True if the folder of a job is not named by its number."""
+        return any(job.directory != str(job.number) for job in self.sweep.jobs)
 
     def _result(self, job: Job) -> JobResult:
         config = self.configs[job.number]
