@@ -230,7 +230,17 @@ def _is_listed_tuple(value: Any, adapter: TypeAdapter[Any]) -> bool:
 
 def explain(items: Sequence[Mapping[str, Any]]) -> str:
     """Joins the messages of `ValidationError.errors()` in one line, without duplicates."""
-    return " or ".join(dict.fromkeys(item["msg"].removeprefix("Input ") for item in items))
+    first = items[0]
+    is_one_value = isinstance(first["input"], str | int | float)
+    if first["type"] == "list_type" and len(items) == 1 and is_one_value:
+        return f"should be a list, such as [{first['input']}]"
+    return " or ".join(dict.fromkeys(map(_message, items)))
+
+
+def _message(item: Mapping[str, Any]) -> str:
+    if item["type"] == "too_short":
+        return f"should have at least {item['ctx']['min_length']} value"
+    return str(item["msg"].removeprefix("Input "))
 
 
 def _annotations(target: Callable[..., Any]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Dotted names from a config: the allowlist and the checks of arguments."""
 
 import sys
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 import torch
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import nn
 
 from vgg_lit import targets
@@ -280,11 +281,26 @@ def test_a_config_error_is_an_input_error():
     assert issubclass(InputError, ValueError)
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("gradcam", "should be a list, such as [gradcam]"),
+        (32, "should be a list, such as [32]"),
+        ({}, "should be a valid list"),
+        ([], "should have at least 1 value"),
+    ],
+)
+def test_a_list_is_asked_for_by_example(value, message):
+    with pytest.raises(ValidationError) as error:
+        TypeAdapter(Annotated[list[str], Field(min_length=1)]).validate_python(value)
+    assert explain(error.value.errors()) == message
+
+
 def test_messages_are_joined_without_duplicates():
     items = [
-        {"msg": "Input should be a"},
-        {"msg": "Input should be a"},
-        {"msg": "Input should be b"},
+        {"type": "a", "input": 3, "msg": "Input should be a"},
+        {"type": "a", "input": 3, "msg": "Input should be a"},
+        {"type": "b", "input": 3, "msg": "Input should be b"},
     ]
     assert explain(items) == "should be a or should be b"
     assert one_line(ValueError("two\n  lines")) == "two lines"

@@ -81,10 +81,13 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
     if match := re.search(ambiguous, message):
         typed = match.group(1) or match.group(2)
         key, _, values = typed.partition("=")
+        keys = _keys(config_name, arguments)
+        if key not in keys and (near := nearest_key(key, keys)) and "=" not in near:
+            key = near
         as_list = f"a list is written '{key}=[{values}]'"
         if config_name != "train":
             return f"{typed}: {as_list}"
-        command = f"python -m vgg_lit.train -m {shlex.quote(typed)}"
+        command = f"python -m vgg_lit.train -m {shlex.quote(f'{key}={values}')}"
         several = f"{typed}: several values are a sweep; add -m: {command}"
         return several if match.group(2) else f"{several}; {as_list}"
     if isinstance(error, OverrideParseException):
@@ -168,6 +171,9 @@ def _unknown_option(group: str, choice: str, options: Sequence[str], config_name
     allowed = [name for name in options if (group, name) not in BASES]
     near = nearest_option(group, choice, allowed)
     meant = f"did you mean {group}={near}? " if near else ""
+    begun = [name for name in allowed if choice and name.startswith(f"{choice.lower()}_")]
+    if len(begun) > 1 and near != choice.lower():
+        meant = f"did you mean one of {', '.join(begun)}? "
     if group == "data" and Path(choice).is_dir():
         meant = f"did you mean data=image_folder data.root={choice}? "
     if not meant and (other := _option_of_a_group(choice, config_name)):
@@ -184,9 +190,10 @@ def _option_of_a_group(option: str, config_name: str) -> str:
 def _no_override(typed: str, config_name: str) -> str:
     """Returns the message for an argument that is not `key=value`."""
     key = {"compare": "runs", "train": "resume", "preview": "output", "tune": "name"}
-    if config_name == "predict" and not Path(typed, "config.yaml").exists():
+    is_run = typed == "latest" or Path(typed, "config.yaml").exists()
+    if config_name == "predict" and not is_run:
         key["predict"] = "images"
-    if Path(typed).exists():
+    if is_run or Path(typed).exists():
         meant = shell_words({key.get(config_name, "run"): typed})
         return f"{typed}: is not key=value; did you mean {meant}?"
     if match := re.fullmatch(r"(\w[\w.]*)(?:[:\s]+(\S+))?", typed):

@@ -65,6 +65,16 @@ def test_flags_may_stand_anywhere():
         ("train", "optimizer.zzz=3", r"^unknown key optimizer\.zzz; allowed in optimizer: "),
         ("train", "a b=c", "is not a valid key=value; quote a value with spaces"),
         ("train", "=3", r"^=3: the value of a group is the name"),
+        ("train", "lr=0.1,0.2", r"add -m: python -m vgg_lit\.train -m optimizer\.lr=0\.1,0\.2; "),
+        ("train", "model=plan", r"did you mean one of plan_1, plan_2, plan_3\?"),
+        (
+            "train",
+            "augment=flip",
+            r"did you mean one of flip_crop, flip_crop_erasing, flip_shift\?",
+        ),
+        ("train", "model=vgg11_b", r"did you mean model=vgg11_bn\?"),
+        ("evaluate", "latest", r"^latest: is not key=value; did you mean run=latest\?"),
+        ("predict", "latest", r"^latest: is not key=value; did you mean run=latest\?"),
     ],
 )
 def test_a_refused_line_is_one_line_with_what_is_allowed(command, line, message):
