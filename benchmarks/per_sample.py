@@ -108,7 +108,7 @@ class PerSamplePipeline:
 def reading(
     source: Source, batch_size: int, num_workers: int, steps: int, device: torch.device
 ) -> Iterator[Callable[[], float]]:
-    """The pipeline alone; yields a function that reads a block and returns the seconds per batch."""
+    """Reads with the pipeline alone; yields a function that reads a block and returns the seconds per batch."""
     images = source.load("train")
     assert isinstance(images, ResidentImages)
     pipeline = PerSamplePipeline(PerSampleImages(images), batch_size, num_workers, device)

@@ -53,7 +53,7 @@ NUM_WORKERS = 2
 def usual_script(
     model: str, source: RealImages, batch: int, steps: int, device: torch.device
 ) -> Iterator[Callable[[], float]]:
-    """A typical training loop; yields a function that runs a block and returns seconds per step."""
+    """Runs a typical training loop; yields a function that runs a block and returns seconds per step."""
     net = usual_network(model, len(source.classes)).to(device).train()
     torch.backends.cudnn.benchmark = True  # as in many scripts, and in ours on a GPU
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)

@@ -289,6 +289,6 @@ def _num_classes(model: Mapping[str, Any]) -> int:
 
 
 def _hash(*parts: object) -> int:
-    """A 63-bit seed computed from `parts`, the same on every machine."""
+    """Returns a 63-bit seed computed from `parts`, the same on every machine."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -115,5 +115,5 @@ def unknown_key(section: str, name: str, allowed: Collection[str]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's message on one line."""
+    """Returns an exception's message on one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -43,7 +43,7 @@ class MeanLoss(Metric):
         self.count += weight.sum() if isinstance(weight, Tensor) else weight * losses.numel()
 
     def compute(self) -> Tensor:
-        """The mean."""
+        """Returns the mean."""
         return self.total / self.count
 
 
@@ -96,7 +96,7 @@ class TopK(Metric):
         self._update_count, self._computed = leader._update_count, None
 
     def compute(self) -> Tensor:
-        """The share; 0 without samples."""
+        """Returns the share; 0 without samples."""
         return self.hits_R[: self.k].sum() / self.count.clamp(min=1)
 
 
@@ -133,7 +133,7 @@ def count_batch(
 
 
 def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
-    """The metrics of the current epoch at its end, by name.
+    """Returns the metrics of the current epoch at its end, by name.
 
     Lightning's `callback_metrics` keep the last validation in epochs without validation
     (`check_val_every_n_epoch`), but not in a resumed run; here such epochs have no validation metrics.

@@ -44,7 +44,7 @@ class ObjectiveLoss(Metric):
         self.count += len(labels_N)
 
     def compute(self) -> Tensor:
-        """The mean."""
+        """Returns the mean."""
         return self.total / self.count
 
 

@@ -144,7 +144,7 @@ def show_percent(axis: Any, unit: str = "%") -> None:
 
 @contextmanager
 def without_font_warnings() -> Iterator[None]:
-    """A context in which characters that the font lacks, such as emoji, are boxes without a warning."""
+    """Returns a context in which characters that the font lacks, such as emoji, are boxes without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")

@@ -135,7 +135,7 @@ def set_aside(path: Path) -> Path:
 
 
 def digests(path: Path) -> list[str]:
-    """The SHA-256 digests in the `.sha256` file: two while the checkpoint is being replaced, or none."""
+    """Returns the SHA-256 digests in the `.sha256` file: two while the checkpoint is being replaced, or none."""
     content = read_small(_digest_file(path)) or b""
     lines = content.decode("ascii", "replace").splitlines()
     return [line.split()[0] for line in lines if line.strip()]

@@ -28,7 +28,7 @@ class AutoAugment:
         self.policy = policy
 
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
-        """uint8 images of the same shape."""
+        """Returns uint8 images of the same shape."""
         height, width = images_BCHW.shape[-2:]
         table = _auto_augment(self.policy, height, width, images_BCHW.device)
         row_B2 = draws.each(_auto_augment_rows, self.policy, height, width)
@@ -43,7 +43,7 @@ class TrivialAugment:
     """
 
     def __call__(self, images_BCHW: Tensor, draws: Draws) -> Tensor:
-        """uint8 images of the same shape."""
+        """Returns uint8 images of the same shape."""
         height, width = images_BCHW.shape[-2:]
         table = _trivial_augment(height, width, images_BCHW.device)
         row_B = draws.each(_trivial_augment_rows, height, width)

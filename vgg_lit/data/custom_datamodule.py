@@ -214,7 +214,7 @@ class CustomDataModule(L.LightningDataModule):
         """Returns None: pixel statistics are not measured."""
 
     def training_inputs(self, count: int) -> Iterator[Tensor]:
-        """Network input of at least the first `count` training images, batch by batch, on the CPU."""
+        """Yields the network input of at least the first `count` training images, batch by batch, on the CPU."""
         for batch in self._loader("train").all_batches():
             images_BCHW = parts_of(self._converted(batch), "train", None).images_BCHW
             yield self._to_input(images_BCHW)

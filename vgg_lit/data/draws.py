@@ -167,14 +167,14 @@ def _hash(seed: int, epoch: int, ids: Tensor, stream: str) -> Tensor:
 
 
 def _mix(word: int) -> int:
-    """The finaliser of SplitMix64: a bijection of 64-bit words; each bit affects all output bits."""
+    """Applies the finaliser of SplitMix64: a bijection of 64-bit words; each bit affects all output bits."""
     word = (word ^ word >> 30) * _FACTORS[0] & _MASK
     word = (word ^ word >> 27) * _FACTORS[1] & _MASK
     return word ^ word >> 31
 
 
 def _mix_tensor(words: Tensor) -> Tensor:
-    """`_mix` for int64 tensors; their products wrap around."""
+    """Applies `_mix` to int64 tensors; their products wrap around."""
     words = (words ^ _shift_right(words, 30)) * _signed(_FACTORS[0])
     words = (words ^ _shift_right(words, 27)) * _signed(_FACTORS[1])
     return words ^ _shift_right(words, 31)

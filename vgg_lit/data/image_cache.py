@@ -181,7 +181,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[Path]:
-    """`replacing`, but raises InputError if the folder cannot be written."""
+    """Calls `replacing`; raises InputError if the folder cannot be written."""
     try:
         with replacing(path) as temporary:
             yield temporary

@@ -41,10 +41,10 @@ class Records(Protocol):
     """Access to the images of a split by position; picklable, for worker processes."""
 
     def __len__(self) -> int:
-        """The number of images."""
+        """Returns the number of images."""
 
     def __getitem__(self, position: int) -> Any:
-        """An image: a PIL image, a uint8 array (H, W) or (H, W, 3), or an encoded file as bytes."""
+        """Returns an image: a PIL image, a uint8 array (H, W) or (H, W, 3), or an encoded file as bytes."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Views:
     def weighted(
         self, images_BCHW: Tensor, preprocessing: Preprocessing
     ) -> Iterator[tuple[Tensor, int]]:
-        """The views of `of`, each with its weight in an average."""
+        """Returns the views of `of`, each with its weight in an average."""
         shifted_from = 1 + self.flip if self.shift else math.inf
         for number, view_BCHW in enumerate(self.of(images_BCHW, preprocessing)):
             is_shifted = number % self.count >= shifted_from
@@ -146,7 +146,7 @@ def asked_views(
 
 
 def shifts(x_BCHW: Tensor, by: int) -> Iterator[Tensor]:
-    """The images moved by `by` pixels up and left, then down and right, mirrored at the edge."""
+    """Returns the images moved by `by` pixels up and left, then down and right, mirrored at the edge."""
     height, width = x_BCHW.shape[-2:]
     padded_BCHW = F.pad(x_BCHW, [by] * 4, mode="reflect")
     yield padded_BCHW[..., 2 * by :, 2 * by :]

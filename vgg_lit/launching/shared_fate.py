@@ -21,7 +21,7 @@ from vgg_lit.system.status import write_status
 
 @contextmanager
 def ending_together(trainer: L.Trainer, path: Path) -> Iterator[None]:
-    """A context in which all ranks of a run end together; records the reason in `status.json`.
+    """Returns a context in which all ranks of a run end together; records the reason in `status.json`.
 
     Args:
         trainer: Trainer of the run.

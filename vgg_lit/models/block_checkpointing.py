@@ -45,7 +45,7 @@ def _blocks(features: nn.Sequential) -> Iterator[nn.Sequential]:
 def _contexts(
     block: nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """The context managers of the first and the second forward pass."""
+    """Returns the context managers of the first and the second forward pass."""
     return nullcontext(), _statistics_kept(block)
 
 

@@ -19,7 +19,7 @@ SMALL_IMAGE = 64
 
 
 def resnet18(*, num_classes: int = 1000, in_channels: int = 3, image_size: int = 224) -> nn.Module:
-    """ResNet-18: 18 layers with weights, two 3x3 convolutions per block.
+    """Builds ResNet-18: 18 layers with weights, two 3x3 convolutions per block.
 
     Args:
         num_classes: number of logits.
@@ -34,14 +34,14 @@ def resnet18(*, num_classes: int = 1000, in_channels: int = 3, image_size: int =
 
 
 def resnet50(*, num_classes: int = 1000, in_channels: int = 3, image_size: int = 224) -> nn.Module:
-    """ResNet-50: 50 layers with weights, three convolutions per block; otherwise as `resnet18`."""
+    """Builds ResNet-50: 50 layers with weights, three convolutions per block; otherwise as `resnet18`."""
     return _resnet("resnet50", num_classes, in_channels, image_size)
 
 
 def efficientnet_b0(
     *, num_classes: int = 1000, in_channels: int = 3, image_size: int = 224
 ) -> nn.Module:
-    """EfficientNet-B0; for small images its first convolution has stride 1 in place of 2.
+    """Builds EfficientNet-B0; for small images its first convolution has stride 1 in place of 2.
 
     Args:
         num_classes: number of logits.
@@ -72,7 +72,7 @@ def _is_small(image_size: int) -> bool:
 
 
 def _stem(in_channels: int, channels: int, *, kernel: int, stride: int) -> nn.Conv2d:
-    """The first convolution, initialised in the way torchvision initialises the others."""
+    """Builds the first convolution, initialised in the way torchvision initialises the others."""
     in_channels = positive_int("in_channels", in_channels)
     conv = nn.Conv2d(in_channels, channels, kernel, stride, padding=kernel // 2, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")

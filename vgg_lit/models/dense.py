@@ -53,11 +53,11 @@ class DenseVGG(nn.Module):
         self.train(net.training)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The logits_BK of a batch of images."""
+        """Returns the logits_BK of a batch of images."""
         return self.score_map(x_BCHW).mean((2, 3))
 
     def score_map(self, x_BCHW: Tensor) -> Tensor:
-        """The scores (B, K, H, W) at every position of the window.
+        """Returns the scores (B, K, H, W) at every position of the window.
 
         Raises:
             InputError: the images are smaller than the window needs.

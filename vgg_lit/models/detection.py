@@ -29,7 +29,7 @@ def faster_rcnn(
     anchor_sizes: Sequence[int] = ANCHOR_SIZES,
     **options: Any,
 ) -> FasterRCNN:
-    """A detector on the output of a VGG's last convolution, before its last pool.
+    """Builds a detector on the output of a VGG's last convolution, before its last pool.
 
     Args:
         net: a VGG, trained or not; its convolutions are copied.

@@ -20,7 +20,7 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def count_batch_norms(net: nn.Module) -> int:
-    """The number of batch norm layers in a network."""
+    """Returns the number of batch norm layers in a network."""
     return sum(isinstance(module, NORMS) for module in net.modules())
 
 

@@ -41,7 +41,7 @@ def is_frozen_norm(norm: _BatchNorm) -> bool:
 
 
 def frozen_depth(net: VGG) -> int:
-    """The number of modules of `net.features` before the first with a trainable weight."""
+    """Returns the number of modules of `net.features` before the first with a trainable weight."""
     for depth, module in enumerate(net.features):
         if any(parameter.requires_grad for parameter in module.parameters()):
             return depth

@@ -26,7 +26,7 @@ def forward(
     batch_norm: bool | None = None,
     training: bool = False,
 ) -> Tensor:
-    """The logits_BK of a batch of images.
+    """Returns the logits_BK of a batch of images.
 
     All sizes are taken from the tensors, so any width, image size or number of classes works.
 

@@ -67,7 +67,7 @@ def auto_form(x_BIHW: Tensor, weight_OIKK: Tensor, dtype: torch.dtype) -> Form:
 
 
 def conv_by_unfolded_weight(x_BIHW: Tensor, weight_OIKK: Tensor, bias_O: Tensor | None) -> Tensor:
-    """3x3 convolution, stride 1, padding 1, of maps of at most 2x2, as one dense product.
+    """Returns a 3x3 convolution, stride 1, padding 1, of maps of at most 2x2, as one dense product.
 
     Output (y, x) uses input (v, u) through tap (v - y + 1, u - x + 1). The taps of one output are
     therefore a window of the kernel, and the stacked windows of all outputs are the (H*W*O, H*W*I)
@@ -93,7 +93,7 @@ def conv_by_unfolded_weight(x_BIHW: Tensor, weight_OIKK: Tensor, bias_O: Tensor 
 
 
 def conv_by_unfolded_input(x_BIHW: Tensor, weight_OIKK: Tensor, bias_O: Tensor | None) -> Tensor:
-    """3x3 convolution, stride 1, padding 1, of maps of any size, as one product (im2col).
+    """Returns a 3x3 convolution, stride 1, padding 1, of maps of any size, as one product (im2col).
 
     Returns:
         (B, O, H, W), channels-last.
@@ -141,7 +141,7 @@ class _UnfoldedInput(torch.autograd.Function):
 
 
 def _unfold_input(x_BIHW: Tensor) -> Tensor:
-    """The zero-padded 3x3 neighbourhood of every position: (P, K*K*I), with the taps as slowest axis."""
+    """Returns the zero-padded 3x3 neighbourhood of every position: (P, K*K*I), with the taps as slowest axis."""
     padded_BHWI = F.pad(x_BIHW.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
     windows_BHWIKK = padded_BHWI.unfold(1, 3, 1).unfold(2, 3, 1)
     return windows_BHWIKK.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(0, 2)
@@ -167,7 +167,7 @@ class GemmConv2d(nn.Conv2d):
     always: bool = False
 
     def forward(self, input: Tensor) -> Tensor:
-        """`F.conv2d` of (B, I, H, W), equal up to rounding; in the autocast dtype under autocast."""
+        """Returns `F.conv2d` of (B, I, H, W), equal up to rounding; in the autocast dtype under autocast."""
         if isinstance(input, fx.Proxy):
             return super().forward(input)
         is_traced = input.is_meta or torch.compiler.is_exporting()

@@ -15,7 +15,7 @@ class GlobalMaxPool(nn.Module):
     """
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The maxima."""
+        """Returns the maxima."""
         return F.max_pool2d(x_BCHW, x_BCHW.shape[-2:])
 
 
@@ -28,7 +28,7 @@ class AveragePool(nn.AdaptiveAvgPool2d):
     output_size: int
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The pooled maps (B, C, S, S)."""
+        """Returns the pooled maps (B, C, S, S)."""
         return average_pool(x_BCHW, self.output_size)
 
 
@@ -71,9 +71,9 @@ class LogitScale(nn.Module):
         self.factor = factor
 
     def forward(self, logits_BK: Tensor) -> Tensor:
-        """The scaled logits; also of a map (B, K, H, W)."""
+        """Returns the scaled logits; also of a map (B, K, H, W)."""
         return logits_BK * self.factor
 
     def extra_repr(self) -> str:
-        """The factor, for `print(net)`."""
+        """Returns the factor, for `print(net)`."""
         return f"{self.factor}"

@@ -34,7 +34,7 @@ def initialise(net: nn.Module, init: str) -> None:
 
 
 def kaiming(layer: Weighted) -> None:
-    """N(0, 2 / fan in), which keeps the scale of the signal in a ReLU network of any depth.
+    """Draws from N(0, 2 / fan in), which keeps the scale of the signal in a ReLU network of any depth.
 
     torchvision uses fan out for convolutions and N(0, 0.01^2) for FC layers, which shrinks the weak
     signal at the end of a deep network without batch norm: the logits of VGG-19 (linear head, 32
@@ -46,7 +46,7 @@ def kaiming(layer: Weighted) -> None:
 
 
 def xavier(layer: Weighted) -> None:
-    """U(-a, a), a^2 = 6 / (fan in + fan out): the paper's alternative to weights of a shallower net.
+    """Draws from U(-a, a), a^2 = 6 / (fan in + fan out): the paper's alternative to weights of a shallower net.
 
     Source: Glorot & Bengio 2010, equation 16; Simonyan & Zisserman 2015, section 3.1.
     """
@@ -54,7 +54,7 @@ def xavier(layer: Weighted) -> None:
 
 
 def paper(layer: Weighted) -> None:
-    """N(0, 0.01), a standard deviation of 0.1: the paper's initialisation of A, its shallowest network.
+    """Draws from N(0, 0.01), a standard deviation of 0.1: the paper's initialisation of A, its shallowest network.
 
     Source: Simonyan & Zisserman 2015, section 3.1.
     """

@@ -17,7 +17,7 @@ from vgg_lit.models.vgg import VGG
 
 
 def named_layers(net: nn.Module) -> dict[str, nn.Module]:
-    """The layers of a VGG by the paper's names; in other networks the modules without children."""
+    """Returns the layers of a VGG by the paper's names; in other networks the modules without children."""
     if isinstance(net, VGG):
         return {name: net.get_submodule(path) for name, path in net.layer_paths.items()}
     modules = net.named_modules()
@@ -37,13 +37,13 @@ def check_layers(net: nn.Module, names: Sequence[str]) -> None:
 
 
 def convolutions(net: nn.Module) -> dict[str, nn.Conv2d]:
-    """The convolutions among the layers, in forward order."""
+    """Returns the convolutions among the layers, in forward order."""
     layers = named_layers(net).items()
     return {name: layer for name, layer in layers if isinstance(layer, nn.Conv2d)}
 
 
 def weighted_layers(net: nn.Module) -> dict[str, tuple[str, ...]]:
-    """The name of each layer with weights -> the paths of its modules, in forward order."""
+    """Returns the name of each layer with weights -> the paths of its modules, in forward order."""
     if not isinstance(net, VGG):
         modules = net.named_modules()
         return {path: (path,) for path, module in modules if any(True for _ in tensors_of(module))}
@@ -79,7 +79,7 @@ def layers_of(net: nn.Module, name: str) -> list[str]:
 
 
 def modules_of(net: nn.Module, name: str) -> list[nn.Module]:
-    """The modules with weights in the layer or block of that name.
+    """Returns the modules with weights in the layer or block of that name.
 
     Raises:
         InputError: as `layers_of`.
@@ -89,7 +89,7 @@ def modules_of(net: nn.Module, name: str) -> list[nn.Module]:
 
 
 def _blocks(net: nn.Module, layers: list[str]) -> dict[str, list[str]]:
-    """The layers of each block by its name; outside a VGG a block is a module at depth 1 or 2."""
+    """Returns the layers of each block by its name; outside a VGG a block is a module at depth 1 or 2."""
     if isinstance(net, VGG):
         names = [f"block{number}" for number in range(1, len(net.plan) + 1)]
         return {name: [layer for layer in layers if layer.startswith(f"{name}_")] for name in names}

@@ -21,7 +21,7 @@ class PooledConv2d(nn.Conv2d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """The convolution of (B, C, H, W), without an odd last row and column."""
+        """Returns the convolution of (B, C, H, W), without an odd last row and column."""
         height, width = (side % 2 for side in input.shape[-2:])
         if not (height or width):
             return super().forward(input)

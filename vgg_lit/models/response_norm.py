@@ -17,7 +17,7 @@ class LocalResponseNorm(nn.LocalResponseNorm):
     """
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The normalised maps, in float32 or a wider type."""
+        """Returns the normalised maps, in float32 or a wider type."""
         return local_response_norm(x_BCHW, self.size, self.alpha, self.beta, self.k)
 
 

@@ -145,22 +145,22 @@ def _parse_block(number: int, items: Any) -> tuple[Conv, ...]:
 
 
 def smallest_image_size(plan: Plan) -> int:
-    """Side in pixels of the smallest image that leaves one pixel after the last pool."""
+    """Returns the side in pixels of the smallest image that leaves one pixel after the last pool."""
     return 2 ** len(plan)
 
 
 def scale_plan(plan: Plan, width: float) -> Plan:
-    """The plan with every channel count multiplied by `width`, rounded, at least 1."""
+    """Returns the plan with every channel count multiplied by `width`, rounded, at least 1."""
     return tuple(tuple(replace(c, channels=scale(c.channels, width)) for c in b) for b in plan)
 
 
 def scale_head(head: Head, width: float) -> Head:
-    """The head with every hidden layer multiplied by `width`, rounded, at least 1."""
+    """Returns the head with every hidden layer multiplied by `width`, rounded, at least 1."""
     return replace(head, hidden=tuple(scale(size, width) for size in head.hidden))
 
 
 def scale(size: int, width: float) -> int:
-    """A channel or feature count times `width`, rounded, at least 1."""
+    """Returns a channel or feature count times `width`, rounded, at least 1."""
     if not (is_number(width) and 0 < width < float("inf")):
         raise InputError(f"width={width!r} is not a positive number")
     return max(1, round(size * width))

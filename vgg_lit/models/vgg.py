@@ -97,7 +97,7 @@ class VGG(nn.Module):
         }
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The logits_BK of a batch of images."""
+        """Returns the logits_BK of a batch of images."""
         if self.head.pool is None and not self.first_module:
             x_BCHW = _fitting_head(x_BCHW, self.image_size, self.layers.margin, len(self.plan))
         features = self.features[self.first_module :] if self.first_module else self.features
@@ -108,7 +108,7 @@ class VGG(nn.Module):
         return self.classifier(torch.flatten(self.avgpool(x_BCHW), 1))
 
     def layer(self, name: str) -> nn.Module:
-        """The module with the paper's name, such as `block4_conv2`, `block5_pool` or `fc6`.
+        """Returns the module with the paper's name, such as `block4_conv2`, `block5_pool` or `fc6`.
 
         Raises:
             InputError: this network has no such layer.
@@ -118,7 +118,7 @@ class VGG(nn.Module):
         return self.get_submodule(self.layer_paths[name])
 
     def map_side(self, image_side: int) -> int:
-        """Side of the last map of an image, both in their own pixels."""
+        """Returns the side of the last map of an image, both in their own pixels."""
         return (image_side - self.layers.margin) // smallest_image_size(self.plan)
 
 

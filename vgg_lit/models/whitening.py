@@ -27,7 +27,7 @@ NUM_IMAGES = 5_000
 
 
 def whitening_layer(in_channels: int, side: int) -> nn.Conv2d:
-    """The layer, whose filters `whiten` sets: no padding, 2 C k^2 filters, frozen weight."""
+    """Returns the layer, whose filters `whiten` sets: no padding, 2 C k^2 filters, frozen weight."""
     layer = nn.Conv2d(in_channels, 2 * in_channels * side**2, side)
     layer.weight.requires_grad_(False)
     return layer
@@ -54,7 +54,7 @@ def whiten(net: nn.Module, batches: Iterable[Tensor]) -> None:
 
 
 def whitening_filters(batches: Iterable[Tensor], side: int, eps: float = EPS) -> Tensor:
-    """The filters (O, C, K, K) in float64, of the greatest variance first, then their negatives.
+    """Returns the filters (O, C, K, K) in float64, of the greatest variance first, then their negatives.
 
     Args:
         batches: images (B, C, H, W).

@@ -26,7 +26,7 @@ class OptimizedModule(L.LightningModule):
     gradient_norm: Tensor | None = None
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimiser and, unless the rate is constant, its schedule."""
+        """Returns the optimiser and, unless the rate is constant, its schedule."""
         if self.hparams["optimizer"] is None or self.hparams["scheduler"] is None:
             raise ConfigError("optimizer and scheduler: needed for training, but not set")
         optimizer = build_optimizer(

@@ -32,7 +32,7 @@ class Steps:
 
 
 def constant(optimizer: Optimizer, steps: Steps) -> None:
-    """A constant learning rate."""
+    """Returns a constant learning rate."""
 
 
 def one_cycle(
@@ -42,7 +42,7 @@ def one_cycle(
     start_factor: float = 0.04,
     end_factor: float = 4e-6,
 ) -> dict[str, Any]:
-    """A half cosine up to the optimiser's rate, then a half cosine down, by step.
+    """Returns a half cosine up to the optimiser's rate, then a half cosine down, by step.
 
     Args:
         optimizer: optimiser; its learning rate is the peak.
@@ -74,7 +74,7 @@ def one_cycle(
 def cosine(
     optimizer: Optimizer, steps: Steps, warmup_fraction: float = 0.0, end_factor: float = 0.0
 ) -> dict[str, Any]:
-    """Linear warm-up, then a half cosine down to `end_factor` times the rate, by step.
+    """Returns a linear warm-up, then a half cosine down to `end_factor` times the rate, by step.
 
     Source: Loshchilov & Hutter 2017, SGDR, without restarts.
     """
@@ -92,7 +92,7 @@ def cosine(
 def linear(
     optimizer: Optimizer, steps: Steps, warmup_fraction: float = 0.0, end_factor: float = 0.0
 ) -> dict[str, Any]:
-    """Linear warm-up, then a straight line down to `end_factor` times the rate, by step.
+    """Returns a linear warm-up, then a straight line down to `end_factor` times the rate, by step.
 
     A group with `epochs` (see `build_optimizer`) goes down to 0 over that many epochs.
 
@@ -125,7 +125,7 @@ def polynomial(
     end_factor: float = 0.0,
     final_fraction: float = 0.0,
 ) -> dict[str, Any]:
-    """Linear warm-up, then down to `end_factor` times the rate as a power of the rest, by step.
+    """Returns a linear warm-up, then down to `end_factor` times the rate as a power of the rest, by step.
 
     Args:
         optimizer: optimiser; its learning rate is the peak.
@@ -161,7 +161,7 @@ def cosine_restarts(
     cycles: int = 3,
     length_factor: float = 2.0,
 ) -> dict[str, Any]:
-    """Linear warm-up, then half cosines down to `end_factor` times the rate, by step.
+    """Returns a linear warm-up, then half cosines down to `end_factor` times the rate, by step.
 
     Args:
         optimizer: optimiser; its learning rate is the peak of each cycle.

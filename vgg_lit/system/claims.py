@@ -80,7 +80,7 @@ def _remove_if_empty(path: Path) -> None:
 
 @contextmanager
 def claimed(path: Path) -> Iterator[None]:
-    """A context in which no other process trains in a directory, from before its first file is written.
+    """Returns a context in which no other process trains in a directory, from before its first file is written.
 
     A claim that this process holds already is kept at the end.
 

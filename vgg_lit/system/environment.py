@@ -35,7 +35,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The CPU's name; `platform.processor()` is empty on many Linux systems."""
+    """Returns the CPU's name; `platform.processor()` is empty on many Linux systems."""
     names = re.findall(r"model name\s*: (.+)", _read_text(Path("/proc/cpuinfo")))
     return names[0] if names else platform.processor()
 

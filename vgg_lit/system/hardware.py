@@ -23,7 +23,7 @@ SMALLEST_SIDE = 256
 
 @cache
 def cpu_features() -> frozenset[str]:
-    """Instruction sets of this CPU by their usual names, e.g. `amx_bf16`, `avx512_bf16`."""
+    """Returns the instruction sets of this CPU by their usual names, e.g. `amx_bf16`, `avx512_bf16`."""
     if hasattr(torch.cpu, "get_capabilities"):  # newer than torch 2.10
         return frozenset(name for name, has in torch.cpu.get_capabilities().items() if has)
     listed = Path("/proc/cpuinfo")
@@ -67,7 +67,7 @@ def device_type(accelerator: str) -> str:
 
 
 def count_processes(devices: int | str | list[int], accelerator: str) -> int:
-    """The number of processes on this machine for `trainer.devices`; on a CPU `auto` is 1."""
+    """Returns the number of processes on this machine for `trainer.devices`; on a CPU `auto` is 1."""
     if devices == "auto":
         kind, available = count_devices(accelerator)
         return 1 if kind == "cpu" else available
@@ -75,14 +75,14 @@ def count_processes(devices: int | str | list[int], accelerator: str) -> int:
 
 
 def count_cores() -> int:
-    """The number of cores that this process may use; in a container often fewer than the machine has."""
+    """Returns the number of cores that this process may use; in a container often fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def memory_bytes() -> float:
-    """The memory that this process may use, in bytes; infinite if the system does not report it.
+    """Returns the memory that this process may use, in bytes; infinite if the system does not report it.
 
     It is the memory of the machine, or the limit of a container or of a cluster job if that is lower.
     """

@@ -190,7 +190,7 @@ def wake(pid: int) -> None:
 
 @contextmanager
 def ignoring_hangup(is_ignored: bool = True) -> Iterator[None]:
-    """A context in which this process continues when its terminal is closed."""
+    """Returns a context in which this process continues when its terminal is closed."""
     is_main = threading.current_thread() is threading.main_thread()
     if not (is_ignored and is_main and hasattr(signal, "SIGHUP")):
         yield

@@ -110,7 +110,7 @@ def _open_null(descriptor: int) -> None:
 
 @contextmanager
 def exiting_in_one_line() -> Iterator[None]:
-    """A context for a command without a config: its errors are one line and an exit code.
+    """Returns a context for a command without a config: its errors are one line and an exit code.
 
     A closed pipe ends the command silently.
     """

@@ -31,7 +31,7 @@ READERS: Mapping[Any, Callable[[Tensor], Any]] = {
 
 @contextmanager
 def weightless(largest_bytes: float = math.inf) -> Iterator[None]:
-    """A context in which tensors have no data, and their size and the number of operations are limited.
+    """Returns a context in which tensors have no data, and their size and the number of operations are limited.
 
     Values that are read are 0: networks read drop rates, for example, that do not change any shape.
 

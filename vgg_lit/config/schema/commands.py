@@ -30,7 +30,7 @@ DEVICE = "Type of device to compute on."
 
 
 def _listed(value: Any) -> Any:
-    """A single name as a list of one."""
+    """Returns a single name as a list of one."""
     return [value] if isinstance(value, str) else value
 
 
