@@ -232,7 +232,9 @@ if typed:
 @pytest.mark.slow
 @pytest.mark.parametrize("storage", ["sqlite", "journal"])
 def test_drivers_of_one_study_share_its_trials(driven, storage):
-    script = f"time.sleep(0.1)\n{DONE}"
+    # One driver runs two trials at a time, so the third is one of the other driver.
+    second = "while len((folder / 'started').read_text().splitlines()) < 3: time.sleep(0.01)"
+    script = f"{second}\n{DONE}"
     settings = {"n_trials": 12, "n_jobs": 2, "storage": storage}
     drivers = [driven.start(script, **settings) for _ in range(2)]
     outs = [driver.communicate(timeout=120)[0] for driver in drivers]
