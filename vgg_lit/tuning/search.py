@@ -171,6 +171,10 @@ class Search:
                 lock = take_lock(self.directory.trial_lock(frozen.number))
                 if lock is None:
                     continue
+                # Its driver may have recorded its end, and then released the lock, after the list was read.
+                if self._find(frozen.number).state != TrialState.RUNNING:
+                    lock.close()
+                    continue
                 left = TakenTrial(frozen.number, frozen.params, lock)
                 if not self._record_end(left):  # otherwise it ended after its driver
                     if frozen.params.keys() == self.space.distributions.keys():
@@ -190,6 +194,10 @@ class Search:
             new_lock = take_lock(self.directory.trial_lock(trial.number))
             assert new_lock, "trial numbers are unique"
             return TakenTrial(trial.number, self.space.suggest(trial), new_lock)
+
+    def _find(self, number: int) -> "FrozenTrial":
+        """Returns a trial as it is in the storage now."""
+        return self.study.get_trials(deepcopy=False)[number]
 
     def _set_sampler(self, number: int) -> None:
         grid = self.space.grid() if self._is_grid else None
@@ -251,8 +259,7 @@ class Search:
         from optuna.trial import Trial
 
         self.study.sampler = RandomSampler()  # draws nothing at the end of a trial
-        frozen = self.study.get_trials(deepcopy=False)[taken.number]
-        trial = Trial(self.study, frozen._trial_id)
+        trial = Trial(self.study, self._find(taken.number)._trial_id)
         for name in ("seconds", "reason"):
             if name in facts:
                 trial.set_user_attr(name, facts[name])

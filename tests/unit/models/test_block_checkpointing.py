@@ -126,6 +126,6 @@ def test_compiled_checkpointing_gives_the_same_step():
     x_BCHW = torch.randn(4, 3, 32, 32)
     for each in (net, twin):
         each.compile()
-    assert_same(step(twin, x_BCHW), step(net, x_BCHW))
+    torch.testing.assert_close(step(twin, x_BCHW), step(net, x_BCHW), rtol=1e-5, atol=1e-4)
     assert isinstance(twin.layer("block1_bn1"), nn.BatchNorm2d)
     assert twin.layer("block1_bn1").num_batches_tracked == 1

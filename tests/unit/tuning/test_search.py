@@ -44,8 +44,8 @@ def wait_for(name):
 """
 
 
-def drive(folder, script, given):
-    """Runs a driver in this process."""
+def build(folder, script, given):
+    """Returns a driver of a study, which is created if needed."""
     settings = {
         "objective": "val/acc",
         "pruner": NONE,
@@ -65,7 +65,12 @@ def drive(folder, script, given):
         return [sys.executable, "-c", script, str(place), str(folder), *(overrides or [])]
 
     space = SearchSpace(settings["space"])
-    search.Search(directory, space, Tune.model_construct(**settings), command).run()
+    return search.Search(directory, space, Tune.model_construct(**settings), command)
+
+
+def drive(folder, script, given):
+    """Runs a driver in this process."""
+    build(folder, script, given).run()
 
 
 DRIVER = """
@@ -243,6 +248,19 @@ def test_drivers_of_one_study_share_its_trials(driven, storage):
     assert sorted(number for number, _ in driven.started) == list(range(12))
     assert len({words for _, words in driven.started}) == 12
     assert all("starts" in out for out in outs)
+
+
+def test_a_trial_that_ends_while_the_trials_are_listed_is_left_alone(tmp_path, monkeypatch):
+    driver = build(tmp_path, "", {"n_trials": 2})
+    taken = driver._take()
+    read = driver.study.get_trials
+    listed = [read()]
+    driver._fail(taken, "so")  # as another driver does between the list and the lock
+    monkeypatch.setattr(
+        driver.study, "get_trials", lambda **options: listed.pop() if listed else read(**options)
+    )
+    assert driver._take().number == 1
+    assert [trial.state.name for trial in read()] == ["FAIL", "RUNNING"]
 
 
 @pytest.mark.slow
