@@ -7,13 +7,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
 import torch.distributed as dist
 from torch.distributed import run
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerState
 from torch.distributed.elastic.multiprocessing import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.elastic.rendezvous import (
     RendezvousError,
     c10d_rendezvous_backend,
@@ -30,13 +30,22 @@ FINAL = {EXIT_BAD_INPUT, *(Preempted(signum).exit_code for signum in ENDING)}
 
 
 class Agent(api.LocalElasticAgent):
-    """Starts the ranks of one machine; restarts them after a failure, except for exit codes in `FINAL`."""
+    """Starts the ranks of one machine; restarts them after a failure, except for exit codes in `FINAL`.
+
+    Attributes:
+        ended_by: rank and failure of the process that ended all of them, if they are not restarted.
+    """
+
+    ended_by: ClassVar[tuple[int, ProcessFailure] | None] = None
 
     def _monitor_workers(self, worker_group: Any) -> RunResult:
         result = super()._monitor_workers(worker_group)
-        codes = {failure.exitcode for failure in result.failures.values()}
-        if result.state == WorkerState.FAILED and codes & FINAL:
-            self._remaining_restarts = 0
+        if result.state == WorkerState.FAILED:
+            codes = {failure.exitcode for failure in result.failures.values()}
+            if codes & FINAL:
+                self._remaining_restarts = 0
+            if not self._remaining_restarts:
+                Agent.ended_by = min(result.failures.items(), key=lambda pair: pair[1].timestamp)
         return result
 
 
@@ -77,6 +86,13 @@ def use_available_stores() -> None:
             module.TCPStore = store  # type: ignore[attr-defined]
 
 
+def exit_as(rank: int, failure: ProcessFailure) -> NoReturn:
+    """Exits with the code of a failed process, which has reported its error unless it was killed."""
+    if failure.exitcode < 0:
+        print(f"error: process {rank} was killed by {failure.signal_name()}", file=sys.stderr)
+    sys.exit(failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode)
+
+
 def run_agents(typed: Sequence[str]) -> None:
     """Runs torchrun with the arguments of a command line; exits with the code of the first failed process."""
     api.LocalElasticAgent = Agent  # type: ignore[misc]
@@ -90,16 +106,15 @@ def run_agents(typed: Sequence[str]) -> None:
         with ignoring_hangup():
             run.run(arguments)
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        if failure.exitcode < 0:
-            print(f"error: process {rank} was killed by {failure.signal_name()}", file=sys.stderr)
-        sys.exit(failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode)
+        exit_as(*error.get_first_failure())
     except SignalException as stop:
         sys.exit(128 + signal.Signals(stop.sigval))
     except ValueError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
     except (RendezvousError, dist.DistError, TimeoutError) as error:
+        if Agent.ended_by:  # the machine of the store has ended before this one
+            exit_as(*Agent.ended_by)
         place = arguments.rdzv_endpoint or f"{arguments.master_addr}:{arguments.master_port}"
         cause = error.__cause__ or error
         print(f"error: rendezvous at {place}: {one_line(cause)}", file=sys.stderr)

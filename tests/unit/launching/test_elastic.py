@@ -6,7 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch.distributed as dist
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerState
-from torch.distributed.elastic.rendezvous import c10d_rendezvous_backend, static_tcp_rendezvous
+from torch.distributed.elastic.rendezvous import (
+    RendezvousConnectionError,
+    c10d_rendezvous_backend,
+    static_tcp_rendezvous,
+)
 from torch.distributed.launcher import api
 
 from vgg_lit.launching import elastic
@@ -61,11 +65,14 @@ def agent(monkeypatch):
     """`agent(state, 1, 2)`: the restarts that are left after processes end with these codes."""
 
     def agent(state, *codes):
-        failures = {rank: SimpleNamespace(exitcode=code) for rank, code in enumerate(codes)}
+        failures = {
+            rank: SimpleNamespace(exitcode=code, timestamp=-rank) for rank, code in enumerate(codes)
+        }
         result = RunResult(state=state, failures=failures)
         monkeypatch.setattr(
             api.LocalElasticAgent, "_monitor_workers", lambda self, group: result, raising=True
         )
+        monkeypatch.setattr(elastic.Agent, "ended_by", None)
         made = elastic.Agent.__new__(elastic.Agent)
         made._remaining_restarts = 3
         assert made._monitor_workers(None) is result
@@ -84,6 +91,33 @@ def test_bad_input_and_signals_are_not_repeated(code, agent):
 )
 def test_other_failures_are(state, codes, agent):
     assert agent(WorkerState[state], *codes) == 3
+
+
+@pytest.mark.parametrize(
+    ("codes", "exit_code", "message"),
+    [
+        ((143, 2), 2, ""),  # the process with code 2 was the first, and has printed its error
+        ((2, -9), 137, "error: process 1 was killed by SIGKILL\n"),
+        ((1,), 2, "error: rendezvous at a:1: connection closed\n"),  # it was to be restarted
+    ],
+)
+def test_a_lost_store_is_no_error_after_the_processes_have_ended(
+    codes, exit_code, message, agent, monkeypatch, capsys
+):
+    agent(WorkerState.FAILED, *codes)
+    if elastic.Agent.ended_by:
+        elastic.Agent.ended_by[1].signal_name = lambda: "SIGKILL"
+
+    def fail(arguments):
+        raise RendezvousConnectionError("connection closed")
+
+    monkeypatch.setattr(elastic.run, "run", fail)
+    monkeypatch.setattr(api, "LocalElasticAgent", api.LocalElasticAgent)
+    words = ["--nnodes=2", "--rdzv-backend=static", "--rdzv-endpoint=a:1", "-m", "nothing"]
+    with pytest.raises(SystemExit) as stop:
+        elastic.run_agents(words)
+    assert stop.value.code == exit_code
+    assert capsys.readouterr().err == message
 
 
 def test_torchrun_starts_no_store_with_libuv_where_there_is_none(monkeypatch):
