@@ -427,8 +427,7 @@ def test_a_hostile_file_is_refused_in_one_line(name, legacy, tmp_path):
 
 def test_numpy_is_not_called_by_a_file(tmp_path):
     """A dtype of a tebibyte and its scalar would be allocated by numpy."""
-    from numpy._core.multiarray import scalar
-
+    scalar = np.float64(0).__reduce__()[0]  # its module depends on the version of numpy
     huge = Payload((scalar, (np.dtype(f"V{2**30}"),)))
     state = randomised(kuangliu("vgg11_bn")).state_dict()
     file = saved(
