@@ -72,6 +72,7 @@ def _is_mapping(field: Mapping[str, Any]) -> bool:
 def _definition(
     branch: Mapping[str, Any], definitions: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
+    branch = branch.get("allOf", [branch])[0]  # around a reference, from pydantic before 2.9
     return definitions[branch["$ref"].rpartition("/")[2]] if "$ref" in branch else None
 
 

@@ -85,8 +85,8 @@ def test_mcnemar_equals_the_binomial_test_of_scipy(b, c):
 
 @pytest.mark.parametrize("df", [1, 2, 3, 9, 30, 1000])
 def test_students_t_equals_that_of_scipy(df):
-    assert t_quantile(df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-12)
-    assert t_quantile(df, 0.5) == pytest.approx(stats.t.ppf(0.75, df), rel=1e-12)
+    assert t_quantile(df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-9)
+    assert t_quantile(df, 0.5) == pytest.approx(stats.t.ppf(0.75, df), rel=1e-9)
     for t in (-2.5, 0.0, 0.1, 1.0, 4.0, 30.0):
         assert t_tails(t, df) == pytest.approx(2 * stats.t.sf(abs(t), df), rel=1e-10)
 

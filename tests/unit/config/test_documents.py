@@ -4,8 +4,10 @@ import inspect
 import re
 from typing import get_args
 
+import pydantic
 import pytest
 from omegaconf import OmegaConf
+from packaging.version import Version
 from pydantic import BaseModel
 
 from vgg_lit.config.documents import documents, main
@@ -33,7 +35,8 @@ def nested_sections(section):
     yield section
     for field in section.model_fields.values():
         for kind in (field.annotation, *get_args(field.annotation)):
-            if inspect.isclass(kind) and issubclass(kind, BaseModel):
+            # list[int] is a class for Python 3.10
+            if inspect.isclass(kind) and not get_args(kind) and issubclass(kind, BaseModel):
                 yield from nested_sections(kind)
 
 
@@ -66,6 +69,13 @@ def content(file):
     return OmegaConf.to_container(OmegaConf.load(CONF / f"{file}.yaml"))
 
 
+written_by_new_pydantic = pytest.mark.skipif(
+    Version(pydantic.VERSION) < Version("2.11"),
+    reason="older versions of pydantic write conf/schema.json in other words",
+)
+
+
+@written_by_new_pydantic
 @pytest.mark.parametrize(
     "file", GENERATED, ids=lambda file: file.relative_to(CONF.parent).as_posix()
 )
@@ -74,6 +84,7 @@ def test_the_generated_files_are_up_to_date(file):
     assert file.read_text(encoding="utf-8") == GENERATED[file]
 
 
+@written_by_new_pydantic
 def test_the_command_changes_nothing(capsys):
     main()
     assert capsys.readouterr().out == ""
