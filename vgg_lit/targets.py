@@ -239,7 +239,7 @@ def explain(items: Sequence[Mapping[str, Any]]) -> str:
 
 def _message(item: Mapping[str, Any]) -> str:
     if item["type"] == "too_short":
-        return f"should have at least {item['ctx']['min_length']} value"
+        return f"should have {item['ctx']['min_length']} or more values"
     return str(item["msg"].removeprefix("Input "))
 
 

@@ -287,7 +287,7 @@ def test_a_config_error_is_an_input_error():
         ("gradcam", "should be a list, such as [gradcam]"),
         (32, "should be a list, such as [32]"),
         ({}, "should be a valid list"),
-        ([], "should have at least 1 value"),
+        ([], "should have 1 or more values"),
     ],
 )
 def test_a_list_is_asked_for_by_example(value, message):

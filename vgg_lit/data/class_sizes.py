@@ -9,8 +9,8 @@ _NAMED = 10
 def describe_classes(classes: Sequence[str], sizes: Mapping[str, Sequence[int]]) -> str:
     """Returns the first class names, the fewest and most images, and classes that are probably mistakes.
 
-    Those are classes that lack images, and classes whose names differ only in case, spaces or the
-    encoding of an accent.
+    Those are classes that lack images, and classes whose names differ only in case, spaces, underscores
+    or the encoding of an accent.
 
     Args:
         classes: class names.
@@ -32,14 +32,18 @@ def describe_classes(classes: Sequence[str], sizes: Mapping[str, Sequence[int]])
         ]
         if lacking:
             parts.append(f"{len(lacking):,} without {name} images: {_some(lacking)}")
-    alike: dict[str, list[str]] = {}
-    for name in classes:
-        plain = unicodedata.normalize("NFKC", name).casefold()
-        alike.setdefault(" ".join(plain.replace("_", " ").split()), []).append(name)
-    pairs = [" and ".join(names) for names in alike.values() if len(names) > 1]
-    if pairs:
+    if pairs := _almost_equal(classes):
         parts.append(f"separate classes with almost the same name: {_some(pairs)}")
     return "; ".join(parts)
+
+
+def _almost_equal(names: Sequence[str]) -> list[str]:
+    """Returns the groups of names that are almost the same, each as one text."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        plain = unicodedata.normalize("NFKC", name).casefold().replace("_", " ")
+        groups.setdefault(" ".join(plain.split()), []).append(name)
+    return [" and ".join(group) for group in groups.values() if len(group) > 1]
 
 
 def _some(names: Sequence[str]) -> str:
