@@ -105,7 +105,7 @@ def test_chosen_metrics_and_curves(name, verb, runs):
         (("runs=runs", "sort=val/ac"), ["unknown column 'val/ac'", "Did you mean 'val/acc'"]),
         (("runs=runs", "columns=[top]"), ["unknown metric 'top'", "test/top5"]),
         (("runs=runs", "curves=[loss]"), ["unknown epoch metric 'loss'", "train/loss"]),
-        (("runs=runs", "curves=[]"), ["curves=[]", "at least 1"]),
+        (("runs=runs", "curves=[]"), ["curves=[]", "1 or more values"]),
         (("runs=runs", "order=up"), ["unknown key order", "sort"]),
     ],
 )

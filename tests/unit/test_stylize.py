@@ -95,7 +95,7 @@ def test_weights_are_loaded_with_their_normalisation(trained, state_dict):
         (("content_layer=block4_con2",), ["'block4_con2'", "Did you mean 'block4_conv2'"]),
         (("style_layers=[block9_conv1]",), ["'block9_conv1'", "block1_conv1"]),
         (("content_layer=fc6",), ["fc6: has no feature map"]),
-        (("style_layers=[]",), ["style_layers=[]", "at least 1"]),
+        (("style_layers=[]",), ["style_layers=[]", "1 or more values"]),
         (("size=16",), ["size=16", "greater than or equal to 32"]),
         (("steps=0",), ["steps=0"]),
         (("style_weigth=1",), ["did you mean style_weight"]),
