@@ -10,6 +10,7 @@ from PIL import Image
 
 from vgg_lit.config.schema import COMMANDS
 from vgg_lit.data.data_record import read_data_record
+from vgg_lit.interactive_run import InteractiveRun
 from vgg_lit.runs import Run
 
 pytestmark = pytest.mark.usefixtures("image_cache")
@@ -127,6 +128,15 @@ def test_a_search_reads_the_folder_of_this_machine(place_of_package, command, tm
     assert done.code == 0, done.err
     (record,) = tmp_path.glob("logs/**/data.json")
     assert read_data_record(record).location == str(named["moved"])
+
+
+@pytest.mark.parametrize("settings", ["data_root: there", "top_k: 1"])
+def test_methods_of_a_run_ignore_settings_of_other_commands(settings, place, monkeypatch):
+    named = place(settings)
+    monkeypatch.setattr("vgg_lit.config.composing.config_folder", lambda: Path("conf").resolve())
+    run = InteractiveRun(named["run"])
+    assert len(run.predict("there/pets/cat/00.png")) == 1
+    assert run.draw("confusion")
 
 
 def test_a_command_without_data_ignores_the_folder(place, verb):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -19,7 +20,7 @@ from vgg_lit.config.completion import print_completions
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.help_text import read_help
 from vgg_lit.config.hydra_versions import VERSION_BASE
-from vgg_lit.config.local_defaults import without_foreign_settings
+from vgg_lit.config.local_defaults import drop_foreign_settings
 from vgg_lit.config.refusals import check_flags, explain_refusal, flags_last, with_key
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import (
@@ -122,9 +123,7 @@ def run_verb(
         "ignore", message=r"\s*hydra\.utils\.instantiate\(\) resolved _target_='vgg_lit\."
     )
     decorate = hydra.main(config_path=str(config_folder()), config_name=config_name, **VERSION_BASE)
-    if config_name not in ("train", "tune"):
-        task = functools.partial(without_foreign_settings, task, config_name)
-    guarded = GuardedTask(task)
+    guarded = GuardedTask(functools.partial(_run_with_own_settings, task, config_name))
     try:
         with ending_signals, ignoring_hangup(not needs_output):
             check_flags(sys.argv[1:], config_name)
@@ -156,6 +155,14 @@ def run_verb(
                 print(f"error: {visible(' '.join(message.split()))}", file=sys.stderr)
     if guarded.refused or guarded.failed:
         sys.exit(guarded.exit_code if guarded.failed else EXIT_BAD_INPUT)
+
+
+def _run_with_own_settings(
+    task: Callable[[DictConfig], Any], config_name: str, config: DictConfig
+) -> Any:
+    typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    drop_foreign_settings(config, config_name, typed)
+    return task(config)
 
 
 class GuardedTask:

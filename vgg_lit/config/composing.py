@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.hydra_versions import VERSION_BASE
+from vgg_lit.config.local_defaults import drop_foreign_settings
 from vgg_lit.config.refusals import explain_refusal, with_key
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError
@@ -31,7 +32,10 @@ def compose(*overrides: str, command: str = "train", **settings: Any) -> DictCon
     Raises:
         InputError: an override cannot be applied.
     """
-    return own_settings(compose_with_hydra(command, typed_overrides(overrides, settings)))
+    typed = typed_overrides(overrides, settings)
+    config = own_settings(compose_with_hydra(command, typed))
+    drop_foreign_settings(config, command, typed)
+    return config
 
 
 def compose_with_hydra(command: str, arguments: Sequence[str]) -> DictConfig:

@@ -118,7 +118,7 @@ NO_SETTING = {
     **dict.fromkeys(("j", "workers", "numworkers", "nworkers", "dataloadernumworkers"), IN_MEMORY),
     **dict.fromkeys(("pinmemory", "persistentworkers", "prefetchfactor"), "is always automatic"),
     "shuffle": "training images are always shuffled",
-    "droplast": "the last batch of an epoch is always kept",
+    "droplast": "an incomplete last batch of an epoch is always dropped in training",
     **dict.fromkeys(("format", "fmt"), "all formats are always written"),
     "dotrain": "the command train always trains",
 }

@@ -156,8 +156,9 @@ def _differing_settings(original: Run, repeated: Run) -> dict[str, tuple[Any, An
 
 
 def _trained_config(run: Run) -> dict[str, Any]:
-    """Returns the config of a run, with values from its last checkpoint where it has them."""
-    recorded = _part(run, "last", "hyper_parameters")
+    """Returns the config of a run, with values from its last checkpoint, or the one it has, if recorded there."""
+    name = "last" if (run.checkpoints / "last.ckpt").is_file() else "best"  # see keep=best
+    recorded = _part(run, name, "hyper_parameters")
     return {name: recorded.get(name, value) for name, value in run.config.items()}
 
 

@@ -80,6 +80,14 @@ def test_a_different_setting_is_named_once(tiny_run, train, tmp_path):
     assert not found.is_exact
 
 
+@pytest.mark.parametrize("kept", ["best", "last"])
+def test_runs_that_keep_one_checkpoint_are_compared(kept, tiny_run, repeated):
+    other = "last" if kept == "best" else "best"
+    (repeated.checkpoints / f"{other}.ckpt").unlink()
+    found = Reproduction(tiny_run, repeated)
+    assert found.is_exact and set(found.weights) == {kept} and not found.settings
+
+
 def test_the_data_location_is_ignored(tiny_run, repeated):
     file = repeated.path / "config.yaml"
     root = repeated.config["data_root"]

@@ -25,7 +25,7 @@ FigureFormat = Literal["png", "pdf", "svg"]
 Format = Literal["onnx", "onnx_int8", "torch_export", "safetensors"]
 
 CHECKPOINT = "Checkpoint of the run: best, last, or a file."
-WEIGHTS = "Name of shipped weights to use instead of a run: cifar10."
+WEIGHTS = "Name of shipped weights to use instead of a run: cifar10 or fashion_mnist."
 DEVICE = "Type of device to compute on."
 
 

@@ -147,7 +147,7 @@ class Trainer(Section):
         0.0, "Number or share of training batches to overfit; 0 is off.", optional=True
     )
     fast_dev_run: bool | PositiveInt = setting(
-        False, "Runs one batch, or this number of batches, without writing files.", optional=True
+        False, "Runs one batch, or this number of batches, without writing checkpoints.", optional=True
     )
     detect_anomaly: bool = setting(
         False, "Reports the operation whose gradient is not finite.", optional=True
@@ -163,7 +163,7 @@ class Init(Section):
 
     origin: str | None = setting(
         None,
-        "Source of the initial weights: a run, a file with a state dict, or torchvision.",
+        "Source of the initial weights: a run, a file with a state dict, torchvision, cifar10 or fashion_mnist.",
         alias="from",
     )
     layers: list[str] | dict[str, str] | None = setting(
