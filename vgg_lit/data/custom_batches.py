@@ -9,19 +9,17 @@ gives sample ids.
 Shape suffixes: B images of a batch, C channels, H x H pixels, K classes.
 """
 
-import hashlib
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from vgg_lit.data.batches import Batch
 from vgg_lit.data.orders import PADDING
+from vgg_lit.data.user_code import random_state, restore, seed_all
 from vgg_lit.errors import InputError
 
 
@@ -173,23 +171,19 @@ class CustomLoader:
     @contextmanager
     def _random_state(self, epoch: int | None = None) -> Iterator[None]:
         """Replaces the global random state by the loader's; an epoch starts a new one."""
-        kept = _get_state()
+        kept = random_state()
         if epoch is None:
-            _set_state(self._state)
+            restore(self._state)
         else:
-            text = repr((self.seed, self.split, epoch)).encode()
-            seed = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "big")
-            torch.default_generator.manual_seed(seed)
-            random.seed(seed)
-            np.random.seed(seed)  # noqa: NPY002  # of the user's transforms
+            seed = seed_all(self.seed, self.split, epoch)
             for owner in (self.loader, getattr(self.loader, "sampler", None)):
                 if (generator := getattr(owner, "generator", None)) is not None:
                     generator.manual_seed(seed)
         try:
             yield
         finally:
-            self._state = _get_state()
-            _set_state(kept)
+            self._state = random_state()
+            restore(kept)
 
     def _share(self, batch: Any) -> Any | None:
         """Returns this rank's rows of a batch; None if there is not a row for each rank in training.
@@ -230,16 +224,6 @@ def _rows(batch: Any, size: int, rows: Tensor) -> list[Any]:
         return value[rows.to(value.device)] if is_per_image else value
 
     return [part(value) for value in batch]
-
-
-def _get_state() -> tuple[Any, ...]:
-    return torch.default_generator.get_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
-
-
-def _set_state(state: tuple[Any, ...]) -> None:
-    torch.default_generator.set_state(state[0])
-    random.setstate(state[1])
-    np.random.set_state(state[2])  # noqa: NPY002
 
 
 class PixelBatches:

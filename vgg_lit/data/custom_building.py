@@ -11,6 +11,7 @@ import lightning as L
 
 from vgg_lit.data.custom_datamodule import CustomDataModule
 from vgg_lit.data.custom_groups import DECLARED
+from vgg_lit.data.user_code import seeded
 from vgg_lit.errors import ConfigError
 from vgg_lit.targets import instantiate, locate
 
@@ -35,8 +36,10 @@ def adapt(spec: Mapping[str, Any]) -> CustomDataModule:
         for key, value in spec.items()
         if key not in optional or (key in parameters and value is not None)
     }
-    module = instantiate(given, key="data")
+    seed = spec.get("seed") or 0
+    with seeded(seed, "data"):
+        module = instantiate(given, key="data")
     if not isinstance(module, L.LightningDataModule):
         raise ConfigError(f"data._target_={spec['_target_']}: is not a LightningDataModule")
     declared = {key: spec[key] for key in DECLARED if spec.get(key) is not None}
-    return CustomDataModule(module, declared, spec.get("seed") or 0, spec.get("preprocessing"))
+    return CustomDataModule(module, declared, seed, spec.get("preprocessing"))

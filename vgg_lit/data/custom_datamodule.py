@@ -8,7 +8,6 @@ pixels.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -18,8 +17,10 @@ from torch import Tensor
 from vgg_lit.data.batches import Batch
 from vgg_lit.data.custom_batches import CustomLoader, PixelBatches, parts_of
 from vgg_lit.data.custom_facts import find_facts, find_loader, is_of_pixels
+from vgg_lit.data.custom_hooks import CustomHooks
 from vgg_lit.data.orders import PADDING
 from vgg_lit.data.preprocessing import Preprocessing
+from vgg_lit.data.user_code import seeded
 from vgg_lit.errors import InputError
 
 
@@ -37,7 +38,7 @@ class CustomSource:
         return {"without": "; ".join(self.lacks)}
 
 
-class CustomDataModule(L.LightningDataModule):
+class CustomDataModule(CustomHooks):
     """A data module of the user as train, validation and test batches of this package.
 
     Without a Trainer, the loaders give images as pixels in 0..255 that `preprocessing` converts to the
@@ -65,48 +66,31 @@ class CustomDataModule(L.LightningDataModule):
         seed: int = 0,
         preprocessing: Preprocessing | None = None,
     ) -> None:
-        self.module = module
-        super().__init__()
+        super().__init__(module, seed)
         self.declared = declared
-        self.seed = seed
         self.sizes: dict[str, int] = {}
         self._given = preprocessing
         self._loaders: dict[str, Any] = {}
-        self._done: set[str] = set()
-
-    @property
-    def trainer(self) -> Any:
-        """The Trainer, which the user's data module receives too."""
-        return self._trainer
-
-    @trainer.setter
-    def trainer(self, trainer: Any) -> None:
-        self._trainer = trainer
-        stages = ("training", "validating", "testing", "predicting", "sanity_checking")
-        alone = SimpleNamespace(world_size=1, num_nodes=1, global_rank=0, local_rank=0)
-        vars(alone).update(dict.fromkeys(stages, False))
-        self.module.trainer = trainer if trainer is not None else alone  # type: ignore[assignment]
-
-    def prepare_data(self) -> None:
-        """Calls the hook of the user once."""
-        self._once("prepare", self.module.prepare_data)
 
     def setup(self, stage: str | None = None) -> None:
         """Sets up the splits of a stage: fit, validate, test, or all (None)."""
-        self._once("fit", lambda: self.module.setup("fit"))
+        self._once("fit", lambda: self._set_up("fit", "train", "val"))
         if stage in (None, "test"):
-            self._once("test", lambda: self.module.setup("test"))
-        for split in ("train", "val", "test"):
-            is_set_up = split != "test" or "test" in self._done
-            if is_set_up and split not in self._loaders:
-                self._loaders[split] = find_loader(self.module, split)
+            self._once("test", lambda: self._set_up("test", "test"))
         self._once("learn", self._learn)
         self.sizes = {split: self._size(split) for split in self._loaders}
 
-    def _once(self, name: str, call: Any) -> None:
-        if name not in self._done:
-            self._done.add(name)
-            call()
+    def _set_up(self, stage: str, *splits: str) -> None:
+        self.module.setup(stage)
+        for split in splits:
+            with seeded(self.seed, f"{split}_dataloader"):
+                self._loaders[split] = find_loader(self.module, split)
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Calls the hook of a user who has written one; the next `setup` sets up the splits again."""
+        if type(self.module).teardown is not L.LightningDataModule.teardown:
+            self.module.teardown(str(stage))
+            self._done -= {"fit", "test"}
 
     def _learn(self) -> None:
         """Finds classes, channels, image size and normalisation, from the first batch of each split."""
@@ -251,16 +235,6 @@ class CustomDataModule(L.LightningDataModule):
         if self.trainer is not None:
             return loader
         return PixelBatches(loader, self._converted, self._to_pixels)
-
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Calls the hook of the user."""
-        return self.module.on_before_batch_transfer(batch, dataloader_idx)
-
-    def transfer_batch_to_device(
-        self, batch: Any, device: torch.device, dataloader_idx: int
-    ) -> Any:
-        """Calls the hook of the user."""
-        return self.module.transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
         """Calls the hook of the user; returns network input, labels and ids."""

@@ -1,0 +1,84 @@
+"""Calls of code that users bring: with random numbers of its own, and by one process at a time.
+
+    with seeded(seed, "setup"):
+        module.setup("fit")
+    prepare(source)
+"""
+
+import hashlib
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+
+
+def random_state() -> tuple[Any, ...]:
+    """Returns the state of the random numbers of torch (on the CPU), Python and NumPy."""
+    return torch.default_generator.get_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+
+
+def restore(state: tuple[Any, ...]) -> None:
+    """Restores a result of `random_state`."""
+    torch.default_generator.set_state(state[0])
+    random.setstate(state[1])
+    np.random.set_state(state[2])  # noqa: NPY002
+
+
+def seed_all(*parts: Any) -> int:
+    """Seeds torch (on the CPU), Python and NumPy with a hash of values; returns the seed."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=4).digest()
+    seed = int.from_bytes(digest, "big")
+    torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  # of the user's transforms
+    return seed
+
+
+@contextmanager
+def seeded(*parts: Any) -> Iterator[None]:
+    """Gives the enclosed code random numbers that depend on these values alone, and restores the state.
+
+    Every rank, and each later command on the run, then draws the same split.
+    """
+    kept = random_state()
+    seed_all(*parts)
+    try:
+        yield
+    finally:
+        restore(kept)
+
+
+def prepare(source: Any) -> None:
+    """Calls `prepare` of a source; that of a user is called by one process of this machine at a time.
+
+    The sources of this package lock what they write.
+    """
+    if type(source).__module__.startswith("vgg_lit."):
+        source.prepare()
+        return
+    with one_at_a_time(source):
+        source.prepare()
+
+
+@contextmanager
+def one_at_a_time(owner: Any) -> Iterator[None]:
+    """Makes processes on this machine wait for each other, such as ranks that download the same files.
+
+    If the folder of temporary files cannot be written, they do not wait.
+
+    Args:
+        owner: object whose code runs; processes with objects of other classes do not wait for it.
+    """
+    name = f"{type(owner).__module__}.{type(owner).__qualname__}"
+    digest = hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+    with ExitStack() as stack:
+        with suppress(OSError, NotImplementedError):  # NotImplementedError: a file system without locks
+            file = Path(tempfile.gettempdir()) / f"vgg_lit-{digest}.lock"
+            stack.enter_context(FileLock(file, mode=0o666))
+        yield
