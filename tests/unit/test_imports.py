@@ -60,6 +60,7 @@ KNOW_LIGHTNING = {
         "data.custom_building",
         "data.custom_datamodule",
         "data.custom_facts",
+        "data.custom_hooks",
         "data.datamodule",
         "evaluation.scoring",
     ),

@@ -41,6 +41,7 @@ from vgg_lit.system.first_line import announce_torch
 from vgg_lit.system.launch import SWEEP_JOB
 from vgg_lit.system.operating_system import end_this_process, ignoring_hangup, name_user
 from vgg_lit.system.output import EXIT_PIPE_CLOSED, PipeClosed, guard_output, print_guarded
+from vgg_lit.system.overrides import with_home
 from vgg_lit.system.terminal import visible
 from vgg_lit.version import versions
 
@@ -127,7 +128,7 @@ def run_verb(
     try:
         with ending_signals, ignoring_hangup(not needs_output):
             check_flags(sys.argv[1:], config_name)
-            sys.argv[1:] = flags_last(prepare(flags_last(sys.argv[1:])))
+            sys.argv[1:] = flags_last(prepare(flags_last(with_home(sys.argv[1:]))))
             try:
                 decorate(guarded)()
             except SystemExit:  # after --help

@@ -18,7 +18,7 @@ from vgg_lit.config.local_defaults import drop_foreign_settings
 from vgg_lit.config.refusals import explain_refusal, with_key
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import InputError
-from vgg_lit.system.overrides import as_overrides
+from vgg_lit.system.overrides import as_overrides, with_home
 
 
 def compose(*overrides: str, command: str = "train", **settings: Any) -> DictConfig:
@@ -74,7 +74,7 @@ def typed_overrides(overrides: Sequence[Any], settings: dict[str, Any]) -> list[
             raise InputError(
                 f"{override}: is a flag of the shell's command; allowed: overrides such as 'seed=1'"
             )
-    return [*overrides, *as_overrides(settings)]
+    return with_home([*overrides, *as_overrides(settings)])
 
 
 @contextmanager

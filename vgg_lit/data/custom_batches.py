@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vgg_lit.data.batches import Batch
 from vgg_lit.data.orders import PADDING
-from vgg_lit.data.user_code import random_state, restore, seed_all
+from vgg_lit.data.user_code import random_state, restore_random_state, seed_all
 from vgg_lit.errors import InputError
 
 
@@ -173,7 +173,7 @@ class CustomLoader:
         """Replaces the global random state by the loader's; an epoch starts a new one."""
         kept = random_state()
         if epoch is None:
-            restore(self._state)
+            restore_random_state(self._state)
         else:
             seed = seed_all(self.seed, self.split, epoch)
             for owner in (self.loader, getattr(self.loader, "sampler", None)):
@@ -183,7 +183,7 @@ class CustomLoader:
             yield
         finally:
             self._state = random_state()
-            restore(kept)
+            restore_random_state(kept)
 
     def _share(self, batch: Any) -> Any | None:
         """Returns this rank's rows of a batch; None if there is not a row for each rank in training.

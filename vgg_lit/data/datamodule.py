@@ -28,7 +28,7 @@ from vgg_lit.data.sources import (
     load_checked,
 )
 from vgg_lit.data.statistics import ChannelStatistics
-from vgg_lit.data.user_code import prepare
+from vgg_lit.data.user_code import prepare_source
 from vgg_lit.value_types import Fit, Splitting
 
 
@@ -120,7 +120,7 @@ class ImageDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Downloads or decodes missing data; processes on one machine wait for each other."""
-        prepare(self.source)
+        prepare_source(self.source)
 
     def setup(self, stage: str | None = None) -> None:
         """Loads and splits the data of a stage: fit, validate, test, or all (None)."""

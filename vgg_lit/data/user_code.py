@@ -2,7 +2,7 @@
 
     with seeded(seed, "setup"):
         module.setup("fit")
-    prepare(source)
+    prepare_source(source)
 """
 
 import hashlib
@@ -23,7 +23,7 @@ def random_state() -> tuple[Any, ...]:
     return torch.default_generator.get_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
 
 
-def restore(state: tuple[Any, ...]) -> None:
+def restore_random_state(state: tuple[Any, ...]) -> None:
     """Restores a result of `random_state`."""
     torch.default_generator.set_state(state[0])
     random.setstate(state[1])
@@ -51,10 +51,10 @@ def seeded(*parts: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        restore(kept)
+        restore_random_state(kept)
 
 
-def prepare(source: Any) -> None:
+def prepare_source(source: Any) -> None:
     """Calls `prepare` of a source; that of a user is called by one process of this machine at a time.
 
     The sources of this package lock what they write.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vgg_lit.system.files import expanded
 from vgg_lit.system.operating_system import quoted
 
 PLAIN = re.compile(r"(?:\.{0,2}/)?[A-Za-z_][\w./-]*")
@@ -49,6 +50,19 @@ def _escaped(match: re.Match[str]) -> str:
 def listed_formats(arguments: Sequence[str]) -> list[str]:
     """Returns the arguments with `formats=a,b`, which Hydra reads as a sweep, as `formats=[a,b]`."""
     return [re.sub(r"^formats=(\w+(?:,\w+)+)$", r"formats=[\1]", typed) for typed in arguments]
+
+
+HOME = re.compile(r"""(?<=[=\[,'"])~(?:/[^,\]'"]*)?(?=[,\]'"]|$)""")
+"""A path in the home folder, as a value or in a list."""
+
+
+def with_home(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments with `~` in values replaced by the home folder; zsh does not replace it after `=`.
+
+    Raises:
+        InputError: the user has no home folder.
+    """
+    return [HOME.sub(lambda found: str(expanded(found[0])), typed) for typed in arguments]
 
 
 def shell_words(settings: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vgg_lit.data import user_code
-from vgg_lit.data.user_code import one_at_a_time, prepare, seeded
+from vgg_lit.data.user_code import one_at_a_time, prepare_source, seeded
 
 
 def draw():
@@ -39,7 +39,7 @@ def test_random_numbers_depend_on_the_parts_and_the_state_is_restored():
 SLOW_SOURCE = """
 import sys, time
 from pathlib import Path
-from vgg_lit.data.user_code import prepare
+from vgg_lit.data.user_code import prepare_source
 
 class Source:
     def prepare(self):
@@ -48,7 +48,7 @@ class Source:
         time.sleep(0.3)
         (marks / "busy").rmdir()
 
-prepare(Source())
+prepare_source(Source())
 """
 
 
@@ -62,7 +62,7 @@ def test_without_a_place_for_the_lock_nobody_waits(monkeypatch, tmp_path):
     monkeypatch.setattr(user_code.tempfile, "gettempdir", lambda: str(tmp_path / "file" / "none"))
     (tmp_path / "file").write_text("")
     calls = []
-    prepare(type("Source", (), {"prepare": lambda self: calls.append(1)})())
+    prepare_source(type("Source", (), {"prepare": lambda self: calls.append(1)})())
     with pytest.raises(OSError, match="of the user"), one_at_a_time(object()):
         raise OSError("of the user")
     assert calls == [1]

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from vgg_lit.system.overrides import as_overrides, listed_formats, pasteable
+from vgg_lit.system.overrides import as_overrides, listed_formats, pasteable, with_home
 
 PATH = "my runs/it's [1]=a, $HOME"
 
@@ -69,3 +69,13 @@ def test_paths_are_plain_and_stay_texts(text, is_quoted):
 def test_several_formats_are_a_list():
     assert listed_formats(["formats=png,pdf", "run=a,b"]) == ["formats=[png,pdf]", "run=a,b"]
     assert listed_formats(["formats=png", "formats=[a,b]"]) == ["formats=png", "formats=[a,b]"]
+
+
+def test_the_home_folder_is_replaced_in_values(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    given = ["run=~/a b", "runs=[~/a,~,b]", "output='~/x'", "~optimizer.lr", "name=a~/b", "-m", "x=~"]
+    assert with_home(given) == [
+        *("run=/home/me/a b", "runs=[/home/me/a,/home/me,b]", "output='/home/me/x'"),
+        *("~optimizer.lr", "name=a~/b", "-m", "x=/home/me"),
+    ]
+    assert with_home(as_overrides({"run": "~/a (1)"})) == ['run="/home/me/a (1)"']
