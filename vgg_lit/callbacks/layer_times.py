@@ -1,6 +1,6 @@
 """A table of the time that each layer takes in a training step.
 
-python -m vgg_lit.train callbacks=[default,layer_times] trainer.max_epochs=1
+python -m vgg_lit.train 'callbacks=[default,layer_times]' trainer.max_epochs=1
 """
 
 import statistics

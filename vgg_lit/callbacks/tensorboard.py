@@ -1,6 +1,6 @@
 """Norms, histograms, figures and embeddings of a training for TensorBoard.
 
-python -m vgg_lit.train callbacks=[default,tensorboard] callbacks.tensorboard.histograms=1
+python -m vgg_lit.train 'callbacks=[default,tensorboard]' callbacks.tensorboard.histograms=1
 """
 
 import time

@@ -36,8 +36,8 @@ _TEST_SEED = 0  # not the run's seed: the test set must never change
 class ImageFolder:
     """Image files in class folders; `vgg_lit.data.layouts` describes the layouts.
 
-    Without a test folder, a stratified test split is held out by a hash of the file names: it does not
-    depend on the run's seed, and every class with two or more images is in both splits. A validation
+    Without a test folder, a test split is held out by a hash of the file names, as `splitting` selects: it
+    does not depend on the run's seed, and every class with two or more images is in both splits. A validation
     folder next to a test folder is the validation split; alone it is the test split. Files may be in
     subfolders of their class; hidden files and other formats are passed over.
 

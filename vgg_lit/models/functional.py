@@ -2,7 +2,8 @@
 
     logits_BK = forward(net.state_dict(), x_BCHW, "vgg16_bn", head="cifar")
 
-This is the complete definition of a VGG network in one function; the tests compare it with the modules.
+This is the complete definition of the paper's networks, with or without batch norm, in one function; the tests
+compare it with the modules.
 
 Tensor names end in their axes: B batch, C channels, H and W pixels, F features, K classes.
 """
