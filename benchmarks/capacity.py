@@ -39,19 +39,19 @@ HEADS = ("imagenet", "gap")
 BEGIN, END = "<!-- printed by benchmarks/capacity.py -->", "<!-- end -->"
 GPUS = tuple(2**power for power in range(11))
 PAPER_SIDE = 224
-BATCH_A_GPU = 64
+BATCH_PER_GPU = 64
 
 REACHED = 0.4
 """The assumed share of a GPU's peak arithmetic rate that training reaches."""
 
 CLUSTERS = {
-    "H100, 8 a node, NVLink 450 GB/s, 8 cards of 400 Gb/s": (
+    "H100, 8 per node, NVLink 450 GB/s, 8 cards of 400 Gb/s": (
         989e12,
         Cluster(
             "InfiniBand", 8, within=Link(450e9, 3e-6), between=Link(50e9, 10e-6), cards_per_node=8
         ),
     ),
-    "A100, 8 a node, NVLink 300 GB/s, 1 card of 100 Gb/s": (
+    "A100, 8 per node, NVLink 300 GB/s, 1 card of 100 Gb/s": (
         312e12,
         Cluster(
             "Ethernet", 8, within=Link(300e9, 3e-6), between=Link(12.5e9, 30e-6), cards_per_node=1
@@ -149,7 +149,7 @@ def predictions(gradients: dict[tuple[str, str], Gradients]) -> list[str]:
             f"Networks at {PAPER_SIDE} pixels, 1,000 classes",
             [
                 *("network, head", "parameters", "gradients MB", "in bf16 MB", "of them FC"),
-                *("GMAC an image", "of them FC"),
+                *("GMAC per image", "of them FC"),
             ],
             network_rows(gradients),
         )
@@ -157,10 +157,10 @@ def predictions(gradients: dict[tuple[str, str], Gradients]) -> list[str]:
     for title, (rate, cluster) in CLUSTERS.items():
         tables.append(
             markdown(
-                f"Efficiency in %, ring / hierarchical / hierarchical in bf16: {title}; {BATCH_A_GPU} images a GPU, "
+                f"Efficiency in %, ring / hierarchical / hierarchical in bf16: {title}; {BATCH_PER_GPU} images per GPU, "
                 f"{100 * REACHED:.0f} % of {rate / 1e12:.0f} TFLOP/s",
                 ["GPUs", *names],
-                efficiency_rows(gradients, REACHED * rate, cluster, BATCH_A_GPU),
+                efficiency_rows(gradients, REACHED * rate, cluster, BATCH_PER_GPU),
             )
         )
     return tables

@@ -1,8 +1,8 @@
-"""Calls of code that users bring: with random numbers of its own, and by one process at a time.
+"""Calls of code that users bring: with separate random numbers, and by one process at a time.
 
-    with seeded(seed, "setup"):
-        module.setup("fit")
-    prepare_source(source)
+with seeded(seed, "setup"):
+    module.setup("fit")
+prepare_source(source)
 """
 
 import hashlib
@@ -78,7 +78,9 @@ def one_at_a_time(owner: Any) -> Iterator[None]:
     name = f"{type(owner).__module__}.{type(owner).__qualname__}"
     digest = hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
     with ExitStack() as stack:
-        with suppress(OSError, NotImplementedError):  # NotImplementedError: a file system without locks
+        with suppress(
+            OSError, NotImplementedError
+        ):  # NotImplementedError: a file system without locks
             file = Path(tempfile.gettempdir()) / f"vgg_lit-{digest}.lock"
             stack.enter_context(FileLock(file, mode=0o666))
         yield

@@ -25,7 +25,7 @@ def test_hooks_are_called_once_and_facts_are_found():
 
 
 class Random(Halves):
-    """A data module that draws its split and its images without a generator of its own."""
+    """A data module that draws its split and its images without a generator."""
 
     def prepare_data(self):
         self.prepared = torch.rand(1).item()
@@ -51,7 +51,9 @@ def random_numbers(seed, noise):
 def test_random_numbers_of_the_hooks_depend_on_the_seed_alone():
     assert random_numbers(seed=1, noise=5) == random_numbers(seed=1, noise=6)
     first, second = random_numbers(seed=1, noise=5), random_numbers(seed=2, noise=5)
-    assert first[0] != second[0] and first[1:-1] != second[1:-1] and first[-1] != second[-1]
+    assert first[0] != second[0]
+    assert first[1:-1] != second[1:-1]
+    assert first[-1] != second[-1]
 
 
 class Hooked(Halves):
@@ -75,7 +77,8 @@ def test_the_other_hooks_reach_the_module():
     data = CustomDataModule(Hooked(), {})
     data.setup()
     data.teardown("fit")
-    assert data.has_validation and data.has_test
+    assert data.has_validation
+    assert data.has_test
     data.setup("test")
     assert len(next(iter(data.train_dataloader()))[0]) == 8
     error = ValueError()

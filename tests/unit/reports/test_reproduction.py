@@ -85,7 +85,9 @@ def test_runs_that_keep_one_checkpoint_are_compared(kept, tiny_run, repeated):
     other = "last" if kept == "best" else "best"
     (repeated.checkpoints / f"{other}.ckpt").unlink()
     found = Reproduction(tiny_run, repeated)
-    assert found.is_exact and set(found.weights) == {kept} and not found.settings
+    assert found.is_exact
+    assert set(found.weights) == {kept}
+    assert not found.settings
 
 
 def test_the_data_location_is_ignored(tiny_run, repeated):

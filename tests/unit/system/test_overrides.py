@@ -73,7 +73,15 @@ def test_several_formats_are_a_list():
 
 def test_the_home_folder_is_replaced_in_values(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
-    given = ["run=~/a b", "runs=[~/a,~,b]", "output='~/x'", "~optimizer.lr", "name=a~/b", "-m", "x=~"]
+    given = [
+        "run=~/a b",
+        "runs=[~/a,~,b]",
+        "output='~/x'",
+        "~optimizer.lr",
+        "name=a~/b",
+        "-m",
+        "x=~",
+    ]
     assert with_home(given) == [
         *("run=/home/me/a b", "runs=[/home/me/a,/home/me,b]", "output='/home/me/x'"),
         *("~optimizer.lr", "name=a~/b", "-m", "x=/home/me"),
