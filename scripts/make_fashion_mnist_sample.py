@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from vgg_lit.data.fashion_mnist import CLASSES, SAMPLE_COLUMNS, SAMPLE_PER_CLASS, SIDE, FashionMNIST
+from vgg_lit.data.fashion_mnist import CLASSES, SAMPLE_COLUMNS, SAMPLE_PER_CLASS, FashionMNIST
+from vgg_lit.data.idx import SIDE
 from vgg_lit.data.splits import stratified_subset
 
 SEED = 0

@@ -67,8 +67,8 @@ def test_one_of_eight_processes_downloads_and_all_get_the_data(contents, tmp_pat
     # one request per file plus five retries: the other processes waited
     assert len(server.requests) == len(contents) + 5
     raw = tmp_path / "data/FashionMNIST/raw"
-    assert sorted(path.name for path in raw.iterdir()) == sorted([".download.lock", *contents])
-    for name, body in contents.items():
+    assert sorted(path.name for path in raw.iterdir()) == sorted([".download.lock", *zipped])
+    for name, body in zipped.items():
         assert (raw / name).read_bytes() == body
 
 

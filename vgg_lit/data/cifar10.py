@@ -4,16 +4,13 @@ Source: Krizhevsky 2009, "Learning multiple layers of features from tiny images"
 """
 
 import pickle
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from vgg_lit.data.downloads import DownloadError, fetch, is_published, read_published, staging
+from vgg_lit.data.published import MIB, PublishedFile, PublishedImages
 from vgg_lit.data.sources import ResidentImages, Split
-from vgg_lit.errors import InputError
-from vgg_lit.system.files import expanded, replacing
 
 CLASSES = (
     "airplane",
@@ -49,7 +46,7 @@ ARCHIVE_FILES = {
 }
 
 
-class CIFAR10:
+class CIFAR10(PublishedImages):
     """All 50,000 training and 10,000 test images.
 
     Args:
@@ -59,33 +56,22 @@ class CIFAR10:
 
     name = "cifar10"
     in_channels = 3
+    title = "CIFAR-10"
+    folders = (FOLDER,)
     classes = CLASSES
 
     def __init__(self, root: str | Path, download: bool = True) -> None:
-        self.root = expanded(root)
-        self.download = download
-
-    def prepare(self) -> None:
-        """Unpacks the archive if it is in root, else downloads it; only one process does.
-
-        Raises:
-            InputError: the archive is damaged, or it is missing and cannot be downloaded.
-        """
-        if not self._absent():
-            return
-        archive = self.root / ARCHIVE
-        if not archive.is_file() and not self.download:
-            raise InputError(self._way_out("not found, and download=false"))
-        try:
-            with staging(self.root) as folder:
-                if not self._absent():  # this process had to wait for another
-                    return
-                if archive.is_file():
-                    self._unpack(archive)
-                else:
-                    fetch(URL, folder / ARCHIVE, self._unpack)
-        except (OSError, DownloadError) as error:
-            raise InputError(self._way_out(f"not available ({error})")) from None
+        super().__init__(root, download)
+        self.files = (
+            PublishedFile(
+                ARCHIVE,
+                URL,
+                ARCHIVE_SHA256,
+                max_bytes=256 * MIB,
+                members=ARCHIVE_FILES,
+                unread=frozenset({"batches.meta"}),
+            ),
+        )
 
     def load(self, split: Split) -> ResidentImages:
         """Returns the images of a split, in file order.
@@ -93,45 +79,10 @@ class CIFAR10:
         Raises:
             InputError: a file is missing or damaged.
         """
-        if self._absent():
-            raise InputError(self._way_out("not found"))
         images, labels = [], []
         for name in BATCHES[split]:
-            # unpickle the same bytes that were checked
-            content = read_published(self._folder / name, ARCHIVE_FILES[name])
-            batch = pickle.loads(content, encoding="latin1")
+            # unpickles the same bytes that were checked
+            batch = pickle.loads(self._read(name), encoding="latin1")
             images.append(np.asarray(batch["data"]).reshape(-1, 3, SIDE, SIDE))
             labels += batch["labels"]
         return ResidentImages(torch.from_numpy(np.concatenate(images)), torch.tensor(labels))
-
-    def _unpack(self, archive: Path) -> None:
-        """Extracts the archive's files atomically, each checked against its SHA-256.
-
-        Raises:
-            InputError: the archive is not the published one.
-        """
-        if not is_published(archive, ARCHIVE_SHA256):
-            raise InputError(
-                f"{archive}: damaged (not the published content); delete it to download it again"
-            )
-        with tarfile.open(archive) as tar:
-            for name, sha256 in ARCHIVE_FILES.items():
-                member = tar.extractfile(f"{FOLDER}/{name}")
-                assert member
-                with replacing(self._folder / name) as temporary:
-                    temporary.write_bytes(member.read())
-                    read_published(temporary, sha256)
-
-    def _absent(self) -> bool:
-        names = BATCHES["train"] + BATCHES["test"]
-        return not all((self._folder / name).is_file() for name in names)
-
-    @property
-    def _folder(self) -> Path:
-        return self.root / FOLDER
-
-    def _way_out(self, problem: str) -> str:
-        return (
-            f"CIFAR-10: {self._folder} {problem}; put {ARCHIVE} into {self.root},"
-            " or use data=fashion_mnist_sample, which needs no download"
-        )

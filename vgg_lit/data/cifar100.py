@@ -75,6 +75,7 @@ class CIFAR100(PublishedImages):
                 max_bytes=256 * MIB,
                 max_content=256 * MIB,
                 members=MEMBERS,
+                unread=frozenset({"meta"}),
             ),
         )
 

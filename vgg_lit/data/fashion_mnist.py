@@ -4,17 +4,17 @@ Source: Xiao, Rasul & Vollgraf 2017, "Fashion-MNIST: a novel image dataset for b
 learning algorithms" (MIT licence, Zalando SE).
 """
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from vgg_lit.data.downloads import DownloadError, fetch, is_published, read_published, staging
+from vgg_lit.data.downloads import is_published
+from vgg_lit.data.idx import SIDE, IdxImages
+from vgg_lit.data.published import PublishedFile
 from vgg_lit.data.sources import ResidentImages, Split
 from vgg_lit.errors import InputError
-from vgg_lit.system.files import expanded, replacing
 
 CLASSES = (
     "T-shirt/top",
@@ -28,8 +28,6 @@ CLASSES = (
     "Bag",
     "Ankle boot",
 )
-SIDE = 28
-
 # SHA-256 of the uncompressed files: published and recompressed .gz files have the same content
 IDX_FILES = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -80,7 +78,7 @@ class FashionMNISTSample:
         )
 
 
-class FashionMNIST:
+class FashionMNIST(IdxImages):
     """All 60,000 training and 10,000 test images.
 
     Args:
@@ -91,72 +89,13 @@ class FashionMNIST:
     """
 
     name = "fashion_mnist"
-    in_channels = 1
+    title = "Fashion-MNIST"
+    folders = ("FashionMNIST/raw", "fashion-mnist", "")
     classes = CLASSES
 
     def __init__(self, root: str | Path, download: bool = True) -> None:
-        self.root = expanded(root)
-        self.download = download
-
-    def prepare(self) -> None:
-        """Downloads missing files; only one process does.
-
-        Raises:
-            InputError: the download is not allowed or failed.
-        """
-        absent = self._absent()
-        if not absent:
-            return
-        if not self.download:
-            raise InputError(self._way_out(absent, "not found, and download=false"))
-        target = self.root / "FashionMNIST" / "raw"
-        try:
-            with staging(target) as folder:
-                for name in self._absent():  # fewer, if this process had to wait for another
-                    read = partial(read_published, digest=IDX_FILES[name])
-                    content = fetch(f"{URL}{name}.gz", folder / f"{name}.gz", read)
-                    with replacing(target / name) as temporary:
-                        temporary.write_bytes(content)
-        except (OSError, DownloadError) as error:
-            raise InputError(
-                self._way_out(absent, f"not found, and the download failed ({error})")
-            ) from None
-
-    def load(self, split: Split) -> ResidentImages:
-        """Returns the images of a split, in file order.
-
-        Raises:
-            InputError: a file is missing or damaged.
-        """
-        prefix = "train" if split == "train" else "t10k"
-        images = self._read(f"{prefix}-images-idx3-ubyte").reshape(-1, 1, SIDE, SIDE)
-        return ResidentImages(images, self._read(f"{prefix}-labels-idx1-ubyte").long())
-
-    def _read(self, name: str) -> torch.Tensor:
-        path = self._find(name)
-        if path is None:
-            raise InputError(self._way_out([name], "not found"))
-        return parse_idx(read_published(path, IDX_FILES[name]))
-
-    def _absent(self) -> list[str]:
-        return [name for name in IDX_FILES if self._find(name) is None]
-
-    def _find(self, name: str) -> Path | None:
-        folders = (self.root / "FashionMNIST" / "raw", self.root / "fashion-mnist", self.root)
-        candidates = (folder / (name + suffix) for folder in folders for suffix in ("", ".gz"))
-        return next((path for path in candidates if path.is_file()), None)
-
-    def _way_out(self, names: list[str], problem: str) -> str:
-        return (
-            f"Fashion-MNIST: {', '.join(names)} {problem}; put the files (.gz or not) into {self.root},"
-            " or use data=fashion_mnist_sample, which needs no download"
+        super().__init__(root, download)
+        self.files = tuple(
+            PublishedFile(f"{name}.gz", f"{URL}{name}.gz", digest, of_content=True)
+            for name, digest in IDX_FILES.items()
         )
-
-
-def parse_idx(content: bytes) -> torch.Tensor:
-    """Parses an idx file of uint8: magic 00 00 08, number of axes, their lengths, the values."""
-    assert content[:3] == b"\0\0\x08"
-    axes = content[3]
-    shape = np.frombuffer(content, ">u4", axes, offset=4).astype(int)
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
-    return torch.from_numpy(values.reshape(shape).copy())

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from vgg_lit.data.fashion_mnist import SIDE, parse_idx
+from vgg_lit.data.idx import IdxImages, parse_idx
 from vgg_lit.data.published import MIB, PublishedFile, PublishedImages
 from vgg_lit.data.sources import ResidentImages, Split
 from vgg_lit.errors import InputError
@@ -54,24 +54,7 @@ _CLASSES: dict[str, str] = {
 }
 
 
-class _IdxImages(PublishedImages):
-    """Four idx files, `train` and `t10k`."""
-
-    in_channels = 1
-
-    def load(self, split: Split) -> ResidentImages:
-        """Returns the images of a split, in file order.
-
-        Raises:
-            InputError: a file is missing or damaged.
-        """
-        prefix = "train" if split == "train" else "t10k"
-        images = parse_idx(self._read(f"{prefix}-images-idx3-ubyte.gz"))
-        labels = parse_idx(self._read(f"{prefix}-labels-idx1-ubyte.gz"))
-        return ResidentImages(images.reshape(-1, 1, SIDE, SIDE), labels.long())
-
-
-class MNIST(_IdxImages):
+class MNIST(IdxImages):
     """All 60,000 training and 10,000 test images of handwritten digits.
 
     Args:
@@ -93,7 +76,7 @@ class MNIST(_IdxImages):
         )
 
 
-class KMNIST(_IdxImages):
+class KMNIST(IdxImages):
     """All 60,000 training and 10,000 test images of cursive hiragana.
 
     Args:

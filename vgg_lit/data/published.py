@@ -33,6 +33,7 @@ class PublishedFile:
             without the ending is used as well.
         members: digests of the members of a tar archive by name. They are unpacked, and a
             downloaded archive is deleted. Empty for a file that is read itself.
+        unread: members that may be missing in a folder that was unpacked elsewhere.
     """
 
     name: str
@@ -42,6 +43,7 @@ class PublishedFile:
     max_content: int = 64 * MIB
     of_content: bool = False
     members: Mapping[str, str] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
 
 
 class PublishedImages:
@@ -137,7 +139,10 @@ class PublishedImages:
         return [
             file
             for file in self.files
-            if any(self._find(file, name) is None for name in file.members or (file.name,))
+            if any(
+                self._find(file, name) is None
+                for name in (file.members.keys() - file.unread or (file.name,))
+            )
         ]
 
     def _find(self, file: PublishedFile, name: str) -> Path | None:

@@ -81,7 +81,7 @@ def test_the_archive_in_root_is_unpacked(root, contents):
     assert train.labels_N.dtype.is_signed
     first = pickle.loads(contents["test_batch"])["data"]
     assert test.images_NCHW.numpy().tobytes() == first.tobytes()
-    assert {path.name for path in (root / FOLDER).iterdir()} == set(contents)
+    assert {path.name for path in (root / FOLDER).iterdir()} == {".download.lock", *contents}
 
 
 def test_download(tmp_path, server):
@@ -89,7 +89,7 @@ def test_download(tmp_path, server):
     source = CIFAR10(tmp_path / "new")
     source.prepare()
     assert len(source.load("train").labels_N) == 20
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [".download.lock", FOLDER]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [FOLDER]
     source.prepare()
     assert len(server.requests) == 3
 
@@ -99,9 +99,18 @@ def test_a_missing_file_is_unpacked_again(root):
     source.prepare()
     (root / FOLDER / "data_batch_3").unlink()
     with pytest.raises(InputError, match="not found"):
-        source.load("test")
+        source.load("train")
     source.prepare()
     assert len(source.load("train").labels_N) == 20
+
+
+def test_a_folder_without_the_names_of_the_classes_is_complete(root):
+    CIFAR10(root).prepare()
+    (root / FOLDER / "batches.meta").unlink()
+    (root / ARCHIVE).unlink()
+    source = CIFAR10(root / FOLDER, download=False)  # the folder itself is a root too
+    source.prepare()
+    assert len(source.load("test").labels_N) == 4
 
 
 def test_a_damaged_file_is_never_unpickled(root):
@@ -122,14 +131,16 @@ def test_a_damaged_archive_is_not_unpacked(root):
     archive.write_bytes(archive.read_bytes()[:-10])
     with pytest.raises(InputError, match=r"cifar-10-python\.tar\.gz: damaged"):
         CIFAR10(root).prepare()
-    assert not (root / FOLDER).exists()
+    assert [path.name for path in (root / FOLDER).iterdir()] == [".download.lock"]
 
 
 @pytest.mark.parametrize("download", [True, False])
 def test_a_missing_archive_is_one_line(tmp_path, download, server):
     server.contents.clear()
     source = CIFAR10(tmp_path, download=download)
-    with pytest.raises(InputError, match=r"put cifar-10-python\.tar\.gz into") as caught:
+    with pytest.raises(
+        InputError, match=r"cifar-10-python\.tar\.gz not found.*put it into"
+    ) as caught:
         source.prepare()
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="not found"):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from faulty_server import serving
 
-from vgg_lit.data import fashion_mnist
+from vgg_lit.data import fashion_mnist, published
 from vgg_lit.data.fashion_mnist import FashionMNIST, FashionMNISTSample
 from vgg_lit.errors import InputError
 
@@ -101,7 +101,7 @@ def test_download(tmp_path, mirror, contents):
     assert len(source.load("train").labels_N) == 30
     # nothing else is left behind
     raw = "FashionMNIST/raw"
-    assert present(root) == sorted([f"{raw}/.download.lock", *(f"{raw}/{n}" for n in contents)])
+    assert present(root) == sorted([f"{raw}/.download.lock", *(f"{raw}/{n}.gz" for n in contents)])
     assert len(mirror.requests) == 4
     source.prepare()
     assert len(mirror.requests) == 4  # nothing to download
@@ -110,7 +110,7 @@ def test_download(tmp_path, mirror, contents):
 def test_a_deleted_file_is_downloaded_again(tmp_path, mirror):
     source = FashionMNIST(tmp_path / "root")
     source.prepare()
-    path = tmp_path / "root/FashionMNIST/raw/t10k-images-idx3-ubyte"
+    path = tmp_path / "root/FashionMNIST/raw/t10k-images-idx3-ubyte.gz"
     path.write_bytes(b"broken")
     with pytest.raises(InputError, match="delete it"):
         source.load("test")
@@ -137,7 +137,7 @@ def test_a_failing_server_is_one_line(tmp_path, mirror, failure):
 
 def test_a_complete_folder_is_not_written_to(tmp_path, contents, monkeypatch):
     write(tmp_path, contents)
-    monkeypatch.setattr(fashion_mnist, "staging", lambda folder: pytest.fail("would write"))
+    monkeypatch.setattr(published, "staging", lambda folder: pytest.fail("would write"))
     source = FashionMNIST(tmp_path)
     source.prepare()
     assert len(source.load("test").labels_N) == 10
@@ -175,14 +175,14 @@ def test_a_damaged_sample_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def published(data_folder):
+def full_data(data_folder):
     if not (data_folder / "fashion-mnist").is_dir():
         pytest.skip("needs Fashion-MNIST's idx files in $VGG_LIT_DATA/fashion-mnist")
     return data_folder
 
 
-def test_the_published_files(published):
-    source = FashionMNIST(published)
+def test_the_published_files(full_data):
+    source = FashionMNIST(full_data)
     source.prepare()
     train, test = source.load("train"), source.load("test")
     assert torch.bincount(train.labels_N).tolist() == [6000] * 10
@@ -191,10 +191,10 @@ def test_the_published_files(published):
     assert (round(mean, 4), round(std, 4)) == (0.2860, 0.3530)
 
 
-def test_the_sample_is_made_from_the_published_files(published, tmp_path):
+def test_the_sample_is_made_from_the_published_files(full_data, tmp_path):
     script = Path(fashion_mnist.__file__).parents[2] / "scripts/make_fashion_mnist_sample.py"
     target = tmp_path / "sheet.png"
-    command = [sys.executable, str(script), str(published), str(target)]
+    command = [sys.executable, str(script), str(full_data), str(target)]
     environment = os.environ | {"PYTHONPATH": str(script.parents[1])}
     subprocess.run(command, check=True, env=environment, capture_output=True)
     assert target.read_bytes() == fashion_mnist.SAMPLE_FILE.read_bytes()
