@@ -248,11 +248,7 @@ def begun_job(path: Path, overrides: Sequence[str]) -> Run | None:
     if not (path / "config.yaml").is_file():
         return None
     run = Run(path)
-    if not run.overrides.are_of_job(overrides):
-        raise InputError(
-            f"{path}: contains another job ({' '.join(run.overrides.begun_with)}); to resume a sweep, repeat its "
-            "command exactly"
-        )
+    run.overrides.check_job(overrides)
     if run.is_done():
         return run
     try:
