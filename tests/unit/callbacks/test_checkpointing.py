@@ -70,6 +70,14 @@ def test_an_epoch_without_validation_is_never_the_best(scripted, tmp_path):
     assert epochs(tmp_path) == {"best": 2, "last": 5}
 
 
+def test_a_last_epoch_that_max_steps_ends_is_never_the_best(scripted, tmp_path):
+    callback = Checkpointing(monitor="val/acc", mode="max")
+    scripted([0.1, 0.2, 0.3], callback, max_steps=5)
+    assert callback.best_epoch == 2
+    assert weight(tmp_path / "checkpoints" / "best.ckpt") == 4
+    assert weight(tmp_path / "checkpoints" / "last.ckpt") == 5
+
+
 def test_every_n_epochs_always_saves_the_last_epoch(scripted, tmp_path):
     saved = []
 
