@@ -14,7 +14,6 @@ from vgg_lit.callbacks import Checkpointing
 from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
-from vgg_lit.data.custom_datamodule import CustomDataModule
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.unaugmented import training_inputs
 from vgg_lit.evaluation.matrices import write_matrices
@@ -31,7 +30,7 @@ from vgg_lit.training.facts import print_footer, print_header, record_damage, re
 from vgg_lit.training.loggers import inspection_commands, record_end, record_start
 from vgg_lit.training.restoring import START, check_state, explain_restoring, sound_checkpoint
 from vgg_lit.training.run_data import ACCEPT, load_datamodule, record_data
-from vgg_lit.training.trainer import build_trainer, check_sizes
+from vgg_lit.training.trainer import batches_per_epoch, build_trainer, check_sizes
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
 
 
@@ -68,7 +67,7 @@ def run_experiment(
     trainer = build_trainer(
         config,
         path,
-        batches_per_epoch=_batches_per_epoch(datamodule),
+        batches_per_epoch=batches_per_epoch(config, datamodule),
         has_validation=datamodule.has_validation,
         first_step=position.step if resumed else 0,
         report=report,
@@ -147,15 +146,9 @@ def whiten_first_layer(classifier: Classifier, datamodule: ImageDataModule) -> N
         whiten(classifier.net, training_inputs(datamodule, NUM_IMAGES))
 
 
-def _batches_per_epoch(datamodule: ImageDataModule) -> int:
-    if isinstance(datamodule, CustomDataModule):
-        return datamodule.batches_per_epoch
-    return datamodule.sizes["train"] // datamodule.batch_size
-
-
 def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
-    """Returns the steps of the training by `max_epochs`; other limits are ignored."""
-    per_epoch = max(1, _batches_per_epoch(datamodule))
+    """Returns the steps of the training by `max_epochs`; limits in steps or time are ignored."""
+    per_epoch = max(1, batches_per_epoch(config, datamodule))
     return Steps(
         total=per_epoch * config["trainer"]["max_epochs"],
         per_epoch=per_epoch,

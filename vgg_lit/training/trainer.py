@@ -47,6 +47,19 @@ def precision_of(trainer: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
+def batches_per_epoch(config: Mapping[str, Any], datamodule: ImageDataModule) -> int:
+    """Returns the number of training batches in an epoch, within the limits of the `trainer` group."""
+    if isinstance(datamodule, CustomDataModule):
+        batches = datamodule.batches_per_epoch
+    else:
+        batches = datamodule.sizes["train"] // datamodule.batch_size
+    spec = config["trainer"]
+    limit = spec.get("overfit_batches") or spec.get("limit_train_batches")
+    if limit is None:
+        return batches
+    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+
+
 def check_sizes(config: Mapping[str, Any], datamodule: ImageDataModule) -> None:
     """Checks that there are enough images for a batch, and for validation if a setting needs it.
 

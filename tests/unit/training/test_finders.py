@@ -16,7 +16,7 @@ from vgg_lit.errors import TrainingError
 from vgg_lit.runs import Run
 from vgg_lit.training import finders
 from vgg_lit.training.experiment import run_experiment
-from vgg_lit.training.finders import MARGIN, find, step_losses, suggestion
+from vgg_lit.training.finders import MARGIN, find, range_test, step_losses, suggestion
 
 
 def test_step_losses_are_recovered_from_the_running_means():
@@ -115,6 +115,28 @@ def test_resume_auto_finds_the_run_by_its_overrides(found):
     if not (path / "config.yaml").is_file():
         Run.start(path, changed, [])
     assert not list(changes(Run(path).typed_config, config))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        ["trainer.limit_train_batches=1"],
+        ["trainer.limit_train_batches=0.5"],
+        ["trainer.overfit_batches=1"],
+        ["trainer.limit_train_batches=3", "trainer.accumulate_grad_batches=2"],
+        ["trainer.limit_train_batches=1", "trainer.accumulate_grad_batches=4"],
+        ["trainer.overfit_batches=3", "trainer.accumulate_grad_batches=2"],
+        ["trainer.accumulate_grad_batches=3"],
+    ],
+)
+def test_the_range_test_reaches_the_highest_rate_with_few_batches(
+    limits, compose, tiny, monkeypatch
+):
+    monkeypatch.setattr(finders, "STEPS", 12)
+    monkeypatch.setattr(finders, "HIGHEST", 2e-5)  # so that no loss ends the test
+    rates, losses = range_test(to_plain(compose(*tiny, *limits)))
+    assert len(rates) == len(losses) == 12
+    assert rates[-1] == pytest.approx(2e-5, rel=0.1)
 
 
 @pytest.mark.parametrize(
