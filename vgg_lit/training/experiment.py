@@ -32,6 +32,7 @@ from vgg_lit.training.restoring import START, check_state, explain_restoring, so
 from vgg_lit.training.run_data import ACCEPT, load_datamodule, record_data
 from vgg_lit.training.trainer import batches_per_epoch, build_trainer, check_sizes
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
+from vgg_lit.weights.transfer import Transfer
 
 
 def run_experiment(
@@ -79,8 +80,7 @@ def run_experiment(
         if resumed:
             trainer.callbacks.append(ChangedSettings(resumed.config, config, steps))  # type: ignore[attr-defined]
     else:
-        whiten_first_layer(classifier, datamodule)
-        transfer = copy_weights(config, classifier.net, datamodule.classes)
+        transfer = set_first_weights(config, classifier, datamodule)
     freeze_layers(config, classifier.net)
     run = resumed
     if trainer.is_global_zero and not run:
@@ -140,10 +140,22 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
     return classifier
 
 
-def whiten_first_layer(classifier: Classifier, datamodule: ImageDataModule) -> None:
-    """Sets the filters of a whitening layer, where the network has one, from training images."""
+def set_first_weights(
+    config: Mapping[str, Any], classifier: Classifier, datamodule: ImageDataModule
+) -> Transfer | None:
+    """Sets the weights of a new network that depend on its data or on another network.
+
+    These are the filters of a whitening layer, from training images, and the weights of `init`.
+
+    Returns:
+        The copied weights; None if `init.from` is not set.
+
+    Raises:
+        ConfigError: there are no such weights, or they do not fit.
+    """
     if whitens(classifier.net):
         whiten(classifier.net, training_inputs(datamodule, NUM_IMAGES))
+    return copy_weights(config, classifier.net, datamodule.classes)
 
 
 def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:

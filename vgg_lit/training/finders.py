@@ -34,10 +34,10 @@ from vgg_lit.system.hardware import (
     release_device_memory,
 )
 from vgg_lit.tables import print_facts
-from vgg_lit.training.experiment import build_classifier
+from vgg_lit.training.experiment import build_classifier, set_first_weights
 from vgg_lit.training.run_data import load_datamodule
 from vgg_lit.training.trainer import batches_per_epoch, build_trainer, precision_of
-from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
+from vgg_lit.weights.fine_tuning import freeze_layers
 
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 100
 """Range of learning rates and number of steps of the range test."""
@@ -216,7 +216,7 @@ def _prepared(config: Mapping[str, Any]) -> tuple[ImageDataModule, Classifier]:
     own = deepcopy(dict(config))
     datamodule = load_datamodule(own)
     classifier = build_classifier(own, datamodule)
-    copy_weights(own, classifier.net, datamodule.classes)
+    set_first_weights(own, classifier, datamodule)
     freeze_layers(own, classifier.net)
     return datamodule, classifier
 

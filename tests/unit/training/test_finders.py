@@ -117,6 +117,22 @@ def test_resume_auto_finds_the_run_by_its_overrides(found):
     assert not list(changes(Run(path).typed_config, config))
 
 
+def test_the_tested_network_is_the_one_that_is_trained(compose, tiny, tmp_path, monkeypatch):
+    begun = []
+
+    def on_train_start(module):
+        begun.append({key: value.clone() for key, value in module.net.state_dict().items()})
+
+    monkeypatch.setattr(finders.Classifier, "on_train_start", on_train_start)
+    monkeypatch.setattr(finders, "STEPS", 2)
+    config = to_plain(compose(*tiny, "model=fast_vgg"))
+    range_test(config)
+    run_experiment(config, tmp_path / "run", [])
+    tested, trained = begun
+    assert tested.keys() == trained.keys()
+    assert all(torch.equal(value, trained[key]) for key, value in tested.items())
+
+
 @pytest.mark.parametrize(
     "limits",
     [
