@@ -81,7 +81,9 @@ class ChangedSettings(Callback):
         """Sets changed arguments of callbacks; those of one class are in the order of the config."""
         left = list(callbacks)
         for name, spec in self.after["callbacks"].items():
-            fresh = instantiate(spec, key="callbacks") if spec else None
+            if not spec:
+                continue
+            fresh: Callback = instantiate(spec, key="callbacks")
             callback = next((one for one in left if type(one) is type(fresh)), None)
             if callback is None:
                 continue

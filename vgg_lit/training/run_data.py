@@ -82,7 +82,8 @@ def _check_splits(
     settings = SPLIT_SETTINGS if record and record.images else DRAW_SETTINGS if is_drawn else ()
     for key in settings:
         old, new = before.get(key), after.get(key)
-        if old == new or (settings is DRAW_SETTINGS and key == "val_fraction" and new < (old or 0)):
+        is_lowered = key == "val_fraction" and (new or 0) < (old or 0)
+        if old == new or (settings is DRAW_SETTINGS and is_lowered):
             continue
         raise InputError(
             f"data.{key}={new}: a resumed run keeps its splits, which were drawn with data.{key}={old}"
