@@ -228,8 +228,8 @@ def _trainer(config: Mapping[str, Any], folder: Path, datamodule: ImageDataModul
     smaller last step of an epoch from the curve.
     """
     spec = config["trainer"]
-    batches = batches_per_epoch(config, datamodule)
-    every = max(1, min(spec["accumulate_grad_batches"], batches))
+    batches = max(1, batches_per_epoch(config, datamodule))
+    every = min(spec["accumulate_grad_batches"], batches)
     limit = "overfit_batches" if spec.get("overfit_batches") else "limit_train_batches"
     changed = {
         "max_epochs": STEPS + 1,  # an epoch has at least one step

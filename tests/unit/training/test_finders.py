@@ -12,7 +12,7 @@ from lightning.pytorch.tuner.lr_finder import _LRCallback
 from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.config.checks import ConfigError, check_train, to_plain
 from vgg_lit.config.differences import changes
-from vgg_lit.errors import TrainingError
+from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.runs import Run
 from vgg_lit.training import finders
 from vgg_lit.training.experiment import run_experiment
@@ -153,6 +153,11 @@ def test_the_range_test_reaches_the_highest_rate_with_few_batches(
     rates, losses = range_test(to_plain(compose(*tiny, *limits)))
     assert len(rates) == len(losses) == 12
     assert rates[-1] == pytest.approx(2e-5, rel=0.1)
+
+
+def test_a_batch_without_enough_images_is_refused(compose, tiny):
+    with pytest.raises(InputError, match=r"^data\.batch_size=65: larger than the 64"):
+        range_test(to_plain(compose(*tiny, "data.batch_size=65")))
 
 
 @pytest.mark.parametrize(

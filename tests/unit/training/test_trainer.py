@@ -10,7 +10,7 @@ from tensorboard.summary.writer import event_file_writer
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.config.checks import to_plain
-from vgg_lit.errors import ConfigError
+from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.launching.ddp import CompressedDDPStrategy
 from vgg_lit.training.trainer import (
     AtomicCheckpointIO,
@@ -18,6 +18,7 @@ from vgg_lit.training.trainer import (
     build_callbacks,
     build_loggers,
     build_trainer,
+    check_sizes,
     precision_of,
 )
 
@@ -46,6 +47,15 @@ def build(compose, tiny, tmp_path):
 def test_batches_of_an_epoch_are_counted_within_the_limits(limits, batches):
     data = SimpleNamespace(sizes={"train": 105}, batch_size=10)
     assert batches_per_epoch({"trainer": limits}, data) == batches
+
+
+@pytest.mark.parametrize(("nodes", "largest"), [(1, 9), (2, 8)])
+def test_a_batch_that_is_too_large_has_the_largest_size_for_all_processes(nodes, largest):
+    spec = {"devices": 1, "accelerator": "cpu", "num_nodes": nodes}
+    data = SimpleNamespace(sizes={"train": 9}, batch_size=16)
+    message = rf"^data\.batch_size=16: larger than the 9 .*; set data\.batch_size={largest} or less"
+    with pytest.raises(InputError, match=message):
+        check_sizes({"trainer": spec}, data)
 
 
 def test_every_trainer_writes_into_its_run_without_a_distributed_sampler(build, tmp_path):
