@@ -12,6 +12,7 @@ from torchmetrics import Metric
 
 from vgg_lit.data.draws import positions
 from vgg_lit.data.orders import PADDING
+from vgg_lit.system.lightning_internals import is_validated
 
 # metric -> k of the top-k accuracy
 ACCURACIES = {
@@ -135,13 +136,11 @@ def count_batch(
 def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
     """Returns the metrics of the current epoch at its end, by name.
 
-    Lightning's `callback_metrics` keep the last validation in epochs without validation
-    (`check_val_every_n_epoch`), but not in a resumed run; here such epochs have no validation metrics.
+    Lightning's `callback_metrics` keep the last validation in epochs without one: those between two
+    validations (`check_val_every_n_epoch`), and one that `max_steps` ends early.
     """
-    every = trainer.check_val_every_n_epoch or 1
-    is_validated = (trainer.current_epoch + 1) % every == 0
     return {
         name: float(value)
         for name, value in trainer.callback_metrics.items()
-        if is_validated or not name.startswith("val/")
+        if not name.startswith("val/") or is_validated(trainer)
     }

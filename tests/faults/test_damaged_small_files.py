@@ -10,7 +10,7 @@ from vgg_lit.config.checks import to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep
-from vgg_lit.training.resuming import last_unfinished
+from vgg_lit.training.resume_auto import last_unfinished
 
 DAMAGES = {
     "empty": b"",

@@ -14,7 +14,7 @@ from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 from vgg_lit.system.claims import release
 from vgg_lit.tables import read_csv
-from vgg_lit.training.resuming import find_resumed
+from vgg_lit.training.resume_auto import find_resumed
 
 pytestmark = pytest.mark.usefixtures("image_cache")
 

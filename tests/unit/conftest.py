@@ -22,6 +22,7 @@ here, common = Path(sys.argv[1]), Path(sys.argv[2])
 
 def status(name, reason=None):
     here.joinpath("config.yaml").write_text("seed: 0")
+    here.joinpath("overrides.txt").write_text("".join(f"{override}\\n" for override in sys.argv[3:]))
     content = {"status": name, "reason": reason, "process": os.getpid()}
     here.joinpath("status.json").write_text(json.dumps(content))
 
@@ -68,7 +69,8 @@ def sweep(verb, monkeypatch, tmp_path) -> Callable[..., Swept]:
             (override,) = set(scripts) & set(job.overrides)
             started.append(override)
             script = f"{JOB}is_resumed = {is_resumed}\n{scripts[override]}"
-            return [sys.executable, "-c", script, str(batch.sweep.directory(job)), str(tmp_path)]
+            folders = str(batch.sweep.directory(job)), str(tmp_path)
+            return [sys.executable, "-c", script, *folders, *job.overrides]
 
         def kept(batch):
             values.extend(run(batch))

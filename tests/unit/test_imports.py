@@ -48,7 +48,7 @@ ROOM = {part: room for floor in FLOORS for rooms in [floor] for room in rooms fo
 # Rooms, or modules of them, that may import a framework.
 KNOW_HYDRA = {
     *("config", "runs", "run_configs", "sweeping", "hydra_plugins"),
-    *("training.loggers", "training.resuming", "tuning"),
+    *("training.loggers", "training.resume_auto", "training.resuming", "tuning"),
     *("exporting.job", "training_task", *PYTHON),
     *VERBS,
 }

@@ -37,7 +37,7 @@ class Checkpointing(Checkpoint):
     Args:
         monitor: metric that selects the best checkpoint.
         mode: "max" if the highest value of the metric is the best, "min" if the lowest is.
-        every_n_epochs: epochs between two saves of `last.ckpt`; the last epoch is always saved.
+        every_n_epochs: epochs between two saves of `last.ckpt`; the last step is always saved.
         every_n_steps: optimiser steps between two saves within epochs.
         every_n_minutes: longest time between two saves.
         asynchronous: copies the state and continues training while a thread writes it; `auto`: not on a
@@ -166,7 +166,7 @@ class Checkpointing(Checkpoint):
             trainer.save_checkpoint(self.folder(trainer) / "best.ckpt", storage_options=options)
         epoch = trainer.current_epoch + 1
         agreed = self._agreement.settle(self._requested(trainer))
-        is_last = epoch == trainer.max_epochs or trainer.should_stop
+        is_last = _is_last(trainer)
         if agreed or is_last or epoch % self.every_n_epochs == 0:
             self._save_last(trainer, ends=_ends(agreed) or is_last)
         self._end_if(agreed, trainer)
@@ -266,6 +266,12 @@ def _as_seconds(value: Any) -> float:
     """Returns the seconds in a checkpoint; 0 if an older version wrote none."""
     is_number = isinstance(value, int | float) and math.isfinite(value)
     return max(0.0, float(value)) if is_number else 0.0
+
+
+def _is_last(trainer: L.Trainer) -> bool:
+    """Returns True at the end of an epoch if training ends with it, for any reason."""
+    ends_by_steps = 0 <= trainer.max_steps <= trainer.global_step
+    return ends_by_steps or trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
 
 
 def _ends(agreed: int) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vgg_lit.config.schema import COMMANDS
+from vgg_lit.system.overrides import key_of
 
 READS_RUNS = frozenset({"evaluate", "visualize", "export", "reproduce"})
 """Commands with `data.root`; the data set itself is that of the run."""
@@ -25,7 +26,7 @@ def drop_foreign_settings(config: DictConfig, command: str, typed: Sequence[str]
         return
     schema = COMMANDS[command]
     names = {field.alias or name for name, field in schema.model_fields.items()} | {"data"}
-    keys = [override.partition("=")[0].lstrip("+~") for override in typed]
+    keys = [key_of(override) for override in typed]
     sections = {key.partition(".")[0] for key in keys}
     with open_dict(config):
         for name in [str(name) for name in config]:

@@ -71,12 +71,7 @@ class TrainingOrder:
                 f"batch_size={batch_size}: the global batch is not divisible by {world_size}"
                 f" processes; nearest allowed: {sizes}"
             )
-        if batch_size > num_images:
-            raise InputError(
-                f"data.batch_size={batch_size}: larger than the {num_images:,} training images; set "
-                f"data.batch_size={num_images // world_size * world_size or world_size} or less, or add "
-                "images"
-            )
+        check_batch_size(batch_size, num_images, world_size)
         self.batch_size = batch_size // world_size
         self.epoch = 0
         self._num_images, self._seed, self._reshuffle = num_images, seed, reshuffle
@@ -99,6 +94,19 @@ class TrainingOrder:
         else:
             order = balanced_order(self._balanced_by, self._seed, epoch)[:visited]
         return order.view(-1, self._world_size, self.batch_size)[:, self._rank].flatten()
+
+
+def check_batch_size(batch_size: int, num_images: int, world_size: int) -> None:
+    """Checks that there are enough training images for a global batch.
+
+    Raises:
+        InputError: there are fewer; the message has the largest size that the processes can share.
+    """
+    if batch_size > num_images:
+        raise InputError(
+            f"data.batch_size={batch_size}: larger than the {num_images:,} training images; set "
+            f"data.batch_size={num_images // world_size * world_size or world_size} or less, or add images"
+        )
 
 
 class EvaluationOrder:

@@ -1,5 +1,6 @@
 """The part of the LightningModule that builds and steps optimiser, schedule and gradient clipping."""
 
+import math
 from typing import Any
 
 import lightning.pytorch as L
@@ -75,12 +76,16 @@ class OptimizedModule(L.LightningModule):
                 config.scheduler.step(metric)
 
     def _steps(self) -> Steps:
-        total = self.trainer.estimated_stepping_batches
+        total = int(self.trainer.estimated_stepping_batches)  # also counts the batches
+        batches = self.trainer.num_training_batches
+        per_epoch = total  # of data without a length
+        if math.isfinite(batches):  # Lightning also steps after the last batch of an epoch
+            per_epoch = math.ceil(batches / self.trainer.accumulate_grad_batches)
         datamodule = getattr(self.trainer, "datamodule", None)
         has_validation = getattr(datamodule, "has_validation", True)
         return Steps(
-            total=int(total),
-            per_epoch=max(1, int(total) // max(1, self.trainer.max_epochs or 1)),
+            total=total,
+            per_epoch=max(1, per_epoch),
             has_validation=has_validation and self.trainer.limit_val_batches != 0,
         )
 

@@ -66,7 +66,7 @@ class SweepBatch:
         """Runs unfinished jobs, prints a table, and passes the errors to the command.
 
         Raises:
-            InputError: another sweep is running in the directory.
+            InputError: another sweep is running in the directory, or two jobs have one directory.
             SystemExit: a signal has ended the sweep.
         """
         task = self.launcher.task_function
@@ -84,7 +84,11 @@ class SweepBatch:
         return [self._result(job) for job in jobs]
 
     def _plan(self, overrides: Sequence[str]) -> Job:
-        """Finds or adds the job with these overrides."""
+        """Finds or adds the job with these overrides.
+
+        Raises:
+            InputError: a new job has the directory of another one.
+        """
         load = self.launcher.hydra_context.config_loader.load_sweep_config
         config = load(self.launcher.config, list(overrides))
         job = self.sweep.find(overrides)
@@ -93,16 +97,41 @@ class SweepBatch:
             config.hydra.job.num = number
             config.hydra.job.id = str(number)
         self.configs[number] = config
-        return job or self.sweep.add(overrides, str(config.hydra.sweep.subdir))
+        return job or self._add(overrides, str(config.hydra.sweep.subdir))
+
+    def _add(self, overrides: Sequence[str], directory: str) -> Job:
+        users = {
+            self.sweep.directory(other): other.number
+            for other in self.sweep.jobs
+            if other.status != "refused"  # it has written nothing there
+        }
+        job = self.sweep.add(overrides, directory)
+        if (user := users.get(self.sweep.directory(job))) is not None:
+            raise InputError(
+                f"hydra.sweep.subdir={directory}: jobs {user} and {job.number} would have the same "
+                "directory; give each its own, for example with ${hydra.job.num} in the name"
+            )
+        return job
 
     def _is_to_run(self, job: Job) -> bool:
         """Returns True if a job is neither done nor refused; otherwise prints the reason."""
-        if not self._is_done(job):
-            job.reason = self._refusal(self.configs[job.number])
+        another = self._other_job(job)
+        if another or not self._is_done(job):
+            job.metrics, job.objective = {}, None
+            job.reason = another or self._refusal(self.configs[job.number])
             job.status = "refused" if job.reason else "waiting"
         if job.status != "waiting":
             self._say(job, f"refused: {job.reason}" if job.reason else "already done")
         return job.status == "waiting"
+
+    def _other_job(self, job: Job) -> str | None:
+        """Returns an error message if the job's directory holds the run of another job, else None."""
+        try:
+            if run := self.sweep.run(job):
+                run.overrides.check_job(job.overrides)
+        except InputError as error:
+            return one_line(error)
+        return None
 
     def _is_done(self, job: Job) -> bool:
         """Returns True if the job's run is done; then copies its metrics to the job."""

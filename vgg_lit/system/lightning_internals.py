@@ -66,6 +66,15 @@ def log_epoch(trainer: L.Trainer) -> None:
     connector.update_train_epoch_metrics = only_reset  # type: ignore[method-assign]
 
 
+def is_validated(trainer: L.Trainer) -> bool:
+    """Returns True if the current epoch has been validated, at its end or within it.
+
+    Lightning 2.6 counts the batches of these validations and has no attribute for it. A resumed run restores
+    the count, so that it may be True in its first epoch, which has no validation metrics then.
+    """
+    return trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.completed > 0
+
+
 def is_between_steps(trainer: L.Trainer) -> bool:
     """Returns True if an optimiser step has just ended and the same epoch has more steps."""
     loop = trainer.fit_loop

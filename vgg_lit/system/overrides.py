@@ -47,6 +47,11 @@ def _escaped(match: re.Match[str]) -> str:
     return backslashes * 2 + ('\\"' if quote else "")
 
 
+def key_of(override: str) -> str:
+    """Returns the key of an override, without `+`, `++` and `~`."""
+    return override.partition("=")[0].lstrip("+~")
+
+
 def listed_formats(arguments: Sequence[str]) -> list[str]:
     """Returns the arguments with `formats=a,b`, which Hydra reads as a sweep, as `formats=[a,b]`."""
     return [re.sub(r"^formats=(\w+(?:,\w+)+)$", r"formats=[\1]", typed) for typed in arguments]

@@ -6,6 +6,7 @@ Each command that resumed the run adds a line `resume=<run>` and its other overr
 from collections.abc import Sequence
 from pathlib import Path
 
+from vgg_lit.errors import InputError
 from vgg_lit.system.files import write_text
 from vgg_lit.system.small_files import read_small_text
 
@@ -42,6 +43,18 @@ class RecordedOverrides:
         is_repeated = bool(first) and rest == first * (len(rest) // len(first))
         is_first = self._text.startswith(first)
         return is_first and (is_repeated or not rest or rest.startswith(RESUME))
+
+    def check_job(self, overrides: Sequence[str]) -> None:
+        """Checks that the overrides of a job of a sweep began the run in its directory.
+
+        Raises:
+            InputError: it is the run of another job.
+        """
+        if not self.are_of_job(overrides):
+            raise InputError(
+                f"{self.run}: contains another job ({' '.join(self.begun_with)}); to resume a sweep, "
+                "repeat its command exactly"
+            )
 
     def add(self, overrides: Sequence[str]) -> None:
         """Adds the overrides of a command that resumes the run; a job that is repeated adds nothing."""

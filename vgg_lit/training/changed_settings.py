@@ -4,7 +4,7 @@ torch restores `patience` of a schedule or `momentum` of an optimiser with its s
 `patience` of early stopping, so that without this module an override of a resumed run had no effect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as L
@@ -43,11 +43,8 @@ class ChangedSettings(Callback):
         sections = ("optimizer", "scheduler")
         if any(self.before[name] != self.after[name] for name in sections):
             self._change_optimizer(trainer, pl_module)
-        callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        for name, spec in self.after["callbacks"].items():
-            old = self.before["callbacks"].get(name)
-            if spec and old and spec != old:
-                _change_callback(callbacks, old, spec)
+        if self.before["callbacks"] != self.after["callbacks"]:
+            self._change_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
         if trainer.is_global_zero:
             _report_rise(trainer)
 
@@ -80,6 +77,22 @@ class ChangedSettings(Callback):
                     setattr(schedule, name, value)
             schedule._last_lr = [group["lr"] for group in live.param_groups]
 
+    def _change_callbacks(self, callbacks: Sequence[Callback]) -> None:
+        """Sets changed arguments of callbacks; those of one class are in the order of the config."""
+        left = list(callbacks)
+        for name, spec in self.after["callbacks"].items():
+            if not spec:
+                continue
+            fresh: Callback = instantiate(spec, key="callbacks")
+            callback = next((one for one in left if type(one) is type(fresh)), None)
+            if callback is None:
+                continue
+            left.remove(callback)
+            if old := self.before["callbacks"].get(name):
+                _change_callback(
+                    callback, fresh, [key for key in spec if spec[key] != old.get(key)]
+                )
+
 
 def _change_groups(live: Optimizer, old: Optimizer, new: Optimizer) -> None:
     """Sets changed options such as the momentum in all parameter groups."""
@@ -89,23 +102,22 @@ def _change_groups(live: Optimizer, old: Optimizer, new: Optimizer) -> None:
                 group[name] = now[name]
 
 
-def _change_callback(
-    callbacks: list[Callback], old: Mapping[str, Any], spec: Mapping[str, Any]
-) -> None:
-    """Sets changed arguments of a callback; a changed monitor also starts its best score anew."""
-    fresh = instantiate(spec, key="callbacks")
-    changed = [name for name in spec if spec[name] != old.get(name)]
-    for callback in callbacks:
-        if type(callback) is not type(fresh):
-            continue
-        for name in changed:
-            if hasattr(fresh, name):
-                setattr(callback, name, getattr(fresh, name))
-        if {"monitor", "mode"}.intersection(changed):
-            if isinstance(callback, Checkpointing):
-                callback.best_score, callback.best_metrics = None, {}
-            elif isinstance(callback, EarlyStopping) and isinstance(fresh, EarlyStopping):
-                callback.best_score, callback.wait_count = fresh.best_score, 0
+def _change_callback(callback: Callback, fresh: Callback, changed: Sequence[str]) -> None:
+    """Sets changed arguments of a callback; a changed monitor also starts its best score anew.
+
+    Args:
+        callback: callback of the trainer.
+        fresh: callback with the new arguments.
+        changed: names of the changed arguments.
+    """
+    for name in changed:
+        if hasattr(fresh, name):
+            setattr(callback, name, getattr(fresh, name))
+    if {"monitor", "mode"}.intersection(changed):
+        if isinstance(callback, Checkpointing):
+            callback.best_score, callback.best_metrics = None, {}
+        elif isinstance(callback, EarlyStopping) and isinstance(fresh, EarlyStopping):
+            callback.best_score, callback.wait_count = fresh.best_score, 0
 
 
 def _report_rise(trainer: L.Trainer) -> None:

@@ -14,7 +14,6 @@ from vgg_lit.callbacks import Checkpointing
 from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.cached_features import CachedFeatures
-from vgg_lit.data.custom_datamodule import CustomDataModule
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.unaugmented import training_inputs
 from vgg_lit.evaluation.matrices import write_matrices
@@ -31,8 +30,9 @@ from vgg_lit.training.facts import print_footer, print_header, record_damage, re
 from vgg_lit.training.loggers import inspection_commands, record_end, record_start
 from vgg_lit.training.restoring import START, check_state, explain_restoring, sound_checkpoint
 from vgg_lit.training.run_data import ACCEPT, load_datamodule, record_data
-from vgg_lit.training.trainer import build_trainer, check_sizes
+from vgg_lit.training.trainer import batches_per_epoch, build_trainer, check_sizes
 from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
+from vgg_lit.weights.transfer import Transfer
 
 
 def run_experiment(
@@ -68,7 +68,7 @@ def run_experiment(
     trainer = build_trainer(
         config,
         path,
-        batches_per_epoch=_batches_per_epoch(datamodule),
+        batches_per_epoch=batches_per_epoch(config, datamodule),
         has_validation=datamodule.has_validation,
         first_step=position.step if resumed else 0,
         report=report,
@@ -80,8 +80,7 @@ def run_experiment(
         if resumed:
             trainer.callbacks.append(ChangedSettings(resumed.config, config, steps))  # type: ignore[attr-defined]
     else:
-        whiten_first_layer(classifier, datamodule)
-        transfer = copy_weights(config, classifier.net, datamodule.classes)
+        transfer = set_first_weights(config, classifier, datamodule)
     freeze_layers(config, classifier.net)
     run = resumed
     if trainer.is_global_zero and not run:
@@ -141,21 +140,27 @@ def build_classifier(config: Mapping[str, Any], datamodule: ImageDataModule) -> 
     return classifier
 
 
-def whiten_first_layer(classifier: Classifier, datamodule: ImageDataModule) -> None:
-    """Sets the filters of a whitening layer, where the network has one, from training images."""
+def set_first_weights(
+    config: Mapping[str, Any], classifier: Classifier, datamodule: ImageDataModule
+) -> Transfer | None:
+    """Sets the weights of a new network that depend on its data or on another network.
+
+    These are the filters of a whitening layer, from training images, and the weights of `init`.
+
+    Returns:
+        The copied weights; None if `init.from` is not set.
+
+    Raises:
+        ConfigError: there are no such weights, or they do not fit.
+    """
     if whitens(classifier.net):
         whiten(classifier.net, training_inputs(datamodule, NUM_IMAGES))
-
-
-def _batches_per_epoch(datamodule: ImageDataModule) -> int:
-    if isinstance(datamodule, CustomDataModule):
-        return datamodule.batches_per_epoch
-    return datamodule.sizes["train"] // datamodule.batch_size
+    return copy_weights(config, classifier.net, datamodule.classes)
 
 
 def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
-    """Returns the steps of the training by `max_epochs`; other limits are ignored."""
-    per_epoch = max(1, _batches_per_epoch(datamodule))
+    """Returns the steps of the training by `max_epochs`; limits in steps or time are ignored."""
+    per_epoch = max(1, batches_per_epoch(config, datamodule))
     return Steps(
         total=per_epoch * config["trainer"]["max_epochs"],
         per_epoch=per_epoch,

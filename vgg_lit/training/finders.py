@@ -34,10 +34,10 @@ from vgg_lit.system.hardware import (
     release_device_memory,
 )
 from vgg_lit.tables import print_facts
-from vgg_lit.training.experiment import build_classifier
+from vgg_lit.training.experiment import build_classifier, set_first_weights
 from vgg_lit.training.run_data import load_datamodule
-from vgg_lit.training.trainer import build_trainer, precision_of
-from vgg_lit.weights.fine_tuning import copy_weights, freeze_layers
+from vgg_lit.training.trainer import batches_per_epoch, build_trainer, precision_of
+from vgg_lit.weights.fine_tuning import freeze_layers
 
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 100
 """Range of learning rates and number of steps of the range test."""
@@ -216,25 +216,32 @@ def _prepared(config: Mapping[str, Any]) -> tuple[ImageDataModule, Classifier]:
     own = deepcopy(dict(config))
     datamodule = load_datamodule(own)
     classifier = build_classifier(own, datamodule)
-    copy_weights(own, classifier.net, datamodule.classes)
+    set_first_weights(own, classifier, datamodule)
     freeze_layers(own, classifier.net)
     return datamodule, classifier
 
 
 def _trainer(config: Mapping[str, Any], folder: Path, datamodule: ImageDataModule) -> L.Trainer:
-    """Builds a Trainer without callbacks, loggers and validation that runs long enough for the test."""
-    batches = max(1, datamodule.sizes["train"] // datamodule.batch_size)
-    every = config["trainer"]["accumulate_grad_batches"]
-    spec = {
-        **config["trainer"],
-        "max_epochs": -(-STEPS * every // batches) + 1,
+    """Builds a Trainer without callbacks, loggers and validation that runs long enough for the test.
+
+    The number of batches in an epoch is a multiple of those of a step: Lightning's range test (2.6) omits the
+    smaller last step of an epoch from the curve.
+    """
+    spec = config["trainer"]
+    batches = max(1, batches_per_epoch(config, datamodule))
+    every = min(spec["accumulate_grad_batches"], batches)
+    limit = "overfit_batches" if spec.get("overfit_batches") else "limit_train_batches"
+    changed = {
+        "max_epochs": STEPS + 1,  # an epoch has at least one step
         "max_steps": -1,
         "max_time": None,
+        "accumulate_grad_batches": every,
+        limit: batches // every * every,
         "check_val_every_n_epoch": 10**6,
         "enable_progress_bar": False,
         "profiler": None,
     }
-    own = {**config, "trainer": spec, "callbacks": {}, "logger": {}}
+    own = {**config, "trainer": {**spec, **changed}, "callbacks": {}, "logger": {}}
     return build_trainer(own, folder, batches, has_validation=False)
 
 

@@ -9,7 +9,7 @@ from vgg_lit.data.custom_groups import FOUND
 from vgg_lit.data.data_record import DataRecord, read_data_record, write_data_record
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.recording import accepted, adopt, changed_sets, record_of
-from vgg_lit.data.sources import build_datamodule
+from vgg_lit.data.sources import build_datamodule, has_validation
 from vgg_lit.errors import InputError
 from vgg_lit.losses import with_class_weights, with_teacher_digest
 from vgg_lit.models.data_arguments import DataShape, with_data_arguments
@@ -22,6 +22,9 @@ SPLIT_SETTINGS = (
     *("val_fraction", "folds", "fold", "train_size", "test_size", "seed", "splitting"),
 )
 """Settings of a data module that determine the splits of a folder."""
+
+DRAW_SETTINGS = ("val_fraction", "folds", "fold", "seed")
+"""Settings that determine the validation images drawn from another data set; `val_fraction` may be lowered."""
 
 
 def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> ImageDataModule:
@@ -40,6 +43,8 @@ def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> Image
     datamodule: Any = build_datamodule(config["data"])
     datamodule.prepare_data()
     record = read_data_record(resumed.data_file) if resumed else None
+    if resumed and isinstance(datamodule, ImageDataModule):
+        _check_splits(datamodule, record, resumed.config["data"], config["data"])
     if resumed and record and isinstance(datamodule, ImageDataModule):
         _load_recorded(datamodule, record, resumed, config)
     else:
@@ -60,19 +65,36 @@ def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> Image
     return datamodule
 
 
+def _check_splits(
+    datamodule: ImageDataModule,
+    record: DataRecord | None,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+) -> None:
+    """Checks that a resumed run does not validate images that it was trained on.
+
+    Raises:
+        InputError: a setting changes the splits of a folder, or the validation images drawn from another data set.
+    """
+    is_drawn = datamodule.folds or (
+        datamodule.val_fraction and not has_validation(datamodule.source)
+    )
+    settings = SPLIT_SETTINGS if record and record.images else DRAW_SETTINGS if is_drawn else ()
+    for key in settings:
+        old, new = before.get(key), after.get(key)
+        is_lowered = key == "val_fraction" and (new or 0) < (old or 0)
+        if old == new or (settings is DRAW_SETTINGS and is_lowered):
+            continue
+        raise InputError(
+            f"data.{key}={new}: a resumed run keeps its splits, which were drawn with data.{key}={old}"
+        )
+
+
 def _load_recorded(
     datamodule: ImageDataModule, record: DataRecord, resumed: Run, config: Mapping[str, Any]
 ) -> None:
     """Sets up the recorded splits; refuses changed data unless the changes are accepted."""
     accepts = bool(config.get(ACCEPT))
-    before = resumed.config["data"]
-    changed = [key for key in SPLIT_SETTINGS if before.get(key) != config["data"].get(key)]
-    if changed and record.images:
-        key = changed[0]
-        raise InputError(
-            f"data.{key}={config['data'][key]}: a resumed run keeps its splits, which were drawn with "
-            f"data.{key}={before.get(key)}"
-        )
     changes = adopt(datamodule, record, admits=accepts)
     if accepts or not changes:
         datamodule.setup()

@@ -11,19 +11,20 @@ from typing import Any
 
 from vgg_lit.config.checks import check_section
 from vgg_lit.config.differences import changes
+from vgg_lit.config.locations import PLACE_SETTINGS
 from vgg_lit.config.schema import Trainer
 from vgg_lit.errors import InputError
 from vgg_lit.run_selection import LATEST, select_run
 from vgg_lit.runs import Run
 from vgg_lit.system.launch import FIRST_PROCESS, check_launch, detect, launcher_changes
-from vgg_lit.system.overrides import as_overrides
-from vgg_lit.training.resuming import (
+from vgg_lit.system.overrides import as_overrides, key_of
+from vgg_lit.training.resume_auto import (
     CommandLine,
-    as_values_of_run,
     find_resumed,
     last_unfinished,
     read_command_line,
 )
+from vgg_lit.training.resuming import as_values_of_run
 
 LAUNCHER_SETTINGS = ("trainer.num_nodes", "trainer.devices")
 """Settings that may differ in a resumed run, which then uses the current number of processes."""
@@ -71,8 +72,9 @@ def prepare(arguments: list[str]) -> list[str]:
         trainer.rendezvous_timeout,
     )
     os.environ[FIRST_PROCESS] = str(decision["process"])
-    place = as_overrides({"hydra.run.dir": decision["run"]})
-    return decision["arguments"] or [*line.arguments, *place]
+    if decision["arguments"]:
+        return _with_own_places(decision["arguments"], line)
+    return [*line.arguments, *as_overrides({"hydra.run.dir": decision["run"]})]
 
 
 def _with_path(argument: str) -> str:
@@ -99,6 +101,12 @@ def _with_directory(arguments: list[str]) -> list[str]:
     return [*arguments, *as_overrides({"hydra.sweep.dir": str(line.directory)})]
 
 
+def _with_own_places(arguments: list[str], line: CommandLine) -> list[str]:
+    """Returns the arguments of rank 0 with the places of the data set that this rank was given."""
+    others = [argument for argument in arguments if key_of(argument) not in PLACE_SETTINGS]
+    return arguments if others == arguments else as_values_of_run([*others, *line.places])
+
+
 def _decide(line: CommandLine, run_before: str | None) -> dict[str, Any]:
     """Returns the decision of rank 0: directory, arguments, settings and process ID.
 
@@ -108,8 +116,9 @@ def _decide(line: CommandLine, run_before: str | None) -> dict[str, Any]:
     """
     run = _resumed(line, run_before)
     now = launcher_changes(run.config["trainer"]) if run else {}
-    typed = {override.partition("=")[0].lstrip("+") for override in line.overrides}
-    now = {key: value for key, value in now.items() if f"trainer.{key}" not in typed}
+    if line.settings["resume"]:  # then typed values are kept
+        typed = {key_of(override) for override in line.overrides}
+        now = {key: value for key, value in now.items() if f"trainer.{key}" not in typed}
     return {
         "run": str(run.path if run else line.directory),
         "arguments": line.resuming(run, **now) if run else None,

@@ -17,13 +17,14 @@ from vgg_lit.callbacks.pruning import Pruning, Report
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
 from vgg_lit.data.custom_datamodule import CustomDataModule
 from vgg_lit.data.datamodule import ImageDataModule
+from vgg_lit.data.orders import check_batch_size
 from vgg_lit.errors import ConfigError
 from vgg_lit.launching.ddp import (
     SharedBuffers,
     build_strategy,
     cluster_environment,
 )
-from vgg_lit.system.hardware import count_devices, resolve_precision, tune_process
+from vgg_lit.system.hardware import count_devices, count_processes, resolve_precision, tune_process
 from vgg_lit.system.launch import sees_own_device
 from vgg_lit.system.lightning_internals import disable_signal_handling, quieten_lightning
 from vgg_lit.system.notebook import is_notebook
@@ -47,22 +48,34 @@ def precision_of(trainer: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
+def batches_per_epoch(config: Mapping[str, Any], datamodule: ImageDataModule) -> int:
+    """Returns the number of training batches in an epoch, within the limits of the `trainer` group."""
+    if isinstance(datamodule, CustomDataModule):
+        batches = datamodule.batches_per_epoch
+    else:
+        batches = datamodule.sizes["train"] // datamodule.batch_size
+    spec = config["trainer"]
+    limit = spec.get("overfit_batches") or spec.get("limit_train_batches")
+    if limit is None:
+        return batches
+    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+
+
 def check_sizes(config: Mapping[str, Any], datamodule: ImageDataModule) -> None:
     """Checks that there are enough images for a batch, and for validation if a setting needs it.
 
     Raises:
-        ConfigError: the batch is larger than the training split, or the validation split is empty.
+        InputError: the batch is larger than the training split.
+        ConfigError: the validation split is empty.
     """
     training, batch = datamodule.sizes["train"], datamodule.batch_size
     if isinstance(datamodule, CustomDataModule):
         if not datamodule.has_validation:
             _check_monitors(config, f"{datamodule.source.name} has no val_dataloader; add one")
         return
-    if batch > training:
-        raise ConfigError(
-            f"data.batch_size={batch}: larger than the {training:,} training images; set "
-            f"data.batch_size={training} or less, or add images"
-        )
+    spec = config["trainer"]
+    processes = count_processes(spec["devices"], spec["accelerator"]) * spec.get("num_nodes", 1)
+    check_batch_size(batch, training, processes)
     if datamodule.has_validation or not datamodule.val_fraction:
         return
     user = next(_needs_validation(config), None)

@@ -5,6 +5,7 @@ trial's lock, which the processes of the trial inherit. If a trial is recorded a
 free, its driver was killed; the next driver resumes the trial with the same values.
 """
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -236,6 +237,8 @@ class Search:
             objective, available = self.settings.objective, ", ".join(metrics)
             reason = f"objective={objective}: is not a metric of this run; available: {available}"
             self._fail(taken, reason)
+        elif not math.isfinite(value):  # Optuna refuses NaN, and no value is better than infinity
+            self._fail(taken, f"objective={self.settings.objective}: is {value}")
         else:
             text = format_metric(self.settings.objective, value)
             message = f"done: {self.settings.objective} {text}"

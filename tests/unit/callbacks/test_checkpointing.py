@@ -70,6 +70,14 @@ def test_an_epoch_without_validation_is_never_the_best(scripted, tmp_path):
     assert epochs(tmp_path) == {"best": 2, "last": 5}
 
 
+def test_a_last_epoch_that_max_steps_ends_is_never_the_best(scripted, tmp_path):
+    callback = Checkpointing(monitor="val/acc", mode="max")
+    scripted([0.1, 0.2, 0.3], callback, max_steps=5)
+    assert callback.best_epoch == 2
+    assert weight(tmp_path / "checkpoints" / "best.ckpt") == 4
+    assert weight(tmp_path / "checkpoints" / "last.ckpt") == 5
+
+
 def test_every_n_epochs_always_saves_the_last_epoch(scripted, tmp_path):
     saved = []
 
@@ -80,6 +88,26 @@ def test_every_n_epochs_always_saves_the_last_epoch(scripted, tmp_path):
 
     scripted([0.1] * 5, Spied(every_n_epochs=2))
     assert saved == [None, 2, 2, 4, 5]
+
+
+@pytest.mark.parametrize(("max_steps", "saved"), [(1, 1), (2, 2), (5, 5)])
+def test_the_last_step_of_max_steps_is_saved(max_steps, saved, scripted, tmp_path):
+    callback = Checkpointing(every_n_epochs=2)
+    trainer = scripted([0.1] * 5, callback, max_steps=max_steps)
+    assert weight(tmp_path / "checkpoints" / "last.ckpt") == saved
+    assert callback.best_checkpoint(trainer)
+
+
+class StopsAfter(L.Callback):
+    """Stops the training after a step, as Lightning does with `max_time` and early stopping."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        trainer.should_stop = trainer.global_step == 5
+
+
+def test_the_last_step_of_a_run_that_is_stopped_is_saved(scripted, tmp_path):
+    scripted([0.1] * 5, Checkpointing(every_n_epochs=9), StopsAfter())
+    assert weight(tmp_path / "checkpoints" / "last.ckpt") == 5
 
 
 def test_nothing_is_written_in_a_fast_dev_run(scripted, tmp_path):

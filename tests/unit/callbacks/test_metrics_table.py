@@ -25,6 +25,23 @@ def test_an_epoch_without_validation_has_no_validation_metrics(scripted, tmp_pat
     assert [row["val/acc"] for row in rows(tmp_path)] == ["", "0.2", ""]
 
 
+def test_an_epoch_that_max_steps_ends_has_no_validation_metrics(scripted, tmp_path):
+    scripted([0.1, 0.2, 0.3], MetricsTable(), max_steps=5)
+    assert [(row["step"], row["val/acc"]) for row in rows(tmp_path)] == [
+        ("2", "0.1"),
+        ("4", "0.2"),
+        ("5", ""),
+    ]
+
+
+def test_a_resumed_epoch_has_the_metrics_of_its_validation_alone(scripted, tmp_path):
+    scores = [0.1, 0.2, 0.3, 0.4, 0.5]
+    scripted(scores, MetricsTable(), Checkpointing(), max_epochs=2, check_val_every_n_epoch=2)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    scripted(scores, MetricsTable(), resume=last, check_val_every_n_epoch=2)
+    assert [row["val/acc"] for row in rows(tmp_path)] == ["", "0.2", "", "0.4", ""]
+
+
 def test_repeated_epochs_replace_their_rows(scripted, tmp_path):
     """The checkpoint is from epoch 2; the table of the crashed run has a row for epoch 3."""
     scripted([0.1, 0.2, 0.3, 0.4], MetricsTable(), Checkpointing(), max_epochs=2)

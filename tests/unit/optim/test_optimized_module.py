@@ -1,7 +1,9 @@
 """Optimiser, schedule and clipping of a LightningModule."""
 
+import math
 from types import SimpleNamespace
 
+import lightning.pytorch as L
 import pytest
 import torch
 from torch import nn
@@ -22,7 +24,8 @@ def module(precision="32-true", **hyperparameters):
     made.trainer = SimpleNamespace(
         precision=precision,
         estimated_stepping_batches=20,
-        max_epochs=2,
+        num_training_batches=10,
+        accumulate_grad_batches=1,
         limit_val_batches=1.0,
         world_size=1,
     )
@@ -84,8 +87,51 @@ def test_the_length_of_the_training_is_that_of_the_trainer(data, limit, expected
     if data:
         made.trainer.datamodule = data
     assert made._steps() == Steps(total=20, per_epoch=10, has_validation=expected)
-    made.trainer.max_epochs = None  # a length in steps
-    assert made._steps().per_epoch == 20
+
+
+@pytest.mark.parametrize(
+    ("batches", "every", "per_epoch"), [(10, 1, 10), (10, 4, 3), (8, 4, 2), (math.inf, 1, 20)]
+)
+def test_the_steps_of_an_epoch_do_not_depend_on_max_steps(batches, every, per_epoch):
+    made = module()
+    made.trainer.num_training_batches = batches
+    made.trainer.accumulate_grad_batches = every
+    assert made._steps().per_epoch == per_epoch
+
+
+class Trained(OptimizedModule):
+    """Keeps the length of its training, which ends with the first batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(1, 1)
+        self.hparams.update({"optimizer": SGD, "scheduler": {"_target_": "vgg_lit.optim.constant"}})
+
+    def on_train_start(self):
+        self.found = self._steps()
+        self.trainer.should_stop = True
+
+    def training_step(self, batch, batch_idx):
+        return self.net(batch[0]).sum()
+
+
+@pytest.mark.parametrize(("max_steps", "total"), [(-1, 50), (25, 25)])
+def test_an_epoch_has_the_steps_that_lightning_takes(max_steps, total, tmp_path):
+    made = Trained()
+    rows = torch.utils.data.TensorDataset(torch.zeros(19, 1))
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=5,
+        max_steps=max_steps,
+        accumulate_grad_batches=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(made, torch.utils.data.DataLoader(rows))
+    assert made.found == Steps(total=total, per_epoch=10)
 
 
 def plateau(made, monitor="val/acc"):

@@ -21,6 +21,11 @@ FIVE = {
 }
 
 
+SAVED = (
+    "status('running'); (here / 'checkpoints').mkdir(); (here / 'checkpoints/last.ckpt').touch()"
+)
+
+
 def signal_when(path, *signums):
     """Sends signals to this process, one after another, once a file exists."""
 
@@ -107,8 +112,7 @@ def test_a_duplicate_job_runs_once(sweep):
 
 
 def test_a_job_resumes_from_its_checkpoint_or_restarts(sweep):
-    saved = "status('running'); (here / 'checkpoints').mkdir(); (here / 'checkpoints/last.ckpt').touch()"
-    scripts = {"seed=0": f"{saved}; sys.exit(1)", "seed=1": "status('running'); sys.exit(1)"}
+    scripts = {"seed=0": f"{SAVED}; sys.exit(1)", "seed=1": "status('running'); sys.exit(1)"}
     sweep(scripts, "seed=0,1")
     resumed = "print('resumed' if is_resumed else 'from the start'); done()"
     again = sweep(dict.fromkeys(scripts, resumed), "seed=0,1")
@@ -127,6 +131,29 @@ def test_a_job_finished_outside_the_sweep_is_done(sweep):
     again = sweep({"seed=0": "done()"}, "seed=0")
     assert again.started == []
     assert again.sweep.jobs[0].objective == 0.125
+
+
+@pytest.mark.parametrize("batch", ["null", "1"])
+def test_jobs_with_one_directory_are_refused(batch, sweep):
+    one_name = "hydra.sweep.subdir=${model.variant}"
+    done = sweep(FIVE, "seed=0,2", one_name, f"hydra.sweeper.max_batch_size={batch}")
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert "hydra.sweep.subdir=vgg13_bn: jobs 0 and 1 would have the same" in done.err
+    assert done.started == ([] if batch == "null" else ["seed=0"])
+
+
+@pytest.mark.parametrize("first", ["done(0.125)", f"{SAVED}; sys.exit(1)"])
+def test_a_directory_with_another_job_is_refused(first, sweep):
+    sweep(dict.fromkeys(FIVE, first), "seed=0,2")
+    Path("swept/sweep.json").unlink()
+    again = sweep(dict.fromkeys(FIVE, "done(0.5)"), "seed=2,0,4")
+    assert again.code == 2
+    assert again.started == ["seed=4"]
+    assert again.statuses == ["refused", "refused", "done"]
+    assert [job.metrics for job in again.sweep.jobs] == [{}, {}, {"val/acc": 0.5}]
+    first = again.sweep.jobs[0].reason
+    assert first.startswith("swept/0: contains another job (seed=0); to resume a sweep, repeat its")
 
 
 def test_the_sweeper_receives_objectives_and_none_for_failed_jobs(sweep):

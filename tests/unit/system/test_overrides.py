@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from vgg_lit.system.overrides import as_overrides, listed_formats, pasteable, with_home
+from vgg_lit.system.overrides import as_overrides, key_of, listed_formats, pasteable, with_home
 
 PATH = "my runs/it's [1]=a, $HOME"
 
@@ -87,3 +87,8 @@ def test_the_home_folder_is_replaced_in_values(monkeypatch):
         *("~optimizer.lr", "name=a~/b", "-m", "x=/home/me"),
     ]
     assert with_home(as_overrides({"run": "~/a (1)"})) == ['run="/home/me/a (1)"']
+
+
+@pytest.mark.parametrize("typed", ["a.b=1", "+a.b=1", "++a.b=x=y", "~a.b", "a.b="])
+def test_the_key_of_an_override_has_no_prefix(typed):
+    assert key_of(typed) == "a.b"

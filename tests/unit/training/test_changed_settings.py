@@ -99,6 +99,22 @@ def test_settings_of_callbacks_change_and_their_progress_stays():
     assert stopping.best_score == torch.tensor(float("inf"))
 
 
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_a_callback_changes_alone_among_those_of_its_class(name):
+    specs = {
+        "first": STOPPING | {"patience": 7},
+        "none": None,
+        "second": STOPPING | {"monitor": "val/loss", "mode": "min", "patience": 8},
+    }
+    stoppings = {"first": EarlyStopping("val/acc", mode="max", patience=7)}
+    stoppings["second"] = EarlyStopping("val/loss", patience=8)
+    resumed = Resumed(config(**specs), [Checkpointing(), *stoppings.values()])
+    resumed.change(config(**specs | {name: specs[name] | {"patience": 3}}))
+    assert stoppings.pop(name).patience == 3
+    (other,) = stoppings.values()
+    assert other.patience in (7, 8)
+
+
 def test_another_monitor_of_checkpoints_starts_its_best_score_anew(tmp_path):
     spec = {"_target_": "vgg_lit.callbacks.Checkpointing", "monitor": "val/acc", "mode": "max"}
     saving = Checkpointing(monitor="val/acc", mode="max")

@@ -5,7 +5,7 @@ import torch
 
 from vgg_lit.config.checks import to_plain
 from vgg_lit.models.whitening import whitening_filters
-from vgg_lit.training.experiment import build_classifier, whiten_first_layer
+from vgg_lit.training.experiment import build_classifier, set_first_weights
 from vgg_lit.training.run_data import load_datamodule
 
 FAST = (
@@ -18,7 +18,7 @@ def test_filters_whiten_the_training_images_and_no_others(compose, tiny):
     config = to_plain(compose(*tiny, *FAST, "data.val_fraction=0.5"))
     datamodule = load_datamodule(config)
     classifier = build_classifier(config, datamodule)
-    whiten_first_layer(classifier, datamodule)
+    assert set_first_weights(config, classifier, datamodule) is None
     images = datamodule._images["train"].images_NCHW[datamodule._ids["train"]]
     expected = whitening_filters([datamodule.preprocessing(images)], 2).float()
     torch.testing.assert_close(classifier.net.layer("whiten").weight.detach(), expected)

@@ -12,11 +12,11 @@ from lightning.pytorch.tuner.lr_finder import _LRCallback
 from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.config.checks import ConfigError, check_train, to_plain
 from vgg_lit.config.differences import changes
-from vgg_lit.errors import TrainingError
+from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.runs import Run
 from vgg_lit.training import finders
 from vgg_lit.training.experiment import run_experiment
-from vgg_lit.training.finders import MARGIN, find, step_losses, suggestion
+from vgg_lit.training.finders import MARGIN, find, range_test, step_losses, suggestion
 
 
 def test_step_losses_are_recovered_from_the_running_means():
@@ -115,6 +115,49 @@ def test_resume_auto_finds_the_run_by_its_overrides(found):
     if not (path / "config.yaml").is_file():
         Run.start(path, changed, [])
     assert not list(changes(Run(path).typed_config, config))
+
+
+def test_the_tested_network_is_the_one_that_is_trained(compose, tiny, tmp_path, monkeypatch):
+    begun = []
+
+    def on_train_start(module):
+        begun.append({key: value.clone() for key, value in module.net.state_dict().items()})
+
+    monkeypatch.setattr(finders.Classifier, "on_train_start", on_train_start)
+    monkeypatch.setattr(finders, "STEPS", 2)
+    config = to_plain(compose(*tiny, "model=fast_vgg"))
+    range_test(config)
+    run_experiment(config, tmp_path / "run", [])
+    tested, trained = begun
+    assert tested.keys() == trained.keys()
+    assert all(torch.equal(value, trained[key]) for key, value in tested.items())
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        ["trainer.limit_train_batches=1"],
+        ["trainer.limit_train_batches=0.5"],
+        ["trainer.overfit_batches=1"],
+        ["trainer.limit_train_batches=3", "trainer.accumulate_grad_batches=2"],
+        ["trainer.limit_train_batches=1", "trainer.accumulate_grad_batches=4"],
+        ["trainer.overfit_batches=3", "trainer.accumulate_grad_batches=2"],
+        ["trainer.accumulate_grad_batches=3"],
+    ],
+)
+def test_the_range_test_reaches_the_highest_rate_with_few_batches(
+    limits, compose, tiny, monkeypatch
+):
+    monkeypatch.setattr(finders, "STEPS", 12)
+    monkeypatch.setattr(finders, "HIGHEST", 2e-5)  # so that no loss ends the test
+    rates, losses = range_test(to_plain(compose(*tiny, *limits)))
+    assert len(rates) == len(losses) == 12
+    assert rates[-1] == pytest.approx(2e-5, rel=0.1)
+
+
+def test_a_batch_without_enough_images_is_refused(compose, tiny):
+    with pytest.raises(InputError, match=r"^data\.batch_size=65: larger than the 64"):
+        range_test(to_plain(compose(*tiny, "data.batch_size=65")))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from image_groups import folder_group, write_folder, write_image
 
+from vgg_lit.config.checks import to_plain
 from vgg_lit.data.data_record import read_data_record
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
@@ -66,6 +67,53 @@ def test_other_splits_are_refused(key, value, root, tmp_path):
     run = start(tmp_path / "run", config(root))
     with pytest.raises(InputError, match=rf"^data\.{key}={value}: a resumed run keeps its splits"):
         load_datamodule(config(root, **{key: value}), run)
+
+
+@pytest.fixture
+def without_files(compose):
+    """`without_files("data.seed=5")`: settings of a data set without image files."""
+    return lambda *typed: to_plain(compose("data.train_size=64", "data.test_size=40", *typed))
+
+
+@pytest.mark.parametrize(
+    ("begun", "changed"),
+    [
+        ("data.val_fraction=0.1", "data.seed=5"),
+        ("data.val_fraction=0.1", "data.val_fraction=0.2"),
+        ("data.val_fraction=0", "data.val_fraction=0.1"),
+        ("data.folds=5 data.fold=0", "data.fold=1"),
+        ("data.folds=5 data.fold=0", "data.seed=5"),
+        ("data.folds=5 data.fold=0", "data.folds=4"),
+        ("data.val_fraction=0.1", "data.folds=4 data.fold=0"),
+    ],
+)
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_other_validation_images_are_refused_without_files(
+    begun, changed, is_recorded, without_files, tmp_path
+):
+    run = start(tmp_path / "run", without_files(*begun.split()))
+    if not is_recorded:
+        run.data_file.unlink()  # as in a run of an earlier version
+    key, value = changed.split()[0].split("=")
+    with pytest.raises(InputError, match=rf"^{key}={value}: a resumed run keeps its splits, which"):
+        load_datamodule(without_files(*begun.split(), *changed.split()), run)
+
+
+@pytest.mark.parametrize(
+    ("begun", "changed"),
+    [
+        ("data.val_fraction=0.2", "data.val_fraction=0.1"),
+        ("data.val_fraction=0", "data.seed=5"),
+        ("data.val_fraction=0.1", "data.train_size=32"),
+    ],
+)
+def test_changes_that_validate_no_training_image_are_allowed(
+    begun, changed, without_files, tmp_path
+):
+    run = start(tmp_path / "run", without_files(begun))
+    before, after = (load_datamodule(without_files(begun, *more), run) for more in ((), (changed,)))
+    trained = set(before.stored("train")[1].tolist())
+    assert not trained.intersection(after.stored("val")[1].tolist())
 
 
 def test_changed_images_are_refused_until_they_are_accepted(root, tmp_path, capsys):

@@ -84,7 +84,7 @@ def test_all_processes_use_the_directory_of_the_first(started):
 
 
 def settings_of(typed, started):
-    from vgg_lit.training.resuming import read_command_line
+    from vgg_lit.training.resume_auto import read_command_line
 
     return read_command_line(typed).settings
 
@@ -145,7 +145,21 @@ def test_resume_auto_adapts_to_the_number_of_nodes(started, begun):
     started(2)
     assert prepare([*TYPED, "resume=auto"]) == [f"resume={run.path}"]
     started(1)
-    assert prepare([*TYPED, "resume=auto"]) == [f"resume={run.path}", "trainer.num_nodes=1"]
+    changed = [f"resume={run.path}", "trainer.num_nodes=1"]
+    assert prepare([*TYPED, "resume=auto"]) == changed
+    assert prepare([*TYPED, "trainer.num_nodes=1", "resume=auto"]) == changed
+
+
+def test_each_rank_resumes_with_its_own_place_of_the_data(started):
+    told = {"run": "logs/runs/x", "process": 7, "arguments": ["resume=logs/runs/x", "test=false"]}
+    typed = [*TYPED, "resume=auto", "data_root=/here"]
+    started(2)
+    told["settings"] = settings_of(typed, started)
+    started(2, rank=1, told=told)
+    assert prepare(typed) == told["arguments"]  # the run has the same place
+    moved = {**told, "arguments": [*told["arguments"], "data_root=/there"]}
+    started(2, rank=1, told=moved)
+    assert prepare(typed) == [*told["arguments"], "data_root=/here"]
 
 
 def test_a_named_run_keeps_the_overrides_and_adapts_to_the_nodes(started, begun):

@@ -1,6 +1,7 @@
 """The Trainer that a config builds, its callbacks and its loggers."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import lightning.pytorch as L
 import pytest
@@ -9,13 +10,15 @@ from tensorboard.summary.writer import event_file_writer
 
 from vgg_lit.callbacks import Checkpointing
 from vgg_lit.config.checks import to_plain
-from vgg_lit.errors import ConfigError
+from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.launching.ddp import CompressedDDPStrategy
 from vgg_lit.training.trainer import (
     AtomicCheckpointIO,
+    batches_per_epoch,
     build_callbacks,
     build_loggers,
     build_trainer,
+    check_sizes,
     precision_of,
 )
 
@@ -27,6 +30,32 @@ def build(compose, tiny, tmp_path):
         return build_trainer(plain, tmp_path, batches, has_validation)
 
     return build
+
+
+@pytest.mark.parametrize(
+    ("limits", "batches"),
+    [
+        ({"limit_train_batches": None, "overfit_batches": 0.0}, 10),
+        ({"limit_train_batches": 3, "overfit_batches": 0.0}, 3),
+        ({"limit_train_batches": 30}, 10),
+        ({"limit_train_batches": 0.25}, 2),
+        ({"limit_train_batches": 1.0}, 10),
+        ({"limit_train_batches": 3, "overfit_batches": 0.5}, 5),
+        ({"overfit_batches": 1}, 1),
+    ],
+)
+def test_batches_of_an_epoch_are_counted_within_the_limits(limits, batches):
+    data = SimpleNamespace(sizes={"train": 105}, batch_size=10)
+    assert batches_per_epoch({"trainer": limits}, data) == batches
+
+
+@pytest.mark.parametrize(("nodes", "largest"), [(1, 9), (2, 8)])
+def test_a_batch_that_is_too_large_has_the_largest_size_for_all_processes(nodes, largest):
+    spec = {"devices": 1, "accelerator": "cpu", "num_nodes": nodes}
+    data = SimpleNamespace(sizes={"train": 9}, batch_size=16)
+    message = rf"^data\.batch_size=16: larger than the 9 .*; set data\.batch_size={largest} or less"
+    with pytest.raises(InputError, match=message):
+        check_sizes({"trainer": spec}, data)
 
 
 def test_every_trainer_writes_into_its_run_without_a_distributed_sampler(build, tmp_path):

@@ -172,6 +172,14 @@ if number == 4: end("pruned"); sys.exit(0)
     assert reasons[3] == "objective=val/acc: is not a metric of this run; available: val/loss"
 
 
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_trial_whose_objective_is_not_finite_has_failed(value, driven):
+    ends = f'number or (end("done", **{{"val/acc": float("{value}")}}), sys.exit(0))'
+    driven.run(f"{ends}\n{DONE}", n_trials=2)
+    assert driven.states == ["FAIL", "COMPLETE"]
+    assert driven.trials[0].user_attrs["reason"] == f"objective=val/acc: is {value}"
+
+
 def test_a_killed_driver_loses_no_trial_and_repeats_none(driven):
     script = f"""
 if number == 2:
