@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
 def make(folder, **options):
     """A data module of a folder after `prepare_data`."""
     source = ImageFolder(folder, in_channels=1, size=8, num_workers=0)
-    data = ImageDataModule(source, batch_size=2, val_fraction=0.2, **options)
+    data = ImageDataModule(source, **{"batch_size": 2, "val_fraction": 0.2, **options})
     data.prepare_data()
     return data
 
@@ -108,6 +108,59 @@ def test_all_other_images_are_for_testing(folder):
     assert removed == len(record.trained)
     data.setup("test")
     assert data.sizes == {"test": 20 - removed}
+
+
+@pytest.fixture
+def divided(tmp_path, monkeypatch):
+    """Two classes of 10, 4 and 4 images in train/, val/ and test/, all different."""
+    monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
+    sizes = {"train": 20, "val": 8, "test": 8}
+    for start, (split, count) in enumerate(sizes.items()):
+        for number in range(count):
+            level = 30 * start + number
+            write_image(tmp_path / "root" / split / "ab"[number % 2] / f"{level:02}.png", level)
+    return tmp_path / "root"
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ({}, {"train": 20, "val": 8, "test": 8}),
+        ({"folds": 5, "fold": 1}, {"train": 16, "val": 4, "test": 8}),
+        ({"val_fraction": 0}, {"train": 20, "val": 0, "test": 8}),
+    ],
+    ids=["official", "folds", "none"],
+)
+def test_a_folder_with_a_validation_split_keeps_the_recorded_splits(divided, options, sizes):
+    record = recorded(divided, **options)
+    counts = {split: list(splits(record).values()).count(split) for split in sizes}
+    assert counts == sizes
+    again = make(divided, **options)
+    assert not adopt(again, record)
+    again.setup()
+    assert again.sizes == sizes
+    assert splits(record_of(again)) == splits(record)
+    fresh = make(divided, **options)
+    assert hold_out(fresh, frozenset()) == 0
+    fresh.setup()
+    assert fresh.sizes == sizes
+    write_image(divided / "val/a/new.png", 99)  # the folds are drawn from train/ alone
+    changed = make(divided, **options)
+    assert str(adopt(changed, record, admits=True)) == "1 added (val/a/new.png)"
+    assert changed.assigned["val/a/new.png"] == ("unused val" if options else "val")
+    changed.setup()
+    assert changed.sizes == {**sizes, "val": sizes["val"] + (not options)}
+    assert len(record_of(changed).images) == len(record.images) + 1
+
+
+@pytest.mark.parametrize("options", [{}, {"folds": 4, "fold": 1}])
+def test_validation_images_by_position_are_those_of_the_data_module(folder, options):
+    data = make(folder, splitting="stratified", **options)
+    data.setup()
+    fresh = make(folder, splitting="stratified", **options)
+    hold_out(fresh, frozenset())
+    fresh.setup()
+    assert splits(record_of(fresh)) == splits(record_of(data))
 
 
 def test_images_of_former_trainings_stay_known(folder):

@@ -147,7 +147,9 @@ class Trainer(Section):
         0.0, "Number or share of training batches to overfit; 0 is off.", optional=True
     )
     fast_dev_run: bool | PositiveInt = setting(
-        False, "Runs one batch, or this number of batches, without writing checkpoints.", optional=True
+        False,
+        "Runs one batch, or this number of batches, without writing checkpoints.",
+        optional=True,
     )
     detect_anomaly: bool = setting(
         False, "Reports the operation whose gradient is not finite.", optional=True
