@@ -18,7 +18,7 @@ import torch
 
 from vgg_lit.data.data_changes import Changes, PresentImage, find_changes
 from vgg_lit.data.data_record import UNUSED, DataRecord, RecordedImage, SetDigest, official_split
-from vgg_lit.data.partition import draw_validation
+from vgg_lit.data.partition import draw_validation, sized
 from vgg_lit.data.sources import Images, ResidentImages, Split, has_validation
 from vgg_lit.errors import InputError
 
@@ -126,20 +126,24 @@ def adopt(data: "ImageDataModule", record: DataRecord, admits: bool = False) -> 
     return changes
 
 
-def hold_out(data: "ImageDataModule", trained: frozenset[str], takes_all: bool = False) -> int:
+def hold_out(data: "ImageDataModule", trained: frozenset[str], split: str) -> int:
     """Removes images that were trained on from validation and test; returns their number.
 
-    Call it after `prepare_data`, or after `adopt`, and before `setup`.
+    Call it after `prepare_data`, or after `adopt`, and before `setup`. After `adopt` the record gives the
+    number of test images, otherwise `test_size` does.
 
     Args:
         data: data module of image files.
         trained: digests of images that were trained on.
-        takes_all: True makes all other images test images.
+        split: split to be measured, "val" or "test"; "all" makes all other images test images.
+
+    Raises:
+        InputError: no image of the split is left, or there are fewer test images than `test_size`.
     """
     assert isinstance(data.source, FileSource)
     present = data.source.present_images()
     splits: dict[str, str]
-    if takes_all:
+    if split == "all":
         splits, has_val = dict.fromkeys(present, "test"), False
     elif data.assigned is not None:
         splits, has_val = dict(data.assigned), has_validation(data.source)
@@ -148,8 +152,17 @@ def hold_out(data: "ImageDataModule", trained: frozenset[str], takes_all: bool =
         splits = _by_settings(data, present, has_val)
     seen = [p for p, image in present.items() if image.digest in trained and p in splits]
     removed = [path for path in seen if splits[path] in ("val", "test")]
+    tests = [path for path, place in splits.items() if place == "test"]
     for path in removed:
         del splits[path]
+    measured = "val" if split == "val" else "test"
+    if removed and measured not in splits.values():
+        raise InputError(f"split={split}: all images were trained on, so none is left to measure")
+    if data.assigned is None and measured == "test":
+        labels_N = torch.tensor([present[path].label for path in tests])
+        left = torch.tensor([i for i, path in enumerate(tests) if path in splits])
+        kept = set(sized("test_size", data.test_size, data.seed, labels_N, left).tolist())
+        splits |= {tests[i]: f"{UNUSED}test" for i in left.tolist() if i not in kept}
     _assign(data, splits, has_val)
     return len(removed)
 

@@ -95,7 +95,7 @@ def test_images_that_were_trained_on_leave_the_other_splits(folder):
     own = {p for p, s in splits(record_of(data)).items() if s in ("val", "test")}
     trained = {p for p, s in splits(record).items() if s == "train"}
     fresh = make(folder, seed=5)
-    assert hold_out(fresh, record.trained) == len(own & trained) > 0
+    assert hold_out(fresh, record.trained, "test") == len(own & trained) > 0
     fresh.setup()
     left = {p for p, s in splits(record_of(fresh)).items() if s in ("val", "test")}
     assert left == own - trained
@@ -104,7 +104,7 @@ def test_images_that_were_trained_on_leave_the_other_splits(folder):
 def test_all_other_images_are_for_testing(folder):
     record = recorded(folder)
     data = make(folder, preprocessing=Preprocessing(1, 8, 8, (0.5,), (0.5,)), image_size=8)
-    removed = hold_out(data, record.trained, takes_all=True)
+    removed = hold_out(data, record.trained, "all")
     assert removed == len(record.trained)
     data.setup("test")
     assert data.sizes == {"test": 20 - removed}
@@ -141,7 +141,7 @@ def test_a_folder_with_a_validation_split_keeps_the_recorded_splits(divided, opt
     assert again.sizes == sizes
     assert splits(record_of(again)) == splits(record)
     fresh = make(divided, **options)
-    assert hold_out(fresh, frozenset()) == 0
+    assert hold_out(fresh, frozenset(), "test") == 0
     fresh.setup()
     assert fresh.sizes == sizes
     write_image(divided / "val/a/new.png", 99)  # the folds are drawn from train/ alone
@@ -158,9 +158,53 @@ def test_validation_images_by_position_are_those_of_the_data_module(folder, opti
     data = make(folder, splitting="stratified", **options)
     data.setup()
     fresh = make(folder, splitting="stratified", **options)
-    hold_out(fresh, frozenset())
+    hold_out(fresh, frozenset(), "test")
     fresh.setup()
     assert splits(record_of(fresh)) == splits(record_of(data))
+
+
+GIVEN = {"preprocessing": Preprocessing(1, 8, 8, (0.5,), (0.5,)), "image_size": 8}
+
+
+@pytest.mark.parametrize(("split", "count"), [("test", 2), ("all", 6)])
+def test_fewer_test_images_of_other_data_are_measured(folder, split, count):
+    data = make(folder, test_size=count, **GIVEN)
+    hold_out(data, frozenset(), split)
+    data.setup("test")
+    assert data.sizes == {"test": count}
+    assert data.class_sizes["test"] == [count // 2, count // 2]
+    if split == "test":  # the same as without comparing the images
+        other = make(folder, test_size=count, **GIVEN)
+        other.setup("test")
+        first, second = (one.image_names("test", one.stored("test")[1]) for one in (data, other))
+        assert first == second
+
+
+def test_a_test_size_counts_images_that_were_not_trained_on(folder):
+    trained = recorded(folder).trained
+    left = 20 - len(trained)
+    data = make(folder, test_size=left + 1, **GIVEN)
+    with pytest.raises(InputError, match=f"test_size={left + 1}: only {left} images available"):
+        hold_out(data, trained, "all")
+    validated = make(folder, test_size=99)
+    hold_out(validated, trained, "val")  # its test images are not measured
+
+
+def test_the_record_gives_the_number_of_test_images(folder):
+    record = recorded(folder)
+    data = make(folder, test_size=1)
+    adopt(data, record)
+    hold_out(data, frozenset({"other"}), "test")
+    data.setup()
+    assert data.sizes["test"] > 1
+
+
+def test_a_split_that_was_trained_on_is_refused(folder):
+    data = make(folder)
+    everything = frozenset(image.digest for image in data.source.present_images().values())
+    for split in ("val", "test", "all"):
+        with pytest.raises(InputError, match=rf"^split={split}: all images were trained on, so"):
+            hold_out(make(folder), everything, split)
 
 
 def test_images_of_former_trainings_stay_known(folder):
