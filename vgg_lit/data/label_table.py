@@ -12,7 +12,7 @@ import csv
 import io
 import os
 from collections.abc import Collection
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from vgg_lit.data.image_formats import is_image_name
 from vgg_lit.data.layouts import Layout
@@ -129,7 +129,12 @@ def _check_files(files: list[str], root: Path, listed: set[str], key: str) -> No
     """Refuses files that are listed twice, outside the folder, of another format, or missing."""
     seen: set[str] = set()
     twice = [file for file in files if file in seen or seen.add(file)]  # type: ignore[func-returns-value]
-    outside = [file for file in files if file.startswith("/") or ".." in file.split("/")]
+    outside = [
+        file
+        for file in files
+        if file not in listed
+        and (file.startswith("/") or PureWindowsPath(file).drive or ".." in file.split("/"))
+    ]
     others = [file for file in files if not is_image_name(file)]
     absent = [
         file
