@@ -25,12 +25,10 @@ from vgg_lit.data.images import MAX_MEGAPIXELS
 from vgg_lit.data.label_table import read_label_table
 from vgg_lit.data.layouts import Layout, find_layout
 from vgg_lit.data.sources import Images, ResidentImages, Split
-from vgg_lit.data.splits import name_keys, stable_subset, stratified_subset
+from vgg_lit.data.splits import TEST_SEED, name_keys, stable_subset, stratified_subset
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.system.files import expanded, shown_path
 from vgg_lit.value_types import Fit, Splitting
-
-_TEST_SEED = 0  # not the run's seed: the test set must never change
 
 
 class ImageFolder:
@@ -268,7 +266,7 @@ class ImageFolder:
         if self.splitting == "stratified":
             size = round(self.test_fraction * len(paths))
             draw = partial(stratified_subset, labels_N, keys_N, size)
-        in_test_N = draw(_TEST_SEED, "test split", at_least=1, keep=1)
+        in_test_N = draw(TEST_SEED, "test split", at_least=1, keep=1)
         if not in_test_N.any():
             raise InputError(
                 f"data.root={shown_path(self.root)}: each of the {len(self._names):,} classes has one "

@@ -10,24 +10,19 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vgg_lit.data import image_cache
+from vgg_lit.data.decoded_split import DecodedSplit, read_in_order
 from vgg_lit.data.decoding_loader import checked, decoding_loader
 from vgg_lit.data.fitting import Shape, named_fit
 from vgg_lit.data.image_formats import FORMATS
 from vgg_lit.data.images import DAMAGE, MAX_MEGAPIXELS, decode_image, unreadable
 from vgg_lit.data.rectangles import Rectangles, collate
-from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, total_pixel_sums
 from vgg_lit.errors import InputError, one_line
 
 _DECODING = 2  # version of the decoding: part of the fingerprint
-_BATCH = 256  # records per worker task when a whole split is read
-_BAR_FROM = 5_000  # number of records that shows a progress bar
 _FORMATS = (*FORMATS, "PPM")
 _DAMAGE = (*DAMAGE, LookupError, RuntimeError, ImportError, MemoryError)
 
@@ -43,7 +38,7 @@ class Records(Protocol):
 
 
 @dataclass(frozen=True)
-class ImageRecords:
+class ImageRecords(DecodedSplit):
     """Images of another library with labels and decoding options.
 
     Attributes:
@@ -78,40 +73,12 @@ class ImageRecords:
         decoder = _Decoder(self.name, self.records, self.in_channels, self.size, self.fit)
         return decoding_loader(decoder, batches, self.num_workers, pin_memory)
 
-    def decoded(self) -> Tensor:
-        """Returns all images (N, C, H, W) from the cache; builds the cache if missing or stale.
-
-        Raises:
-            InputError: an image cannot be read, or the cache cannot be written.
-        """
-        shape = (len(self.labels_N), self.in_channels, self.size, self.size)
-        return torch.from_numpy(
-            image_cache.cached_array(self.cache, self._fingerprint(), shape, self._decode)
-        )
-
-    def statistics(self) -> ChannelStatistics:
-        """Returns the statistics of all pixels of the split; computed once and then cached."""
-        return channel_statistics(
-            image_cache.cached_sums(self.cache, self._fingerprint(), self._sum_pixels)
-        )
-
-    def _sum_pixels(self) -> np.ndarray:
-        return total_pixel_sums(self._in_order("Summing up pixels"), self.in_channels)
-
-    def _decode(self) -> Iterator[np.ndarray]:
-        for images in self._in_order("Decoding images"):
-            yield images.numpy()
-
     def _in_order(self, description: str) -> Iterator[Tensor]:
-        """Yields the whole split in batches, with a progress bar for large splits."""
-        positions = range(len(self.labels_N))
-        batches = [positions[i : i + _BATCH] for i in range(0, len(positions), _BATCH)]
-        quick = len(positions) < _BAR_FROM
-        with Progress(console=Console(stderr=True), transient=True, disable=quick) as progress:
-            task = progress.add_task(escape(f"{description} of {self.name}"), total=len(positions))
-            for images in checked(self.loader(batches)):
-                yield images
-                progress.advance(task, len(images))
+        return read_in_order(
+            len(self.labels_N),
+            lambda batches: checked(self.loader(batches)),
+            f"{description} of {self.name}",
+        )
 
     def _fingerprint(self) -> str:
         described = f"{_DECODING}|{self.in_channels}|{self.size}|{self.name}|{self.version}|"
