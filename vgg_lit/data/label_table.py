@@ -19,6 +19,7 @@ from vgg_lit.data.layouts import Layout
 from vgg_lit.data.split_names import SPELLINGS, read_split_name
 from vgg_lit.errors import ConfigError
 from vgg_lit.system.files import shown_path
+from vgg_lit.system.terminal import first_names
 
 _COLUMNS = ("file", "label", "split")
 _SEPARATORS = ",;\t"
@@ -148,8 +149,6 @@ def _check_files(files: list[str], root: Path, listed: set[str], key: str) -> No
         (f"not in {shown_path(root)}", absent),
     ):
         if found:
-            more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
-            names = ", ".join(map(shown_path, found[:_NAMED])) + more
             raise ConfigError(
-                f"{key}: {len(found):,} of {len(files):,} files are {problem}: {names}"
+                f"{key}: {len(found):,} of {len(files):,} files are {problem}: {first_names(found, _NAMED)}"
             )
