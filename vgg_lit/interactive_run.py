@@ -170,7 +170,7 @@ def _classify_pictures(
 
 
 def _copied(picture: Any) -> "Image":
-    """Returns a copy of a picture of Pillow, or an array as such a picture.
+    """Returns a copy of a picture of Pillow, or a picture with the pixels of an array.
 
     Raises:
         InputError: it is neither, or the range of its levels is not known.

@@ -11,7 +11,7 @@ import struct
 import sys
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -109,7 +109,7 @@ def decode_image(
     size: int,
     max_megapixels: float = MAX_MEGAPIXELS,
     fit: Shape = "crop",
-    formats: Sequence[str] = FORMATS,
+    formats: tuple[str, ...] = FORMATS,
 ) -> Tensor:
     """Returns an image as uint8 (in_channels, size, size), as `read_image` does.
 
@@ -166,7 +166,7 @@ def _decode(
     size: int,
     max_megapixels: float,
     fit: Shape,
-    formats: Sequence[str],
+    formats: tuple[str, ...],
 ) -> np.ndarray:
     head = file.read(30)
     file.seek(0)
@@ -212,7 +212,7 @@ def _quiet_libtiff(head: bytes) -> Iterator[None]:
         os.close(nowhere)
 
 
-def _opened(file: BinaryIO, max_megapixels: float, formats: Sequence[str]) -> Image.Image:
+def _opened(file: BinaryIO, max_megapixels: float, formats: tuple[str, ...]) -> Image.Image:
     """Opens an image with our limit in place of Pillow's, which refuses 179 megapixels and more."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, math.ceil(max_megapixels * 1e6)
     try:

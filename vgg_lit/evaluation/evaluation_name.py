@@ -54,7 +54,7 @@ def is_of_run(
 ) -> bool:
     """Returns True if an evaluation is of a run as it is: of its data, best checkpoint and settings.
 
-    `predictions_<split>.csv` of the run has the outcomes of such an evaluation alone. The arguments are those of
+    `predictions_<split>.csv` of the run has the outcomes of this evaluation alone. The arguments are those of
     `evaluation_name`.
     """
     is_best = trained[0].checkpoint == trained[0].run.checkpoint("best")
