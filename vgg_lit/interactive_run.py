@@ -35,6 +35,8 @@ from vgg_lit.targets import trust
 from vgg_lit.visualize import draw
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from vgg_lit.reports.picture import Picture
 
 COUNTS = ("epoch", "step")
@@ -147,9 +149,7 @@ def _classify_pictures(
     pictures: Sequence[Any], names: Sequence[str], predictor: Predictor, wanted: Predict
 ) -> list[Prediction]:
     """Classifies pictures of Pillow and uint8 arrays, prepared as image files are."""
-    import numpy as np
     import torch
-    from PIL import Image
 
     from vgg_lit.data.fitting import fit_image
 
@@ -159,18 +159,39 @@ def _classify_pictures(
         prepared = []
         for name, picture in zip(names[batch], pictures[batch], strict=True):
             try:
-                image = (
-                    picture.copy()
-                    if isinstance(picture, Image.Image)
-                    else Image.fromarray(np.asarray(picture))
-                )
-            except (TypeError, ValueError, IndexError):
-                raise InputError(
-                    f"{name}: is not a picture; allowed: paths, pictures of Pillow, uint8 arrays "
-                    "(H, W) or (H, W, 3)"
-                ) from None
+                image = _copied(picture)
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from None
             fitted = fit_image(image, predictor.in_channels, predictor.source_size, predictor.fit)
             prepared.append(torch.from_numpy(fitted))
         images_BCHW = torch.stack(prepared)
         found += classify_tensor(images_BCHW, names[batch], predictor, wanted.top_k, wanted.invert)
     return found
+
+
+def _copied(picture: Any) -> "Image":
+    """Returns a copy of a picture of Pillow, or a picture with the pixels of an array.
+
+    Raises:
+        InputError: it is neither, or the range of its levels is not known.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from vgg_lit.data.images import check_depth
+
+    if isinstance(picture, Image.Image):
+        check_depth(picture)
+        return picture.copy()
+    allowed = "uint8 arrays (H, W) or (H, W, 3)"
+    try:
+        array = np.asarray(picture)
+        if array.ndim in (2, 3) and array.dtype != np.uint8:
+            raise InputError(f"is an array of {array.dtype}; allowed: {allowed}")
+        return Image.fromarray(array)
+    except InputError:
+        raise
+    except (TypeError, ValueError, IndexError):
+        raise InputError(
+            f"is not a picture; allowed: paths, pictures of Pillow, {allowed}"
+        ) from None

@@ -87,8 +87,10 @@ class Run:
         """Records the config and the overrides of a resumed run, for the next resume.
 
         A job that is repeated with the overrides that began it adds nothing to `overrides.txt`. Removes
-        files that an interrupted write left behind.
+        files that an interrupted write left behind, and predictions, which are of earlier weights.
         """
+        for predictions in self.path.glob("predictions_*.csv"):
+            predictions.unlink()
         for folder in (self.path, self.checkpoints):
             remove_unfinished(folder)
         self.overrides.add(overrides)

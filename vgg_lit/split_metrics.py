@@ -9,6 +9,7 @@ Shape suffixes: B images per batch, N images of a split, C channels, H x W pixel
 
 import inspect
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,6 +85,15 @@ def build_extra_metrics(
     return metrics
 
 
+def _class_keys(classes: Sequence[str]) -> list[str]:
+    """Returns a different key for each class: its name, with `_` for other signs, and its label if needed."""
+    keys = [re.sub(r"[^\w.-]+", "_", name) for name in classes]
+    counts = Counter(keys)
+    numbered = [f"{key}_{label}" for label, key in enumerate(keys)]
+    mixed = [new if counts[key] > 1 else key for key, new in zip(keys, numbered, strict=True)]
+    return mixed if len(set(mixed)) == len(mixed) else numbered
+
+
 class SplitMetrics:
     """Metrics that are computed once at the end of an evaluation, from all images of the split.
 
@@ -108,7 +118,7 @@ class SplitMetrics:
     ) -> None:
         self._metrics = dict(metrics)
         self._image_loss = image_loss
-        self._classes = [re.sub(r"[^\w.-]+", "_", name) for name in classes]
+        self._classes = _class_keys(classes)
         self._batches: list[tuple[Tensor, Tensor]] = []
         self.matrices: dict[str, Tensor] = {}
 

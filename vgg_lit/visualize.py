@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def visualize(config: DictConfig) -> None:
-    """Writes `figures/`, `predictions_<split>.csv` and `report.html` into the run directory.
+    """Writes `figures/`, the prediction for each image and `report.html` into the run directory.
 
     Raises:
         InputError: there is no such run, checkpoint, layer or image, or a figure named in
@@ -38,14 +38,13 @@ def visualize(config: DictConfig) -> None:
     trust(settings.trusted_targets)
     check_outputs(Run(settings.run))
     drawing = _drawing(config, settings)
-    from vgg_lit.evaluation.image_outcomes import predictions_file
     from vgg_lit.reports.run_report import picture_sections, summary_sections, write_report
     from vgg_lit.system.files import write_text
 
     print_facts(drawing.facts)
     inspection = drawing.inspection
     sections = summary_sections(inspection) + picture_sections(drawing, settings.formats)
-    file = predictions_file(inspection.run.path, settings.split)
+    file = inspection.outcomes_file
     write_text(file, inspection.outcomes.to_csv(inspection.classes, inspection.names))
     print_facts({"written": f"{file} ({len(inspection.names)} images)"})
     write_report(inspection.run.path, sections, drawing.left_out)

@@ -52,6 +52,11 @@ def test_batches_do_not_change_the_classes(run, grey):
         (["text", np.zeros((2, 2), np.uint8)], "image 0: is not a picture"),
         ([3.5], "image 0: is not a picture"),
         ([np.zeros((2, 2, 2, 2), np.uint8)], "image 0: is not a picture"),
+        *(
+            ([np.zeros((4, 4), kind)], f"image 0: is an array of {kind}; allowed: uint8 arrays")
+            for kind in ("float32", "float64", "int32", "uint16")
+        ),
+        *(([Image.new(mode, (4, 4))], "image 0: has 32 bits per channel") for mode in "FI"),
         ("nowhere.png", "nowhere.png"),
     ],
     ids=str,

@@ -43,6 +43,22 @@ def ece_of(probabilities, labels, bins=15):
     return total
 
 
+@pytest.mark.parametrize(
+    ("classes", "names"),
+    [
+        (["<5", ">5", "5"], ["_5_0", "_5_1", "5"]),
+        (["C+", "C#", "C"], ["C__0", "C__1", "C"]),
+        (["a?", "a!", "a__0"], ["a__0", "a__1", "a__0_2"]),
+    ],
+    ids=str,
+)
+def test_classes_that_differ_in_symbols_alone_have_their_own_values(classes, names):
+    metrics = SplitMetrics.build({"acc_of": SPECS["class_acc"]}, 3, classes)
+    for logits, labels in batches():
+        metrics.add(logits, labels)
+    assert list(metrics.compute()) == [f"acc_of/{name}" for name in names]
+
+
 @pytest.mark.parametrize("padded", [0, 2])
 def test_metrics_equal_scikit_learn_without_padding(padded):
     metrics = SplitMetrics.build(SPECS, 3, ["a/b", "c d", "e"])

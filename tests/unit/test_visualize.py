@@ -52,6 +52,23 @@ def test_every_image_has_a_row_in_the_predictions(verb, run):
     assert len(drawn.splitlines()) == 41
 
 
+def test_the_predictions_of_another_checkpoint_or_precision_do_not_replace_those_of_the_run(
+    verb, run
+):
+    common = (f"run={run.path}", "accelerator=cpu", "figures=[galleries]")
+    for option in ("checkpoint=last", "precision=bf16-mixed"):
+        done = verb("visualize", *common, option)
+        assert done.code == 0, done.err
+        assert not (run.path / "predictions_test.csv").exists()
+        (file,) = (run.path / "evaluations").glob("predictions_*.csv")
+        assert f"{file.name} lists all images" in (run.path / "report.html").read_text("utf-8")
+        drawn = file.read_text()
+        file.unlink()
+        assert verb("evaluate", f"run={run.path}", "accelerator=cpu", option).code == 0
+        assert file.read_text() == drawn
+        file.unlink()
+
+
 def test_every_figure_is_drawn_and_in_the_report(verb, run):
     pytest.importorskip("captum")
     done = verb("visualize", f"run={run.path}", "accelerator=cpu", "images=5", "embeddings=20")

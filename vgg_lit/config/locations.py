@@ -19,6 +19,7 @@ from vgg_lit.config.checks import to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import expanded, shown_path
 from vgg_lit.system.operating_system import relative
+from vgg_lit.system.overrides import key_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def asked_places(config: DictConfig, overrides: Sequence[str] | None = None) -> 
     typed = overrides
     if typed is None:
         typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    keys = frozenset(override.partition("=")[0].lstrip("+~") for override in typed)
+    keys = frozenset(map(key_of, typed))
     data = config.get("data")
     has_root = isinstance(data, DictConfig) and not OmegaConf.is_missing(data, "root")
     root = OmegaConf.select(config, "data.root") if has_root else None

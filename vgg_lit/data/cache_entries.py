@@ -4,6 +4,7 @@ for entry in cache_entries(cache_folder()):
     print(entry.name, entry.nbytes)
 """
 
+import glob
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from vgg_lit.system.files import temporaries
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class CacheEntry:
 
     def remove(self) -> bool:
         """Deletes the files; returns False if a process is filling the entry."""
-        lock = FileLock(self.array.with_suffix(".lock"), mode=0o666)
+        lock_file = self.array.with_suffix(".lock")
+        lock = FileLock(lock_file, mode=0o666)
         try:
             with suppress(NotImplementedError):  # a file system without locks
                 lock.acquire(timeout=0)
@@ -39,10 +43,11 @@ class CacheEntry:
             return False
         try:
             for file in self.files:
-                file.unlink(missing_ok=True)
+                if file != lock_file:  # open, so that Windows does not remove it
+                    file.unlink(missing_ok=True)
         finally:
             lock.release()
-        self.array.with_suffix(".lock").unlink(missing_ok=True)
+        lock_file.unlink(missing_ok=True)
         return True
 
 
@@ -52,7 +57,7 @@ def cache_entries(folder: Path) -> Iterator[CacheEntry]:
     for array in sorted(arrays.union(folder.glob("*.npy"))):
         files = tuple(
             file
-            for file in sorted([*folder.glob(f"{array.stem}.*"), *folder.glob(f".{array.stem}.*")])
+            for file in sorted([*folder.glob(f"{glob.escape(array.stem)}.*"), *temporaries(array)])
             if file.is_file()
         )
         if files:

@@ -3,6 +3,8 @@
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from vgg_lit.system.terminal import first_names
+
 _NAMED = 10
 
 
@@ -23,7 +25,7 @@ def describe_classes(classes: Sequence[str], sizes: Mapping[str, Sequence[int]])
     else:
         smallest, largest = classes[totals.index(fewest)], classes[totals.index(most)]
         counts = f"{fewest:,} ({smallest}) to {most:,} ({largest}) images"
-    parts = [_some(classes), counts]
+    parts = [first_names(classes, _NAMED), counts]
     for split, name in (("train", "training"), ("test", "test")):
         lacking = [
             c
@@ -31,9 +33,9 @@ def describe_classes(classes: Sequence[str], sizes: Mapping[str, Sequence[int]])
             if not size
         ]
         if lacking:
-            parts.append(f"{len(lacking):,} without {name} images: {_some(lacking)}")
+            parts.append(f"{len(lacking):,} without {name} images: {first_names(lacking, _NAMED)}")
     if pairs := _almost_equal(classes):
-        parts.append(f"separate classes with almost the same name: {_some(pairs)}")
+        parts.append(f"separate classes with almost the same name: {first_names(pairs, _NAMED)}")
     return "; ".join(parts)
 
 
@@ -44,8 +46,3 @@ def _almost_equal(names: Sequence[str]) -> list[str]:
         plain = unicodedata.normalize("NFKC", name).casefold().replace("_", " ")
         groups.setdefault(" ".join(plain.split()), []).append(name)
     return [" and ".join(group) for group in groups.values() if len(group) > 1]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

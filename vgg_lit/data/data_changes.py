@@ -16,6 +16,7 @@ from typing import NamedTuple
 from vgg_lit.data.data_record import SPLITS, DataRecord, RecordedImage
 from vgg_lit.data.sources import Split
 from vgg_lit.system.files import shown_path
+from vgg_lit.system.terminal import first_names
 
 _NAMED = 5  # images of a kind that a message names
 
@@ -64,7 +65,9 @@ class Changes:
 
     def __str__(self) -> str:
         return ", ".join(
-            f"{len(names):,} {kind} ({_some(names)})" for kind, names in self.kinds.items() if names
+            f"{len(names):,} {kind} ({first_names(names, _NAMED)})"
+            for kind, names in self.kinds.items()
+            if names
         )
 
 
@@ -174,8 +177,3 @@ def _split_of(
         return "train" if image.official in ("train", None) else None
     has_changed = known.path != path or known.digest != image.digest
     return None if has_changed and image.digest in trained else known.split
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -63,7 +63,7 @@ class DataRecord:
         name: name of the data set.
         location: absolute path of the data set; None if it is in the package.
         classes: class names in label order.
-        has_validation: True if the data set has a validation split.
+        has_validation: True if the validation images are an official split of the data set.
         images: every image of a data set of files.
         sets: digest of each official split of a data set without files.
         trained_before: digests of images that were trained on and have left the training split.
@@ -101,10 +101,11 @@ def official_split(split: str, has_validation: bool) -> Split:
 
     Args:
         split: the split of an image.
-        has_validation: True if the data set has a validation split.
+        has_validation: True if the validation images are an official split of the data set.
     """
-    name = split.removeprefix(UNUSED)
-    return "train" if name == "val" and not has_validation else name  # type: ignore[return-value]
+    if split == "val" and not has_validation:
+        return "train"
+    return split.removeprefix(UNUSED)  # type: ignore[return-value]
 
 
 def write_data_record(path: Path, record: DataRecord) -> None:

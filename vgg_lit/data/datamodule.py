@@ -98,8 +98,7 @@ class ImageDataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.val_fraction = val_fraction
         self.folds, self.fold = folds, fold
-        self.train_size = train_size
-        self.test_size = test_size
+        self.train_size, self.test_size = train_size, test_size
         self.normalize = normalize
         self.augment = augment
         self.seed = seed
@@ -240,7 +239,7 @@ class ImageDataModule(L.LightningDataModule):
         images = load_checked(self.source, split)
         if split == "train":
             own = None
-            if self._has_own_validation:
+            if self.has_own_validation:
                 own = self._images["val"] = load_validation(self.source, images.size)
             self._ids["train"], self._ids["val"] = training_and_validation(self, images, own)
         else:
@@ -251,12 +250,13 @@ class ImageDataModule(L.LightningDataModule):
         self._images[split] = images
 
     @property
-    def _has_own_validation(self) -> bool:
+    def has_own_validation(self) -> bool:
+        """True if the official validation split of the source is the validation split."""
         return not self.folds and self.val_fraction > 0 and has_validation(self.source)
 
     def _stored_in(self, name: str) -> Split:
         """Returns the official split that has the images of "train", "val" or "test"."""
-        if name == "val" and not self._has_own_validation:
+        if name == "val" and not self.has_own_validation:
             return "train"
         return cast(Split, name)
 

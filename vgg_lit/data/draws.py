@@ -43,11 +43,6 @@ def normal(seed: int, epoch: int, ids: Tensor, stream: str) -> Tensor:
     return torch.erfinv(parts * 2.0**-23 + (2.0**-24 - 1)) * math.sqrt(2)
 
 
-def random_bytes(seed: int, epoch: int, ids: Tensor, stream: str, count: int) -> Tensor:
-    """Returns uint8 (ids, count): the SplitMix64 sequence seeded with each id's hash."""
-    return _sequence(_hash(seed, epoch, ids, stream), count)
-
-
 def permutation(n: int, seed: int, epoch: int, stream: str = "order") -> Tensor:
     """Returns a permutation of 0 .. n-1 (int64, on the CPU): the ids sorted by their hashes."""
     return torch.argsort(_hash(seed, epoch, torch.arange(n), stream), stable=True)

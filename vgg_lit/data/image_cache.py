@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from vgg_lit.errors import InputError
-from vgg_lit.system.files import expanded, replacing, sha256
+from vgg_lit.system.files import expanded, replacing, sha256, temporaries
 from vgg_lit.system.small_files import parse_json, read_json
 
 
@@ -155,8 +155,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 def locked(path: Path) -> Iterator[None]:
     """Holds the lock of an entry, so that of several processes only one builds it.
 
-    The lock is released when its process ends, also if it is killed; the temporary files of killed
-    processes are removed. On a file system without locks, processes may do the same work.
+    Removes temporary files that killed processes left behind; their locks are released when they end. On a
+    file system without locks, processes may do the same work and temporary files stay.
+
+    Raises:
+        InputError: the cache cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,8 +171,8 @@ def locked(path: Path) -> Iterator[None]:
             lock.acquire()
         except NotImplementedError:
             pass
-        else:
-            for unfinished in path.parent.glob(f".{path.stem}.*.tmp"):
+        if lock.is_locked:
+            for unfinished in temporaries(path):
                 unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(path, error) from None

@@ -7,33 +7,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vgg_lit.data import image_cache
 from vgg_lit.data.damaged_images import DamagedImages
+from vgg_lit.data.decoded_split import DecodedSplit, read_in_order
 from vgg_lit.data.decoding_loader import IncompleteBatch, decoded_batches, decoding_loader
 from vgg_lit.data.file_digests import FileDigest, FileDigests, read_digest, read_stamp
 from vgg_lit.data.fitting import Shape, named_fit
 from vgg_lit.data.images import MAX_MEGAPIXELS, read_image
 from vgg_lit.data.rectangles import Rectangles, collate
-from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, total_pixel_sums
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import shown_path
 
 _DECODING = 3  # version of the decoding from file to pixels: part of the fingerprint
-_BATCH = 256  # files per worker task when a whole split is read
-_BAR_FROM = 5_000  # number of files that shows a progress bar: decoding fewer takes seconds
 
 
 @dataclass(frozen=True)
-class ImageFiles:
-    """Image files with labels and decoding options.
+class ImageFiles(DecodedSplit):
+    """Image files with labels and decoding options; damaged files raise DamagedImages, which names them.
 
     Attributes:
         root: folder that `paths` are relative to.
@@ -63,28 +57,6 @@ class ImageFiles:
     def loader(self, batches: Sequence[Sequence[int]], pin_memory: bool = False) -> DataLoader:
         """Returns a loader that decodes `batches` (lists of positions), reread on each iteration."""
         return decoding_loader(self._decoder(), batches, self.num_workers, pin_memory)
-
-    def decoded(self) -> Tensor:
-        """Returns all images (N, C, H, W) from the cache; builds the cache if missing or stale.
-
-        Raises:
-            DamagedImages: files cannot be read; the message names them.
-            InputError: the cache cannot be written.
-        """
-        shape = (len(self.paths), self.in_channels, self.size, self.size)
-        return torch.from_numpy(
-            image_cache.cached_array(self.cache, self._fingerprint(), shape, self._decode)
-        )
-
-    def statistics(self) -> ChannelStatistics:
-        """Returns the statistics of all pixels of the split; computed once and then cached.
-
-        Raises:
-            DamagedImages: files cannot be read; the message names them.
-        """
-        return channel_statistics(
-            image_cache.cached_sums(self.cache, self._fingerprint(), self._sum_pixels)
-        )
 
     def without(self, damaged: Collection[str]) -> "ImageFiles":
         """Returns the files without the paths in `damaged`."""
@@ -130,37 +102,26 @@ class ImageFiles:
         settings = self.in_channels, self.size, self.max_megapixels, self.fit
         return _Decoder(self.root, self.paths, *settings, has_digests)
 
-    def _sum_pixels(self) -> np.ndarray:
-        return total_pixel_sums(self._in_order("Summing up pixels"), self.in_channels)
-
-    def _decode(self) -> Iterator[np.ndarray]:
-        for images in self._in_order("Decoding images"):
-            yield images.numpy()
-
     def _in_order(self, description: str) -> Iterator[Tensor]:
         """Yields the whole split in batches, with a progress bar for large splits; stores the digests.
 
         Raises:
             DamagedImages: at the end, if any file is damaged; its pixels are 0.
         """
-        positions = range(len(self.paths))
-        batches = [positions[i : i + _BATCH] for i in range(0, len(positions), _BATCH)]
-        quick = len(positions) < _BAR_FROM
         reasons: dict[str, str] = {}
         digests: dict[str, FileDigest] = {}
-        loader = decoding_loader(self._decoder(has_digests=True), batches, self.num_workers)
-        with Progress(console=Console(stderr=True), transient=True, disable=quick) as progress:
-            task = progress.add_task(
-                escape(f"{description} of {shown_path(self.root)}"), total=len(positions)
-            )
-            for batch, found in decoded_batches(loader):
-                images = batch
-                if isinstance(batch, IncompleteBatch):
-                    images = batch.images
-                    reasons |= {self.paths[i]: reason for i, reason in batch.reasons.items()}
-                digests |= {self.paths[i]: digest for i, digest in found.items()}
-                yield images
-                progress.advance(task, len(images))
+        decoder = self._decoder(has_digests=True)
+        for batch, found in read_in_order(
+            len(self.paths),
+            lambda batches: decoded_batches(decoding_loader(decoder, batches, self.num_workers)),
+            f"{description} of {shown_path(self.root)}",
+        ):
+            images = batch
+            if isinstance(batch, IncompleteBatch):
+                images = batch.images
+                reasons |= {self.paths[i]: reason for i, reason in batch.reasons.items()}
+            digests |= {self.paths[i]: digest for i, digest in found.items()}
+            yield images
         FileDigests(self.root).add(digests)
         if reasons:
             raise DamagedImages(self.root, reasons, len(self.paths))

@@ -25,12 +25,10 @@ from vgg_lit.data.images import MAX_MEGAPIXELS
 from vgg_lit.data.label_table import read_label_table
 from vgg_lit.data.layouts import Layout, find_layout
 from vgg_lit.data.sources import Images, ResidentImages, Split
-from vgg_lit.data.splits import name_keys, stable_subset, stratified_subset
+from vgg_lit.data.splits import TEST_SEED, name_keys, stable_subset, stratified_subset
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.system.files import expanded, shown_path
 from vgg_lit.value_types import Fit, Splitting
-
-_TEST_SEED = 0  # not the run's seed: the test set must never change
 
 
 class ImageFolder:
@@ -56,7 +54,8 @@ class ImageFolder:
         fit: "crop", "pad" or "stretch", see `vgg_lit.data.fitting.fit_image`.
 
     Attributes:
-        has_validation: True if the folder has a validation split.
+        has_validation: True if the folder has a validation split, or `assign` has given it one.
+        splits: the splits that have images.
         splitting: rule that holds out the test split of an undivided folder: "stable" or "stratified", as in
             `vgg_lit.data.splits`.
     """
@@ -108,15 +107,11 @@ class ImageFolder:
         self._names = self._layout.classes
         self.classes = tuple(map(shown_path, self._names))
         self.has_validation = "val" in self._layout.splits
+        self.splits: tuple[Split, ...] = _splits(self.has_validation)
         self.splitting: Splitting = "stable"
         self._assigned: dict[str, Split] | None = None
         self._readable: dict[Split, ImageFiles] = {}
         self._damage: dict[str, str] = {}
-
-    @property
-    def splits(self) -> tuple[Split, ...]:
-        """The splits of the folder."""
-        return ("train", "val", "test") if self.has_validation else ("train", "test")
 
     @property
     def damaged_files(self) -> Mapping[str, str]:
@@ -171,15 +166,16 @@ class ImageFolder:
 
         Args:
             splits: split of each image by path.
-            has_validation: True if "val" is one of the splits.
+            has_validation: True if "val" is the validation split; False: its images are not used.
         """
+        self.has_validation = has_validation
         present = {
             path: split for split in self.splits for path in self._without_damage(split).paths
         }
         if present == splits:  # the same images in the same cache
             return
         self._assigned = dict(splits)
-        self.has_validation = has_validation
+        self.splits = _splits(has_validation or "val" in splits.values())
         self._readable = {}
 
     def load(self, split: Split) -> Images:
@@ -270,7 +266,7 @@ class ImageFolder:
         if self.splitting == "stratified":
             size = round(self.test_fraction * len(paths))
             draw = partial(stratified_subset, labels_N, keys_N, size)
-        in_test_N = draw(_TEST_SEED, "test split", at_least=1, keep=1)
+        in_test_N = draw(TEST_SEED, "test split", at_least=1, keep=1)
         if not in_test_N.any():
             raise InputError(
                 f"data.root={shown_path(self.root)}: each of the {len(self._names):,} classes has one "
@@ -289,3 +285,7 @@ class ImageFolder:
         key = hashlib.sha256(os.fsencode(described)).hexdigest()[:16]
         name = re.sub(r"[^\w.-]", "_", shown_path(self.root.name))[:40]
         return image_cache.cache_folder() / f"{name}-{split}-{key}.npy"
+
+
+def _splits(has_validation: bool) -> tuple[Split, ...]:
+    return ("train", "val", "test") if has_validation else ("train", "test")

@@ -33,7 +33,7 @@ def is_image_name(name: str) -> bool:
     return splitext(name)[1].lower() in ENDINGS
 
 
-def is_complete(image_format: str | None, body: mmap) -> bool:
+def is_complete(image_format: str | None, body: mmap | bytes) -> bool:
     """Returns True if an image is not cut off; bytes after its end are ignored.
 
     BMP and TIFF have no end marker; their decoders count the pixels.
@@ -53,7 +53,7 @@ def is_complete(image_format: str | None, body: mmap) -> bool:
     return True
 
 
-def _is_complete_jpeg(body: mmap) -> bool:
+def _is_complete_jpeg(body: mmap | bytes) -> bool:
     """Returns True if the markers from the start of the file lead to the end of the image.
 
     The last marker of the file is not enough: phones append videos, which contain any bytes.
@@ -71,7 +71,7 @@ def _is_complete_jpeg(body: mmap) -> bool:
     return False
 
 
-def _is_complete_gif(body: mmap) -> bool:
+def _is_complete_gif(body: mmap | bytes) -> bool:
     """Returns True if the blocks of the file lead to its trailer, after at least one frame."""
     try:
         position, has_frame = 13 + _palette_bytes(body[10]), False

@@ -2,9 +2,6 @@
 
 import hashlib
 import io
-import struct
-import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,29 +9,22 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vgg_lit.data import image_cache
+from vgg_lit.data.decoded_split import DecodedSplit, read_in_order
 from vgg_lit.data.decoding_loader import checked, decoding_loader
-from vgg_lit.data.fitting import Shape, fit_image, named_fit
-from vgg_lit.data.images import MAX_MEGAPIXELS
+from vgg_lit.data.fitting import Shape, named_fit
+from vgg_lit.data.image_formats import FORMATS
+from vgg_lit.data.images import DAMAGE, MAX_MEGAPIXELS, decode_image, unreadable
 from vgg_lit.data.rectangles import Rectangles, collate
-from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, total_pixel_sums
 from vgg_lit.errors import InputError, one_line
 
-_DECODING = 1  # version of the decoding: part of the fingerprint
-_BATCH = 256  # records per worker task when a whole split is read
-_BAR_FROM = 5_000  # number of records that shows a progress bar
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-_DAMAGE = (
-    *(OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, zlib.error),
-    *(LookupError, RuntimeError, ImportError, UnidentifiedImageError, MemoryError),
-)
+_DECODING = 2  # version of the decoding: part of the fingerprint
+_FORMATS = (*FORMATS, "PPM")
+_DAMAGE = (*DAMAGE, LookupError, RuntimeError, ImportError, MemoryError)
 
 
 class Records(Protocol):
@@ -48,7 +38,7 @@ class Records(Protocol):
 
 
 @dataclass(frozen=True)
-class ImageRecords:
+class ImageRecords(DecodedSplit):
     """Images of another library with labels and decoding options.
 
     Attributes:
@@ -83,40 +73,12 @@ class ImageRecords:
         decoder = _Decoder(self.name, self.records, self.in_channels, self.size, self.fit)
         return decoding_loader(decoder, batches, self.num_workers, pin_memory)
 
-    def decoded(self) -> Tensor:
-        """Returns all images (N, C, H, W) from the cache; builds the cache if missing or stale.
-
-        Raises:
-            InputError: an image cannot be read, or the cache cannot be written.
-        """
-        shape = (len(self.labels_N), self.in_channels, self.size, self.size)
-        return torch.from_numpy(
-            image_cache.cached_array(self.cache, self._fingerprint(), shape, self._decode)
-        )
-
-    def statistics(self) -> ChannelStatistics:
-        """Returns the statistics of all pixels of the split; computed once and then cached."""
-        return channel_statistics(
-            image_cache.cached_sums(self.cache, self._fingerprint(), self._sum_pixels)
-        )
-
-    def _sum_pixels(self) -> np.ndarray:
-        return total_pixel_sums(self._in_order("Summing up pixels"), self.in_channels)
-
-    def _decode(self) -> Iterator[np.ndarray]:
-        for images in self._in_order("Decoding images"):
-            yield images.numpy()
-
     def _in_order(self, description: str) -> Iterator[Tensor]:
-        """Yields the whole split in batches, with a progress bar for large splits."""
-        positions = range(len(self.labels_N))
-        batches = [positions[i : i + _BATCH] for i in range(0, len(positions), _BATCH)]
-        quick = len(positions) < _BAR_FROM
-        with Progress(console=Console(stderr=True), transient=True, disable=quick) as progress:
-            task = progress.add_task(escape(f"{description} of {self.name}"), total=len(positions))
-            for images in checked(self.loader(batches)):
-                yield images
-                progress.advance(task, len(images))
+        return read_in_order(
+            len(self.labels_N),
+            lambda batches: checked(self.loader(batches)),
+            f"{description} of {self.name}",
+        )
 
     def _fingerprint(self) -> str:
         described = f"{_DECODING}|{self.in_channels}|{self.size}|{self.name}|{self.version}|"
@@ -132,28 +94,21 @@ def cache_file(described: str) -> Path:
 
 
 def decode(record: Any, in_channels: int, size: int, fit: Shape = "crop") -> Tensor:
-    """Returns an image as uint8 (in_channels, size, size), converted as `read_image` does.
+    """Returns an image as uint8 (in_channels, size, size), converted and checked as `read_image` does.
 
     Raises:
         InputError: it is not an image, is larger than `MAX_MEGAPIXELS`, or is damaged.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="PIL")  # about damaged EXIF and about sizes
-            if isinstance(record, bytes):
-                record = Image.open(io.BytesIO(record), formats=_FORMATS)
-            elif not isinstance(record, Image.Image):
-                record = Image.fromarray(np.asarray(record))
-            if record.width * record.height > MAX_MEGAPIXELS * 1e6:
-                raise InputError(f"exceeds the limit of {MAX_MEGAPIXELS:g} megapixels")
-            record.draft(None, (2 * size, 2 * size))
-            return torch.from_numpy(fit_image(record, in_channels, size, fit))
+        if isinstance(record, bytes):
+            record = io.BytesIO(record)
+        elif not isinstance(record, Image.Image):
+            record = Image.fromarray(np.asarray(record))
+        return decode_image(record, in_channels, size, MAX_MEGAPIXELS, fit, _FORMATS)
     except InputError:
         raise
-    except Image.DecompressionBombError:
-        raise InputError(f"exceeds the limit of {MAX_MEGAPIXELS:g} megapixels") from None
     except _DAMAGE as error:
-        raise InputError(f"the image is damaged or unreadable ({one_line(error)})") from None
+        raise unreadable(error) from None
 
 
 class _Decoder(Dataset):

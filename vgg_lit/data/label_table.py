@@ -12,13 +12,14 @@ import csv
 import io
 import os
 from collections.abc import Collection
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from vgg_lit.data.image_formats import is_image_name
 from vgg_lit.data.layouts import Layout
 from vgg_lit.data.split_names import SPELLINGS, read_split_name
 from vgg_lit.errors import ConfigError
 from vgg_lit.system.files import shown_path
+from vgg_lit.system.terminal import first_names
 
 _COLUMNS = ("file", "label", "split")
 _SEPARATORS = ",;\t"
@@ -129,7 +130,12 @@ def _check_files(files: list[str], root: Path, listed: set[str], key: str) -> No
     """Refuses files that are listed twice, outside the folder, of another format, or missing."""
     seen: set[str] = set()
     twice = [file for file in files if file in seen or seen.add(file)]  # type: ignore[func-returns-value]
-    outside = [file for file in files if file.startswith("/") or ".." in file.split("/")]
+    outside = [
+        file
+        for file in files
+        if file not in listed
+        and (file.startswith("/") or PureWindowsPath(file).drive or ".." in file.split("/"))
+    ]
     others = [file for file in files if not is_image_name(file)]
     absent = [
         file
@@ -143,8 +149,6 @@ def _check_files(files: list[str], root: Path, listed: set[str], key: str) -> No
         (f"not in {shown_path(root)}", absent),
     ):
         if found:
-            more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
-            names = ", ".join(map(shown_path, found[:_NAMED])) + more
             raise ConfigError(
-                f"{key}: {len(found):,} of {len(files):,} files are {problem}: {names}"
+                f"{key}: {len(found):,} of {len(files):,} files are {problem}: {first_names(found, _NAMED)}"
             )

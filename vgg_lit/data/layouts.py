@@ -19,7 +19,9 @@ from vgg_lit.data.image_formats import ENDINGS
 from vgg_lit.data.split_names import read_split_name
 from vgg_lit.errors import ConfigError
 from vgg_lit.system.files import shown_path
+from vgg_lit.system.terminal import first_names
 
+_NAMED = 5  # folders that a message names
 _REMEDY = "or list the images in a table (data.source.labels=<file>)"
 
 
@@ -93,7 +95,7 @@ def _divided(base: Folder, found: dict[str, Folder], root: str) -> Layout:
             if odd := sorted(set(folder.folders) - set(classes)):
                 raise ConfigError(
                     f"data.root={root}: {shown_path(folder.path)}/ has class folders that "
-                    f"{shown_path(train.path)}/ lacks: {_some(odd)}; rename or remove them"
+                    f"{shown_path(train.path)}/ lacks: {first_names(odd, _NAMED)}; rename or remove them"
                 )
             if not any(splits[split].values()):
                 raise ConfigError(
@@ -145,7 +147,7 @@ def _split_folders(base: Folder, root: str) -> dict[str, Folder]:
     if len(groups) > 1:
         names = sorted(name for name in base.folders if read_split_name(name))
         raise ConfigError(
-            f"data.root={root}: has several sets of splits: {_some(names)}; move each set into a "
+            f"data.root={root}: has several sets of splits: {first_names(names, _NAMED)}; move each set into a "
             "separate folder and choose one"
         )
     (group,) = groups.values()
@@ -213,7 +215,7 @@ def _classes(folder: Folder, root: str) -> dict[str, list[str]]:
         found = ", ".join(f"{count:,} {kind}" for kind, count in inside.most_common(3))
         raise ConfigError(
             f"data.root={root}: no images in {len(empty)} of {len(names)} class folders: "
-            f"{_some(empty)}{f' ({found})' if found else ''}; read: {' '.join(ENDINGS)}; "
+            f"{first_names(empty, _NAMED)}{f' ({found})' if found else ''}; read: {' '.join(ENDINGS)}; "
             "remove the folders that are not classes"
         )
     return classes
@@ -232,7 +234,7 @@ def _refuse_split_names(base: Folder, root: str) -> None:
     else:
         hint = f"put class folders into train/ and test/, rename the folders, {_REMEDY}"
     raise ConfigError(
-        f"data.root={root}: class folders are named like splits: {_some(named)}; {hint}"
+        f"data.root={root}: class folders are named like splits: {first_names(named, _NAMED)}; {hint}"
     )
 
 
@@ -251,7 +253,7 @@ def _refuse_same_subfolders(base: Folder, root: str) -> None:
         raise ConfigError(
             f"data.root={root}: {shown_path(base.folders[first].path)}/ and "
             f"{shown_path(base.folders[second].path)}/ hold the same subfolders "
-            f"({_some(common)}), so they are not classes; {hint}"
+            f"({first_names(common, _NAMED)}), so they are not classes; {hint}"
         )
 
 
@@ -265,9 +267,3 @@ def _loose_images(folder: Folder) -> tuple[str, ...]:
 def _relative(classes: Mapping[str, list[str]], base: str) -> dict[str, list[str]]:
     start = len(base) + 1 if base else 0
     return {name: [path[start:] for path in paths] for name, paths in classes.items()}
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    """Returns the first names, and the number of the others."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(map(shown_path, names[:most])) + more

@@ -13,11 +13,9 @@ from vgg_lit.data.decoding_options import checked_workers
 from vgg_lit.data.fitting import named_fit
 from vgg_lit.data.image_records import ImageRecords, Records, cache_file
 from vgg_lit.data.sources import Images, ResidentImages
-from vgg_lit.data.splits import stratified_subset
+from vgg_lit.data.splits import TEST_SEED, stratified_subset
 from vgg_lit.errors import InputError
 from vgg_lit.value_types import Fit
-
-_TEST_SEED = 0  # not the run's seed: the test set must never change
 
 
 class Part(NamedTuple):
@@ -141,7 +139,7 @@ class LibraryImages(ABC):
             )
         if int(labels_N.min()) < 0:
             raise InputError(f"{self.name}: has labels below 0, which mark unlabelled images")
-        in_test_N = stratified_subset(labels_N, ids_N, size, _TEST_SEED, "test split")
+        in_test_N = stratified_subset(labels_N, ids_N, size, TEST_SEED, "test split")
         return {"train": _subset(part, ~in_test_N), "test": _subset(part, in_test_N)}
 
 

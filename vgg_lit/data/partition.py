@@ -64,9 +64,8 @@ def testing(data: "ImageDataModule", images: Images) -> Tensor:
     """
     if data.assigned is not None:
         return _assigned(data, images, "test")
-    return _choose(
-        "test_size", data.test_size, data.seed, images, torch.arange(len(images.labels_N))
-    )
+    labels_N = images.labels_N
+    return sized("test_size", data.test_size, data.seed, labels_N, torch.arange(len(labels_N)))
 
 
 def draw_validation(
@@ -110,11 +109,18 @@ def _assigned(data: "ImageDataModule", images: Images, split: str) -> Tensor:
 
 
 def _training(data: "ImageDataModule", images: Images, ids: Tensor) -> Tensor:
-    return _choose("train_size", data.train_size, data.seed, images, ids)
+    return sized("train_size", data.train_size, data.seed, images.labels_N, ids)
 
 
-def _choose(option: str, size: int | None, seed: int, images: Images, ids: Tensor) -> Tensor:
+def sized(option: str, size: int | None, seed: int, labels_N: Tensor, ids: Tensor) -> Tensor:
     """Returns the ids of a stratified subset of `size` images; all ids if size is None.
+
+    Args:
+        option: setting of the size.
+        size: number of images.
+        seed: seed of the splits.
+        labels_N: label of each image of the official split.
+        ids: positions in `labels_N` to choose from.
 
     Raises:
         InputError: there are fewer images; the message names the option.
@@ -126,4 +132,4 @@ def _choose(option: str, size: int | None, seed: int, images: Images, ids: Tenso
             f"data.{option}={size}: only {len(ids)} images available;"
             f" allowed: at most {len(ids)}, or null for all"
         )
-    return ids[stratified_subset(images.labels_N[ids], ids, size, seed, option)]
+    return ids[stratified_subset(labels_N[ids], ids, size, seed, option)]

@@ -18,7 +18,7 @@ import torch
 
 from vgg_lit.data.data_changes import Changes, PresentImage, find_changes
 from vgg_lit.data.data_record import UNUSED, DataRecord, RecordedImage, SetDigest, official_split
-from vgg_lit.data.partition import draw_validation
+from vgg_lit.data.partition import draw_validation, sized
 from vgg_lit.data.sources import Images, ResidentImages, Split, has_validation
 from vgg_lit.errors import InputError
 
@@ -34,7 +34,12 @@ class FileSource(Protocol):
         """Returns the usable images of all splits by path; after `prepare`."""
 
     def assign(self, splits: Mapping[str, Split], has_validation: bool) -> None:
-        """Replaces the splits: each image is in the split of its path, and in none without one."""
+        """Replaces the splits: each image is in the split of its path, and in none without one.
+
+        Args:
+            splits: split of each image by path.
+            has_validation: True if "val" is the validation split; False: its images are not used.
+        """
 
 
 def record_of(data: "ImageDataModule", before: DataRecord | None = None) -> DataRecord:
@@ -55,7 +60,7 @@ def record_of(data: "ImageDataModule", before: DataRecord | None = None) -> Data
         name=data.source.name,
         location=os.path.abspath(root) if root else None,
         classes=data.classes,
-        has_validation=has_validation(data.source),
+        has_validation=data.has_own_validation,
         images=images,
         sets=sets,
     )
@@ -121,30 +126,43 @@ def adopt(data: "ImageDataModule", record: DataRecord, admits: bool = False) -> 
     return changes
 
 
-def hold_out(data: "ImageDataModule", trained: frozenset[str], takes_all: bool = False) -> int:
+def hold_out(data: "ImageDataModule", trained: frozenset[str], split: str) -> int:
     """Removes images that were trained on from validation and test; returns their number.
 
-    Call it after `prepare_data`, or after `adopt`, and before `setup`.
+    Call it after `prepare_data`, or after `adopt`, and before `setup`. After `adopt` the record gives the
+    number of test images, otherwise `test_size` does.
 
     Args:
         data: data module of image files.
         trained: digests of images that were trained on.
-        takes_all: True makes all other images test images.
+        split: split to be measured, "val" or "test"; "all" makes all other images test images.
+
+    Raises:
+        InputError: no image of the split is left, or there are fewer test images than `test_size`.
     """
     assert isinstance(data.source, FileSource)
     present = data.source.present_images()
-    has_val = has_validation(data.source)
     splits: dict[str, str]
-    if takes_all:
+    if split == "all":
         splits, has_val = dict.fromkeys(present, "test"), False
     elif data.assigned is not None:
-        splits = dict(data.assigned)
+        splits, has_val = dict(data.assigned), has_validation(data.source)
     else:
+        has_val = data.has_own_validation
         splits = _by_settings(data, present, has_val)
     seen = [p for p, image in present.items() if image.digest in trained and p in splits]
     removed = [path for path in seen if splits[path] in ("val", "test")]
+    tests = [path for path, place in splits.items() if place == "test"]
     for path in removed:
         del splits[path]
+    measured = "val" if split == "val" else "test"
+    if removed and measured not in splits.values():
+        raise InputError(f"split={split}: all images were trained on, so none is left to measure")
+    if data.assigned is None and measured == "test":
+        labels_N = torch.tensor([present[path].label for path in tests])
+        left = torch.tensor([i for i, path in enumerate(tests) if path in splits])
+        kept = set(sized("test_size", data.test_size, data.seed, labels_N, left).tolist())
+        splits |= {tests[i]: f"{UNUSED}test" for i in left.tolist() if i not in kept}
     _assign(data, splits, has_val)
     return len(removed)
 
@@ -160,12 +178,20 @@ def _assign(data: "ImageDataModule", splits: dict[str, str], has_val: bool) -> N
 def _by_settings(
     data: "ImageDataModule", present: Mapping[str, PresentImage], has_val: bool
 ) -> dict[str, str]:
-    """Returns the split of each image by the settings of the data module, without its sizes."""
+    """Returns the split of each image by the settings of the data module, without its sizes.
+
+    Args:
+        data: the data module.
+        present: the files by path.
+        has_val: True if an official validation split is the validation split; False draws one.
+    """
     splits: dict[str, str] = {path: image.place for path, image in present.items()}
+    if data.folds or not data.val_fraction:  # neither uses official validation images
+        splits |= {path: f"{UNUSED}val" for path, split in splits.items() if split == "val"}
     pool = [path for path, split in splits.items() if split == "train"]
     if pool and not has_val:
         labels_N = torch.tensor([present[path].label for path in pool])
-        in_val_N = draw_validation(data, labels_N, pool)
+        in_val_N = draw_validation(data, labels_N, pool if data.splitting == "stable" else None)
         splits |= {pool[i]: "val" for i in in_val_N.nonzero().flatten().tolist()}
     return splits
 
@@ -178,13 +204,9 @@ def _admitted(
 ) -> dict[str, str]:
     """Returns the split of each new image; content that was trained on is trained on, or unused."""
     drawn = _by_settings(data, present, record.has_validation)
-    is_limited = {
-        "train": data.train_size is not None,
-        "val": not (data.val_fraction or data.folds),
-        "test": data.test_size is not None,
-    }
+    limited = {"train": data.train_size, "test": data.test_size}
     splits = {
-        path: f"{UNUSED}{present[path].place}" if is_limited[drawn[path]] else drawn[path]
+        path: drawn[path] if limited.get(drawn[path]) is None else f"{UNUSED}{drawn[path]}"
         for path in changes.new
     }
     for path in changes.withheld:

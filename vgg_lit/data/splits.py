@@ -14,6 +14,9 @@ from torch import Tensor
 
 from vgg_lit.data import draws
 
+TEST_SEED = 0
+"""The seed of test splits: not that of the run, because the test images must never change."""
+
 
 def stratified_subset(
     labels_N: Tensor,

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from vgg_lit.data.preprocessing import Preprocessing
-from vgg_lit.data.sources import Source
+from vgg_lit.data.sources import Source, has_validation
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.evaluation.trained import Trained, has_validation_split
 
@@ -65,7 +65,7 @@ def check_validation_split(
     for one in trained[1:] if is_own_data else trained:
         own = one.run.config["data"]
         if is_own_data or (source and _set_name(own) == _set_name(data)):
-            one.check_validation(data)
+            one.check_validation(data, source is not None and has_validation(source))
             if _target(own) != _target(data):
                 raise InputError(
                     f"split=val: run={one.run.path} was trained on images of this data set; allowed: test"

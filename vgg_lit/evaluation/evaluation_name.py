@@ -46,6 +46,21 @@ def evaluation_name(
     return "_".join(re.sub(r"[^\w.-]", "-", part) for part in parts)
 
 
+def is_of_run(
+    trained: Sequence[Trained],
+    is_own_data: bool,
+    precision: str | None,
+    metrics: Mapping[str, Any] | None,
+) -> bool:
+    """Returns True if an evaluation is of a run as it is: of its data, best checkpoint and settings.
+
+    `predictions_<split>.csv` of the run has the outcomes of this evaluation alone. The arguments are those of
+    `evaluation_name`.
+    """
+    is_best = trained[0].checkpoint == trained[0].run.checkpoint("best")
+    return is_best and len(trained) == 1 and is_own_data and precision is None and metrics is None
+
+
 def _data_name(measured: MeasuredData, is_own_data: bool) -> str:
     """Returns the name of the data set; for files and for chosen images also a digest of the images."""
     source = measured.datamodule.source

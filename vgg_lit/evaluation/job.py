@@ -9,7 +9,7 @@ from rich.progress import track
 
 from vgg_lit.classifier import Classifier
 from vgg_lit.errors import TrainingError
-from vgg_lit.evaluation.evaluation_name import evaluation_name
+from vgg_lit.evaluation.evaluation_name import evaluation_name, is_of_run
 from vgg_lit.evaluation.image_outcomes import ImageOutcomes, predictions_file
 from vgg_lit.evaluation.matrices import write_matrices
 from vgg_lit.evaluation.measured_data import MeasuredData
@@ -103,8 +103,7 @@ def evaluate_networks(
     write_matrices(folder, matrices, classes, split)
     name = datamodule.source.name
     file = report_scores(folder, stem, name, split, checkpoints, rows, found, len(classes))
-    is_plain = is_own_data and len(rows) == 1 and precision is None and metrics is None
-    if is_plain and trained[0].checkpoint == trained[0].run.checkpoint("best"):
+    if len(rows) == 1 and is_of_run(trained, is_own_data, precision, metrics):
         file = predictions_file(trained[0].run.outputs, split)
     else:
         file = file.with_name(f"predictions_{file.name}.csv")

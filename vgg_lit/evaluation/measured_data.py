@@ -65,7 +65,8 @@ def load_run_data(
         others: digests of images that other networks were trained on, which are left out.
 
     Raises:
-        InputError: the data cannot be read, or a data set without files has other training images.
+        InputError: the data cannot be read, a data set without files has other training images, or no image
+            is left to measure.
     """
     datamodule: ImageDataModule = build_datamodule(data)
     datamodule.prepare_data()
@@ -74,7 +75,8 @@ def load_run_data(
         datamodule.setup(stage)
         return LoadedData(datamodule, Changes())
     changes = adopt(datamodule, record)
-    left_out = hold_out(datamodule, others) if others and record.images else 0
+    measured = "val" if stage == "validate" else "test"
+    left_out = hold_out(datamodule, others, measured) if others and record.images else 0
     datamodule.setup(stage)
     sets = changed_sets(datamodule, record)
     if sets and stage != "test":
@@ -94,7 +96,7 @@ def load_measured(
         is_own: True if the data are those of the first network's run.
 
     Raises:
-        InputError: the data cannot be used, or no image is left to measure.
+        InputError: the data cannot be used, or there is no image to measure.
     """
     runs, stage = [one.run for one in trained], STAGES[split]
     changes, left_out = Changes(), 0
@@ -105,10 +107,14 @@ def load_measured(
         datamodule = build_datamodule(data)
         datamodule.prepare_data()
         if isinstance(getattr(datamodule, "source", None), FileSource):
-            left_out = hold_out(datamodule, _trained_by_any(runs), takes_all=split == "all")
+            left_out = hold_out(datamodule, _trained_by_any(runs), split)
         datamodule.setup(stage)
     measured = "val" if split == "val" else "test"
     count = datamodule.sizes[measured]
+    if not count:
+        raise InputError(
+            f"split={split}: data={datamodule.source.name} has no images of this split"
+        )
     where = f" of {shown_path(root)}" if (root := getattr(datamodule.source, "root", None)) else ""
     facts = {"data": f"{datamodule.source.name}, {split}: {count:,} images{where}"}
     if left_out:

@@ -114,8 +114,12 @@ class Trained:
                 f" {source.in_channels} channels"
             )
 
-    def check_validation(self, data: Mapping[str, Any]) -> None:
+    def check_validation(self, data: Mapping[str, Any], is_official: bool = False) -> None:
         """Checks that the network was not trained on validation images of a `data` group.
+
+        Args:
+            data: the group.
+            is_official: True if the data set has an official validation split, which only folds replace.
 
         Raises:
             InputError: the run has another validation split.
@@ -123,6 +127,8 @@ class Trained:
         own = self.run.config["data"]
         if is_custom(own) or is_custom(data):
             return  # the data module chooses its images
+        if is_official and not (own.get("folds") or data.get("folds")):
+            return  # no run is trained on the official validation split
         share = ("val_fraction",) if not data.get("folds") else ()
         for key in ("seed", "folds", "fold", *share):
             if own.get(key) != data.get(key):

@@ -8,6 +8,7 @@ inspection.shown([3, 14])               # preprocessed images, as pixels to draw
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,13 @@ from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.images import read_image
 from vgg_lit.data.sources import source_of
 from vgg_lit.errors import InputError
-from vgg_lit.evaluation.image_outcomes import ImageOutcomes
-from vgg_lit.evaluation.measured_data import load_run_data
+from vgg_lit.evaluation.evaluation_name import evaluation_name, is_of_run
+from vgg_lit.evaluation.image_outcomes import ImageOutcomes, predictions_file
+from vgg_lit.evaluation.measured_data import MeasuredData, load_run_data
 from vgg_lit.evaluation.scoring import Member
 from vgg_lit.evaluation.trained import Trained
 from vgg_lit.evaluation.views import Views
+from vgg_lit.system.hardware import resolve_precision
 from vgg_lit.table_widths import shorten_middle
 
 PREVIEWED = 8
@@ -63,7 +66,7 @@ class Inspection:
         precision: str = "32-true",
         data: Mapping[str, Any] | None = None,
     ) -> None:
-        self.run = trained.run
+        self.run, self._trained = trained.run, trained
         self.split = split
         self.precision = precision
         self.checkpoint = trained.checkpoint
@@ -83,6 +86,8 @@ class Inspection:
         size = self.preprocessing.source_size
         self._member = Member(self.classifier, size, accelerator, precision)
         self.device = self._member.device
+        default, _ = resolve_precision(self.run.config["trainer"]["precision"], accelerator)
+        self._other_precision = None if precision == default else precision
 
     @property
     def data_name(self) -> str:
@@ -114,6 +119,15 @@ class Inspection:
     def names(self) -> list[str]:
         """The file of each image of the split, or its index in the data set."""
         return self.datamodule.image_names(self.split, self.outcomes.ids_N)
+
+    @property
+    def outcomes_file(self) -> Path:
+        """The file for the outcomes; as for `evaluate`, that of the run is for its best checkpoint."""
+        if is_of_run([self._trained], True, self._other_precision, None):
+            return predictions_file(self.run.path, self.split)
+        measured = MeasuredData(self.datamodule, self.split, self.split, {})
+        name = evaluation_name(measured, [self._trained], True, self._other_precision, None)
+        return self.run.path / "evaluations" / f"predictions_{name}.csv"
 
     def inputs(self, positions: Sequence[int] | Tensor) -> Tensor:
         """Returns images of the split as network input (B, C, H, W), on its device."""

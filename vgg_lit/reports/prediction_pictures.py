@@ -110,7 +110,7 @@ def _gallery(run: Inspection, positions: Tensor, title: str, meaning: str) -> Fi
 
 
 def _listing(run: Inspection) -> str:
-    return f"predictions_{run.split}.csv lists all images."
+    return f"{run.outcomes_file.name} lists all images."
 
 
 def _percent(share: Tensor) -> str:

@@ -172,8 +172,14 @@ def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, t
     return {
         name: (then.get(name), now.get(name))
         for name in dict.fromkeys([*then, *now])
-        if then.get(name) != now.get(name)
+        if not _is_same(then.get(name), now.get(name))
     }
+
+
+def _is_same(then: Any, now: Any) -> bool:
+    """Returns True if two values are equal or both NaN."""
+    are_nan = then != then and now != now
+    return are_nan or then == now
 
 
 def write_reproduction(reproduction: Reproduction, output: Path) -> None:

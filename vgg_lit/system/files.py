@@ -1,5 +1,6 @@
 """Atomic file writes and digests."""
 
+import glob
 import hashlib
 import json
 import os
@@ -18,6 +19,9 @@ LONGEST_NAME = 100
 """Characters of a path that are left for the files of a run or a report in its folder."""
 
 
+_KEPT = 50  # characters of the name of a file that are in the name of its temporary file
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields the path of a temporary file, which replaces `path` at the end.
@@ -32,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not mkstemp: its files are private to one user, and a cache or a run may be shared.
     # Its name has part of the other name, which may be as long as the system allows.
-    temporary = path.with_name(f".{path.name[:50]}.{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(f".{path.name[:_KEPT]}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
         flush(temporary)
@@ -106,6 +110,11 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         raise InputError(
             f"{path}: this user has no home folder; give the whole path, or set HOME"
         ) from error
+
+
+def temporaries(path: Path) -> Iterator[Path]:
+    """Returns the temporary files of `replacing` for a file, and for those of its name with other endings."""
+    return path.parent.glob(f".{glob.escape(path.stem[:_KEPT])}.*.tmp")
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from collections.abc import Sequence
 
 ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories that are shown escaped: control and format characters, lone surrogates, line ends."""
@@ -27,6 +28,12 @@ def _visible(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # how Python represents a byte that is not UTF-8
         character = chr(ord(character) - 0xDC00)
     return character.encode("unicode_escape").decode("ascii")
+
+
+def first_names(names: Sequence[str], most: int) -> str:
+    """Returns the first names of a list, and the number of the others: `a, b and 3 more`."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(visible, names[:most])) + more
 
 
 def warn(text: str) -> None:

@@ -199,7 +199,9 @@ def _published(name: str, device: str) -> Origin:
         raise InputError(
             f"torchvision publishes no weights for {name}; allowed: {', '.join(names)}"
         )
-    net = _network(name, CLASSES)
+    with torch.device("meta"):
+        build_net = build if name in VARIANTS else models.get_model
+        net: nn.Module = build_net(name, num_classes=CLASSES)
     published = models.get_model_weights(name).DEFAULT
     layout, classes = "torchvision's weights", tuple(published.meta["categories"])
     if device == "meta":
@@ -213,24 +215,6 @@ def _published(name: str, device: str) -> Origin:
             "init.from=<file>"
         ) from error
     return Origin(_filled(net, weights, published.url), layout, classes)
-
-
-def _network(name: str, num_classes: int) -> nn.Module:
-    """Builds torchvision's version of a network on the meta device.
-
-    Raises:
-        InputError: torchvision has no such network.
-    """
-    from torchvision import models
-
-    with torch.device("meta"):
-        if name in VARIANTS:
-            return build(name, num_classes=num_classes)
-        if name in COMPARISON:
-            return models.get_model(name, num_classes=num_classes)
-    raise InputError(
-        f"torchvision has no weights for {name}; allowed: {', '.join((*VARIANTS, *COMPARISON))}"
-    )
 
 
 def _filled(net: nn.Module, weights: Mapping[str, Tensor], where: object) -> nn.Module:

@@ -2,10 +2,12 @@
 
 import os
 from datetime import datetime
+from pathlib import Path
 
 from filelock import FileLock
 
 from vgg_lit.data.cache_entries import cache_entries
+from vgg_lit.system.files import replacing
 
 
 def write(folder, *names, nbytes=3):
@@ -25,6 +27,15 @@ def test_an_entry_has_all_files_of_its_name_alone(tmp_path):
     ]
     assert first.nbytes == 12
     assert [file.name for file in second.files] == ["a-12.npy"]
+
+
+def test_an_entry_with_a_long_name_has_its_temporary_files(tmp_path):
+    path = tmp_path / f"{'x' * 60}.npy"
+    path.touch()
+    with replacing(path) as temporary:
+        temporary.touch()
+        (entry,) = cache_entries(tmp_path)
+    assert set(entry.files) == {path, temporary}
 
 
 def test_statistics_alone_are_an_entry(tmp_path):
@@ -55,6 +66,22 @@ def test_an_entry_in_use_is_kept(tmp_path):
         assert b.remove()
     assert (tmp_path / "a.npy").is_file()
     assert not (tmp_path / "b.npy").exists()
+
+
+def test_the_lock_is_removed_after_its_release(tmp_path, monkeypatch):
+    unlink = Path.unlink
+
+    def unlink_as_on_windows(path, missing_ok=False):
+        if path.suffix == ".lock" and path.exists():
+            with FileLock(path, timeout=0):  # raises Timeout if it is held
+                pass
+        unlink(path, missing_ok)
+
+    write(tmp_path, "a.npy", "a.lock")
+    (entry,) = cache_entries(tmp_path)
+    monkeypatch.setattr(Path, "unlink", unlink_as_on_windows)
+    assert entry.remove()
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_that_are_gone_already_are_removed(tmp_path):

@@ -54,6 +54,7 @@ def test_trained_images_include_former_ones():
 def test_official_splits():
     assert [RECORD.official(i.split) for i in RECORD.images] == ["train", "train", "test", "test"]
     assert replace(RECORD, has_validation=True).official("val") == "val"
+    assert RECORD.official("unused val") == "val"  # only used images are of another split
 
 
 def broken():

@@ -88,7 +88,7 @@ def test_golden_values_of_normal_draws_and_bytes():
     assert draws.normal(0, 0, ids, "colour").tolist() == pytest.approx(
         [0.803324, -1.022785, 1.41137], rel=1e-5
     )
-    assert draws.random_bytes(0, 0, ids, "pixels", 3).tolist() == [
+    assert Draws(0, 0, ids).bytes("pixels", 3).tolist() == [
         [121, 73, 141],
         [175, 153, 87],
         [84, 179, 35],
@@ -118,7 +118,7 @@ def test_normal_is_finite_for_extreme_hashes(monkeypatch):
 @pytest.mark.parametrize("count", [1, 7, 8, 3072])
 def test_bytes_are_uniform_and_independent(count):
     ids = IDS[: max(100, 200_000 // count)]
-    values = draws.random_bytes(0, 0, ids, "pixels", count)
+    values = Draws(0, 0, ids).bytes("pixels", count)
     assert values.shape == (len(ids), count)
     assert values.dtype == torch.uint8
     counts = torch.bincount(values.flatten().long(), minlength=256).double()
@@ -130,7 +130,7 @@ def test_bytes_are_uniform_and_independent(count):
                 5 / values[:, shift:].numel() ** 0.5
             )
     assert correlation(values[1:].flatten(), values[:-1].flatten()) < 5 / values.numel() ** 0.5
-    assert torch.equal(values[3:4], draws.random_bytes(0, 0, ids[3:4], "pixels", count))
+    assert torch.equal(values[3:4], Draws(0, 0, ids[3:4]).bytes("pixels", count))
 
 
 def test_an_order_depends_on_the_samples_not_on_their_positions():

@@ -4,9 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
-from vgg_lit.data.image_cache import cache_folder, read_array, read_record, write_array
+from vgg_lit.data.image_cache import cache_folder, locked, read_array, read_record, write_array
 from vgg_lit.errors import InputError
+from vgg_lit.system.files import replacing
 
 PARTS = [np.array([[0, 1, 2]], np.uint8), np.array([[3, 4, 5]], np.uint8)]
 
@@ -68,3 +70,27 @@ def test_the_folder_is_set_by_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("VGG_LIT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "vgg_lit"
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("name", ["short", "x" * 60])
+def test_temporary_files_of_killed_processes_are_removed_once_the_lock_is_held(
+    waits, name, tmp_path, monkeypatch
+):
+    path = tmp_path / f"{name}.npy"
+    with replacing(path) as temporary:
+        temporary.touch()
+        left = temporary.with_name(f"{temporary.name[:-12]}00000000.tmp")
+        left.touch()
+    acquire, calls = FileLock.acquire, []
+
+    def acquire_late(lock, timeout=None):
+        calls.append(timeout)
+        if waits and timeout is not None:
+            raise Timeout(lock.lock_file)
+        return acquire(lock, timeout=timeout)
+
+    monkeypatch.setattr(FileLock, "acquire", acquire_late)
+    with locked(path):
+        assert not left.exists()
+    assert len(calls) == 1 + waits

@@ -63,14 +63,44 @@ def test_a_bomb_is_refused_before_decoding(sides):
 def test_cut_images_are_refused(format):
     whole, draws = encoded(format, side=(60, 60)), random.Random(0)
     for _ in range(20):
-        with pytest.raises(InputError, match=r"damaged or unreadable") as caught:
+        with pytest.raises(InputError, match=r"image is damaged|^not a PNG") as caught:
             decode(whole[: draws.randrange(len(whole) // 2)], 3, 8)
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_an_image_without_its_end_is_refused_as_in_a_file(format, tmp_path):
+    cut = encoded(format, side=(60, 60))[:-2]
+    (tmp_path / "image").write_bytes(cut)
+    with pytest.raises(InputError) as of_file:
+        read_image(tmp_path / "image", 3, 8)
+    with pytest.raises(InputError, match="the image is damaged") as of_record:
+        decode(cut, 3, 8)
+    assert str(of_file.value) == f"{tmp_path / 'image'}: {of_record.value}"
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_32_bits_per_channel_are_refused(kind):
+    levels = np.arange(64, dtype=kind).reshape(8, 8)
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, "TIFF")
+    for record in (buffer.getvalue(), Image.fromarray(levels), levels):
+        with pytest.raises(InputError, match=r"^has 32 bits per channel; allowed: 8 or 16$"):
+            decode(record, 1, 8)
+
+
+def test_16_bit_levels_are_scaled():
+    levels = np.full((8, 8), 102 * 257, np.uint16)
+    buffers = {format: io.BytesIO() for format in ("PNG", "TIFF")}
+    for format, buffer in buffers.items():
+        Image.fromarray(levels).save(buffer, format)
+    for record in (levels, *(buffer.getvalue() for buffer in buffers.values())):
+        assert (decode(record, 1, 8) == 102).all()
+
+
 @pytest.mark.parametrize("record", [None, "text", 3, np.zeros((4, 4, 7), np.uint8), b"<svg/>"])
 def test_other_objects_are_refused(record):
-    with pytest.raises(InputError, match="damaged or unreadable"):
+    with pytest.raises(InputError, match=r"damaged or unreadable|^not a PNG"):
         decode(record, 3, 8)
 
 

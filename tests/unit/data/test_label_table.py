@@ -79,6 +79,8 @@ def test_names_in_another_encoding_are_those_of_the_file_system(root):
         (("file,label", "a.jpg,x", "gone.jpg,y"), "1 of 2 files are not in .*: gone.jpg"),
         (("file,label", "a.jpg,x", "../a.jpg,y"), "outside the folder .*: ../a.jpg"),
         (("file,label", "a.jpg,x", "/etc/passwd.png,y"), "outside the folder"),
+        (("file,label", "a.jpg,x", "C:/photos/a.jpg,y"), "outside the folder"),
+        (("file,label", "a.jpg,x", "\\\\server\\photos\\a.jpg,y"), "outside the folder"),
         (("file,label", "a.jpg,x", "labels.csv,y"), "not named like images: labels.csv"),
         (
             ("file,label,split", "a.jpg,x,train", "b.png,y,later"),

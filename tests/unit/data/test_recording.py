@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
 def make(folder, **options):
     """A data module of a folder after `prepare_data`."""
     source = ImageFolder(folder, in_channels=1, size=8, num_workers=0)
-    data = ImageDataModule(source, batch_size=2, val_fraction=0.2, **options)
+    data = ImageDataModule(source, **{"batch_size": 2, "val_fraction": 0.2, **options})
     data.prepare_data()
     return data
 
@@ -95,7 +95,7 @@ def test_images_that_were_trained_on_leave_the_other_splits(folder):
     own = {p for p, s in splits(record_of(data)).items() if s in ("val", "test")}
     trained = {p for p, s in splits(record).items() if s == "train"}
     fresh = make(folder, seed=5)
-    assert hold_out(fresh, record.trained) == len(own & trained) > 0
+    assert hold_out(fresh, record.trained, "test") == len(own & trained) > 0
     fresh.setup()
     left = {p for p, s in splits(record_of(fresh)).items() if s in ("val", "test")}
     assert left == own - trained
@@ -104,10 +104,107 @@ def test_images_that_were_trained_on_leave_the_other_splits(folder):
 def test_all_other_images_are_for_testing(folder):
     record = recorded(folder)
     data = make(folder, preprocessing=Preprocessing(1, 8, 8, (0.5,), (0.5,)), image_size=8)
-    removed = hold_out(data, record.trained, takes_all=True)
+    removed = hold_out(data, record.trained, "all")
     assert removed == len(record.trained)
     data.setup("test")
     assert data.sizes == {"test": 20 - removed}
+
+
+@pytest.fixture
+def divided(tmp_path, monkeypatch):
+    """Two classes of 10, 4 and 4 images in train/, val/ and test/, all different."""
+    monkeypatch.setenv("VGG_LIT_CACHE", str(tmp_path / "cache"))
+    sizes = {"train": 20, "val": 8, "test": 8}
+    for start, (split, count) in enumerate(sizes.items()):
+        for number in range(count):
+            level = 30 * start + number
+            write_image(tmp_path / "root" / split / "ab"[number % 2] / f"{level:02}.png", level)
+    return tmp_path / "root"
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ({}, {"train": 20, "val": 8, "test": 8}),
+        ({"folds": 5, "fold": 1}, {"train": 16, "val": 4, "test": 8}),
+        ({"val_fraction": 0}, {"train": 20, "val": 0, "test": 8}),
+    ],
+    ids=["official", "folds", "none"],
+)
+def test_a_folder_with_a_validation_split_keeps_the_recorded_splits(divided, options, sizes):
+    record = recorded(divided, **options)
+    counts = {split: list(splits(record).values()).count(split) for split in sizes}
+    assert counts == sizes
+    again = make(divided, **options)
+    assert not adopt(again, record)
+    again.setup()
+    assert again.sizes == sizes
+    assert splits(record_of(again)) == splits(record)
+    fresh = make(divided, **options)
+    assert hold_out(fresh, frozenset(), "test") == 0
+    fresh.setup()
+    assert fresh.sizes == sizes
+    write_image(divided / "val/a/new.png", 99)  # the folds are drawn from train/ alone
+    changed = make(divided, **options)
+    assert str(adopt(changed, record, admits=True)) == "1 added (val/a/new.png)"
+    assert changed.assigned["val/a/new.png"] == ("unused val" if options else "val")
+    changed.setup()
+    assert changed.sizes == {**sizes, "val": sizes["val"] + (not options)}
+    assert len(record_of(changed).images) == len(record.images) + 1
+
+
+@pytest.mark.parametrize("options", [{}, {"folds": 4, "fold": 1}])
+def test_validation_images_by_position_are_those_of_the_data_module(folder, options):
+    data = make(folder, splitting="stratified", **options)
+    data.setup()
+    fresh = make(folder, splitting="stratified", **options)
+    hold_out(fresh, frozenset(), "test")
+    fresh.setup()
+    assert splits(record_of(fresh)) == splits(record_of(data))
+
+
+GIVEN = {"preprocessing": Preprocessing(1, 8, 8, (0.5,), (0.5,)), "image_size": 8}
+
+
+@pytest.mark.parametrize(("split", "count"), [("test", 2), ("all", 6)])
+def test_fewer_test_images_of_other_data_are_measured(folder, split, count):
+    data = make(folder, test_size=count, **GIVEN)
+    hold_out(data, frozenset(), split)
+    data.setup("test")
+    assert data.sizes == {"test": count}
+    assert data.class_sizes["test"] == [count // 2, count // 2]
+    if split == "test":  # the same as without comparing the images
+        other = make(folder, test_size=count, **GIVEN)
+        other.setup("test")
+        first, second = (one.image_names("test", one.stored("test")[1]) for one in (data, other))
+        assert first == second
+
+
+def test_a_test_size_counts_images_that_were_not_trained_on(folder):
+    trained = recorded(folder).trained
+    left = 20 - len(trained)
+    data = make(folder, test_size=left + 1, **GIVEN)
+    with pytest.raises(InputError, match=f"test_size={left + 1}: only {left} images available"):
+        hold_out(data, trained, "all")
+    validated = make(folder, test_size=99)
+    hold_out(validated, trained, "val")  # its test images are not measured
+
+
+def test_the_record_gives_the_number_of_test_images(folder):
+    record = recorded(folder)
+    data = make(folder, test_size=1)
+    adopt(data, record)
+    hold_out(data, frozenset({"other"}), "test")
+    data.setup()
+    assert data.sizes["test"] > 1
+
+
+def test_a_split_that_was_trained_on_is_refused(folder):
+    data = make(folder)
+    everything = frozenset(image.digest for image in data.source.present_images().values())
+    for split in ("val", "test", "all"):
+        with pytest.raises(InputError, match=rf"^split={split}: all images were trained on, so"):
+            hold_out(make(folder), everything, split)
 
 
 def test_images_of_former_trainings_stay_known(folder):

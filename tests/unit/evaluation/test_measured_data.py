@@ -72,6 +72,22 @@ def test_images_that_another_network_was_trained_on_are_left_out(root, tmp_path)
     assert not trained & {present[images.paths[i]].digest for i in ids.tolist()}
 
 
+def test_a_split_that_another_network_was_trained_on_is_refused(root, tmp_path):
+    first = run_on(tmp_path / "first", folder_group(root))
+    second = run_on(tmp_path / "second", folder_group(root, val_fraction=0))
+    with pytest.raises(
+        InputError, match=r"^split=val: all images were trained on, so none is left"
+    ):
+        load_measured([first, second], folder_group(root), "val", is_own=True)
+
+
+def test_a_split_without_images_is_refused(root, tmp_path):
+    data = folder_group(root, val_fraction=0)
+    trained = run_on(tmp_path / "run", data)
+    with pytest.raises(InputError, match=r"^split=val: data=image_folder has no images of this"):
+        load_measured([trained], data, "val", is_own=True)
+
+
 def test_another_folder_is_measured_without_copies_of_training_images(root, tmp_path):
     trained = run_on(tmp_path / "run", folder_group(root))
     for number in (0, 1, 2, 3, 50, 51):  # four are copies

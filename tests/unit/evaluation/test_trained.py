@@ -57,6 +57,13 @@ def test_validation_images_from_the_training_set_are_refused(trained, key, value
         trained.check_validation(data)
 
 
+@pytest.mark.parametrize("options", [{"seed": 7}, {"val_fraction": 0.25}, {"val_fraction": 0}])
+def test_an_official_validation_split_is_the_same_for_all_seeds(trained, options):
+    trained.check_validation(trained.run.config["data"] | options, is_official=True)
+    with pytest.raises(InputError, match=r"data\.folds=null instead of 5"):
+        trained.check_validation(trained.run.config["data"] | {"folds": 5}, is_official=True)
+
+
 def test_a_config_without_data_is_one_line(tiny_run, tmp_path):
     shutil.copytree(tiny_run.path, tmp_path / "run")
     (tmp_path / "run/config.yaml").write_text("seed: 0\n")

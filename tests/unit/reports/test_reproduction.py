@@ -54,6 +54,17 @@ def test_a_changed_metric_is_found_with_its_difference(tiny_run, repeated):
     assert found.largest_move() == ("test/acc", pytest.approx(0.25))
 
 
+def test_a_metric_that_is_nan_in_both_runs_is_equal(tiny_run, repeated, tmp_path):
+    original = Run(shutil.copytree(tiny_run.path, tmp_path / "original"))
+    for run in (original, repeated):
+        rewrite(run, "metrics.json", **{"test/auroc": float("nan")})
+    found = Reproduction(original, repeated)
+    assert found.is_exact
+    assert not found.metrics
+    (name,) = Reproduction(tiny_run, repeated).metrics
+    assert name == "test/auroc"
+
+
 def test_a_changed_epoch_metric_is_found(tiny_run, repeated):
     first, *rest = repeated.metrics_file.read_text().splitlines()
     column = first.split(",").index("train/loss")

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from vgg_lit.system.files import remove_unfinished, replacing, shown_path, write_text
+from vgg_lit.system.files import remove_unfinished, replacing, shown_path, temporaries, write_text
 
 
 def test_text_is_written_in_utf_8_and_folders_are_created(tmp_path):
@@ -56,6 +56,22 @@ def test_two_writers_do_not_share_a_temporary_file(tmp_path):
         first.write_text("1")
         second.write_text("2")
     assert path.read_text() == "1"
+
+
+@pytest.mark.parametrize(
+    "stem", ["a", "[a]*", "x" * 49, "x" * 50, "x" * 80, "dotted.name"], ids=len
+)
+def test_the_temporary_files_of_a_name_are_found(stem, tmp_path):
+    found = []
+    for ending in ("npy", "json", "sums.json"):
+        with replacing(tmp_path / f"{stem}.{ending}") as temporary:
+            temporary.touch()
+            found += temporaries(tmp_path / f"{stem}.npy")
+            assert found[-1] == temporary
+    assert len(found) == 3
+    with replacing(tmp_path / "another.npy") as temporary:
+        temporary.touch()
+        assert not list(temporaries(tmp_path / f"{stem}.npy"))
 
 
 def test_only_temporary_files_of_killed_processes_are_removed(tmp_path):
