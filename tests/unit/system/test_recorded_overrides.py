@@ -36,7 +36,9 @@ def test_a_job_of_an_older_version_is_recognised(run):
 
 def test_the_run_of_another_job_is_refused(run):
     run.overrides.check_job(["seed=3"])
-    with pytest.raises(InputError, match=r"run: contains another job \(seed=3\); to resume a sweep"):
+    with pytest.raises(
+        InputError, match=r"run: contains another job \(seed=3\); to resume a sweep"
+    ):
         run.overrides.check_job(["seed=33"])
 
 
