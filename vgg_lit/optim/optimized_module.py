@@ -79,7 +79,7 @@ class OptimizedModule(L.LightningModule):
         total = int(self.trainer.estimated_stepping_batches)  # also counts the batches
         batches = self.trainer.num_training_batches
         per_epoch = total  # of data without a length
-        if math.isfinite(batches):  # as Lightning, which also steps after the last batch of an epoch
+        if math.isfinite(batches):  # Lightning also steps after the last batch of an epoch
             per_epoch = math.ceil(batches / self.trainer.accumulate_grad_batches)
         datamodule = getattr(self.trainer, "datamodule", None)
         has_validation = getattr(datamodule, "has_validation", True)

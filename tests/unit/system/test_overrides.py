@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from vgg_lit.system.overrides import as_overrides, listed_formats, pasteable
+from vgg_lit.system.overrides import as_overrides, key_of, listed_formats, pasteable
 
 PATH = "my runs/it's [1]=a, $HOME"
 
@@ -69,3 +69,8 @@ def test_paths_are_plain_and_stay_texts(text, is_quoted):
 def test_several_formats_are_a_list():
     assert listed_formats(["formats=png,pdf", "run=a,b"]) == ["formats=[png,pdf]", "run=a,b"]
     assert listed_formats(["formats=png", "formats=[a,b]"]) == ["formats=png", "formats=[a,b]"]
+
+
+@pytest.mark.parametrize("typed", ["a.b=1", "+a.b=1", "++a.b=x=y", "~a.b", "a.b="])
+def test_the_key_of_an_override_has_no_prefix(typed):
+    assert key_of(typed) == "a.b"

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 from vgg_lit.system.recorded_overrides import RecordedOverrides, as_lines
 
@@ -31,6 +32,14 @@ def test_a_job_of_an_older_version_is_recognised(run):
     assert run.overrides.are_of_job(["seed=3"])
     (run.path / "overrides.txt").write_text("seed=3\nseed=33\n")
     assert not run.overrides.are_of_job(["seed=3"])
+
+
+def test_the_run_of_another_job_is_refused(run):
+    run.overrides.check_job(["seed=3"])
+    with pytest.raises(
+        InputError, match=r"run: contains another job \(seed=3\); to resume a sweep"
+    ):
+        run.overrides.check_job(["seed=33"])
 
 
 @settings(max_examples=30, deadline=None)
