@@ -74,15 +74,15 @@ class InteractiveRun(Run):
         """Returns the likeliest classes of images; writes no file.
 
         Args:
-            images: a file, a folder, a glob, or a list of these; or a list of pictures of Pillow or uint8
-                arrays (H, W) or (H, W, C), of any size.
+            images: a file, a folder, a glob, or a list of these; or a picture of Pillow, a uint8 array (H, W)
+                or (H, W, 3), or a list of these, of any size.
             settings: `checkpoint`, `top_k`, `batch_size`, `invert`, `accelerator`, `precision` and
                 `trusted_targets` of `vgg-predict`.
 
         Raises:
             InputError: there is no such image, or one cannot be read.
         """
-        listed = [images] if isinstance(images, str | os.PathLike) else list(images)
+        listed = _listed(images)
         are_files = all(isinstance(one, str | os.PathLike) for one in listed)
         names = [os.fspath(one) if are_files else f"image {i}" for i, one in enumerate(listed)]
         typed = {"run": self.path, "images": names or ["none"], **settings}
@@ -143,6 +143,22 @@ class InteractiveRun(Run):
         import pandas as pd
 
         return pd.DataFrame(rows)
+
+
+def _listed(images: Any) -> list[Any]:
+    """Returns images as a list; a path, a picture of Pillow and an array of one picture are one image.
+
+    Raises:
+        InputError: they are neither an image nor several.
+    """
+    shape = getattr(images, "shape", ())
+    is_array = len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))
+    if isinstance(images, str | os.PathLike) or hasattr(images, "getbands") or is_array:
+        return [images]
+    try:
+        return list(images)
+    except TypeError:
+        raise InputError(f"images: {type(images).__name__} is not an image or a list") from None
 
 
 def _classify_pictures(

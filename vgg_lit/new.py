@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError
 from vgg_lit.system.files import expanded, write_text
+from vgg_lit.system.operating_system import quoted
 from vgg_lit.system.output import exiting_in_one_line, print_guarded
 
 USAGE = "Usage: vgg new <folder>"
@@ -74,7 +75,7 @@ def main() -> None:
         name = write_starter(folder)
     print_guarded(
         f"written  {folder}: the package {name}, conf, tests, README.md\n"
-        f"next     cd {folder} && python -m vgg_lit.train --config-dir conf experiment=first"
+        f"next     cd {quoted([str(folder)])} && python -m vgg_lit.train --config-dir conf experiment=first"
     )
 
 

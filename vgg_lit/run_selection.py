@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vgg_lit.errors import InputError
+from vgg_lit.system.log_folders import RUNS
 from vgg_lit.system.overrides import shell_words
 from vgg_lit.system.terminal import visible
 
@@ -17,9 +18,6 @@ LATEST = "latest"
 
 MOST_JOBS = 10
 """Jobs of a sweep that a message lists."""
-
-PLACES = ("runs/*/*", "sweeps/*/*/*", "tune/*/trials/*", "tune/*/*/trials/*")
-"""Directories of runs below logs/."""
 
 
 def select_run(path: str | os.PathLike[str], key: str = "run") -> Path:
@@ -67,14 +65,14 @@ def run_label(run: Path) -> str:
 
 def all_runs() -> Iterator[Path]:
     """Yields the directories of the runs below logs/, also of sweeps and studies."""
-    for place in PLACES:
+    for place in RUNS:
         for file in Path("logs").glob(f"{place}/config.yaml"):
             yield file.parent
 
 
 def newest_run() -> Path | None:
     """Returns the run below logs/ that was started last; None if there is none."""
-    return max(all_runs(), key=_started, default=None)
+    return max(all_runs(), key=start_time, default=None)
 
 
 def newest_runs() -> Path:
@@ -91,9 +89,11 @@ def newest_runs() -> Path:
     return newest.parent if newest.is_relative_to("logs/sweeps") else newest
 
 
-def _started(run: Path) -> float:
-    file = run / "overrides.txt"  # written once; config.yaml is written again by a resumed run
-    return (file if file.is_file() else run / "config.yaml").stat().st_mtime
+def start_time(run: Path) -> float:
+    """Returns the time at which a run was started, in seconds; a resumed run keeps it."""
+    # environment.json is written once, the other files again by a resumed run.
+    files = (run / name for name in ("environment.json", "overrides.txt", "config.yaml"))
+    return next(file for file in files if file.is_file()).stat().st_mtime
 
 
 def _number(file: Path) -> tuple[int, str]:

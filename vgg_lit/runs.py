@@ -18,6 +18,7 @@ classifier = run.load_classifier()
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -42,6 +43,9 @@ from vgg_lit.tables import read_epochs
 
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
+
+ATTEMPT = re.compile(r"\.attempt\d+$")
+"""The end of the name of a directory with an attempt that was set aside."""
 
 
 class Run:
@@ -254,7 +258,7 @@ class Run:
         return any(self.checkpoints.glob("*.ckpt"))
 
     def set_aside(self) -> None:
-        """Renames the directory to `<name>.attempt<n>`, so that a retry starts fresh."""
+        """Renames the directory to `<name>.attempt<n>`, see `ATTEMPT`, so that a retry starts fresh."""
         names = (f"{self.path.name}.attempt{number}" for number in count(1))
         free = next(p for p in map(self.path.with_name, names) if not p.exists())
         rename_claimed(self.path, free)

@@ -24,7 +24,7 @@ from vgg_lit.config.schema import Tune
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError, TrainingError
 from vgg_lit.system.new_folders import remove_if_unused
 from vgg_lit.system.operating_system import relative
-from vgg_lit.tables import print_facts
+from vgg_lit.tables import is_higher_better, print_facts
 from vgg_lit.tuning.creation import check_study, create_study
 from vgg_lit.tuning.space import SearchSpace, split_arguments
 from vgg_lit.tuning.studies import StudyDirectory, require_optuna
@@ -58,10 +58,12 @@ def tune(config: DictConfig, typed_space: Mapping[str, str]) -> None:
     from vgg_lit.tuning.search import Search
     from vgg_lit.tuning.study_report import report
 
+    direction = "highest" if is_higher_better(settings.objective) else "lowest"
     name = "" if settings.name else f" with name={path.parent.name}/{path.name}"
     print_facts(
         {
             "study": f"{path}: {settings.n_trials} trials over {', '.join(space.entries)}",
+            "objective": f"{settings.objective}, the {direction} value is the best",
             "resume": f"run the same command again{name}",
         }
     )

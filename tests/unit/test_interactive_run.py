@@ -31,9 +31,12 @@ def test_pictures_of_all_kinds_have_the_same_classes(run, grey, tmp_path):
     file = tmp_path / "shoe.png"
     Image.fromarray(grey).save(file)
     colour = np.stack([grey] * 3, axis=-1)
-    kinds = [run.predict(x) for x in (file, [str(file)], [grey], [Image.fromarray(grey)], [colour])]
+    lists = (file, [str(file)], [grey], [Image.fromarray(grey)], [colour])
+    single = (grey, Image.fromarray(grey), colour)
+    kinds = [run.predict(x) for x in (*lists, *single)]
+    assert [len(found) for found in kinds] == [1] * 8
     classes = [[name for name, _ in found[0].likeliest] for found in kinds]
-    assert classes[1:] == classes[:1] * 4
+    assert classes[1:] == classes[:1] * 7
     assert kinds[0][0].path == str(file)
     assert kinds[2][0].path == "image 0"
 
@@ -58,8 +61,8 @@ def test_batches_do_not_change_the_classes(run, grey):
         ),
         *(([Image.new(mode, (4, 4))], "image 0: has 32 bits per channel") for mode in "FI"),
         ("nowhere.png", "nowhere.png"),
+        (3.5, "images: float is not an image or a list"),
     ],
-    ids=str,
 )
 def test_what_is_no_picture_is_one_line(run, images, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,7 @@ def logs(tmp_path, monkeypatch):
     for age, place in enumerate(places):
         folder = tmp_path / place
         folder.mkdir(parents=True)
-        for name in ("config.yaml", "overrides.txt"):
+        for name in ("config.yaml", "overrides.txt", "environment.json"):
             (folder / name).write_text("seed: 0")
             os.utime(folder / name, (1000 + age, 1000 + age))
     jobs = [{"directory": str(n), "overrides": [f"seed={n}", "model=a"]} for n in range(2)]
@@ -28,9 +28,12 @@ def logs(tmp_path, monkeypatch):
 
 def test_latest_is_the_run_started_last(logs):
     assert str(Run("latest").path) == "logs/sweeps/a/s/1"
-    os.utime(logs / "runs/a/1/overrides.txt", (5000, 5000))
-    os.utime(logs / "runs/b/2/config.yaml", (9000, 9000))  # a resumed run
+    os.utime(logs / "runs/a/1/environment.json", (5000, 5000))
+    for name in ("config.yaml", "overrides.txt"):
+        os.utime(logs / "runs/b/2" / name, (9000, 9000))  # a resumed run
     assert str(select_run("latest")) == "logs/runs/a/1"
+    (logs / "runs/b/2/environment.json").unlink()
+    assert str(select_run("latest")) == "logs/runs/b/2"
 
 
 def test_latest_without_runs(tmp_path, monkeypatch):
@@ -83,7 +86,7 @@ def test_resume_latest_is_the_path_of_that_run(monkeypatch):
 def test_newest_runs_are_the_sweep_or_study_of_the_newest_run(newest, expected, tmp_path):
     folder = tmp_path / newest
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("config.yaml", "overrides.txt"):
+    for name in ("config.yaml", "environment.json"):
         (folder / name).write_text("seed: 0")
         os.utime(folder / name, (5000, 5000))
     assert str(newest_runs()) == expected

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vgg_lit.analysis.features import extract
+from vgg_lit.errors import InputError
 from vgg_lit.models.layers import convolutions, named_layers
 
 SMALLEST_SIDE = 7
@@ -23,8 +24,13 @@ def grad_cam_layer(net: nn.Module, x_BCHW: Tensor) -> str:
 
     In other networks: the deepest such convolution. If no map is that large: the layer of the largest
     map, the deepest of several.
+
+    Raises:
+        InputError: the network has no convolution.
     """
     names = [name for name in named_layers(net) if "_relu" in name] or list(convolutions(net))
+    if not names:
+        raise InputError("only available for networks with a convolution")
     with torch.no_grad():
         maps = extract(net, x_BCHW[:1], names)
     sides = {name: min(one.shape[-2:]) for name, one in maps.items()}
@@ -36,12 +42,17 @@ def grad_cam(net: nn.Module, x_BCHW: Tensor, classes_B: Tensor, layer: str) -> T
     """Returns the Grad-CAM heat map (B, H, W) of a class; 0 where the evidence is against the class.
 
     Source: Selvaraju et al. 2017.
+
+    Raises:
+        InputError: the output of the layer is not a map.
     """
     from captum.attr import LayerGradCam
 
     twin = _twin(net)
     method = LayerGradCam(twin, named_layers(twin)[layer])
     heat_B1HW = method.attribute(x_BCHW, target=classes_B, relu_attributions=True).detach()
+    if heat_B1HW.ndim != x_BCHW.ndim:
+        raise InputError(f"layers: {layer} has no maps; choose layers before the first fc layer")
     return F.interpolate(heat_B1HW, x_BCHW.shape[-2:], mode="bilinear")[:, 0]
 
 

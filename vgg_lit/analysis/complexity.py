@@ -13,7 +13,7 @@ execute are counted.
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -166,10 +166,11 @@ def _train_step(
             kept.layer = name
             flops_of[name] -= flops.get_total_flops()
 
-        def after(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        def after(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
             kept.layer = BETWEEN
             flops_of[name] += flops.get_total_flops()
-            shapes[name] = tuple(output.shape[1:])
+            first = output[0] if isinstance(output, tuple) else output
+            shapes[name] = tuple(first.shape[1:])
 
         return layer.register_forward_pre_hook(before), layer.register_forward_hook(after)
 
@@ -179,26 +180,45 @@ def _train_step(
     with LiveMemory() as live:
         with flops, kept, autocast():
             logits_BK = net(images_BCHW)
+        total = flops.get_total_flops()
         for hook in hooks:  # recomputation in the backward pass must not count again
             hook.remove()
         F.cross_entropy(logits_BK.float(), labels_B).backward()
     fields = receptive_fields_of(net, images_BCHW.shape[-1]) if isinstance(net, VGG) else {}
+    left = dict.fromkeys(net.parameters())  # a parameter that layers share counts once
+    parameters = {name: _taken(layers[name].parameters(), left) for name in shapes}
     costs = [
         LayerCost(
             name,
             _block(net, name),
             type(layers[name]).__name__,
             shape,
-            sum(parameter.numel() for parameter in layers[name].parameters()),
+            parameters[name],
             flops_of[name] // 2 // len(images_BCHW),
             kept.activations[name],
             fields.get(name),
         )
         for name, shape in shapes.items()
     ]
-    if between := kept.activations[BETWEEN]:
-        costs.append(LayerCost(BETWEEN, BETWEEN, "", kept=between))
+    between = LayerCost(
+        BETWEEN,
+        BETWEEN,
+        "",
+        parameters=_taken(list(left), left),
+        macs=(total - sum(flops_of.values())) // 2 // len(images_BCHW),
+        kept=kept.activations[BETWEEN],
+    )
+    if between.parameters or between.macs or between.kept:
+        costs.append(between)
     return tuple(costs), kept, live.peak
+
+
+def _taken(parameters: Iterable[nn.Parameter], left: dict[nn.Parameter, None]) -> int:
+    """Removes parameters from those that are left; returns the number of values that were there."""
+    found = [parameter for parameter in parameters if parameter in left]
+    for parameter in found:
+        del left[parameter]
+    return sum(parameter.numel() for parameter in found)
 
 
 def _block(net: nn.Module, name: str) -> str:

@@ -4,10 +4,10 @@ figure = learning_curves({"val/acc": {"seed=0": ([1, 2, 3], [0.5, 0.7, 0.8]), "s
 figure.savefig("curves.png")
 """
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -44,9 +44,10 @@ def mean_curve(curves: Sequence[Curve]) -> Curve | MeanCurve:
         return curves[0]
     by_epoch = [dict(zip(*curve, strict=True)) for curve in curves]
     epochs = sorted(set.intersection(*map(set, by_epoch)))
-    columns = [[values[epoch] for values in by_epoch] for epoch in epochs]
-    means = [statistics.fmean(column) for column in columns]
-    return MeanCurve(epochs, means, [statistics.stdev(column) for column in columns])
+    values_RE = np.array([[values[epoch] for epoch in epochs] for values in by_epoch], float)
+    with np.errstate(invalid="ignore"):  # a value that is not finite leaves a gap
+        means_E, deviations_E = values_RE.mean(axis=0), values_RE.std(axis=0, ddof=1)
+    return MeanCurve(epochs, means_E.tolist(), deviations_E.tolist())
 
 
 @rc_context(STYLE)

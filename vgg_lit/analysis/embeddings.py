@@ -11,20 +11,27 @@ import torch
 from torch import Tensor, nn
 
 from vgg_lit.analysis.features import evaluating
+from vgg_lit.errors import InputError
 
 COMPONENTS = 50
 """Principal components to which wide features are reduced before t-SNE, as its authors recommend."""
 
 
 def embed(net: nn.Module, x_BCHW: Tensor) -> Tensor:
-    """Returns the input (B, F) of the last fully connected layer."""
-    linear = [module for module in net.modules() if isinstance(module, nn.Linear)][-1]
+    """Returns the input (B, F) of the last fully connected layer.
+
+    Raises:
+        InputError: the network has none.
+    """
+    linears = [module for module in net.modules() if isinstance(module, nn.Linear)]
+    if not linears:
+        raise InputError("only available for networks with a fully connected layer")
     found: list[Tensor] = []
 
     def hook(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         found.append(arguments[0].flatten(1).clone())
 
-    handle = linear.register_forward_pre_hook(hook)
+    handle = linears[-1].register_forward_pre_hook(hook)
     try:
         with evaluating(net), torch.no_grad():
             net(x_BCHW)

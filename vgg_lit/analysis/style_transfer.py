@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from vgg_lit.analysis.features import Features, gram, relative_error, style_error
+from vgg_lit.errors import InputError
 from vgg_lit.models.vgg import VGG
 
 
@@ -39,6 +40,9 @@ def transfer_loss(
         style_layers: layers whose Gram matrices are compared.
         content_weight: weight of the content loss.
         style_weight: weight of the style loss.
+
+    Raises:
+        InputError: the network has no such layer, or its output is not a map.
     """
     look = Features(net, [content_layer, *style_layers])
     mean_C11 = torch.tensor(mean, device=content_BCHW.device)[:, None, None]
@@ -46,6 +50,9 @@ def transfer_loss(
     with torch.no_grad():
         content = look((content_BCHW - mean_C11) / std_C11)[content_layer]
         style_maps = look((style_BCHW - mean_C11) / std_C11)
+        for name, found in {content_layer: content, **style_maps}.items():
+            if found.ndim != content_BCHW.ndim:
+                raise InputError(f"{name}: its output is not a map; allowed: layers of blocks")
         grams = {name: gram(style_maps[name]) for name in style_layers}
 
     def loss(picture_BCHW: Tensor) -> Tensor:

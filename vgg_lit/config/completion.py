@@ -9,11 +9,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vgg_lit.system.log_folders import RUNS, SETS_OF_RUNS
+
 KEYS = re.compile(r"(?:^|\s)((?:run|runs|resume)=)(\S*)$")
 """The last word of a line, if it names a run."""
 
-PLACES = ("runs/*/*", "sweeps/*/*", "sweeps/*/*/*", "tune/*/*", "tune/*/*/trials/*")
-"""Directories of runs, sweeps and studies below logs/."""
+MARKS = ("config.yaml", "sweep.json", "trials")
+"""Names in the directory of a run, a sweep and a study."""
 
 
 def completed_runs(arguments: Sequence[str]) -> list[str] | None:
@@ -32,7 +34,8 @@ def completed_runs(arguments: Sequence[str]) -> list[str] | None:
     if match is None:
         return None
     key, begun = match.groups()
-    found = {str(path) for place in PLACES for path in Path("logs").glob(place) if path.is_dir()}
+    paths = [path for place in (*RUNS, *SETS_OF_RUNS) for path in Path("logs").glob(place)]
+    found = {str(path) for path in paths if any((path / mark).exists() for mark in MARKS)}
     return [f"{key}{path}" for path in sorted(found, reverse=True) if path.startswith(begun)]
 
 

@@ -17,7 +17,7 @@ from vgg_lit.config.network_checks import check_model
 from vgg_lit.errors import InputError, unknown
 from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.run_selection import LATEST, newest_runs
-from vgg_lit.runs import Run
+from vgg_lit.runs import ATTEMPT, Run
 from vgg_lit.sweeps import Sweep
 from vgg_lit.system.files import expanded
 from vgg_lit.system.terminal import warn
@@ -232,13 +232,17 @@ def _runs_in(path: Path) -> Iterator[Run]:
 
 def _runs_below(path: Path) -> Iterator[Run]:
     for inside in sorted(path.iterdir()) if path.is_dir() else ():
-        yield from _runs_in(inside)
+        if not ATTEMPT.search(inside.name):
+            yield from _runs_in(inside)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Returns the paths of runs relative to their common directory."""
+    """Returns the paths of runs relative to their common directory; whole ones on two drives of Windows."""
     paths = [run.path.resolve() for run in runs]
-    common = os.path.commonpath(path.parent for path in paths)
+    try:
+        common = os.path.commonpath(path.parent for path in paths)
+    except ValueError:
+        return [path.as_posix() for path in paths]
     return [path.relative_to(common).as_posix() for path in paths]
 
 

@@ -71,7 +71,8 @@ class ComparisonReport:
         curves: Sequence[str] | None = None,
     ) -> None:
         runs = run_table(comparison, sort)
-        found = _group_tables(groups, sort)
+        ranked = groups.ranked_by(sort)
+        found = _group_tables(groups, ranked)
         self._has_groups = GROUPS in found
         self._printed = [*found.values()] if self._has_groups else [runs, *found.values()]
         self._lines = groups.curves(curves) if self._has_groups else comparison.curves(curves)
@@ -82,7 +83,7 @@ class ComparisonReport:
         )
         self.title = runs.title
         self.tables = {**found, RUNS: runs}
-        self.latex = paper_table(groups, sort)
+        self.latex = paper_table(groups, ranked)
 
     @property
     def figure(self) -> "Figure | None":

@@ -112,9 +112,9 @@ def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
         for metric in groups.comparison.metrics:
             found = groups.difference(best, other, metric)
             if found is None:
-                remarks[
-                    f"{other.label} has no {groups.repetitions} in common with {best.label}"
-                ] = None
+                has_pairs = bool(groups.common(best, other))
+                what = f"values of {metric}" if has_pairs else groups.repetitions
+                remarks[f"{other.label} has no {what} in common with {best.label}"] = None
                 continue
             low, high = found.difference.interval or (None, None)
             if found.remark:
@@ -153,23 +153,24 @@ def prediction_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
     best, *others = groups.ordered(sort)
     rows: list[dict[str, Any]] = []
     records = []
-    for other in others:
-        for first, second, label in _pairs(groups, best, other):
-            runs = groups.comparison.runs
-            test = compare_predictions(runs[first], runs[second])
-            if test is None:
-                continue
-            counts = {"only first": test.only_first, "only second": test.only_second}
-            rows.append(
-                ({} if len(others) == 1 else {"second": other.label})
-                | ({"pair": label} if label else {})
-                | {"images": test.images, **counts, "p": test.p_value}
-            )
-            records.append(
-                {"first": first, "second": second, "split": test.split, "images": test.images}
-                | {name.replace(" ", "_"): count for name, count in counts.items()}
-                | {"p": test.p_value}
-            )
+    pairs = [(other, *pair) for other in others for pair in _pairs(groups, best, other)]
+    has_labels = any(label for *_, label in pairs)
+    for other, first, second, label in pairs:
+        runs = groups.comparison.runs
+        test = compare_predictions(runs[first], runs[second])
+        if test is None:
+            continue
+        counts = {"only first": test.only_first, "only second": test.only_second}
+        rows.append(
+            ({} if len(others) == 1 else {"second": other.label})
+            | ({"pair": label} if has_labels else {})
+            | {"images": test.images, **counts, "p": test.p_value}
+        )
+        records.append(
+            {"first": first, "second": second, "split": test.split, "images": test.images}
+            | {name.replace(" ", "_"): count for name, count in counts.items()}
+            | {"p": test.p_value}
+        )
     if not rows:
         return None
     texts = [
@@ -178,8 +179,10 @@ def prediction_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
     title = f"McNemar's exact test; first: {best.label}"
     if len(others) == 1:
         title += f", second: {others[0].label}"
-    remark = "Number of images that only the first or only the second run gets right."
-    return ComparisonTable(title, texts, rows, records, [remark])
+    remarks = ["Number of images that only the first or only the second run gets right."]
+    if len(rows) > 1:
+        remarks.append(f"The p-values are not corrected for {len(rows)} comparisons.")
+    return ComparisonTable(title, texts, rows, records, remarks)
 
 
 def _pairs(groups: RunGroups, best: Group, other: Group) -> list[tuple[str, str, str]]:
@@ -208,7 +211,8 @@ def _remarks(groups: RunGroups) -> list[str]:
         found.append(f"Without final metrics and left out: {', '.join(missing)}.")
     if groups.repeated:
         found.append(
-            f"Left out, because a later run has the same settings: {', '.join(groups.repeated)}."
+            "Left out, because a finished or later run has the same settings: "
+            f"{', '.join(groups.repeated)}."
         )
     return found
 
@@ -245,6 +249,7 @@ def _mean(metric: str, summary: Summary) -> str:
 
 
 def _deviation(metric: str, value: float | None) -> str:
+    """Formats the deviation of a mean, with the unit of the mean."""
     unit = " %" if is_accuracy(metric) and value is not None else ""
     return format_deviation(metric, value) + unit
 

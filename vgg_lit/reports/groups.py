@@ -20,6 +20,7 @@ from vgg_lit.analysis.significance import (
 )
 from vgg_lit.errors import InputError, unknown
 from vgg_lit.reports.comparison import LONGEST_LABEL, Comparison
+from vgg_lit.run_selection import start_time
 from vgg_lit.table_widths import shorten_middle
 from vgg_lit.tables import is_higher_better
 
@@ -59,7 +60,8 @@ class RunGroups:
     Attributes:
         by: the settings that define the groups.
         varying: the other differing settings; their values pair the runs of two groups.
-        repeated: names of runs that are left out, because a later run of the group has the same key.
+        repeated: names of runs that are left out, because another run of the group has the same key: one with
+            final metrics comes before one without, and a later one before an earlier one.
 
     Raises:
         InputError: a setting of `by` does not differ between the runs.
@@ -79,14 +81,18 @@ class RunGroups:
         for name in comparison.runs:
             members = found.setdefault(tuple(differing[key][name] for key in self.by), {})
             pair = tuple(differing[key][name] for key in self.varying)
-            if pair in members:
-                self.repeated.append(members[pair])
-            members[pair] = name
+            rivals = [name] if pair not in members else [members[pair], name]
+            members[pair] = max(rivals, key=self._precedence)
+            self.repeated += [rival for rival in rivals if rival != members[pair]]
         labels = self._labels(list(found))
         self.groups = [
             Group(label, dict(zip(self.by, settings, strict=True)), members)
             for label, (settings, members) in zip(labels, found.items(), strict=True)
         ]
+
+    def _precedence(self, name: str) -> tuple[bool, float]:
+        run = self.comparison.runs[name]
+        return bool(self.comparison.finals[name]), start_time(run.path)
 
     @property
     def has_repetitions(self) -> bool:
@@ -136,6 +142,12 @@ class RunGroups:
             self.groups,
             key=lambda group: sign * means[group.label] if group.label in means else math.inf,
         )
+
+    def ranked_by(self, sort: str) -> str:
+        """Returns the column that ranks the groups: `sort`, or the first metric if no group has values of it."""
+        if sort in self.by or any(self.summary(group, sort) for group in self.groups):
+            return sort
+        return next(iter(self.comparison.metrics), sort)
 
     def common(self, first: Group, second: Group) -> list[Key]:
         """Returns the keys that both groups have."""

@@ -126,6 +126,8 @@ def receptive_field(run: Inspection, choice: Choice) -> Iterator[Picture]:
             # same padding and pools of two keep the units on a regular grid
             centre = (size // field.jump // 2 + 0.5) * field.jump
             fields[name] = (centre, float(field.side))
+    if not fields:
+        raise InputError("layers: only layers of blocks have a receptive field to draw")
     figure = figures.receptive_field_chart(
         run.to_pictures(x_1CHW)[0], fields, "Receptive field of the centre unit of each map"
     )

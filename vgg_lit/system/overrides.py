@@ -12,8 +12,8 @@ from typing import Any
 from vgg_lit.system.files import expanded
 from vgg_lit.system.operating_system import quoted
 
-PLAIN = re.compile(r"(?:\.{0,2}/)?[A-Za-z_][\w./-]*")
-"""Texts that Hydra reads without quotes, except for `WORDS`."""
+PLAIN = re.compile(r"(?:\.{0,2}/)?[A-Za-z_][\w./-]*", re.ASCII)
+"""Texts that Hydra reads without quotes, except for `WORDS`; letters outside ASCII need quotes."""
 
 WORDS = ("null", "true", "false", "nan", "inf")
 
@@ -57,7 +57,7 @@ def listed_formats(arguments: Sequence[str]) -> list[str]:
     return [re.sub(r"^formats=(\w+(?:,\w+)+)$", r"formats=[\1]", typed) for typed in arguments]
 
 
-HOME = re.compile(r"""(?<=[=\[,'"])~(?:/[^,\]'"]*)?(?=[,\]'"]|$)""")
+HOME = re.compile(r"""(?<=[=\[,])(?P<quote>['"]?)(?P<path>~(?:/[^,\]'"]*)?)(?=[,\]'"]|$)""")
 """A path in the home folder, as a value or in a list."""
 
 
@@ -67,7 +67,12 @@ def with_home(arguments: Sequence[str]) -> list[str]:
     Raises:
         InputError: the user has no home folder.
     """
-    return [HOME.sub(lambda found: str(expanded(found[0])), typed) for typed in arguments]
+    return [HOME.sub(_at_home, typed) for typed in arguments]
+
+
+def _at_home(match: re.Match[str]) -> str:
+    path = str(expanded(match["path"]))
+    return match["quote"] + path if match["quote"] else _typed(path)
 
 
 def shell_words(settings: Mapping[str, Any]) -> str:

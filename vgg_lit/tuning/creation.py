@@ -50,8 +50,9 @@ def check_study(settings: Tune, space: SearchSpace, trials: TrialConfigs) -> Non
         raise InputError(
             f"objective={objective}: needs a validation split; data.val_fraction=0 leaves none"
         )
+    fixed = trials.keys | {RENAMED.get(typed, typed) for typed in trials.keys}
     for key in space.entries:
-        if key.lstrip("+") in {RENAMED.get(typed, typed) for typed in trials.keys} | trials.keys:
+        if key.lstrip("+") in fixed:
             raise InputError(f"{key}: has a fixed value and is searched; remove one of the two")
     if settings.find_lr and "optimizer.lr" in space.entries:
         raise InputError("find_lr=true: cannot be combined with a search for optimizer.lr")

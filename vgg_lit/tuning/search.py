@@ -112,9 +112,11 @@ class Search:
         return best_trial(self._trials, self.settings.objective) is not None
 
     def last_reason(self) -> str:
-        """Returns the reason why the last trial failed or was pruned."""
-        last = self._trials[-1]
-        return f"trial {last.number}: {last.user_attrs.get('reason', 'was pruned')}"
+        """Returns the reason why the last trial that has ended failed or was pruned."""
+        ended = [trial for trial in self._trials if trial.state.is_finished()]
+        if not ended:
+            return "no trial has ended"
+        return f"trial {ended[-1].number}: {ended[-1].user_attrs.get('reason', 'was pruned')}"
 
     def _has_more(self) -> bool:
         """Returns True if a trial has not started, or has not ended in another driver."""

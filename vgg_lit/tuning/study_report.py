@@ -50,7 +50,7 @@ def live_table(trials: Sequence["FrozenTrial"], settings: Tune, n_trials: int, w
     if best:
         title += f"; best: trial {best.number}"
     last = trials[-MOST_ROWS:]
-    rows = [{name: visible(text) for name, text in _row(trial, settings).items()} for trial in last]
+    rows = [{name: visible(text) for name, text in row.items()} for row in _rows(last, settings)]
     if not rows:
         return Table(title=title, title_justify="left")
     table = text_table(fit_rows(rows, width)[0])
@@ -85,7 +85,7 @@ def report(
     """
     study = directory.open(settings.pruner)
     trials = study.get_trials(deepcopy=False)
-    rows = [_row(trial, settings) for trial in trials]
+    rows = _rows(trials, settings)
     print_rows(rows, f"study {directory.path}")
     write_text(directory.path / "trials.csv", _to_csv(trials, settings))
     title = f"# Study {markdown_text(f'{directory.path}: {settings.objective}')}"
@@ -106,7 +106,13 @@ def report(
     print_facts(facts)
 
 
-def _row(trial: "FrozenTrial", settings: Tune) -> dict[str, str]:
+def _rows(trials: Sequence["FrozenTrial"], settings: Tune) -> list[dict[str, str]]:
+    """Returns the rows of a table; a trial that another driver is starting may lack parameters."""
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    return [_row(trial, settings, names) for trial in trials]
+
+
+def _row(trial: "FrozenTrial", settings: Tune, names: Sequence[str]) -> dict[str, str]:
     value = trial.value
     if value is None and trial.intermediate_values:
         value = trial.intermediate_values[epochs_of(trial)]
@@ -116,7 +122,7 @@ def _row(trial: "FrozenTrial", settings: Tune) -> dict[str, str]:
         settings.objective: "" if value is None else format_metric(settings.objective, value),
         **{
             name.removeprefix("+"): f"{value:.4g}" if isinstance(value, float) else str(value)
-            for name, value in trial.params.items()
+            for name, value in ((name, trial.params.get(name, "")) for name in names)
         },
         "status": STATES[trial.state.name],
         "epochs": f"{epochs_of(trial)}/{settings.trainer['max_epochs']}",

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch import nn
 
+from vgg_lit.errors import InputError
 from vgg_lit.models import build
 
 pytest.importorskip("captum")
@@ -59,3 +61,8 @@ def test_attributions_do_not_change_gradients_or_relus(net, x):
     integrated_gradients(net, x, CLASSES, torch.zeros(1, 1, 8, 8), steps=2)
     assert all(parameter.grad is None for parameter in net.parameters())
     assert net.layer("block1_relu1").inplace
+
+
+def test_a_network_without_a_convolution_has_no_layer_for_grad_cam(x):
+    with pytest.raises(InputError, match="a convolution"):
+        grad_cam_layer(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), x)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from vgg_lit import models
 from vgg_lit.analysis.complexity import BETWEEN, PRECISIONS, measure, training_operations
@@ -162,3 +163,34 @@ def test_a_batch_too_small_to_train_is_refused():
 def test_every_training_precision_is_supported():
     (allowed,) = [field for field in Trainer.model_fields.items() if field[0] == "precision"]
     assert set(PRECISIONS) | {"auto"} == set(allowed[1].annotation.__args__)
+
+
+class Attending(nn.Module):
+    """Parameters and products outside the leaf modules, a layer that returns a tuple, and shared weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(8))
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.second.weight = self.first.weight
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.recurrent = nn.GRU(8, 3, batch_first=True)
+
+    def forward(self, x_BCHW):
+        x_BNF = self.second(self.first(x_BCHW.flatten(1, 2) * self.scale))
+        return self.recurrent(self.attention(x_BNF, x_BNF, x_BNF)[0])[0][:, 0]
+
+
+def test_costs_outside_layers_are_counted_and_shared_weights_once():
+    net = Attending()
+    layers = by_name(measure(net, (1, 4, 8), 2))
+    assert sum(layer.parameters for layer in layers.values()) == sum(
+        p.numel() for p in net.parameters()
+    )
+    assert (layers["first"].parameters, layers["second"].parameters) == (72, 8)
+    attention = sum(p.numel() for p in net.attention.parameters())
+    assert layers[BETWEEN].parameters == 8 + attention
+    assert (
+        layers[BETWEEN].macs >= 4 * 4 * 8 * 8
+    )  # the projections of queries, keys, values and output
+    assert layers["recurrent"].output_shape == (4, 3)

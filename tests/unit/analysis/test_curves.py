@@ -1,5 +1,7 @@
 """Learning curves, read back from the axes of the figure."""
 
+import io
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -78,3 +80,11 @@ def test_accuracies_are_in_per_cent(metric, text):
     figure = learning_curves({metric: {"a": ([1, 2], [0.0, 1.0])}})
     axis = figure.axes[0].yaxis
     assert axis.get_major_formatter().format_ticks([0.0, 0.5, 1.0])[1] == text
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_leaves_a_gap(value):
+    curve = mean_curve([([1, 2], [value, 0.4]), ([1, 2], [-value, 0.6])])
+    assert np.isnan(curve.values[0])
+    assert curve.values[1] == pytest.approx(0.5)
+    learning_curves({"val/loss": {"a": curve}}).savefig(io.BytesIO())

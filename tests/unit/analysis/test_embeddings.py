@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from vgg_lit.analysis.embeddings import embed, pca, tsne
+from vgg_lit.errors import InputError
 from vgg_lit.models import build
 
 
@@ -76,3 +77,8 @@ def test_equal_features_have_equal_positions():
     assert share == 0
     assert np.array_equal(points, np.zeros((8, 2)))
     assert np.array_equal(tsne(features), np.zeros((8, 2)))
+
+
+def test_a_network_without_a_fully_connected_layer_has_no_embedding(x):
+    with pytest.raises(InputError, match="fully connected"):
+        embed(nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()), x)

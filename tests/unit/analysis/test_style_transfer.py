@@ -1,8 +1,10 @@
 """The loss of a picture, and its descent."""
 
+import pytest
 import torch
 
 from vgg_lit.analysis.style_transfer import descend, transfer_loss
+from vgg_lit.errors import InputError
 from vgg_lit.models import build
 
 
@@ -30,6 +32,12 @@ def loss_of(content, style, **weights):
 
 def picture(seed):
     return torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_layer_without_a_map_is_one_line():
+    look = {"mean": [0.3], "std": [0.2], "content_layer": CONTENT}
+    with pytest.raises(InputError, match="fc3: its output is not a map"):
+        transfer_loss(network(), picture(0), picture(1), **look, style_layers=["fc3"])
 
 
 def test_the_loss_of_the_images_themselves_is_zero():

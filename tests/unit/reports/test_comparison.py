@@ -173,3 +173,10 @@ def test_options_of_groups_have_the_names_that_were_typed(make_run):
     assert list(options) == ["none"] * 2 + ["flip_crop_erasing"] * 2
     made.append(make_run("default", {"val/acc": 0.5}, "seed=2"))
     assert "Compose" in Comparison(made).differences["augment"].values()
+
+
+def test_attempts_that_were_set_aside_are_not_runs(make_run, tmp_path):
+    for name in ("trials/0", "trials/0.attempt1", "trials/1"):
+        make_run(name, {"val/acc": 0.5})
+    found = find_runs([str(tmp_path / "trials")])
+    assert [run.path.name for run in found] == ["0", "1"]

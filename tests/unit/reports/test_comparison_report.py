@@ -109,8 +109,8 @@ def test_the_table_of_a_paper(report, runs, tmp_path):
     report(runs)
     tex = (tmp_path / "out/comparison.tex").read_text()
     assert r"lr & val/acc (\%) & val/loss \\" in tex
-    assert r"0.2 & $\mathbf{86.33} \pm 0.58$ & $\mathbf{0.1367} \pm 0.0058$ \\" in tex
-    assert r"0.1 & $81.67 \pm 2.08$ & $0.183 \pm 0.021$ \\" in tex
+    assert r"0.2 & $\mathbf{86.33} \pm 0.58$ & $\mathbf{0.1367} \pm 0.0058$ \tabularnewline" in tex
+    assert r"0.1 & $81.67 \pm 2.08$ & $0.183 \pm 0.021$ \tabularnewline" in tex
     assert "Mean and standard deviation over 3 seeds." in tex
 
 

@@ -108,6 +108,32 @@ def test_single_runs_of_other_seeds_are_a_pair_of_mcnemars_test(write_run, write
     assert (table.texts[0]["only first"], table.texts[0]["p"]) == ("1", "1.00")
 
 
+def test_pairs_of_single_runs_and_of_common_seeds_have_the_same_columns(
+    write_run, write_predictions
+):
+    runs = [
+        write_run("a", {"val/acc": 0.7}),
+        write_run("b", {"val/acc": 0.6}, lr=0.2),
+        write_run("c", {"val/acc": 0.5}, lr=0.3, seed=1),
+    ]
+    for run, predicted in zip(runs, ("aa", "ab", "bb"), strict=True):
+        write_predictions(run, "aa", predicted)
+    table = prediction_table(RunGroups(Comparison(runs)), "val/acc")
+    assert [row["pair"] for row in table.texts] == ["seed=0", ""]
+    assert table.remarks[1] == "The p-values are not corrected for 2 comparisons."
+
+
+def test_a_metric_that_a_group_lacks_is_not_a_lack_of_seeds(write_run):
+    runs = [
+        write_run(f"{lr}_{seed}", {"val/acc": lr, **extra}, lr=lr, seed=seed)
+        for lr, extra in ((0.2, {"test/acc": 0.5}), (0.1, {}))
+        for seed in (0, 1)
+    ]
+    table = difference_table(RunGroups(Comparison(runs)), "val/acc")
+    assert "lr=0.1 has no values of test/acc in common with lr=0.2." in table.remarks
+    assert not any("no seeds" in remark for remark in table.remarks)
+
+
 def test_remarks_name_folds_other_settings_and_missing_runs(write_run):
     runs = [
         write_run("a", {"val/acc": 0.5}, fold=0),
@@ -118,7 +144,7 @@ def test_remarks_name_folds_other_settings_and_missing_runs(write_run):
     remarks = "\n".join(group_table(RunGroups(Comparison(runs), ["data.fold"]), "val/acc").remarks)
     assert "also differ in optimizer.lr." in remarks
     assert "Without final metrics and left out: c." in remarks
-    assert "a later run has the same settings: a." in remarks
+    assert "a finished or later run has the same settings: a." in remarks
     remarks = "\n".join(group_table(RunGroups(Comparison(runs)), "val/acc").remarks)
     assert "Folds share training images" in remarks
 

@@ -1,5 +1,7 @@
 """Runs that differ in seed or fold alone form groups; tests pair their seeds."""
 
+import os
+
 import pytest
 from scipy import stats
 
@@ -129,3 +131,22 @@ def test_long_labels_are_shortened_and_stay_distinct(write_run):
     labels = [group.label for group in RunGroups(Comparison(runs)).groups]
     assert len(set(labels)) == 2
     assert max(map(len, labels)) <= 60
+
+
+def test_of_equal_runs_a_finished_one_counts_then_the_last_started(write_run):
+    runs = [
+        write_run("z_old", {"val/acc": 0.5}),
+        write_run("a_new", {"val/acc": 0.6}),
+        write_run("y_unfinished", {}),
+        write_run("other", {"val/acc": 0.7}, lr=0.2),
+    ]
+    for age, run in enumerate(runs):
+        os.utime(run.config_file, (1000 + age, 1000 + age))
+    groups = RunGroups(Comparison(runs))
+    assert list(groups.groups[0].members.values()) == ["a_new"]
+    assert sorted(groups.repeated) == ["y_unfinished", "z_old"]
+
+
+@pytest.mark.parametrize(("sort", "ranked"), [("seed", "val/acc"), ("val/loss", "val/loss")])
+def test_groups_are_ranked_by_a_metric_that_they_have(sort, ranked, two_models):
+    assert RunGroups(two_models).ranked_by(sort) == ranked

@@ -18,7 +18,7 @@ def test_special_characters_are_escaped():
 def test_rows_and_alignment():
     table = latex_table(["a", "b", "c"], [["x", "$1$", "$2$"]], "Caption.", text_columns=2)
     assert r"\begin{tabular}{llr}" in table
-    assert r"    x & $1$ & $2$ \\" in table
+    assert r"    x & $1$ & $2$ \tabularnewline" in table
     for rule in ("top", "mid", "bottom"):
         assert table.count(rf"\{rule}rule") == 1
 

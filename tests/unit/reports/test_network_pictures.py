@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from vgg_lit.errors import InputError
-from vgg_lit.reports.network_pictures import embeddings, maps, receptive_field
+from vgg_lit.reports.network_pictures import attributions, embeddings, maps, receptive_field
 
 
 def texts(figure):
@@ -34,6 +34,18 @@ def test_a_field_is_centred_on_the_middle_unit(inspection, choice):
     assert [square.width for square in squares] == [3, 16]
     assert squares[0].x0 + 1.5 == 16.5  # the middle of pixel 16
     assert squares[1].x0 + 8 == 18  # the unit that covers pixels 16 to 19
+
+
+@pytest.mark.parametrize("layer", ["fc6", "head_pool"])
+def test_a_layer_outside_the_blocks_has_no_field(layer, inspection, choice):
+    with pytest.raises(InputError, match="only layers of blocks"):
+        list(receptive_field(inspection, replace(choice, layers=[layer])))
+
+
+def test_attributions_need_a_layer_with_maps(inspection, choice):
+    pytest.importorskip("captum")
+    with pytest.raises(InputError, match="fc6 has no maps"):
+        list(attributions(inspection, replace(choice, layers=["fc6"])))
 
 
 def test_too_few_images_for_embeddings_raise(inspection, choice):

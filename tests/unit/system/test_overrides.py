@@ -39,6 +39,9 @@ def test_a_pasted_command_has_the_same_values():
         "a\n",
         "a\\\n",
         "é",
+        "/home/josé/x",
+        "modèle",
+        "图",
         "x=[{(,",
     ],
 )
@@ -83,10 +86,12 @@ def test_the_home_folder_is_replaced_in_values(monkeypatch):
         "x=~",
     ]
     assert with_home(given) == [
-        *("run=/home/me/a b", "runs=[/home/me/a,/home/me,b]", "output='/home/me/x'"),
+        *('run="/home/me/a b"', "runs=[/home/me/a,/home/me,b]", "output='/home/me/x'"),
         *("~optimizer.lr", "name=a~/b", "-m", "x=/home/me"),
     ]
     assert with_home(as_overrides({"run": "~/a (1)"})) == ['run="/home/me/a (1)"']
+    monkeypatch.setenv("HOME", "/home/josé")
+    assert with_home(["run=~/a"]) == ['run="/home/josé/a"']
 
 
 @pytest.mark.parametrize("typed", ["a.b=1", "+a.b=1", "++a.b=x=y", "~a.b", "a.b="])

@@ -128,6 +128,16 @@ def test_the_live_table_counts_finished_trials(directory):
     assert live_table([], settings_of(), 10, 80).row_count == 0
 
 
+def test_a_trial_that_another_driver_is_starting_lacks_values(directory, capsys):
+    study = directory.open(NONE)
+    study.ask()
+    study.enqueue_trial({"model": "vgg11"})
+    assert live_table(study.trials, settings_of(), 10, 80).row_count == 6
+    report(directory, settings_of(), [], GROUPS, [])
+    with (directory.path / "trials.csv").open() as file:
+        assert [row["optimizer.lr"] for row in csv.DictReader(file)][4:] == ["", ""]
+
+
 def test_overrides_become_an_experiments_defaults_and_settings():
     typed = [
         "experiment=fast_cifar10",

@@ -1,0 +1,7 @@
+"""Where runs, sweeps and studies are below logs/."""
+
+RUNS = ("runs/*/*", "sweeps/*/*/*", "tune/*/trials/*", "tune/*/*/trials/*")
+"""Directories of runs."""
+
+SETS_OF_RUNS = ("sweeps/*/*", "tune/*", "tune/*/*")
+"""Directories of sweeps and studies."""
