@@ -1,4 +1,4 @@
-"""Where runs, sweeps and studies are below logs/."""
+"""The folders of runs, sweeps and studies below logs/."""
 
 RUNS = ("runs/*/*", "sweeps/*/*/*", "tune/*/trials/*", "tune/*/*/trials/*")
 """Directories of runs."""
