@@ -151,7 +151,7 @@ def _listed(images: Any) -> list[Any]:
     Raises:
         InputError: they are neither an image nor several.
     """
-    shape = getattr(images, "shape", ())
+    shape: Sequence[int] = getattr(images, "shape", ())
     is_array = len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))
     if isinstance(images, str | os.PathLike) or hasattr(images, "getbands") or is_array:
         return [images]
