@@ -106,7 +106,7 @@ def test_disagreements_end_with_code_2_before_anything_is_written(vgg, project):
 def test_a_data_module_with_training_batches_alone_trains(vgg, project):
     vgg("train", "data=only", "hydra.run.dir=run")
     err = vgg("evaluate", "run=run", code=2).err
-    assert "split=test: OnlyTraining has no test_dataloader; allowed: val" in err
+    assert "split=test: OnlyTraining has no images of it" in err
 
 
 def test_unknown_normalisation_turns_off_predict_and_export(vgg, project):

@@ -241,7 +241,7 @@ def test_compare_commands_run(line, run, verb):
     shutil.copytree(run, Path(run).with_name("another"))
     for job in ("0", "1"):  # runs=latest is a sweep
         copy = shutil.copytree(run, Path("logs/sweeps/vgg13_bn_slim/a_sweep", job))
-        (copy / "overrides.txt").touch()
+        (copy / "environment.json").touch()
     name, arguments = split(line, run)
     finished = verb(name, *arguments)
     assert finished.code == 0, finished.err

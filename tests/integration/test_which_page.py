@@ -24,7 +24,7 @@ GROUPS = groups_of("tune", CONF)  # all of train, and those of the search
 OF_HYDRA = {"hydra/launcher", "hydra.run.dir", "hydra.sweep.dir"}
 OF_TARGETS = {"model.options"}
 """Arguments of a `_target_` that no config and no schema has."""
-OF_PYTHON = {"weights_only", "step", "install"}
+OF_PYTHON = {"weights_only", "step", "install", "source"}
 """Arguments of functions and of Hydra's flags that are written as `name=value`."""
 
 
@@ -118,7 +118,7 @@ def named_settings(page, known):
     roots = {key.partition(".")[0] for key in known}
     for code in re.findall(r"`([^`]+)`", text):
         yield from re.findall(r"(?:^|[ '])((?:[a-z_]\w*[./])*[a-z_]\w*)=", code)
-        is_file = re.search(r"\.(json|csv|onnx|pt2|safetensors)$", code)
+        is_file = re.search(r"\.(json|csv|png|onnx|pt2|safetensors)$", code)
         is_key = re.fullmatch(r"[a-z_]\w*(\.[a-z_]\w*)+", code) and code.partition(".")[0] in roots
         if is_key and not is_file:
             yield code

@@ -84,7 +84,7 @@ def test_a_split_that_another_network_was_trained_on_is_refused(root, tmp_path):
 def test_a_split_without_images_is_refused(root, tmp_path):
     data = folder_group(root, val_fraction=0)
     trained = run_on(tmp_path / "run", data)
-    with pytest.raises(InputError, match=r"^split=val: data=image_folder has no images of this"):
+    with pytest.raises(InputError, match=r"^split=val: image_folder has no images of it"):
         load_measured([trained], data, "val", is_own=True)
 
 
