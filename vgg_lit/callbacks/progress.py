@@ -61,20 +61,32 @@ class Progress(L.Callback):
 
     def __init__(self) -> None:
         self._start = 0.0
-        self._first_epoch = 0
+        self._batches = 0  # of this process; a resumed run may start within an epoch
         self._line = ""
 
     @rank_zero_only
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock."""
-        self._start = time.perf_counter()
-        self._first_epoch = trainer.current_epoch
+        self._start, self._batches = time.perf_counter(), 0
+
+    @rank_zero_only
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Counts the batch."""
+        self._batches += 1
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prepares the line of the epoch."""
         done = trainer.current_epoch + 1
-        seconds = (time.perf_counter() - self._start) / (done - self._first_epoch)
+        epochs = max(self._batches, 1) / trainer.num_training_batches
+        seconds = (time.perf_counter() - self._start) / epochs
         metrics = epoch_metrics(trainer)
         parts = [f"epoch {done:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"]
         for stage in ("train", "val"):

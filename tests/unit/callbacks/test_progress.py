@@ -1,6 +1,7 @@
 """Progress prints one line per epoch."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,6 +27,20 @@ def test_an_epoch_without_validation_shows_only_training(scripted, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert "val" not in first
     assert "val loss" in second
+
+
+def test_an_epoch_that_is_resumed_within_counts_as_a_part(capsys, monkeypatch):
+    clock = iter([0.0, 10.0])
+    monkeypatch.setattr("vgg_lit.callbacks.progress.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("vgg_lit.callbacks.progress.epoch_metrics", lambda trainer: {})
+    trainer = SimpleNamespace(current_epoch=1, max_epochs=4, num_training_batches=8)
+    progress = Progress()
+    progress.on_train_start(trainer, None)
+    for batch in (6, 7):  # the first six were in the interrupted run
+        progress.on_train_batch_end(trainer, None, None, None, batch)
+    progress.on_train_epoch_end(trainer, None)
+    progress.on_train_end(trainer, None)
+    assert capsys.readouterr().out == "epoch 2/4  40.0 s per epoch, 1 min 20 s left\n"
 
 
 @pytest.mark.parametrize(
