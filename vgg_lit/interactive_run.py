@@ -202,6 +202,8 @@ def _copied(picture: Any) -> "Image":
     allowed = "uint8 arrays (H, W) or (H, W, 3)"
     try:
         array = np.asarray(picture)
+        if array.dtype == bool:
+            array = 255 * array.astype(np.uint8)
         if array.ndim in (2, 3) and array.dtype != np.uint8:
             raise InputError(f"is an array of {array.dtype}; allowed: {allowed}")
         return Image.fromarray(array)

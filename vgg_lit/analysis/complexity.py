@@ -41,7 +41,7 @@ PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
 """Lightning's precision names -> data type of the weights, and data type of autocast if any."""
 
 BETWEEN = "between layers"
-"""Pseudo-layer for tensors that no layer saves: the inputs of checkpointed blocks."""
+"""Pseudo-layer for what no layer has: inputs of checkpointed blocks, and parameters and products in other code."""
 
 
 @dataclass(frozen=True)

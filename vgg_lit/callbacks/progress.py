@@ -61,13 +61,13 @@ class Progress(L.Callback):
 
     def __init__(self) -> None:
         self._start = 0.0
-        self._batches = 0  # of this process; a resumed run may start within an epoch
+        self._batches = [0]  # of each epoch; a resumed run may start within an epoch
         self._line = ""
 
     @rank_zero_only
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock."""
-        self._start, self._batches = time.perf_counter(), 0
+        self._start, self._batches = time.perf_counter(), []
 
     @rank_zero_only
     def on_train_batch_end(
@@ -79,13 +79,14 @@ class Progress(L.Callback):
         batch_idx: int,
     ) -> None:
         """Counts the batch."""
-        self._batches += 1
+        self._batches[-1] += 1
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prepares the line of the epoch."""
         done = trainer.current_epoch + 1
-        epochs = max(self._batches, 1) / trainer.num_training_batches
+        first = self._batches[0] / trainer.num_training_batches  # 0 for data without a length
+        epochs = (first or 1.0) + len(self._batches) - 1
         seconds = (time.perf_counter() - self._start) / epochs
         metrics = epoch_metrics(trainer)
         parts = [f"epoch {done:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"]
@@ -103,6 +104,7 @@ class Progress(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prints the line of the previous epoch."""
         self._print()
+        self._batches.append(0)
 
     @rank_zero_only
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

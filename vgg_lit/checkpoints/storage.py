@@ -109,8 +109,8 @@ def _load(path: Path, map_location: Any) -> Any:
         raise InputError(f"{path}: is damaged or not a checkpoint of vgg_lit ({reason})") from error
 
 
-TRAINING_STATE = ("optimizer_states", "lr_schedulers", "loops", "callbacks")
-"""Entries of a checkpoint that only a resumed training reads."""
+TRAINING_STATE = ("optimizer_states", "lr_schedulers", "loops", "callbacks", "CustomDataModule")
+"""Entries of a checkpoint that only a resumed training reads; Lightning names the last one by the class."""
 
 
 def keep_weights(path: Path) -> None:

@@ -128,7 +128,9 @@ def run_verb(
     try:
         with ending_signals, ignoring_hangup(not needs_output):
             check_flags(sys.argv[1:], config_name)
-            sys.argv[1:] = flags_last(prepare(flags_last(with_home(sys.argv[1:]))))
+            if SWEEP_JOB not in os.environ:  # a job has the overrides that its sweep has recorded
+                sys.argv[1:] = with_home(sys.argv[1:])
+            sys.argv[1:] = flags_last(prepare(flags_last(sys.argv[1:])))
             try:
                 decorate(guarded)()
             except SystemExit:  # after --help

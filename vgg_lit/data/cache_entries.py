@@ -43,12 +43,23 @@ class CacheEntry:
             return False
         try:
             for file in self.files:
-                if file != lock_file:  # open, so that Windows does not remove it
+                if file != lock_file:
                     file.unlink(missing_ok=True)
+            is_left = not _removed(lock_file)
         finally:
             lock.release()
-        lock_file.unlink(missing_ok=True)
+        if is_left:
+            _removed(lock_file)
         return True
+
+
+def _removed(file: Path) -> bool:
+    """Removes a file; returns False if it is open and the system is Windows."""
+    try:
+        file.unlink(missing_ok=True)
+    except PermissionError:
+        return False
+    return True
 
 
 def cache_entries(folder: Path) -> Iterator[CacheEntry]:

@@ -78,6 +78,7 @@ class CustomDataModule(CustomHooks):
         if stage in (None, "test"):
             self._once("test", lambda: self._set_up("test", "test"))
         self._once("learn", self._learn)
+        self.state_dict()  # refuses a state that a checkpoint cannot have, before the training
         self.sizes = {split: self._size(split) for split in self._loaders}
 
     def _set_up(self, stage: str, *splits: str) -> None:
@@ -89,7 +90,7 @@ class CustomDataModule(CustomHooks):
     def teardown(self, stage: str | None = None) -> None:
         """Calls the hook of a user who has written one; the next `setup` sets up the splits again."""
         if type(self.module).teardown is not L.LightningDataModule.teardown:
-            self.module.teardown(str(stage))
+            self.module.teardown(stage)  # type: ignore[arg-type]
             self._done -= {"fit", "test"}
 
     def _learn(self) -> None:

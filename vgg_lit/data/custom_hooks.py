@@ -6,7 +6,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from vgg_lit.data.user_code import one_at_a_time, seeded
+from vgg_lit.data.user_code import check_saved_state, class_name, one_at_a_time, seeded
 
 
 class CustomHooks(L.LightningDataModule):
@@ -38,8 +38,9 @@ class CustomHooks(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Calls the hook of the user once; processes on one machine wait for each other."""
-        with one_at_a_time(self.module):
-            self._once("prepare", self.module.prepare_data)
+        if "prepare" not in self._done:
+            with one_at_a_time(self.module):
+                self._once("prepare", self.module.prepare_data)
 
     def _once(self, name: str, call: Any) -> None:
         if name not in self._done:
@@ -62,9 +63,16 @@ class CustomHooks(L.LightningDataModule):
         self.module.on_exception(exception)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the state of the user's data module, for the checkpoint."""
-        return self.module.state_dict()
+        """Returns the state of the user's data module with the name of its class, for the checkpoint.
+
+        Raises:
+            InputError: the state has a value that cannot be read from a checkpoint.
+        """
+        state = self.module.state_dict()
+        check_saved_state(state, self.module)
+        return {"class": class_name(self.module), "state": state} if state else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the state of the user's data module."""
-        self.module.load_state_dict(state_dict)
+        """Restores the state of a data module of the same class."""
+        if state_dict.get("class") == class_name(self.module):
+            self.module.load_state_dict(state_dict["state"])

@@ -114,7 +114,7 @@ def decode_image(
     """Returns an image as uint8 (in_channels, size, size), as `read_image` does.
 
     Args:
-        content: an opened file, or an image of Pillow, which is changed in place.
+        content: a file on disk or a BytesIO, or an image of Pillow, which is changed in place.
         in_channels: 1 for grey, 3 for colour.
         size: side of the result, pixels.
         max_megapixels: images with more pixels are refused.

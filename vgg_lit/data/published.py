@@ -84,6 +84,11 @@ class PublishedImages:
                 for file in self._absent():  # fewer, if this process had to wait for another
                     self._obtain(file, target, place)
         except (OSError, DownloadError) as error:
+            if archives := [path for file in absent if (path := self._archive(file))]:
+                raise InputError(
+                    f"{self.title}: {archives[0]} cannot be unpacked into {target} ({error}); copy it to a folder "
+                    "that can be written, and set data_root to that folder"
+                ) from None
             raise InputError(
                 self._remedy(absent, f"not found, and the download failed ({error})")
             ) from None
@@ -146,7 +151,7 @@ class PublishedImages:
         ]
 
     def _find(self, file: PublishedFile, name: str) -> Path | None:
-        names = (name, name.removesuffix(".gz")) if file.of_content else (name,)
+        names = (name.removesuffix(".gz"), name) if file.of_content else (name,)
         candidates = (self.root / folder / each for folder in self._searched() for each in names)
         return next((path for path in candidates if path.is_file()), None)
 

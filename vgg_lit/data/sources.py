@@ -89,7 +89,7 @@ class Source(Protocol):
         """Class names, in label order; cheap, and available before `prepare`."""
 
     def prepare(self) -> None:
-        """Downloads or decodes missing data; called before any `load`, by one process of a machine at a time."""
+        """Downloads or decodes missing data, before any `load`; the processes of a machine call it in turn."""
 
     def load(self, split: Split) -> Images:
         """Returns the verified images of a split, always in the same order."""

@@ -6,16 +6,20 @@ prepare_source(source)
 """
 
 import hashlib
+import io
 import random
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
+
+from vgg_lit.errors import InputError, one_line
 
 
 def random_state() -> tuple[Any, ...]:
@@ -75,12 +79,38 @@ def one_at_a_time(owner: Any) -> Iterator[None]:
     Args:
         owner: object whose code runs; processes with objects of other classes do not wait for it.
     """
-    name = f"{type(owner).__module__}.{type(owner).__qualname__}"
-    digest = hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
-    with ExitStack() as stack:
-        with suppress(
-            OSError, NotImplementedError
-        ):  # NotImplementedError: a file system without locks
-            file = Path(tempfile.gettempdir()) / f"vgg_lit-{digest}.lock"
-            stack.enter_context(FileLock(file, mode=0o666))
+    digest = hashlib.blake2b(class_name(owner).encode(), digest_size=8).hexdigest()
+    lock = FileLock(Path(tempfile.gettempdir()) / f"vgg_lit-{digest}.lock", mode=0o666)
+    with suppress(OSError, NotImplementedError):  # NotImplementedError: a file system without locks
+        try:
+            lock.acquire(timeout=2)
+        except Timeout:
+            print(f"waiting for another process that prepares {class_name(owner)}", file=sys.stderr)
+            lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
+
+
+def class_name(owner: Any) -> str:
+    """Returns the module and the name of the class of an object."""
+    return f"{type(owner).__module__}.{type(owner).__qualname__}"
+
+
+def check_saved_state(state: Any, owner: Any) -> None:
+    """Checks that a state can be read from a checkpoint again, which runs no code of the file.
+
+    Raises:
+        InputError: it has a value that is neither a tensor nor plain.
+    """
+    content = io.BytesIO()
+    try:
+        torch.save(state, content)
+        content.seek(0)
+        torch.load(content, weights_only=True)
+    except Exception as error:  # torch and pickle raise many types
+        raise InputError(
+            f"data: state_dict of {class_name(owner)}: allowed are tensors and plain Python values "
+            f"({one_line(error)[:200]})"
+        ) from None

@@ -57,8 +57,8 @@ def is_of_run(
     `predictions_<split>.csv` of the run has the outcomes of this evaluation alone. The arguments are those of
     `evaluation_name`.
     """
-    is_best = trained[0].checkpoint == trained[0].run.checkpoint("best")
-    return is_best and len(trained) == 1 and is_own_data and precision is None and metrics is None
+    is_plain = len(trained) == 1 and is_own_data and precision is None and metrics is None
+    return is_plain and trained[0].checkpoint == trained[0].run.checkpoint("best")
 
 
 def _data_name(measured: MeasuredData, is_own_data: bool) -> str:

@@ -112,8 +112,8 @@ def load_measured(
     measured = "val" if split == "val" else "test"
     count = datamodule.sizes[measured]
     if not count:
-        others = [name for name in ("val", "test") if datamodule.sizes.get(name)]
-        hint = f"; allowed: {others[0]}" if others else ""
+        allowed = [name for name in ("val", "test") if datamodule.sizes.get(name)]
+        hint = f"; allowed: {allowed[0]}" if allowed else ""
         raise InputError(f"split={split}: {datamodule.source.name} has no images of it{hint}")
     where = f" of {shown_path(root)}" if (root := getattr(datamodule.source, "root", None)) else ""
     facts = {"data": f"{datamodule.source.name}, {split}: {count:,} images{where}"}

@@ -82,7 +82,7 @@ class RunGroups:
             members = found.setdefault(tuple(differing[key][name] for key in self.by), {})
             pair = tuple(differing[key][name] for key in self.varying)
             rivals = [name] if pair not in members else [members[pair], name]
-            members[pair] = max(rivals, key=self._precedence)
+            members[pair] = max(reversed(rivals), key=self._precedence)  # of equal ones the last
             self.repeated += [rival for rival in rivals if rival != members[pair]]
         labels = self._labels(list(found))
         self.groups = [

@@ -45,7 +45,7 @@ def latex_table(
         text_columns: number of the first columns that are aligned left; the others are aligned right.
     """
     alignment = "l" * text_columns + "r" * (len(head) - text_columns)
-    # \tabularnewline: after \\ a row that begins with [ or * would be read as an argument.
+    # \tabularnewline: after \\ a row that begins with [ or * would be read as an argument
     rows = "".join(f"    {' & '.join(cells)} \\tabularnewline\n" for cells in lines)
     return (
         "% needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}\n"

@@ -57,22 +57,39 @@ def listed_formats(arguments: Sequence[str]) -> list[str]:
     return [re.sub(r"^formats=(\w+(?:,\w+)+)$", r"formats=[\1]", typed) for typed in arguments]
 
 
-HOME = re.compile(r"""(?<=[=\[,])(?P<quote>['"]?)(?P<path>~(?:/[^,\]'"]*)?)(?=[,\]'"]|$)""")
-"""A path in the home folder, as a value or in a list."""
+HOME = re.compile(r"~(?:[/\\].*)?")
+"""A path in the home folder."""
+
+QUOTED = re.compile(r"""(['"])(.*)\1""")
+LIST = re.compile(r"""\[([^][(){}'"]*)\]""")
 
 
 def with_home(arguments: Sequence[str]) -> list[str]:
     """Returns the arguments with `~` in values replaced by the home folder; zsh does not replace it after `=`.
 
+    A value is a path, a list of paths, or the paths of a sweep; functions such as `choice(...)` stay.
+
     Raises:
         InputError: the user has no home folder.
     """
-    return [HOME.sub(_at_home, typed) for typed in arguments]
+    return [_with_home(typed) for typed in arguments]
 
 
-def _at_home(match: re.Match[str]) -> str:
-    path = str(expanded(match["path"]))
-    return match["quote"] + path if match["quote"] else _typed(path)
+def _with_home(typed: str) -> str:
+    key, _, value = typed.partition("=")
+    if typed.startswith("-") or "~" not in value:
+        return typed
+    if quoted := QUOTED.fullmatch(value):
+        return f"{key}={_at_home(quoted[2])}" if HOME.fullmatch(quoted[2]) else typed
+    if listed := LIST.fullmatch(value):
+        return f"{key}=[{','.join(map(_at_home, listed[1].split(',')))}]"
+    is_sweep = not re.search(r"""[][(){}'"]""", value)
+    return f"{key}={','.join(map(_at_home, value.split(',') if is_sweep else [value]))}"
+
+
+def _at_home(text: str) -> str:
+    path = text.strip()
+    return _typed(str(expanded(path))) if HOME.fullmatch(path) else text
 
 
 def shell_words(settings: Mapping[str, Any]) -> str:

@@ -79,19 +79,17 @@ class ChangedSettings(Callback):
 
     def _change_callbacks(self, callbacks: Sequence[Callback]) -> None:
         """Sets changed arguments of callbacks; those of one class are in the order of the config."""
-        left = list(callbacks)
-        for name, spec in self.after["callbacks"].items():
-            if not spec:
+        after = {name: spec for name, spec in self.after["callbacks"].items() if spec}
+        for name, spec in after.items():
+            old = self.before["callbacks"].get(name)
+            if not old or spec == old:
                 continue
             fresh: Callback = instantiate(spec, key="callbacks")
-            callback = next((one for one in left if type(one) is type(fresh)), None)
-            if callback is None:
-                continue
-            left.remove(callback)
-            if old := self.before["callbacks"].get(name):
-                _change_callback(
-                    callback, fresh, [key for key in spec if spec[key] != old.get(key)]
-                )
+            alike = [other for other in after if after[other]["_target_"] == spec["_target_"]]
+            found = [callback for callback in callbacks if type(callback) is type(fresh)]
+            if alike.index(name) < len(found):
+                changed = [key for key in spec if spec[key] != old.get(key)]
+                _change_callback(found[alike.index(name)], fresh, changed)
 
 
 def _change_groups(live: Optimizer, old: Optimizer, new: Optimizer) -> None:

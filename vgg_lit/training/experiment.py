@@ -1,5 +1,6 @@
 """One experiment: loads the data, trains, tests and records the results."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -160,7 +161,8 @@ def set_first_weights(
 
 def _steps(config: Mapping[str, Any], datamodule: ImageDataModule) -> Steps:
     """Returns the steps of the training by `max_epochs`; limits in steps or time are ignored."""
-    per_epoch = max(1, batches_per_epoch(config, datamodule))
+    batches = batches_per_epoch(config, datamodule)
+    per_epoch = max(1, math.ceil(batches / config["trainer"]["accumulate_grad_batches"]))
     return Steps(
         total=per_epoch * config["trainer"]["max_epochs"],
         per_epoch=per_epoch,

@@ -104,7 +104,9 @@ def _with_directory(arguments: list[str]) -> list[str]:
 def _with_own_places(arguments: list[str], line: CommandLine) -> list[str]:
     """Returns the arguments of rank 0 with the places of the data set that this rank was given."""
     others = [argument for argument in arguments if key_of(argument) not in PLACE_SETTINGS]
-    return arguments if others == arguments else as_values_of_run([*others, *line.places])
+    if others == arguments and not line.places:
+        return arguments
+    return as_values_of_run([*others, *line.places])
 
 
 def _decide(line: CommandLine, run_before: str | None) -> dict[str, Any]:

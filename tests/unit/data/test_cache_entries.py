@@ -4,7 +4,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from vgg_lit.data.cache_entries import cache_entries
 from vgg_lit.system.files import replacing
@@ -68,13 +68,16 @@ def test_an_entry_in_use_is_kept(tmp_path):
     assert not (tmp_path / "b.npy").exists()
 
 
-def test_the_lock_is_removed_after_its_release(tmp_path, monkeypatch):
+def test_the_lock_is_removed_also_where_open_files_cannot_be(tmp_path, monkeypatch):
     unlink = Path.unlink
 
     def unlink_as_on_windows(path, missing_ok=False):
         if path.suffix == ".lock" and path.exists():
-            with FileLock(path, timeout=0):  # raises Timeout if it is held
-                pass
+            try:
+                with FileLock(path, timeout=0):
+                    pass
+            except Timeout:
+                raise PermissionError(path) from None
         unlink(path, missing_ok)
 
     write(tmp_path, "a.npy", "a.lock")

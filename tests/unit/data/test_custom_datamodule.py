@@ -1,5 +1,7 @@
 """Any LightningDataModule with the interface of ours."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from custom_modules import Halves, OnlyTraining, adapted, pictures
@@ -64,7 +66,9 @@ class Hooked(Halves):
         self.train_set = self.val_set = None
 
     def state_dict(self):
-        return {"position": 3}
+        return {"position": self.position}
+
+    position = 3
 
     def load_state_dict(self, state):
         self.calls.append(state)
@@ -89,6 +93,21 @@ def test_the_other_hooks_reach_the_module():
         {"position": 3},
         error,
     ]
+
+
+def test_the_state_of_another_class_is_not_loaded():
+    data = CustomDataModule(Hooked(), {})
+    CustomDataModule(Random(), {}).load_state_dict(data.state_dict())
+    data.load_state_dict({})
+    assert data.module.calls == []
+
+
+def test_a_state_that_a_checkpoint_cannot_have_is_refused_before_the_training():
+    class Odd(Hooked):
+        position = Path("x")
+
+    with pytest.raises(InputError, match=r"state_dict of .*Odd: allowed are tensors and plain"):
+        CustomDataModule(Odd(), {}).setup()
 
 
 @pytest.mark.parametrize("kind", ["pixels", "uint8", "normalised"])

@@ -74,24 +74,36 @@ def test_several_formats_are_a_list():
     assert listed_formats(["formats=png", "formats=[a,b]"]) == ["formats=png", "formats=[a,b]"]
 
 
-def test_the_home_folder_is_replaced_in_values(monkeypatch):
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("run=~/a", "run=/home/me/a"),
+        ("run=~", "run=/home/me"),
+        ("run=~/a b", 'run="/home/me/a b"'),
+        ("output='~/x'", "output=/home/me/x"),
+        ('run="~/a (1)"', 'run="/home/me/a (1)"'),
+        ("runs=[~/a, ~/b,c]", "runs=[/home/me/a,/home/me/b,c]"),
+        ("init.from=~/a,~/b", "init.from=/home/me/a,/home/me/b"),
+        ("images=~/p/img[0-9].jpg", 'images="/home/me/p/img[0-9].jpg"'),
+        *(
+            (same, same)
+            for same in ("~optimizer.lr", "name=a~/b", "-m", "name='x,~'", "tags=['~/a']")
+        ),
+        *((same, same) for same in ("init.from=choice(x,~/b)", "--config-dir=~/conf", "a={b:~/x}")),
+    ],
+)
+def test_the_home_folder_is_replaced_in_values(typed, expected, monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
-    given = [
-        "run=~/a b",
-        "runs=[~/a,~,b]",
-        "output='~/x'",
-        "~optimizer.lr",
-        "name=a~/b",
-        "-m",
-        "x=~",
-    ]
-    assert with_home(given) == [
-        *('run="/home/me/a b"', "runs=[/home/me/a,/home/me,b]", "output='/home/me/x'"),
-        *("~optimizer.lr", "name=a~/b", "-m", "x=/home/me"),
-    ]
-    assert with_home(as_overrides({"run": "~/a (1)"})) == ['run="/home/me/a (1)"']
-    monkeypatch.setenv("HOME", "/home/josé")
-    assert with_home(["run=~/a"]) == ['run="/home/josé/a"']
+    assert with_home([typed]) == [expected]
+    assert with_home([expected]) == [expected]
+
+
+@pytest.mark.parametrize("home", ["/home/josé", "/Users/Jane Doe", "/home/o'brien"])
+def test_hydra_reads_a_path_in_any_home_folder(home, monkeypatch):
+    monkeypatch.setenv("HOME", home)
+    for typed in ("run=~/a", "run='~/a'", "run=[~/a]"):
+        (override,) = OverridesParser.create().parse_overrides(with_home([typed]))
+        assert override.value() in (f"{home}/a", [f"{home}/a"])
 
 
 @pytest.mark.parametrize("typed", ["a.b=1", "+a.b=1", "++a.b=x=y", "~a.b", "a.b="])

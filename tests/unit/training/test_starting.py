@@ -156,10 +156,11 @@ def test_each_rank_resumes_with_its_own_place_of_the_data(started):
     started(2)
     told["settings"] = settings_of(typed, started)
     started(2, rank=1, told=told)
-    assert prepare(typed) == told["arguments"]  # the run has the same place
+    own = [*told["arguments"], "data_root=/here"]
+    assert prepare(typed) == own  # also if rank 0 has the data where the run had them
     moved = {**told, "arguments": [*told["arguments"], "data_root=/there"]}
     started(2, rank=1, told=moved)
-    assert prepare(typed) == [*told["arguments"], "data_root=/here"]
+    assert prepare(typed) == own
 
 
 def test_a_named_run_keeps_the_overrides_and_adapts_to_the_nodes(started, begun):
