@@ -62,7 +62,8 @@ OWN_NETWORK = "python -m vgg_lit.train model=my_net 'trusted_targets=[my_package
 EXPORTED = "python -m vgg_lit.predict model=<run>/export images=shoe.png"
 TENSORBOARD = "tensorboard --logdir logs"
 # Data sets that are not downloaded: composed and checked, not run.
-ABSENT = ("data=fashion_mnist", "data=cifar10", "experiment=fast_cifar10")
+EXPERIMENTS = ("experiment=fast_cifar10", "experiment=record_cifar10")
+ABSENT = ("data=fashion_mnist", "data=cifar10", *EXPERIMENTS)
 
 
 def is_absent(line):
