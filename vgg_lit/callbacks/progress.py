@@ -67,7 +67,7 @@ class Progress(L.Callback):
     @rank_zero_only
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock."""
-        self._start, self._batches = time.perf_counter(), []
+        self._start, self._batches = time.perf_counter(), [0]
 
     @rank_zero_only
     def on_train_batch_end(
@@ -104,7 +104,8 @@ class Progress(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prints the line of the previous epoch."""
         self._print()
-        self._batches.append(0)
+        if self._batches[-1]:  # not called for an epoch that is resumed within
+            self._batches.append(0)
 
     @rank_zero_only
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

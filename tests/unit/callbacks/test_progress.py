@@ -36,7 +36,6 @@ def test_an_epoch_that_is_resumed_within_counts_as_a_part(capsys, monkeypatch):
     trainer = SimpleNamespace(current_epoch=1, max_epochs=4, num_training_batches=8)
     progress = Progress()
     progress.on_train_start(trainer, None)
-    progress.on_train_epoch_start(trainer, None)
     for batch in (6, 7):  # the first six were in the interrupted run
         progress.on_train_batch_end(trainer, None, None, None, batch)
     progress.on_train_epoch_end(trainer, None)
