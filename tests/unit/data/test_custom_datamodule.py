@@ -1,11 +1,9 @@
 """Any LightningDataModule with the interface of ours."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from custom_modules import Halves, OnlyTraining, adapted, pictures
-from torch.utils.data import DataLoader, TensorDataset, random_split
+from custom_modules import OnlyTraining, adapted, pictures
+from torch.utils.data import DataLoader, TensorDataset
 
 from vgg_lit.data.custom_datamodule import CustomDataModule
 from vgg_lit.errors import InputError
@@ -24,90 +22,6 @@ def test_hooks_are_called_once_and_facts_are_found():
     assert sum(data.class_sizes["train"]) == 32
     assert "class names" in data.source.facts()["without"]
     assert "class names" not in adapted(classes=["a", "b", "c"]).source.facts()["without"]
-
-
-class Random(Halves):
-    """A data module that draws its split and its images without a generator."""
-
-    def prepare_data(self):
-        self.prepared = torch.rand(1).item()
-
-    def setup(self, stage):
-        if stage == "fit":
-            self.train_set, self.val_set = random_split(pictures(44, 0), [32, 12])
-
-    def test_dataloader(self):
-        return self._loader(TensorDataset(torch.rand(8, 3, 16, 16), torch.arange(8) % 3))
-
-
-def random_numbers(seed, noise):
-    torch.manual_seed(noise)
-    data = CustomDataModule(Random(), {}, seed)
-    data.prepare_data()
-    data.setup()
-    assert torch.initial_seed() == noise
-    found = [data.module.prepared, *data.module.val_set.indices]
-    return [*found, next(iter(data.test_dataloader()))[0].double().sum().item()]
-
-
-def test_random_numbers_of_the_hooks_depend_on_the_seed_alone():
-    assert random_numbers(seed=1, noise=5) == random_numbers(seed=1, noise=6)
-    first, second = random_numbers(seed=1, noise=5), random_numbers(seed=2, noise=5)
-    assert first[0] != second[0]
-    assert first[1:-1] != second[1:-1]
-    assert first[-1] != second[-1]
-
-
-class Hooked(Halves):
-    """A data module with a state, and one that closes its data."""
-
-    def teardown(self, stage):
-        self.calls.append(f"teardown {stage}")
-        self.train_set = self.val_set = None
-
-    def state_dict(self):
-        return {"position": self.position}
-
-    position = 3
-
-    def load_state_dict(self, state):
-        self.calls.append(state)
-
-    def on_exception(self, exception):
-        self.calls.append(exception)
-
-
-def test_the_other_hooks_reach_the_module():
-    data = CustomDataModule(Hooked(), {})
-    data.setup()
-    data.teardown("fit")
-    assert data.has_validation
-    assert data.has_test
-    data.setup("test")
-    assert len(next(iter(data.train_dataloader()))[0]) == 8
-    error = ValueError()
-    data.load_state_dict(data.state_dict())
-    data.on_exception(error)
-    assert data.module.calls == [
-        *("fit", "test", "teardown fit", "fit", "test"),
-        {"position": 3},
-        error,
-    ]
-
-
-def test_the_state_of_another_class_is_not_loaded():
-    data = CustomDataModule(Hooked(), {})
-    CustomDataModule(Random(), {}).load_state_dict(data.state_dict())
-    data.load_state_dict({})
-    assert data.module.calls == []
-
-
-def test_a_state_that_a_checkpoint_cannot_have_is_refused_before_the_training():
-    class Odd(Hooked):
-        position = Path("x")
-
-    with pytest.raises(InputError, match=r"state_dict of .*Odd: allowed are tensors and plain"):
-        CustomDataModule(Odd(), {}).setup()
 
 
 @pytest.mark.parametrize("kind", ["pixels", "uint8", "normalised"])
