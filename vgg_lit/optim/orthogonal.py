@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from vgg_lit.system.hardware import has_bf16_units
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Coefficients of x, x^3 and x^5 in the Newton-Schulz iteration: steepest rise at 0, limit near 1.
 
@@ -165,17 +167,18 @@ def _move_matrix(matrix: Tensor, state: dict[str, Tensor], group: dict[str, Any]
 
 
 def orthogonalise(matrix_OI: Tensor, steps: int) -> Tensor:
-    """Returns the matrix with all singular values near 1, by a quintic iteration in bf16.
+    """Returns the matrix with all singular values near 1, by a quintic iteration.
 
     With X = U S V^T each iteration makes a X + b (X X^T) X + c (X X^T)^2 X = U (a S + b S^3 + c S^5) V^T,
-    which needs only matrix products. The singular values end within about 0.3 of 1, which suffices.
+    which needs only matrix products. The singular values end within about 0.3 of 1, which suffices; so does
+    the precision of bf16, used where the device has units for it. Elsewhere the products are in float32.
 
     Args:
         matrix_OI: a matrix of any scale.
         steps: iterations.
     """
     a, b, c = COEFFICIENTS
-    x_SL = matrix_OI.bfloat16()
+    x_SL = matrix_OI.to(torch.bfloat16 if has_bf16_units(matrix_OI.device)[0] else torch.float32)
     is_tall = x_SL.shape[0] > x_SL.shape[1]
     if is_tall:
         x_SL = x_SL.T

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from vgg_lit.optim import orthogonal
 from vgg_lit.optim.muon import Muon, MuonAdamW
 from vgg_lit.optim.orthogonal import COEFFICIENTS, check_rate, check_share, orthogonalise
 
@@ -22,13 +23,20 @@ def test_singular_values_end_near_1_in_the_same_directions(shape):
     )
 
 
-def test_the_iteration_is_its_polynomial():
+@pytest.mark.parametrize(
+    ("has_units", "dtype", "error"), [(True, torch.bfloat16, 0.05), (False, torch.float32, 1e-5)]
+)
+def test_the_iteration_is_its_polynomial_in_the_type_of_the_hardware(
+    has_units, dtype, error, monkeypatch
+):
+    monkeypatch.setattr(orthogonal, "has_bf16_units", lambda device: (has_units, device.type))
     values = torch.tensor([0.6, 0.5, 0.3, 0.1])
     expected = values / values.norm()
     for _ in range(3):
         expected = 3.4445 * expected - 4.7750 * expected**3 + 2.0315 * expected**5
-    found = orthogonalise(torch.diag(values), steps=3).float()
-    torch.testing.assert_close(found, torch.diag(expected), atol=0.05, rtol=0)  # bf16
+    found = orthogonalise(torch.diag(values), steps=3)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), torch.diag(expected), atol=error, rtol=0)
 
 
 def reference_step(matrix, gradient, buffer, lr=0.2, momentum=0.6, steps=3, rescale=True):

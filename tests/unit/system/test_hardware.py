@@ -80,7 +80,9 @@ def test_auto_precision_follows_the_hardware(machine, options, precision, reason
 def test_the_weakest_gpu_in_use_decides(devices, precision, machine, monkeypatch):
     machine(gpus=3)
     capabilities = [(9, 0), (7, 5), (8, 6)]
-    monkeypatch.setattr(torch.cuda, "get_device_capability", capabilities.__getitem__)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_capability", lambda device: capabilities[device.index]
+    )
     assert resolve_precision("auto", "gpu", devices)[0] == precision
 
 
