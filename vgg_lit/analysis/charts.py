@@ -34,6 +34,8 @@ from vgg_lit.analysis.style import (
 WIDTH = 9.0  # inches
 MOST_NUMBERS = 20
 """Largest number of classes for which a confusion matrix shows its numbers."""
+MOST_SCORES = 100
+"""Largest number of classes whose scores one figure shows."""
 LEGEND_ROWS, LEGEND_WIDTH = 30, 2.2
 """Classes in a column of a legend, and the width of a further column in inches."""
 MOST_LOOKS = lcm(len(CLASS_COLOURS), len(MARKERS))
@@ -136,12 +138,12 @@ def confusion_chart(matrix_KK: np.ndarray, classes: Sequence[str], title: str) -
 def class_scores_chart(
     classes: Sequence[str], precision: np.ndarray, recall: np.ndarray, f1: np.ndarray
 ) -> Figure:
-    """Draws precision, recall and F1 of each class, lowest F1 on top."""
-    order = np.argsort(-f1, kind="stable")
-    height = 1.4 + 0.3 * len(classes)
+    """Draws precision, recall and F1 of each class, lowest F1 on top; of many classes, the lowest ones."""
+    order = np.argsort(-f1, kind="stable")[-MOST_SCORES:]
+    height = 1.4 + 0.3 * len(order)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.add_subplot()
-    y = np.arange(len(classes))
+    y = np.arange(len(order))
     lows, highs = np.minimum(precision, recall)[order], np.maximum(precision, recall)[order]
     axes.hlines(y, lows, highs, color="#C8C8C8", linewidth=2, zorder=1)
     for values, name, colour, marker in (
@@ -152,7 +154,10 @@ def class_scores_chart(
         axes.scatter(values[order], y, color=colour, marker=marker, s=40, label=name, zorder=2)
     labels = class_labels(classes)
     axes.set_yticks(y, [labels[k] for k in order])
-    axes.set(ylim=(-0.7, len(classes) - 0.3), title="Precision, recall and F1 by class")
+    title = "Precision, recall and F1 by class"
+    if len(order) < len(classes):
+        title += f": the lowest {len(order)} of {len(classes):,}"
+    axes.set(ylim=(-0.7, len(order) - 0.3), title=title)
     show_percent(axes.xaxis)
     figure.legend(loc="outside lower center", ncols=3)
     return figure

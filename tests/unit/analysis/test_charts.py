@@ -65,6 +65,18 @@ def test_the_worst_class_is_on_top():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "c", "b"]
 
 
+def test_of_many_classes_the_worst_are_drawn(texts_that_overlap):
+    f1 = np.random.default_rng(0).permutation(3000) / 3000
+    figure = class_scores_chart([f"class {k}" for k in range(3000)], f1, f1, f1)
+    (axes,) = figure.axes
+    drawn = [label.get_text() for label in axes.get_yticklabels()][::-1]
+    assert drawn == [f"class {k}" for k in np.argsort(f1)[:100]]
+    assert len(drawn) == 100
+    assert axes.get_title(loc="left").endswith("the lowest 100 of 3,000")
+    assert figure.get_size_inches()[1] < 40
+    assert texts_that_overlap(figure) == []
+
+
 def test_calibration_bars_are_the_accuracies_of_the_bins(texts_that_overlap):
     edges, images = np.linspace(0, 1, 4), np.array([0, 5, 7])
     accuracy = np.array([np.nan, 0.4, 0.9])
