@@ -14,8 +14,11 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY vgg_lit vgg_lit
 COPY hydra_plugins hydra_plugins
 COPY conf conf
-RUN pip install --no-cache-dir -c constraints.txt . \
-    && useradd --create-home --uid 1000 user
+RUN pip install --no-cache-dir -c constraints.txt .
+
+# The home of any user that --user names; without one, caches have no place.
+ENV HOME=/home/user
+RUN useradd --create-home --uid 1000 user && chmod 777 /home/user
 
 USER 1000
 WORKDIR /home/user
