@@ -1,10 +1,13 @@
 """Training in two processes, compared bit for bit with Lightning's plain DDP."""
 
 import csv
+import shutil
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from vgg_lit.checkpoints.storage import write_checkpoint
 from vgg_lit.runs import Run
 
 PLAIN = "trainer.strategy=ddp_find_unused_parameters_false"  # one of Lightning's strategy names, passed through
@@ -97,3 +100,22 @@ def test_two_processes_resume_bit_identically(command, fit, tiny, tmp_path):
     done = command("train", f"resume={path}", "trusted_targets=[crash]", **environment)
     assert done.code == 0, done.err
     assert_same(Run(path), whole)
+
+
+@pytest.mark.slow
+def test_changed_settings_of_a_resume_reach_both_processes(command, fit, tiny, tmp_path):
+    """The reference is a run whose files already held the new momentum."""
+    run = fit("changed", "trainer.max_epochs=1")
+    reference = Run(shutil.copytree(run.path, tmp_path / "reference"))
+    checkpoint = torch.load(reference.checkpoint("last"), weights_only=True)
+    checkpoint["hyper_parameters"]["optimizer"]["momentum"] = 0.5
+    for group in checkpoint["optimizer_states"][0]["param_groups"]:
+        group["momentum"] = 0.5
+    write_checkpoint(checkpoint, reference.checkpoint("last"))
+    config = OmegaConf.load(reference.path / "config.yaml")
+    config.optimizer.momentum = 0.5
+    OmegaConf.save(config, reference.path / "config.yaml")
+    for path, settings in ((run.path, ["optimizer.momentum=0.5"]), (reference.path, [])):
+        done = command("train", f"resume={path}", "trainer.max_epochs=2", *settings, cwd=tmp_path)
+        assert done.code == 0, done.err
+    assert_same(run, reference)

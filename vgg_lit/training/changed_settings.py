@@ -2,6 +2,9 @@
 
 torch restores `patience` of a schedule or `momentum` of an optimiser with its state, and Lightning the
 `patience` of early stopping, so that without this module an override of a resumed run had no effect.
+
+The earlier settings are read from the checkpoint. `config.yaml` may already hold the new ones: in other
+ranks, which start after it is written, and after a kill between its change and the next checkpoint.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +20,12 @@ from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.system.terminal import warn
 from vgg_lit.targets import instantiate
 
+SECTIONS = ("optimizer", "scheduler")
+"""Sections of the config whose objects the hyperparameters of a checkpoint describe."""
+
+CALLBACK_SETTINGS = "callback_settings"
+"""Key of a checkpoint with the section `callbacks` of the config."""
+
 PROGRESS = ("optimizer", "lr_lambdas", "last_epoch", "_last_lr", "_step_count")
 """Attributes of a schedule that are its progress, or hold none of its settings."""
 
@@ -28,24 +37,41 @@ class ChangedSettings(Callback):
     """Sets the values that differ between two configs in the restored optimiser, schedule and callbacks.
 
     Args:
-        before: config of the run so far.
-        after: config with the overrides of the resume.
-        steps: length of the training with the new config.
+        after: config of the training.
+        steps: length of the training.
+        before: config of the run so far, for checkpoints without settings of callbacks; None if there is
+            no such run.
     """
 
-    def __init__(self, before: Mapping[str, Any], after: Mapping[str, Any], steps: Steps) -> None:
-        self.before = before
+    def __init__(
+        self, after: Mapping[str, Any], steps: Steps, before: Mapping[str, Any] | None = None
+    ) -> None:
         self.after = after
         self.steps = steps
+        self.before = before or after
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Adds the settings of the callbacks; the other sections are among the hyperparameters."""
+        checkpoint[CALLBACK_SETTINGS] = self.after["callbacks"]
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Reads the settings that were in force when the checkpoint was written."""
+        hyperparameters = checkpoint.get("hyper_parameters", {})
+        recorded = {name: hyperparameters[name] for name in SECTIONS if name in hyperparameters}
+        callbacks = checkpoint.get(CALLBACK_SETTINGS, self.before["callbacks"])
+        self.before = {**self.before, **recorded, "callbacks": callbacks}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Applies the changes, and reports a learning rate that rises again."""
-        sections = ("optimizer", "scheduler")
-        if any(self.before[name] != self.after[name] for name in sections):
+        if any(self.before[name] != self.after[name] for name in SECTIONS):
             self._change_optimizer(trainer, pl_module)
         if self.before["callbacks"] != self.after["callbacks"]:
             self._change_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and trainer.ckpt_path:
             _report_rise(trainer)
 
     def _change_optimizer(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -131,5 +157,5 @@ def _report_rise(trainer: L.Trainer) -> None:
                 f"the learning rate rises again at step {trainer.global_step + 1}, from "
                 f"{current:.3g} to {planned:.3g}: the schedule spans trainer.max_epochs="
                 f"{trainer.max_epochs}; to avoid it, start a new run of that length, or one from these "
-                f"weights with init.from={trainer.default_root_dir}"
+                f"weights with init.from={trainer.ckpt_path}"
             )

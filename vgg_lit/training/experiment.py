@@ -78,10 +78,10 @@ def run_experiment(
     if start_from:
         classifier.load_weights(start_from)  # reports a mismatch before a run starts
         explain_restoring(trainer, start_from)
-        if resumed:
-            trainer.callbacks.append(ChangedSettings(resumed.config, config, steps))  # type: ignore[attr-defined]
     else:
         transfer = set_first_weights(config, classifier, datamodule)
+    changes = ChangedSettings(config, steps, resumed.config if resumed else None)
+    trainer.callbacks.append(changes)  # type: ignore[attr-defined]
     freeze_layers(config, classifier.net)
     run = resumed
     if trainer.is_global_zero and not run:

@@ -42,11 +42,11 @@ class Resumed:
             is_global_zero=True,
             global_step=30,
             max_epochs=20,
-            default_root_dir="logs/run",
+            ckpt_path="logs/run/checkpoints/last.ckpt",
         )
 
     def change(self, after, steps=STEPS):
-        ChangedSettings(self.before, after, steps).on_train_start(self.trainer, self.module)
+        ChangedSettings(after, steps, self.before).on_train_start(self.trainer, self.module)
         return self.optimizer.param_groups
 
 
@@ -85,6 +85,20 @@ def test_settings_of_the_schedule_change_and_its_progress_stays():
     assert (schedule.patience, schedule.factor) == (7, 0.1)
     assert (schedule.num_bad_epochs, schedule.best) == (2, 0.8)
     assert schedule.optimizer is resumed.optimizer
+
+
+def test_the_settings_before_are_those_of_the_checkpoint():
+    """Not those of config.yaml, which a resume rewrites before its other ranks start."""
+    before = config(SGD, PLATEAU, stop=STOPPING | {"patience": 3})
+    after = config({**SGD, "momentum": 0.5}, {**PLATEAU, "patience": 7}, stop=STOPPING)
+    checkpoint = {"hyper_parameters": before}
+    ChangedSettings(before, STEPS).on_save_checkpoint(None, None, checkpoint)
+    resumed = ChangedSettings(after, STEPS, before=after)
+    resumed.on_load_checkpoint(None, None, checkpoint)
+    assert resumed.before == before
+    older = ChangedSettings(after, STEPS, before=before)
+    older.on_load_checkpoint(None, None, {})
+    assert older.before == before
 
 
 def test_settings_of_callbacks_change_and_their_progress_stays():
