@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from vgg_lit.data.batches import Batch
+from vgg_lit.data.decoding_loader import SharingCollate, restored
 from vgg_lit.data.orders import PADDING
 from vgg_lit.data.user_code import random_state, restore_random_state, seed_all
 from vgg_lit.errors import InputError
@@ -98,6 +100,12 @@ class Epoch:
         self.epoch = epoch
 
 
+def _share_batches(loader: DataLoader) -> None:
+    """Makes the workers of a loader send batches through pipes where shared memory is full."""
+    if not isinstance(loader.collate_fn, SharingCollate):
+        loader.collate_fn = SharingCollate(loader.collate_fn)
+
+
 class CustomLoader:
     """The batches of a loader on one rank.
 
@@ -127,6 +135,8 @@ class CustomLoader:
         world_size: int = 1,
     ) -> None:
         self.loader = loader
+        if isinstance(loader, DataLoader) and loader.num_workers:
+            _share_batches(loader)
         self.split = split
         self.num_classes = num_classes
         self.seed = seed
@@ -162,7 +172,7 @@ class CustomLoader:
         while True:
             with self._random_state():
                 try:
-                    batch = next(batches)
+                    batch = restored(next(batches))
                 except StopIteration:
                     return
             parts_of(batch, self.split, self.num_classes)

@@ -5,18 +5,20 @@ for batch in decoded_batches(loader):
     ...                                # a Tensor, an IncompleteBatch or an InputError
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from vgg_lit.data.user_code import random_state, restore_random_state
 from vgg_lit.errors import InputError
 from vgg_lit.system.hardware import count_cores
 from vgg_lit.system.operating_system import leave_process_group
-from vgg_lit.system.shared_memory import REMEDY, has_semaphores, received, share, warn_once
+from vgg_lit.system.shared_memory import REMEDY, has_semaphores, is_full, received, share, warn_once
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def decoding_loader(
         decoder,
         batch_sampler=batches,  # type: ignore[arg-type]  # any re-iterable of index lists works
         num_workers=num_workers,
-        collate_fn=_shared if num_workers else _as_is,
+        collate_fn=shared if num_workers else _as_is,
         persistent_workers=num_workers > 0,
         pin_memory=pin_memory,
         worker_init_fn=_leave_process_group if num_workers else None,
@@ -61,7 +63,7 @@ def decoding_loader(
 
 def decoded_batches(loader: DataLoader) -> Iterator[Any]:
     """Returns the batches of a `decoding_loader`; a batch may be a part of a tuple."""
-    return map(_restored, loader)
+    return map(restored, loader)
 
 
 def checked(loader: DataLoader) -> Iterator[Tensor]:
@@ -78,27 +80,57 @@ def checked(loader: DataLoader) -> Iterator[Tensor]:
         yield batch
 
 
-def _shared(batch: Any) -> Any:
+class SharingCollate:
+    """The collate function of another loader, whose batches also fit into a small shared memory.
+
+    In a worker, `default_collate` allocates shared memory and raises an error if it is full. Here the
+    batch is then built in the worker's own memory. `restored` returns it in the main process.
+
+    Args:
+        collate: the other function.
+    """
+
+    def __init__(self, collate: Callable[[Any], Any]) -> None:
+        self.collate = collate
+
+    def __call__(self, samples: Any) -> Any:
+        """Returns the batch, prepared for the way to the main process."""
+        state = random_state()
+        try:
+            return shared(self.collate(samples))
+        except RuntimeError as error:
+            if not is_full(error):
+                raise
+        restore_random_state(state)  # the function may mix images at random
+        in_worker = torch.utils.data.get_worker_info
+        torch.utils.data.get_worker_info = lambda: None  # makes `default_collate` use own memory
+        try:
+            return shared(self.collate(samples))
+        finally:
+            torch.utils.data.get_worker_info = in_worker
+
+
+def shared(batch: Any) -> Any:
     """Prepares a batch in the worker for the way to the main process."""
-    if isinstance(batch, tuple):
-        return _as(batch, map(_shared, batch))
+    if isinstance(batch, tuple | list):
+        return _as(batch, map(shared, batch))
     if isinstance(batch, IncompleteBatch):
         return replace(batch, images=share(batch.images))  # type: ignore[arg-type]  # an array on its way
     return share(batch) if isinstance(batch, Tensor) else batch
 
 
-def _restored(batch: Any) -> Any:
-    """Returns a batch as it was before `_shared`."""
-    if isinstance(batch, tuple):
-        return _as(batch, map(_restored, batch))
+def restored(batch: Any) -> Any:
+    """Returns a batch as it was before `shared`."""
+    if isinstance(batch, tuple | list):
+        return _as(batch, map(restored, batch))
     if isinstance(batch, IncompleteBatch):
         return replace(batch, images=received(batch.images))
     return received(batch) if isinstance(batch, np.ndarray) else batch
 
 
-def _as(batch: tuple, parts: Iterable[Any]) -> tuple:
+def _as(batch: tuple | list, parts: Iterable[Any]) -> tuple | list:
     """Returns the parts in the type of `batch`, which may be a named tuple."""
-    return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
+    return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
 
 
 def _as_is(batch: Any) -> Any:

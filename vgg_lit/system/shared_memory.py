@@ -37,13 +37,24 @@ def has_semaphores() -> bool:
 
 def share(tensor: Tensor) -> Tensor | np.ndarray:
     """Moves a tensor to shared memory; returns an array, which is sent through a pipe, if it does not fit."""
+    if tensor.is_shared():
+        return tensor
     if free_bytes(FOLDER) >= tensor.nbytes + RESERVE:
         try:
             return tensor.share_memory_()
         except RuntimeError as error:  # another process was faster
-            for name in re.findall(r"</(torch_\w+)>", str(error)):
-                (FOLDER / name).unlink(missing_ok=True)  # torch leaves an empty file
+            if not is_full(error):
+                raise
     return tensor.numpy()
+
+
+def is_full(error: RuntimeError) -> bool:
+    """Returns True if an error of torch means that shared memory is full; removes the empty file it leaves."""
+    name = re.search(r"unable to allocate shared memory.*</(torch_\w+)>", str(error))
+    if name is None:
+        return False
+    (FOLDER / name.group(1)).unlink(missing_ok=True)
+    return True
 
 
 def received(images: Tensor | np.ndarray) -> Tensor:
