@@ -25,8 +25,9 @@ def test_variables_of_an_earlier_launcher_are_ignored(monkeypatch):
 
 
 @pytest.mark.slow  # two processes
-def test_two_processes_connect_in_spite_of_left_over_variables(command, tiny, tmp_path):
-    env = {"MASTER_ADDR": "192.0.2.1", "MASTER_PORT": "1"}
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_two_processes_connect_in_spite_of_left_over_variables(rank, command, tiny, tmp_path):
+    env = {"MASTER_ADDR": "192.0.2.1", "MASTER_PORT": "1", "LOCAL_RANK": rank}
     before = {name: os.environ.get(name) for name in env}
     os.environ |= env
     try:

@@ -26,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from vgg_lit.errors import ConfigError
 from vgg_lit.launching import rendezvous
 from vgg_lit.system.hardware import count_processes
-from vgg_lit.system.launch import announce_first_process, detect
+from vgg_lit.system.launch import STARTS_RANKS, announce_first_process, detect
 from vgg_lit.system.lightning_internals import StoreDDPStrategy
 
 # The name of the option in this torch: `broadcast_buffers` is deprecated from 2.15 on.
@@ -45,11 +45,10 @@ def cluster_environment() -> ClusterEnvironment:
     """Returns Lightning's environment for the launcher that started this process."""
     launch = detect()
     if launch is None:
-        if (
-            "LOCAL_RANK" not in os.environ
-        ):  # a first process, which starts the others of this machine
+        if "LOCAL_RANK" not in os.environ:  # a first process, which starts those of this machine
             for name in LEFT_OVER:
                 os.environ.pop(name, None)
+            os.environ[STARTS_RANKS] = "1"
         return LightningEnvironment()
     if launch.launcher == "torchrun":
         return TorchElasticEnvironment()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from vgg_lit.system.launch import SWEEP_JOB
+from vgg_lit.system.launch import STARTS_RANKS, SWEEP_JOB
 from vgg_lit.system.operating_system import (
     ENDING,
     ask_to_end,
@@ -25,6 +25,7 @@ from vgg_lit.system.operating_system import (
 VARIABLES_OF_A_RUN = (
     "RANK",
     "LOCAL_RANK",
+    STARTS_RANKS,
     "GROUP_RANK",
     "ROLE_RANK",
     "NODE_RANK",

@@ -14,6 +14,9 @@ from vgg_lit.errors import ConfigError, InputError
 FIRST_PROCESS = "VGG_LIT_MAIN_PROCESS"
 """Environment variable with the process ID of rank 0, which identifies the run in `status.json`."""
 
+STARTS_RANKS = "VGG_LIT_STARTS_RANKS"
+"""Environment variable that a first process sets for the ranks that it starts, beside LOCAL_RANK."""
+
 JOB_STORE = "VGG_LIT_JOB_STORE"
 """Environment variable with the address (host:port) of torchrun's store, which outlives the ranks."""
 
@@ -146,6 +149,16 @@ def address_towards(host: str) -> str | None:
             return probe.getsockname()[0]
     except OSError:
         return None
+
+
+def drop_left_over_rank() -> None:
+    """Removes LOCAL_RANK of an earlier launcher from the environment, as a shell may have it.
+
+    Without this, the process takes itself for a rank and waits for a first process.
+    """
+    is_of_launcher = {"RANK", "WORLD_SIZE"} <= os.environ.keys() or _is_task_of_srun()
+    if not is_of_launcher and STARTS_RANKS not in os.environ:
+        os.environ.pop("LOCAL_RANK", None)
 
 
 def rank() -> int:

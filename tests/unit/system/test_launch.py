@@ -1,5 +1,7 @@
 """Detection of the launcher from the environment, and conflicts with the config."""
 
+import os
+
 import pytest
 
 from vgg_lit.errors import ConfigError, InputError
@@ -32,7 +34,12 @@ SRUN = {
 @pytest.fixture
 def started(monkeypatch):
     """`started(TORCHRUN, RANK="0")`: sets the environment of a launcher."""
-    for name in {*TORCHRUN, *SRUN, launch.FIRST_PROCESS, "SLURM_NODELIST", "SLURM_NTASKS_PER_NODE"}:
+    for name in {
+        *TORCHRUN,
+        *SRUN,
+        *(launch.FIRST_PROCESS, launch.STARTS_RANKS),
+        *("SLURM_NODELIST", "SLURM_NTASKS_PER_NODE"),
+    }:
         monkeypatch.delenv(name, raising=False)
 
     def started(environment, **others):
@@ -89,6 +96,22 @@ def test_a_batch_script_outside_srun_is_a_single_process(without, started):
     started(SRUN, **without)
     assert detect() is None
     assert (launch.rank(), launch.prints_errors()) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "others", "is_kept"),
+    [
+        ({}, {}, False),
+        ({}, {"RANK": "1"}, False),
+        ({}, {launch.STARTS_RANKS: "1"}, True),
+        (TORCHRUN, {}, True),
+        (SRUN, {}, True),
+    ],
+)
+def test_a_rank_that_no_launcher_has_set_is_dropped(launcher, others, is_kept, started):
+    started(launcher, **others, LOCAL_RANK="1")
+    launch.drop_left_over_rank()
+    assert ("LOCAL_RANK" in os.environ) == is_kept
 
 
 def test_torchrun_takes_precedence_over_srun(started):
