@@ -18,7 +18,7 @@ from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Compare
 from vgg_lit.reports.comparison_report import report_on
-from vgg_lit.system.files import check_writable
+from vgg_lit.system.files import ABANDONED, check_writable, remove_unfinished
 from vgg_lit.tables import print_facts
 
 sys.modules[__name__].__class__ = CallableModule
@@ -34,6 +34,7 @@ def compare(config: DictConfig) -> None:
     settings = check_section(to_plain(config), Compare)
     output = Path(settings.output)
     check_writable(output, f"output={output}")
+    remove_unfinished(output, ABANDONED)
     report = report_on(settings)
     report.print()
     print_facts({"written": f"{output}: {', '.join(report.write(output))}"})

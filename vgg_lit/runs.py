@@ -34,6 +34,7 @@ from vgg_lit.run_selection import run_label, select_run
 from vgg_lit.system.claims import claimed, is_claimed_elsewhere, rename_claimed
 from vgg_lit.system.environment import describe_environment
 from vgg_lit.system.files import remove_unfinished, write_json, write_text
+from vgg_lit.system.log_folders import RESULTS
 from vgg_lit.system.overrides import shell_words
 from vgg_lit.system.recorded_overrides import RecordedOverrides, as_lines
 from vgg_lit.system.small_files import read_json
@@ -95,7 +96,7 @@ class Run:
         """
         for split in ("val", "test"):
             (self.path / f"predictions_{split}.csv").unlink(missing_ok=True)
-        for folder in (self.path, self.checkpoints):
+        for folder in (self.path, self.checkpoints, *map(self.outputs.joinpath, RESULTS)):
             remove_unfinished(folder)
         self.overrides.add(overrides)
         write_text(self.config_file, OmegaConf.to_yaml(OmegaConf.create(dict(config))))

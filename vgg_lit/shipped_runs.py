@@ -10,7 +10,8 @@ from pathlib import Path
 from vgg_lit.errors import InputError
 from vgg_lit.models.shipped import shipped_folder
 from vgg_lit.runs import Run
-from vgg_lit.system.files import check_writable
+from vgg_lit.system.files import ABANDONED, check_writable, remove_unfinished
+from vgg_lit.system.log_folders import RESULTS
 
 
 class ShippedRun(Run):
@@ -33,12 +34,14 @@ class ShippedRun(Run):
 
 
 def check_outputs(run: Run) -> None:
-    """Checks that results of a run can be written.
+    """Checks that results of a run can be written; removes what killed commands have left.
 
     Raises:
         InputError: they cannot.
     """
-    check_writable(run.outputs, f"run={run.path}", "copy the run into a folder of yours")
+    for folder in (run.outputs, *map(run.outputs.joinpath, RESULTS)):
+        check_writable(folder, f"run={run.path}", "copy the run into a folder of yours")
+        remove_unfinished(folder, ABANDONED)
 
 
 def find_networks(run: str | Sequence[str] | None, weights: str | None) -> list[Run]:

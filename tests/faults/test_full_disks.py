@@ -133,6 +133,16 @@ def test_a_run_that_cannot_begin_leaves_nothing_behind(tiny, on_small_disk):
     assert left == []
 
 
+@pytest.mark.parametrize("space", ["4k", "12k", "24k"])
+def test_a_full_disk_under_a_sweep_is_one_line(space, tiny, on_small_disk):
+    """The disk is full at Hydra's first file, at a later one, or at the record of the sweep."""
+    code, errors, _ = on_small_disk(space, "train", "-m", *tiny, "seed=0,1")
+    assert code in (1, 2), errors
+    assert "No space left on device" in errors
+    assert "Traceback" not in errors
+    assert errors.count("error: ") <= 3, errors
+
+
 def test_workers_with_little_shared_memory_send_batches_through_pipes(
     streamed, on_small_disk, command, tmp_path
 ):

@@ -60,6 +60,28 @@ def test_every_verb_refuses_a_folder_without_write_permission(tiny, tiny_run, ho
     assert not list(home.iterdir())
 
 
+def test_an_unwritable_folder_within_a_run_is_refused_before_the_work(tiny_run, home, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run.path, run)
+    for path in (run, *run.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    for name in ("checkpoints", "evaluations", "figures"):
+        (run / name).mkdir(exist_ok=True)
+        (run / name).chmod(0o555)
+    commands = [
+        ("train", f"resume={run}", "trainer.max_epochs=9"),
+        ("evaluate", f"run={run}", "split=val"),
+        ("visualize", f"run={run}", "figures=[history]"),
+    ]
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    outcomes = run_as_another(commands, home)
+    for command, (code, errors) in zip(commands, outcomes, strict=True):
+        assert code == 2, (command, errors)
+        assert "is not a writable folder" in errors, (command, errors)
+        assert errors.count("error: ") == 1, (command, errors)  # after a warning of the resume
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
 def test_unwritable_logs_are_refused_before_the_training(tiny, home):
     (home / "logs").mkdir()
     (home / "logs").chmod(0o555)

@@ -100,6 +100,7 @@ def run_verb(
         needs_output: a command without readers of its output ends, silently if they have closed a pipe
             (exit code 141). If False, it continues, also after its terminal is closed.
     """
+    launch.drop_left_over_rank()
     if HELP.intersection(sys.argv[1:]):
         print_guarded(read_help(config_name, config_folder()))
         return
@@ -148,10 +149,12 @@ def run_verb(
     except TrainingError as error:  # standard output cannot be written
         guarded.failed.append(one_line(error))
     except Exception as error:
-        if guarded.is_composed and not path_error(error):
+        is_of_disk = disk_error(error) is not None
+        if guarded.is_composed and not is_of_disk and not path_error(error):
             raise
         # The task has not started, or a path is too long: the command line or a config file is invalid.
-        guarded.refused.append(explain_refusal(error, config_name, sys.argv[1:]))
+        messages = guarded.failed if is_of_disk and guarded.is_composed else guarded.refused
+        messages.append(explain_refusal(error, config_name, sys.argv[1:]))
     finally:
         if launch.prints_errors():
             for message in guarded.refused + guarded.failed:

@@ -86,7 +86,7 @@ def check_batch_norm(net: "nn.Module", config: Train, trainer: Trainer) -> None:
     is_synchronised = trainer.sync_batchnorm and processes > 1
     if size != processes or config.find_batch_size or is_synchronised or not side:
         return
-    if _fails_on_one_image(net, side):
+    if fails_on_one_image(net, side):
         each = " in each process" if processes > 1 else ""
         raise ConfigError(
             f"data.batch_size={size}: batch norm needs more than one image{each}; set "
@@ -112,14 +112,14 @@ def check_last_batch(
 
     processes = count_processes(trainer["devices"], trainer["accelerator"]) * trainer["num_nodes"]
     one = next((count for count in num_images if count // processes == 1), None)
-    if one is not None and _fails_on_one_image(net, side):
+    if one is not None and fails_on_one_image(net, side):
         raise ConfigError(
             f"data: a training batch of {one} for {processes} processes leaves one image for each, and batch "
             "norm needs more; choose another batch size, or set drop_last=True in train_dataloader"
         )
 
 
-def _fails_on_one_image(net: "nn.Module", side: int) -> bool:
+def fails_on_one_image(net: "nn.Module", side: int) -> bool:
     """Returns True if batch norm refuses a training batch of one image."""
     import torch
 

@@ -50,9 +50,9 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
     message = one_line(error)
     if problem := path_error(error):
         return problem
-    if (cause := disk_error(error)) and cause.filename:
+    if cause := disk_error(error):
         remedy = "hydra.run.dir=<folder> (with -m: hydra.sweep.dir) names another place"
-        return f"{cause.filename}: cannot be created ({cause.strerror}); {remedy}"
+        return f"{cause.filename or 'disk'}: cannot be created ({cause.strerror}); {remedy}"
     if isinstance(error, AssertionError | OSError) and not isinstance(error, HydraException):
         # from an invalid setting in the `hydra` section
         settings = [argument for argument in arguments if "hydra." in argument or "=" in argument]

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vgg_lit.errors import InputError, TrainingError
-from vgg_lit.system.files import check_writable
+from vgg_lit.system.files import ABANDONED, check_writable, remove_unfinished
 
 PROGRAM_FILES = {
     "onnx": "model.onnx",
@@ -42,6 +42,7 @@ def writing_into(folder: Path) -> Iterator[None]:
     Raises:
         TrainingError: the disk is full or broken.
     """
+    remove_unfinished(folder, ABANDONED)
     try:
         yield
     except BaseException as error:

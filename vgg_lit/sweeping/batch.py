@@ -25,6 +25,7 @@ from vgg_lit.launching.job_process import (
 from vgg_lit.launching.pool import Pool, record_failure
 from vgg_lit.runs import prepare_attempt
 from vgg_lit.sweeps import Job, JobStatus, Sweep
+from vgg_lit.system.files import remove_unfinished
 from vgg_lit.system.operating_system import quoted
 from vgg_lit.system.overrides import as_overrides, pasteable
 from vgg_lit.system.terminal import visible
@@ -76,6 +77,7 @@ class SweepBatch:
             jobs = [self._plan(overrides) for overrides in self.job_overrides]
             self.jobs = list({job.number: job for job in jobs}.values())
             waiting = [job for job in self.jobs if self._is_to_run(job)]
+            remove_unfinished(self.sweep.path)
             self.sweep.write()
             self._run(waiting, lock)
         self._report(task)

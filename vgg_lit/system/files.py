@@ -4,9 +4,10 @@ import glob
 import hashlib
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from vgg_lit.system.terminal import visible
 
 LONGEST_NAME = 100
 """Characters of a path that are left for the files of a run or a report in its folder."""
+
+ABANDONED = 3600
+"""Seconds without a write after which a temporary file is that of a killed process."""
 
 KEPT = 200
 """Bytes of the name of a file that are in the name of its temporary file; systems allow 255."""
@@ -90,11 +94,13 @@ def check_writable_file(path: Path, setting: str) -> None:
     """Checks that a file can be written, without creating it.
 
     Raises:
-        InputError: it is a folder, or its folder cannot be created or written.
+        InputError: it is a folder or a device, or its folder cannot be created or written.
     """
     check_length(path, setting)
     if path.is_dir():
         raise InputError(f"{setting}: is a folder; give a file")
+    if path.exists() and not path.is_file():  # a device or a pipe, which the file would replace
+        raise InputError(f"{setting}: is not a regular file; give a file")
     check_writable(path.parent, setting)
 
 
@@ -121,10 +127,18 @@ def _kept(name: str) -> str:
     return os.fsencode(name)[:KEPT].decode("utf-8", "ignore")
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Removes the temporary files of killed processes; no other process may be writing to the folder."""
+def remove_unfinished(folder: Path, age: float = 0) -> None:
+    """Removes the temporary files of killed processes.
+
+    Args:
+        folder: a folder that need not exist.
+        age: smallest number of seconds since the last write to a file, `ABANDONED` if another process may
+            be writing to the folder.
+    """
     for temporary in folder.glob(".*.tmp"):
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # removed meanwhile, or the folder is read-only
+            if time.time() - temporary.stat().st_mtime >= age:
+                temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -24,8 +24,10 @@ from lightning.pytorch.tuner import Tuner
 
 from vgg_lit.analysis.complexity import measure
 from vgg_lit.classifier import Classifier
+from vgg_lit.config.network_checks import check_model, fails_on_one_image
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.errors import TrainingError
+from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.system.files import write_text
 from vgg_lit.system.hardware import (
     count_devices,
@@ -102,15 +104,20 @@ def find(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def find_batch_size(config: Mapping[str, Any]) -> int:
     """Returns the largest power of two that fits into memory and leaves `MIN_STEPS_PER_EPOCH` steps.
 
-    Each size is tried with three steps, so the memory includes the state of the optimiser. A validation batch
+    With batch norm it is at least 2, also if that leaves fewer steps. Each size is tried with three steps, so the memory includes the state of the optimiser. A validation batch
     needs less than a step. The rest that training may need is in `SHARE_OF_DEVICE_MEMORY`.
 
     Raises:
-        MemoryError: one image does not fit into the memory of the device.
+        MemoryError: the smallest batch does not fit into the memory of the device.
     """
     datamodule, classifier = _prepared(config)
     largest = datamodule.sizes["train"] // MIN_STEPS_PER_EPOCH
-    largest = max(1, min(largest, _max_batch_on_host(config, classifier)))
+    largest = min(largest, _max_batch_on_host(config, classifier))
+    smallest = 1
+    if largest < 2:
+        net = check_model(config["model"], DataShape.of(config["data"]))
+        smallest = 1 + fails_on_one_image(net, datamodule.image_size)
+    largest = max(smallest, largest)
     first = datamodule.batch_size = min(2, largest)
     tries = int(math.log2(largest / first)) + 1
     weights = sum(tensor.nbytes for tensor in classifier.state_dict().values())

@@ -21,6 +21,7 @@ from vgg_lit.errors import ConfigError, InputError, one_line
 from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.optim import Steps, build_optimizer, build_scheduler
 from vgg_lit.runs import Run
+from vgg_lit.system.files import check_writable
 from vgg_lit.system.launch import rank
 from vgg_lit.system.lightning_internals import wrap_restoring
 from vgg_lit.system.terminal import warn
@@ -77,6 +78,8 @@ def sound_checkpoint(run: Run) -> Path:
         raise InputError(f"resume={run.path}: another process is training this run")
     if is_main:
         run.epochs()  # a damaged table is reported before anything is written
+        for folder in (run.path, run.checkpoints):
+            check_writable(folder, f"resume={run.path}")
     checkpoint, damages = run.newest_checkpoint()
     if is_main:
         for path, damage in damages.items():

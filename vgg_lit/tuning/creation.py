@@ -12,7 +12,7 @@ from vgg_lit.config.locations import is_same_place, place_of, with_absolute_plac
 from vgg_lit.config.schema import Tune
 from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import RENAMED, with_new_names
-from vgg_lit.system.files import write_text
+from vgg_lit.system.files import ABANDONED, remove_unfinished, write_text
 from vgg_lit.system.small_files import read_yaml
 from vgg_lit.tables import is_higher_better
 from vgg_lit.tuning.space import SearchSpace
@@ -78,6 +78,7 @@ def create_study(
     entries = {RENAMED.get(key, key): value for key, value in space.entries.items()}
     wanted = {"objective": settings.objective, "space": entries, "settings": shared}
     with directory.lock():
+        remove_unfinished(directory.path, ABANDONED)  # other drivers may be writing
         if directory.config_file.is_file():
             there = _recorded(directory.config_file)
             for difference in _differences(there, wanted):

@@ -92,12 +92,11 @@ def test_a_launcher_of_an_extra_names_the_extra():
     assert message.endswith("is not installed; pip install 'vgg_lit[slurm]'")
 
 
-def test_a_run_directory_that_cannot_be_made_names_the_setting():
-    error = OSError(28, "No space left on device", "logs/runs")
+@pytest.mark.parametrize(("named", "shown"), [(["logs/runs"], "logs/runs"), ([], "disk")])
+def test_a_run_directory_that_cannot_be_made_names_the_setting(named, shown):
+    error = OSError(28, "No space left on device", *named)
     found = explain_refusal(error, "train", ["seed=1"])
-    assert found.startswith(
-        "logs/runs: cannot be created (No space left on device); hydra.run.dir="
-    )
+    assert found.startswith(f"{shown}: cannot be created (No space left on device); hydra.run.dir=")
 
 
 def test_an_invalid_setting_of_hydra_is_named():

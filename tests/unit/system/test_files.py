@@ -2,10 +2,19 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
-from vgg_lit.system.files import remove_unfinished, replacing, shown_path, temporaries, write_text
+from vgg_lit.errors import InputError
+from vgg_lit.system.files import (
+    check_writable_file,
+    remove_unfinished,
+    replacing,
+    shown_path,
+    temporaries,
+    write_text,
+)
 
 
 def test_text_is_written_in_utf_8_and_folders_are_created(tmp_path):
@@ -49,6 +58,15 @@ def test_file_permissions_follow_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
 
 
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path):
+    for path in (Path("/dev/null"), tmp_path / "pipe"):
+        if not path.exists():
+            os.mkfifo(path)
+        with pytest.raises(InputError, match="is not a regular file"):
+            check_writable_file(path, f"output={path}")
+    check_writable_file(tmp_path / "new", "output=new")
+
+
 def test_two_writers_do_not_share_a_temporary_file(tmp_path):
     path = tmp_path / "file"
     with replacing(path) as first, replacing(path) as second:
@@ -84,6 +102,8 @@ def test_only_temporary_files_of_killed_processes_are_removed(tmp_path):
     (begun,) = tmp_path.iterdir()
     for name in ("file.txt", "file.tmp", ".file"):
         (tmp_path / name).touch()
+    remove_unfinished(tmp_path, age=60)
+    assert begun.exists()  # another process may be writing it
     remove_unfinished(tmp_path)
     assert not begun.exists()
     assert {path.name for path in tmp_path.iterdir()} == {"file.txt", "file.tmp", ".file"}

@@ -16,7 +16,14 @@ from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.runs import Run
 from vgg_lit.training import finders
 from vgg_lit.training.experiment import run_experiment
-from vgg_lit.training.finders import MARGIN, find, range_test, step_losses, suggestion
+from vgg_lit.training.finders import (
+    MARGIN,
+    find,
+    find_batch_size,
+    range_test,
+    step_losses,
+    suggestion,
+)
 
 
 def test_step_losses_are_recovered_from_the_running_means():
@@ -96,6 +103,14 @@ def test_the_record_has_the_overrides_and_the_curve(found):
     assert len(rate["rates"]) == len(rate["losses"]) > 50
     assert (path / "figures/find_lr.png").stat().st_size > 10_000
     assert not list(path.glob(".*ckpt"))
+
+
+@pytest.mark.parametrize(("head", "size"), [("cifar", 2), ("linear", 1)])
+def test_the_smallest_batch_is_one_that_batch_norm_accepts(head, size, compose, tiny):
+    """The head `cifar` has batch norm over one value per image."""
+    data = ("data.train_size=15", "data.val_fraction=0")
+    config = to_plain(compose(*tiny, "model=vgg11_bn", f"model.head={head}", *data))
+    assert find_batch_size(config) == size
 
 
 def test_the_run_equals_one_with_explicit_values(found, compose, tiny, train, tmp_path):
