@@ -96,6 +96,11 @@ def _double_quoted(word: str) -> str:
     return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
 
 
+def inner_quote() -> str:
+    r"""Returns the quote for a text within a word of `quoted`; PowerShell ends the word at `\"`."""
+    return "'" if sys.platform == "win32" else '"'
+
+
 def lists_fonts_fast() -> bool:
     """Returns True if the system lists its fonts in well under a second; macOS takes seconds."""
     return sys.platform == "linux"
