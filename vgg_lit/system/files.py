@@ -128,9 +128,9 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes text to a file in UTF-8, atomically."""
+    """Writes text to a file in UTF-8, atomically; lines end in a line feed on all systems."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_json(path: Path, content: Any) -> None:

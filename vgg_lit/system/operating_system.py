@@ -6,6 +6,7 @@ system.
 """
 
 import ctypes
+import errno
 import getpass
 import os
 import re
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 ENDING = [
     getattr(signal, name)
@@ -27,6 +28,9 @@ ENDING = [
 ]
 """SIGINT: ctrl-C. SIGTERM: `kill` and cluster schedulers. SIGUSR1: early warning of schedulers. SIGBREAK:
 ctrl-break, with which a process of Windows asks another to end."""
+
+PIPE_CLOSED = (errno.EPIPE, errno.EINVAL) if sys.platform == "win32" else (errno.EPIPE,)
+"""Error numbers of a write to a pipe whose reader has ended."""
 
 SECONDS_TO_READ = 5.0
 """Time limit for other processes to close a file that is to be replaced: a large checkpoint takes seconds."""
@@ -99,6 +103,12 @@ def _double_quoted(word: str) -> str:
 def inner_quote() -> str:
     r"""Returns the quote for a text within a word of `quoted`; PowerShell ends the word at `\"`."""
     return "'" if sys.platform == "win32" else '"'
+
+
+def writes_to_console(stream: TextIO) -> bool:
+    """Returns True if a stream converts its text for a console of Windows, which reads no UTF-8."""
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    return type(raw).__name__ == "_WindowsConsoleIO"
 
 
 def lists_fonts_fast() -> bool:

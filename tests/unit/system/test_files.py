@@ -1,5 +1,6 @@
 """Files are replaced atomically."""
 
+import io
 import os
 import stat
 
@@ -13,6 +14,17 @@ def test_text_is_written_in_utf_8_and_folders_are_created(tmp_path):
     write_text(path, "Größe\n")
     assert path.read_bytes() == "Größe\n".encode()
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_lines_end_in_a_line_feed_on_windows_too(tmp_path, monkeypatch):
+    opened = io.open
+
+    def open_text(file, mode, buffering=-1, encoding=None, errors=None, newline=None):
+        return opened(file, mode, buffering, encoding, errors, newline or "\r\n")
+
+    monkeypatch.setattr(io, "open", open_text)
+    write_text(tmp_path / "file", "a\nb\n")
+    assert (tmp_path / "file").stat().st_size == 4
 
 
 def test_a_failed_write_leaves_only_the_old_file(tmp_path):
