@@ -79,6 +79,13 @@ def replace(path: Path, target: Path) -> None:
             return
 
 
+def is_link(entry: os.DirEntry[str]) -> bool:
+    """Returns True for a symbolic link, and for a junction of Windows."""
+    junction = 0xA0000003  # stat.IO_REPARSE_TAG_MOUNT_POINT
+    tag = getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", None)
+    return entry.is_symlink() or tag == junction
+
+
 def relative(path: str | os.PathLike[str], start: str | os.PathLike[str] = os.curdir) -> Path:
     """Returns a path relative to a folder; the path itself if it is on another drive."""
     try:
