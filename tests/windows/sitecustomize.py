@@ -3,7 +3,7 @@
 Code of the project does not find the calls, signals and modules that Windows lacks. The other differences
 hold for all code of the process: folders are not opened as files, files are not flushed through a
 descriptor that cannot write, open files are not renamed, replaced or removed, characters that no Windows
-name has are refused, text is cp1252 without an encoding, processes are spawned and never forked, and
+name has are refused, text is cp1252 without an encoding and its lines end in CR LF, processes are spawned and never forked, and
 SIGTERM ends a process at once, and PyTorch has no libuv. Ctrl-break is SIGUSR1. A path below the folder in
 VGG_LIT_TEST_DRIVE is on another drive.
 
@@ -11,6 +11,7 @@ Not simulated: backslashes in paths, names in any case, reserved names such as N
 """
 
 import builtins
+import ctypes
 import errno
 import fcntl
 import io
@@ -103,6 +104,24 @@ def refuse_libuv(store):
     store.__init__ = init
 
 
+class Kernel:
+    """The calls of Windows' kernel32; the handle of a process is its number."""
+
+    def OpenProcess(access, is_inherited, pid):
+        return pid if has_process(pid) else None
+
+    def WaitForSingleObject(handle, milliseconds):
+        return 258 if has_process(handle.value) else 0
+
+
+def has_process(pid):
+    """Returns True if a process runs; one that has ended and is not yet waited for does not."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="ignore")
+    except OSError:
+        return False
+
+
 def hide_absent_names():
     """Hides names and modules from code of the project, and libuv from PyTorch."""
     sys.__class__ = WindowsSystem
@@ -125,6 +144,7 @@ def hide_absent_names():
         return imported
 
     builtins.__import__ = without_modules
+    ctypes.WinDLL = {"kernel32": Kernel}.__getitem__
 
 
 def check_name(path):
@@ -213,14 +233,18 @@ def change_paths():
 
 
 def change_text():
-    """Makes cp1252 the encoding of text whose encoding is not given."""
+    """Makes cp1252 the encoding of text whose encoding is not given, and CR LF the end of its lines."""
     opened = io.open
 
-    def open_text(file, mode="r", buffering=-1, encoding=None, *more, **options):
+    def open_text(
+        file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, *more, **options
+    ):
         check_name(file)
         if "b" not in mode and encoding in (None, "locale"):
             encoding = ENCODING
-        return opened(file, mode, buffering, encoding, *more, **options)
+        if newline is None and not set("br+") & set(mode):
+            newline = "\r\n"
+        return opened(file, mode, buffering, encoding, errors, newline, *more, **options)
 
     builtins.open = io.open = open_text
     locale.getpreferredencoding = lambda do_setlocale=True: ENCODING

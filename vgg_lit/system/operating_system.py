@@ -166,13 +166,15 @@ def session_options(inherited: Sequence[int]) -> dict[str, Any]:
 
 def ask_to_end(process: subprocess.Popen, signum: signal.Signals) -> None:
     """Sends a signal that a process started with `session_options` handles by saving its work."""
-    process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
+    with suppress(OSError):  # Windows: the process has just ended, or there is no console
+        process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
 
 
 def kill_session(process: subprocess.Popen) -> None:
     """Kills a process started with `session_options` and the processes that it has started."""
     if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError):
+        # PermissionError: on macOS, if all processes of the group have ended and one is not yet waited for
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         return
     with suppress(OSError):
@@ -201,6 +203,19 @@ def end_this_process(seconds: float) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(seconds)
     os._exit(128 + signal.SIGTERM)
+
+
+def parent_check(pid: int) -> Callable[[], bool]:
+    """Returns a function that returns True while the process with this number, which started this one, runs."""
+    if sys.platform != "win32":
+        return lambda: os.getppid() == pid
+    # Windows keeps the number of a parent that has ended, and a virtual environment puts a process in between.
+    synchronize, wait_timeout = 0x100000, 258
+    kernel = ctypes.WinDLL("kernel32")
+    kernel.OpenProcess.restype = ctypes.c_void_p
+    # The open handle keeps the number from another process.
+    parent = ctypes.c_void_p(kernel.OpenProcess(synchronize, False, pid))
+    return lambda: kernel.WaitForSingleObject(parent, 0) == wait_timeout
 
 
 def wake(pid: int) -> None:

@@ -161,6 +161,43 @@ def test_a_job_is_asked_to_end_by_ctrl_break_where_there_is_one(monkeypatch):
     assert sent == [signal.SIGTERM, 1]
 
 
+def test_a_job_that_has_just_ended_is_not_asked_to_end():
+    def refuse(signum):
+        raise PermissionError(errno.EACCES, "Access is denied")
+
+    system.ask_to_end(SimpleNamespace(send_signal=refuse), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("error", [ProcessLookupError, PermissionError])
+def test_a_session_whose_processes_have_ended_is_killed_already(error, monkeypatch):
+    def refuse(pid, signum):
+        raise error
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    system.kill_session(SimpleNamespace(pid=1))
+
+
+def test_a_parent_runs_until_its_number_is_another():
+    assert system.parent_check(os.getppid())()
+    assert not system.parent_check(os.getpid())()
+
+
+def test_a_parent_of_windows_runs_until_its_handle_says_otherwise(monkeypatch):
+    """The number of the parent stays the same, and is that of a launcher in a virtual environment."""
+    running = {7}
+    kernel = SimpleNamespace(
+        OpenProcess=lambda access, is_inherited, pid: pid if pid in running else None,
+        WaitForSingleObject=lambda handle, milliseconds: 258 if handle.value in running else 0,
+    )
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(system.ctypes, "WinDLL", {"kernel32": kernel}.get, raising=False)
+    is_running = system.parent_check(7)
+    assert is_running()
+    running.clear()
+    assert not is_running()
+    assert not system.parent_check(7)()
+
+
 def test_a_process_of_windows_ends_itself_as_sigterm_does():
     script = (
         "import os, signal; from vgg_lit.system import operating_system as system;"
