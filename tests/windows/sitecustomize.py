@@ -90,11 +90,11 @@ class WindowsSystem(ModuleType):
 
 
 def refuse_libuv(store):
-    """Makes a class of torch refuse to start a server with libuv, which PyTorch lacks on Windows."""
+    """Makes a class of torch refuse libuv, which PyTorch lacks on Windows, for servers and clients."""
     start = store.__init__
 
     def init(self, *values, use_libuv=True, **options):
-        if use_libuv and (options.get("is_master") or True in values[3:4]):
+        if use_libuv:
             raise RuntimeError(
                 "use_libuv was requested but PyTorch was built without libuv support"
             )
@@ -112,6 +112,15 @@ class Kernel:
 
     def WaitForSingleObject(handle, milliseconds):
         return 258 if has_process(handle.value) else 0
+
+
+class WindowsLibraries(ModuleType):
+    """The module `ctypes`, which has libraries of Windows for code of the project."""
+
+    def __getattr__(self, name):
+        if name == "WinDLL" and is_called_by_project():
+            return {"kernel32": Kernel}.__getitem__
+        raise AttributeError(f"module 'ctypes' has no attribute {name!r}")
 
 
 def has_process(pid):
@@ -144,7 +153,7 @@ def hide_absent_names():
         return imported
 
     builtins.__import__ = without_modules
-    ctypes.WinDLL = {"kernel32": Kernel}.__getitem__
+    ctypes.__class__ = WindowsLibraries
 
 
 def check_name(path):

@@ -29,6 +29,9 @@ ENDING = [
 """SIGINT: ctrl-C. SIGTERM: `kill` and cluster schedulers. SIGUSR1: early warning of schedulers. SIGBREAK:
 ctrl-break, with which a process of Windows asks another to end."""
 
+GET_ADDRESS = 0x8915 if sys.platform == "linux" else 0xC0206921
+"""Number of the call SIOCGIFADDR, which returns the address of a network interface; that of macOS and BSD."""
+
 PIPE_CLOSED = (errno.EPIPE, errno.EINVAL) if sys.platform == "win32" else (errno.EPIPE,)
 """Error numbers of a write to a pipe whose reader has ended."""
 

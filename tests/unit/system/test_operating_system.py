@@ -2,6 +2,7 @@
 
 import errno
 import os
+import runpy
 import shlex
 import signal
 import subprocess
@@ -150,6 +151,12 @@ def test_a_store_needs_no_libuv_on_windows(monkeypatch):
     assert not TCPStore(
         "127.0.0.1", 0, is_master=True, wait_for_workers=False, **options
     ).libuvBackend
+
+
+@pytest.mark.parametrize(("platform", "number"), [("linux", 0x8915), ("darwin", 0xC0206921)])
+def test_the_address_of_an_interface_is_a_call_of_each_system(platform, number, monkeypatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    assert runpy.run_path(system.__file__)["GET_ADDRESS"] == number
 
 
 def test_a_job_is_asked_to_end_by_ctrl_break_where_there_is_one(monkeypatch):
