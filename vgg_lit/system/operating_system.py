@@ -32,6 +32,9 @@ ctrl-break, with which a process of Windows asks another to end."""
 GET_ADDRESS = 0x8915 if sys.platform == "linux" else 0xC0206921
 """Number of the call SIOCGIFADDR, which returns the address of a network interface; that of macOS and BSD."""
 
+MISREAD = re.compile(r"""\\\\.+|[^][(){}'"=,]*[^][(){}'"=,\\/]~\d.*""")
+"""Paths on a file server, which begin with two backslashes, and short names with `~1`."""
+
 PIPE_CLOSED = (errno.EPIPE, errno.EINVAL) if sys.platform == "win32" else (errno.EPIPE,)
 """Error numbers of a write to a pipe whose reader has ended."""
 
@@ -113,6 +116,11 @@ def _double_quoted(word: str) -> str:
 def inner_quote() -> str:
     r"""Returns the quote for a text within a word of `quoted`; PowerShell ends the word at `\"`."""
     return "'" if sys.platform == "win32" else '"'
+
+
+def is_misread(path: str) -> bool:
+    r"""Returns True for a path of Windows that Hydra changes or refuses, such as `\\nas\x` or `RUNNER~1\x`."""
+    return sys.platform == "win32" and bool(MISREAD.fullmatch(path))
 
 
 def writes_to_console(stream: TextIO) -> bool:

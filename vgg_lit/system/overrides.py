@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vgg_lit.system.files import expanded
-from vgg_lit.system.operating_system import inner_quote, quoted
+from vgg_lit.system.operating_system import inner_quote, is_misread, quoted
 
 PLAIN = re.compile(
     r"(?:[A-Za-z]:[\\/]|\.{0,2}[\\/])?[A-Za-z_][\w./-]*(?:\\[\w.-][\w./-]*)*", re.ASCII
@@ -69,7 +69,8 @@ LIST = re.compile(r"""\[([^][(){}'"]*)\]""")
 def with_home(arguments: Sequence[str]) -> list[str]:
     """Returns the arguments with `~` in values replaced by the home folder; zsh does not replace it after `=`.
 
-    A value is a path, a list of paths, or the paths of a sweep; functions such as `choice(...)` stay.
+    Paths of Windows that Hydra reads as other texts get quotes. A value is a path, a list of paths, or the
+    paths of a sweep; functions such as `choice(...)` stay.
 
     Raises:
         InputError: the user has no home folder.
@@ -79,7 +80,7 @@ def with_home(arguments: Sequence[str]) -> list[str]:
 
 def _with_home(typed: str) -> str:
     key, _, value = typed.partition("=")
-    if typed.startswith("-") or "~" not in value:
+    if typed.startswith("-") or not ("~" in value or "\\\\" in value):
         return typed
     if quoted := QUOTED.fullmatch(value):
         return f"{key}={_at_home(quoted[2])}" if HOME.fullmatch(quoted[2]) else typed
@@ -91,7 +92,9 @@ def _with_home(typed: str) -> str:
 
 def _at_home(text: str) -> str:
     path = text.strip()
-    return _typed(str(expanded(path))) if HOME.fullmatch(path) else text
+    if HOME.fullmatch(path):
+        return _typed(str(expanded(path)))
+    return _typed(path) if is_misread(path) else text
 
 
 def shell_words(settings: Mapping[str, Any]) -> str:

@@ -128,6 +128,37 @@ def test_the_home_folder_is_replaced_in_values(typed, expected, monkeypatch):
     assert with_home([expected]) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (r"data.root=\\nas\photos", [r"\\nas\photos"]),
+        (r"run=C:\Users\RUNNER~1\x", [r"C:\Users\RUNNER~1\x"]),
+        (r"run=PROGRA~1", ["PROGRA~1"]),
+        (r"runs=[logs\a, \\nas\b,C:\RUNNER~1\c]", [["logs\\a", r"\\nas\b", r"C:\RUNNER~1\c"]]),
+        (r"init.from=a,\\nas\b", ["a", r"\\nas\b"]),
+        (r"images=\\nas\p\img[0-9].jpg", [r"\\nas\p\img[0-9].jpg"]),
+        (r"output='\\nas\x'", [r"\\nas\x"]),
+        (r"run=C:\Users\ada\x", [r"C:\Users\ada\x"]),
+    ],
+)
+def test_hydra_reads_paths_of_windows(typed, expected, monkeypatch):
+    """Hydra reads two backslashes as one, and refuses `~`."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    (again,) = with_home([typed])
+    assert with_home([again]) == [again]
+    (override,) = OverridesParser.create().parse_overrides([again])
+    if override.is_sweep_override():
+        assert [getattr(path, "text", path) for path in override.value().list] == expected
+    else:
+        assert [override.value()] == expected
+
+
+@pytest.mark.parametrize("typed", ["run=choice(a,C:\\RUNNER~1)", "~optimizer.lr", "name=a~/b"])
+def test_other_values_stay_as_they_are_on_windows(typed, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert with_home([typed]) == [typed]
+
+
 @pytest.mark.parametrize("home", ["/home/josé", "/Users/Jane Doe", "/home/o'brien"])
 def test_hydra_reads_a_path_in_any_home_folder(home, monkeypatch):
     monkeypatch.setenv("HOME", home)
