@@ -7,7 +7,7 @@ name has are refused, text is cp1252 without an encoding and its lines end in CR
 SIGTERM ends a process at once, and PyTorch has no libuv. Ctrl-break is SIGUSR1. A path below the folder in
 VGG_LIT_TEST_DRIVE is on another drive.
 
-Not simulated: backslashes in paths, names in any case, reserved names such as NUL, and limits on length.
+Not simulated: backslashes in paths, names in any case, reserved names such as NUL, and refusals of long paths.
 """
 
 import builtins
@@ -114,6 +114,15 @@ class Kernel:
         return 258 if has_process(handle.value) else 0
 
 
+class Registry:
+    """The module `winreg` of a system without settings."""
+
+    HKEY_LOCAL_MACHINE = 0
+
+    def OpenKey(key, place):
+        raise FileNotFoundError(errno.ENOENT, "The system cannot find the file specified", place)
+
+
 class WindowsLibraries(ModuleType):
     """The module `ctypes`, which has libraries of Windows for code of the project."""
 
@@ -144,7 +153,10 @@ def hide_absent_names():
         sys.modules[name].__class__ = WindowsModule
 
     def without_modules(name, globals=None, *more, **options):
-        if name in MODULES and str((globals or {}).get("__name__")).startswith(PROJECT):
+        is_own = str((globals or {}).get("__name__")).startswith(PROJECT)
+        if name == "winreg" and is_own:
+            return Registry
+        if name in MODULES and is_own:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         imported = _import(name, globals, *more, **options)
         store = getattr(sys.modules.get("torch._C._distributed_c10d"), "TCPStore", None)

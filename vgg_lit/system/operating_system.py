@@ -164,6 +164,19 @@ def free_bytes(folder: Path) -> float:
     return status.f_bavail * status.f_frsize
 
 
+def longest_path() -> float:
+    """Returns the number of characters that the whole path of a file may have; infinity if it is not limited."""
+    if sys.platform != "win32":
+        return float("inf")
+    import winreg
+
+    place = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+    with suppress(OSError), winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, place) as key:
+        if winreg.QueryValueEx(key, "LongPathsEnabled")[0]:
+            return float("inf")
+    return 259
+
+
 def session_options(inherited: Sequence[int]) -> dict[str, Any]:
     """Returns options of `subprocess.Popen` for a process that does not receive this terminal's ctrl-C.
 

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -231,6 +232,26 @@ def test_without_limit_the_free_bytes_are_infinite(monkeypatch, tmp_path):
     assert system.free_bytes(tmp_path / "none") == float("inf")
     monkeypatch.delattr(os, "statvfs")
     assert system.free_bytes(tmp_path) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("values", "longest"),
+    [({}, 259), ({"LongPathsEnabled": 0}, 259), ({"LongPathsEnabled": 1}, float("inf"))],
+)
+def test_windows_limits_paths_unless_its_registry_says_otherwise(values, longest, monkeypatch):
+    assert system.longest_path() == float("inf")
+
+    def query(key, name):
+        if name not in values:
+            raise FileNotFoundError(errno.ENOENT, "The system cannot find the file specified")
+        return values[name], 4
+
+    registry = SimpleNamespace(
+        HKEY_LOCAL_MACHINE=0, OpenKey=lambda *place: nullcontext(), QueryValueEx=query
+    )
+    monkeypatch.setitem(sys.modules, "winreg", registry)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert system.longest_path() == longest
 
 
 @pytest.mark.parametrize("name", [None, "ada"])
