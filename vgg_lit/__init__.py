@@ -42,13 +42,15 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    from vgg_lit.system.notebook import replace_missing_plot_backend
+if not TYPE_CHECKING:  # type checkers would accept every name
 
-    replace_missing_plot_backend()
-    if name in ("train", "compare"):  # modules of commands, which can be called
-        return import_module(f"vgg_lit.{name}")
-    if name in _HOMES:
-        module, attribute = _HOMES[name]
-        return getattr(import_module(module), attribute)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        from vgg_lit.system.notebook import replace_missing_plot_backend
+
+        replace_missing_plot_backend()
+        if name in ("train", "compare"):  # modules of commands, which can be called
+            return import_module(f"vgg_lit.{name}")
+        if name in _HOMES:
+            module, attribute = _HOMES[name]
+            return getattr(import_module(module), attribute)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

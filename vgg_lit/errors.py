@@ -92,7 +92,9 @@ def disk_error(error: BaseException | None) -> OSError | None:
 
 def path_error(error: BaseException) -> str | None:
     """Returns the message for a path that no file can have: it is too long, or its links are a circle."""
-    if not isinstance(error, OSError) or error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+    is_long = getattr(error, "winerror", None) == 206  # Windows: ERROR_FILENAME_EXCED_RANGE
+    numbers = (errno.ENAMETOOLONG, errno.ELOOP)
+    if not isinstance(error, OSError) or not (is_long or error.errno in numbers):
         return None
     path = str(error.filename)
     shown = path if len(path) <= LONGEST_SHOWN else f"{path[:LONGEST_SHOWN]}..."

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import vgg_lit
+import vgg_lit.data
+import vgg_lit.models
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
@@ -64,6 +68,20 @@ for images, labels, ids in data.train_dataloader():
 """
 
 
+EVERY_NAME = "".join(
+    f"from {package.__name__} import {name} as public_{name}\n"
+    for package in (vgg_lit, vgg_lit.data, vgg_lit.models)
+    for name in package.__all__
+)
+WRONG = """build(3.5)
+run.metric
+vgg_lit.trian
+from vgg_lit import Clasifier
+from vgg_lit.models import vgg17
+from vgg_lit.data import CIFAR11
+"""
+
+
 def check(program, tmp_path):
     """The exit code and the errors of mypy --strict for a program of a user."""
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
@@ -81,8 +99,8 @@ def check(program, tmp_path):
 @pytest.mark.slow
 def test_a_program_of_a_user_passes_mypy_strict(tmp_path):
     pytest.importorskip("mypy")
-    code, found = check(PROGRAM, tmp_path)
+    code, found = check(PROGRAM + EVERY_NAME, tmp_path)
     assert code == 0, found
-    code, found = check(PROGRAM + "\nbuild(3.5)\nrun.metric\n", tmp_path)
+    code, found = check(PROGRAM + WRONG, tmp_path)
     assert code == 1
-    assert found.count("error:") == 2, found
+    assert found.count("error:") == len(WRONG.splitlines()), found

@@ -105,6 +105,8 @@ folder = Path(tempfile.mkdtemp())
 file = folder / "file"
 file.write_text("\\N{LATIN SMALL LETTER U WITH DIAERESIS}")
 assert file.read_bytes() == b"\\xfc"
+file.write_text("a\\n")
+assert file.read_bytes() == b"a\\r\\n"
 held = (folder / "held").open("w", encoding="utf-8")
 refused(PermissionError, "os.open(folder, os.O_RDONLY)")
 refused(OSError, "os.fsync(open(file).fileno())")
@@ -145,6 +147,9 @@ def test_a_run_trains_and_resumes(run, windows):
     assert run.status["status"] == "done"
     windows("train", f"resume={run.path}", "trainer.max_epochs=2")
     assert len(run.metrics_file.read_text(encoding="utf-8").splitlines()) == 3
+    texts = [*run.path.glob("*.csv"), *run.path.glob("*.json"), *run.path.glob("*.yaml")]
+    assert len(texts) > 4
+    assert not [file.name for file in texts if b"\r" in file.read_bytes()]
 
 
 @pytest.mark.slow

@@ -3,14 +3,15 @@
 Code of the project does not find the calls, signals and modules that Windows lacks. The other differences
 hold for all code of the process: folders are not opened as files, files are not flushed through a
 descriptor that cannot write, open files are not renamed, replaced or removed, characters that no Windows
-name has are refused, text is cp1252 without an encoding, processes are spawned and never forked, and
+name has are refused, text is cp1252 without an encoding and its lines end in CR LF, processes are spawned and never forked, and
 SIGTERM ends a process at once, and PyTorch has no libuv. Ctrl-break is SIGUSR1. A path below the folder in
 VGG_LIT_TEST_DRIVE is on another drive.
 
-Not simulated: backslashes in paths, names in any case, reserved names such as NUL, and limits on length.
+Not simulated: backslashes in paths, names in any case, reserved names such as NUL, and refusals of long paths.
 """
 
 import builtins
+import ctypes
 import errno
 import fcntl
 import io
@@ -89,11 +90,11 @@ class WindowsSystem(ModuleType):
 
 
 def refuse_libuv(store):
-    """Makes a class of torch refuse to start a server with libuv, which PyTorch lacks on Windows."""
+    """Makes a class of torch refuse libuv, which PyTorch lacks on Windows, for servers and clients."""
     start = store.__init__
 
     def init(self, *values, use_libuv=True, **options):
-        if use_libuv and (options.get("is_master") or True in values[3:4]):
+        if use_libuv:
             raise RuntimeError(
                 "use_libuv was requested but PyTorch was built without libuv support"
             )
@@ -101,6 +102,42 @@ def refuse_libuv(store):
 
     init.is_without_libuv = True
     store.__init__ = init
+
+
+class Kernel:
+    """The calls of Windows' kernel32; the handle of a process is its number."""
+
+    def OpenProcess(access, is_inherited, pid):
+        return pid if has_process(pid) else None
+
+    def WaitForSingleObject(handle, milliseconds):
+        return 258 if has_process(handle.value) else 0
+
+
+class Registry:
+    """The module `winreg` of a system without settings."""
+
+    HKEY_LOCAL_MACHINE = 0
+
+    def OpenKey(key, place):
+        raise FileNotFoundError(errno.ENOENT, "The system cannot find the file specified", place)
+
+
+class WindowsLibraries(ModuleType):
+    """The module `ctypes`, which has libraries of Windows for code of the project."""
+
+    def __getattr__(self, name):
+        if name == "WinDLL" and is_called_by_project():
+            return {"kernel32": Kernel}.__getitem__
+        raise AttributeError(f"module 'ctypes' has no attribute {name!r}")
+
+
+def has_process(pid):
+    """Returns True if a process runs; one that has ended and is not yet waited for does not."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="ignore")
+    except OSError:
+        return False
 
 
 def hide_absent_names():
@@ -116,7 +153,10 @@ def hide_absent_names():
         sys.modules[name].__class__ = WindowsModule
 
     def without_modules(name, globals=None, *more, **options):
-        if name in MODULES and str((globals or {}).get("__name__")).startswith(PROJECT):
+        is_own = str((globals or {}).get("__name__")).startswith(PROJECT)
+        if name == "winreg" and is_own:
+            return Registry
+        if name in MODULES and is_own:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         imported = _import(name, globals, *more, **options)
         store = getattr(sys.modules.get("torch._C._distributed_c10d"), "TCPStore", None)
@@ -125,6 +165,7 @@ def hide_absent_names():
         return imported
 
     builtins.__import__ = without_modules
+    ctypes.__class__ = WindowsLibraries
 
 
 def check_name(path):
@@ -213,14 +254,18 @@ def change_paths():
 
 
 def change_text():
-    """Makes cp1252 the encoding of text whose encoding is not given."""
+    """Makes cp1252 the encoding of text whose encoding is not given, and CR LF the end of its lines."""
     opened = io.open
 
-    def open_text(file, mode="r", buffering=-1, encoding=None, *more, **options):
+    def open_text(
+        file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, *more, **options
+    ):
         check_name(file)
         if "b" not in mode and encoding in (None, "locale"):
             encoding = ENCODING
-        return opened(file, mode, buffering, encoding, *more, **options)
+        if newline is None and not set("br+") & set(mode):
+            newline = "\r\n"
+        return opened(file, mode, buffering, encoding, errors, newline, *more, **options)
 
     builtins.open = io.open = open_text
     locale.getpreferredencoding = lambda do_setlocale=True: ENCODING

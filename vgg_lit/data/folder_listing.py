@@ -16,6 +16,7 @@ from pathlib import Path
 from vgg_lit.data.image_formats import is_image_name
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import shown_path
+from vgg_lit.system.operating_system import is_link
 
 STRAY_FOLDERS = (
     *("__MACOSX", "@eaDir", "__pycache__", "lost+found"),
@@ -119,7 +120,7 @@ def _fill(
                     folder.passed_over[shown_path(ending) or "without ending"] += 1
             elif name in STRAY_FOLDERS:
                 folder.passed_over[f"{name}/"] += 1
-            elif entry.is_symlink():
+            elif is_link(entry):
                 links.append((folder, name))
             else:
                 child = folder.folders[name] = Folder(_join(folder.path, name))

@@ -100,7 +100,7 @@ def write_export(
             REPORT: to_json(report.to_dict()),
             CARD: card,
         }.items():
-            files[name].write_text(text, encoding="utf-8")
+            files[name].write_text(text, encoding="utf-8", newline="\n")
     for name in set(PROGRAM_FILES.values()) - set(names):
         (output / name).unlink(missing_ok=True)  # of an earlier export
     print_rows(report.rows(), "Each program compared with PyTorch, on the CPU")

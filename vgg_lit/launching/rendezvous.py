@@ -18,7 +18,7 @@ from torch.distributed import DistError, PrefixStore, Store, TCPStore
 
 from vgg_lit.errors import InputError
 from vgg_lit.system.launch import JOB_STORE, Launch, address_towards
-from vgg_lit.system.operating_system import store_options
+from vgg_lit.system.operating_system import GET_ADDRESS, store_options
 
 POLL_SECONDS, LINGER_SECONDS = 0.05, 1.0
 
@@ -102,7 +102,7 @@ def _store_of_launcher(shared: Store) -> Store:
     host, _, port = os.environ.get(JOB_STORE, "").rpartition(":")
     if not host:
         return shared
-    return TCPStore(host, int(port), is_master=False, wait_for_workers=False)
+    return TCPStore(host, int(port), is_master=False, wait_for_workers=False, **store_options())
 
 
 class _TimedOut(Exception):
@@ -179,7 +179,6 @@ def take_interface(address: str) -> None:
 
 def _interface_towards(address: str) -> str | None:
     """Returns the name of the interface that sends packets to an IPv4 address; None if unknown."""
-    get_address = 0x8915  # SIOCGIFADDR
     ours = address_towards(address)
     try:
         import fcntl
@@ -189,7 +188,7 @@ def _interface_towards(address: str) -> str | None:
         for _, name in socket.if_nameindex() if ours else []:
             request = struct.pack("256s", name.encode())
             try:
-                answer = fcntl.ioctl(probe.fileno(), get_address, request)
+                answer = fcntl.ioctl(probe.fileno(), GET_ADDRESS, request)
             except OSError:  # the interface has no IPv4 address
                 continue
             if socket.inet_ntoa(answer[20:24]) == ours:

@@ -40,7 +40,7 @@ from vgg_lit.errors import (
 )
 from vgg_lit.system.ending_signals import ArrivedSignals
 from vgg_lit.system.launch import FIRST_PROCESS, detect, prints_errors, rank
-from vgg_lit.system.operating_system import ENDING, wake
+from vgg_lit.system.operating_system import ENDING, parent_check, wake
 from vgg_lit.system.status import Status, read_status, write_status
 from vgg_lit.system.terminal import visible
 
@@ -100,6 +100,7 @@ class Watch(threading.Thread):
         if rank() == 0:
             self.main = os.getpid()
         self._is_child_of_main = detect() is None and self.main != os.getpid()
+        self._is_main_running = parent_check(self.main)
         self._is_over = threading.Event()
         self._reads_at = 0.0  # time of the next look into `status.json`
         self._is_hook_registered = False
@@ -231,7 +232,7 @@ class Watch(threading.Thread):
 
     def _find_ended(self) -> Failure | None:
         if self._is_child_of_main:
-            return None if os.getppid() == self.main else Failure("process 0 was killed", 1)
+            return None if self._is_main_running() else Failure("process 0 was killed", 1)
         for number, process in enumerate(self._children(), start=1):
             if code := process.poll():
                 return Failure(*_ending(number, code))

@@ -71,10 +71,12 @@ _HOMES = {
 """The module of each name that is not in `vgg`."""
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(import_module(f"vgg_lit.models.{_HOMES.get(name, 'vgg')}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # type checkers would accept every name
+
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return getattr(import_module(f"vgg_lit.models.{_HOMES.get(name, 'vgg')}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

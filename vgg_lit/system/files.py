@@ -1,5 +1,6 @@
 """Atomic file writes and digests."""
 
+import errno
 import glob
 import hashlib
 import json
@@ -13,7 +14,7 @@ from typing import Any
 
 from vgg_lit.errors import InputError, path_error
 from vgg_lit.system.claims import check_in_place
-from vgg_lit.system.operating_system import flush, replace
+from vgg_lit.system.operating_system import flush, longest_path, replace
 from vgg_lit.system.terminal import visible
 
 LONGEST_NAME = 100
@@ -38,9 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     check_in_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not mkstemp: its files are private to one user, and a cache or a run may be shared.
-    # Its name has part of the other name, which may be as long as the system allows.
-    temporary = path.with_name(f".{_kept(path.name)}.{uuid.uuid4().hex}.tmp")
+    temporary = _temporary(path)
     try:
         yield temporary
         flush(temporary)
@@ -82,8 +81,12 @@ def check_length(path: Path, setting: str) -> None:
         InputError: the path, or a name in it, is longer than the system allows.
     """
     key = setting.partition("=")[0]
+    longest = longest_path()
     for part in (path, *map(Path, path.parts)):  # a folder of the path may not exist yet
         try:
+            if len(os.path.abspath(part)) > longest:
+                reason = f"File name too long; the files may have {longest} characters with their folders"
+                raise OSError(errno.ENAMETOOLONG, reason, str(part))
             os.lstat(part)
         except OSError as error:
             if problem := path_error(error):
@@ -97,6 +100,7 @@ def check_writable_file(path: Path, setting: str) -> None:
         InputError: it is a folder or a device, or its folder cannot be created or written.
     """
     check_length(path, setting)
+    check_length(_temporary(path), setting)
     if path.is_dir():
         raise InputError(f"{setting}: is a folder; give a file")
     if path.exists() and not path.is_file():  # a device or a pipe, which the file would replace
@@ -116,6 +120,12 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         raise InputError(
             f"{path}: this user has no home folder; give the whole path, or set HOME"
         ) from error
+
+
+def _temporary(path: Path) -> Path:
+    # Not mkstemp: its files are private to one user, and a cache or a run may be shared.
+    # Its name has part of the other name, which may be as long as the system allows.
+    return path.with_name(f".{_kept(path.name)}.{uuid.uuid4().hex}.tmp")
 
 
 def temporaries(path: Path) -> Iterator[Path]:
@@ -142,9 +152,9 @@ def remove_unfinished(folder: Path, age: float = 0) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes text to a file in UTF-8, atomically."""
+    """Writes text to a file in UTF-8, atomically; lines end in a line feed on all systems."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_json(path: Path, content: Any) -> None:

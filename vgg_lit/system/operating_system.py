@@ -6,6 +6,7 @@ system.
 """
 
 import ctypes
+import errno
 import getpass
 import os
 import re
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 ENDING = [
     getattr(signal, name)
@@ -27,6 +28,15 @@ ENDING = [
 ]
 """SIGINT: ctrl-C. SIGTERM: `kill` and cluster schedulers. SIGUSR1: early warning of schedulers. SIGBREAK:
 ctrl-break, with which a process of Windows asks another to end."""
+
+GET_ADDRESS = 0x8915 if sys.platform == "linux" else 0xC0206921
+"""Number of the call SIOCGIFADDR, which returns the address of a network interface; that of macOS and BSD."""
+
+MISREAD = re.compile(r"""\\\\.+|[^][(){}'"=,]*[^][(){}'"=,\\/]~\d.*""")
+"""Paths on a file server, which begin with two backslashes, and short names with `~1`."""
+
+PIPE_CLOSED = (errno.EPIPE, errno.EINVAL) if sys.platform == "win32" else (errno.EPIPE,)
+"""Error numbers of a write to a pipe whose reader has ended."""
 
 SECONDS_TO_READ = 5.0
 """Time limit for other processes to close a file that is to be replaced: a large checkpoint takes seconds."""
@@ -75,6 +85,13 @@ def replace(path: Path, target: Path) -> None:
             return
 
 
+def is_link(entry: os.DirEntry[str]) -> bool:
+    """Returns True for a symbolic link, and for a junction of Windows."""
+    junction = 0xA0000003  # stat.IO_REPARSE_TAG_MOUNT_POINT
+    tag = getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", None)
+    return entry.is_symlink() or tag == junction
+
+
 def relative(path: str | os.PathLike[str], start: str | os.PathLike[str] = os.curdir) -> Path:
     """Returns a path relative to a folder; the path itself if it is on another drive."""
     try:
@@ -94,6 +111,22 @@ def _double_quoted(word: str) -> str:
     # The rules of Microsoft's C runtime: backslashes are doubled only in front of a double quote.
     escaped = re.sub(r'(\\*)"', r"\1\1\"", word)
     return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
+
+
+def inner_quote() -> str:
+    r"""Returns the quote for a text within a word of `quoted`; PowerShell ends the word at `\"`."""
+    return "'" if sys.platform == "win32" else '"'
+
+
+def is_misread(path: str) -> bool:
+    r"""Returns True for a path of Windows that Hydra changes or refuses, such as `\\nas\x` or `RUNNER~1\x`."""
+    return sys.platform == "win32" and bool(MISREAD.fullmatch(path))
+
+
+def writes_to_console(stream: TextIO) -> bool:
+    """Returns True if a stream converts its text for a console of Windows, which reads no UTF-8."""
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    return type(raw).__name__ == "_WindowsConsoleIO"
 
 
 def lists_fonts_fast() -> bool:
@@ -131,6 +164,19 @@ def free_bytes(folder: Path) -> float:
     return status.f_bavail * status.f_frsize
 
 
+def longest_path() -> float:
+    """Returns the number of characters that the whole path of a file may have; infinity if it is not limited."""
+    if sys.platform != "win32":
+        return float("inf")
+    import winreg
+
+    place = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+    with suppress(OSError), winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, place) as key:
+        if winreg.QueryValueEx(key, "LongPathsEnabled")[0]:
+            return float("inf")
+    return 259
+
+
 def session_options(inherited: Sequence[int]) -> dict[str, Any]:
     """Returns options of `subprocess.Popen` for a process that does not receive this terminal's ctrl-C.
 
@@ -144,13 +190,15 @@ def session_options(inherited: Sequence[int]) -> dict[str, Any]:
 
 def ask_to_end(process: subprocess.Popen, signum: signal.Signals) -> None:
     """Sends a signal that a process started with `session_options` handles by saving its work."""
-    process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
+    with suppress(OSError):  # Windows: the process has just ended, or there is no console
+        process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
 
 
 def kill_session(process: subprocess.Popen) -> None:
     """Kills a process started with `session_options` and the processes that it has started."""
     if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError):
+        # PermissionError: on macOS, if all processes of the group have ended and one is not yet waited for
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         return
     with suppress(OSError):
@@ -179,6 +227,19 @@ def end_this_process(seconds: float) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(seconds)
     os._exit(128 + signal.SIGTERM)
+
+
+def parent_check(pid: int) -> Callable[[], bool]:
+    """Returns a function that returns True while the process with this number, which started this one, runs."""
+    if sys.platform != "win32":
+        return lambda: os.getppid() == pid
+    # Windows keeps the number of a parent that has ended, and a virtual environment puts a process in between.
+    synchronize, wait_timeout = 0x100000, 258
+    kernel = ctypes.WinDLL("kernel32")
+    kernel.OpenProcess.restype = ctypes.c_void_p
+    # The open handle keeps the number from another process.
+    parent = ctypes.c_void_p(kernel.OpenProcess(synchronize, False, pid))
+    return lambda: kernel.WaitForSingleObject(parent, 0) == wait_timeout
 
 
 def wake(pid: int) -> None:

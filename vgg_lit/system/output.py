@@ -4,7 +4,6 @@ guard_output(is_needed=False)   # a training continues without its output
 guard_output(is_needed=True)    # a command that prints a table ends
 """
 
-import errno
 import io
 import os
 import select
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError, TrainingError, one_line
+from vgg_lit.system.operating_system import PIPE_CLOSED, writes_to_console
 from vgg_lit.system.terminal import visible
 
 EXIT_PIPE_CLOSED = 141
@@ -48,7 +48,7 @@ class _Guarded(io.FileIO):
                     _wait_for(self.fileno())
         except OSError as error:
             _open_null(self.fileno())
-            if self._is_needed and error.errno == errno.EPIPE:
+            if self._is_needed and error.errno in PIPE_CLOSED:
                 raise PipeClosed from error
             if self._is_needed:
                 raise TrainingError(
@@ -88,6 +88,9 @@ def guard_output(is_needed: bool) -> None:
 
 def _guarded(stream: TextIO | None, descriptor: int, is_needed: bool) -> TextIO:
     if isinstance(stream, io.TextIOWrapper):
+        if writes_to_console(stream):
+            stream.reconfigure(errors="backslashreplace")
+            return stream
         options: dict[str, Any] = {
             "encoding": stream.encoding,
             "line_buffering": stream.line_buffering,

@@ -10,20 +10,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vgg_lit.system.files import expanded
-from vgg_lit.system.operating_system import quoted
+from vgg_lit.system.operating_system import inner_quote, is_misread, quoted
 
-PLAIN = re.compile(r"(?:\.{0,2}/)?[A-Za-z_][\w./-]*", re.ASCII)
+PLAIN = re.compile(
+    r"(?:[A-Za-z]:[\\/]|\.{0,2}[\\/])?[A-Za-z_][\w./-]*(?:\\[\w.-][\w./-]*)*", re.ASCII
+)
 """Texts that Hydra reads without quotes, except for `WORDS`; letters outside ASCII need quotes."""
 
 WORDS = ("null", "true", "false", "nan", "inf")
 
 
-def as_overrides(settings: Mapping[str, Any]) -> list[str]:
-    """Returns Python values by key as overrides of Hydra."""
-    return [f"{key}={_typed(value)}" for key, value in settings.items()]
+def as_overrides(settings: Mapping[str, Any], quote: str = '"') -> list[str]:
+    """Returns Python values by key as overrides of Hydra, with texts in double or single quotes."""
+    return [f"{key}={_typed(value, quote)}" for key, value in settings.items()]
 
 
-def _typed(value: Any) -> str:
+def _typed(value: Any, quote: str = '"') -> str:
     """Returns a value in Hydra's grammar, so that texts stay texts."""
     if value is None:
         return "null"
@@ -32,19 +34,19 @@ def _typed(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_typed(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{_typed(item, quote)}" for key, item in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"[{','.join(map(_typed, value))}]"
+        return f"[{','.join(_typed(item, quote) for item in value)}]"
     text = str(value)
     if PLAIN.fullmatch(text) and text.lower() not in WORDS:
         return text
     # As in Hydra's grammar, backslashes are escapes only before a quote.
-    return '"' + re.sub(r'(\\*)("|\Z)', _escaped, text) + '"'
+    return quote + re.sub(rf"(\\*)({quote}|\Z)", _escaped, text) + quote
 
 
 def _escaped(match: re.Match[str]) -> str:
     backslashes, quote = match.groups()
-    return backslashes * 2 + ('\\"' if quote else "")
+    return backslashes * 2 + (f"\\{quote}" if quote else "")
 
 
 def key_of(override: str) -> str:
@@ -67,7 +69,8 @@ LIST = re.compile(r"""\[([^][(){}'"]*)\]""")
 def with_home(arguments: Sequence[str]) -> list[str]:
     """Returns the arguments with `~` in values replaced by the home folder; zsh does not replace it after `=`.
 
-    A value is a path, a list of paths, or the paths of a sweep; functions such as `choice(...)` stay.
+    Paths of Windows that Hydra reads as other texts get quotes. A value is a path, a list of paths, or the
+    paths of a sweep; functions such as `choice(...)` stay.
 
     Raises:
         InputError: the user has no home folder.
@@ -77,7 +80,7 @@ def with_home(arguments: Sequence[str]) -> list[str]:
 
 def _with_home(typed: str) -> str:
     key, _, value = typed.partition("=")
-    if typed.startswith("-") or "~" not in value:
+    if typed.startswith("-") or not ("~" in value or "\\\\" in value):
         return typed
     if quoted := QUOTED.fullmatch(value):
         return f"{key}={_at_home(quoted[2])}" if HOME.fullmatch(quoted[2]) else typed
@@ -89,12 +92,14 @@ def _with_home(typed: str) -> str:
 
 def _at_home(text: str) -> str:
     path = text.strip()
-    return _typed(str(expanded(path))) if HOME.fullmatch(path) else text
+    if HOME.fullmatch(path):
+        return _typed(str(expanded(path)))
+    return _typed(path) if is_misread(path) else text
 
 
 def shell_words(settings: Mapping[str, Any]) -> str:
     """Returns settings as words of a command line, quoted for Hydra and for the shells of this system."""
-    return quoted(as_overrides(settings))
+    return quoted(as_overrides(settings, inner_quote()))
 
 
 def pasteable(command: str, settings: Mapping[str, Any]) -> str:

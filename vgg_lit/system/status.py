@@ -28,7 +28,7 @@ def write_status(
     try:
         write_json(file, content)
     except OSError:
-        with file.open("r+", encoding="utf-8") as existing:
+        with file.open("r+", encoding="utf-8", newline="\n") as existing:
             existing.write(to_json(content))
             existing.truncate()
 

@@ -1,8 +1,9 @@
 """The driver of a study: takes trials, trains each in a separate process, and records their results.
 
 Several drivers can work on one study. A driver takes a trial under the study's lock and holds it with the
-trial's lock, which the processes of the trial inherit. If a trial is recorded as running but its lock is
-free, its driver was killed; the next driver resumes the trial with the same values.
+trial's lock, which the processes of the trial inherit, except on Windows. If a trial is recorded as running
+but its lock is free and no process trains in its directory, its driver was killed; the next driver resumes
+the trial with the same values.
 """
 
 import math
@@ -28,6 +29,7 @@ from vgg_lit.launching.job_process import (
 )
 from vgg_lit.launching.pool import Pool, record_failure
 from vgg_lit.runs import find_run, prepare_attempt
+from vgg_lit.system.claims import is_claimed_elsewhere
 from vgg_lit.system.locks import take_lock
 from vgg_lit.system.terminal import visible
 from vgg_lit.tables import format_metric
@@ -175,7 +177,9 @@ class Search:
                 if lock is None:
                     continue
                 # Its driver may have recorded its end, and then released the lock, after the list was read.
-                if self._find(frozen.number).state != TrialState.RUNNING:
+                is_ended = self._find(frozen.number).state != TrialState.RUNNING
+                # Windows passes no lock on: the process of a killed driver may still save its work.
+                if is_ended or is_claimed_elsewhere(self.directory.trial(frozen.number)):
                     lock.close()
                     continue
                 left = TakenTrial(frozen.number, frozen.params, lock)

@@ -1,6 +1,8 @@
 """Folders are read with all subfolders; links are followed once, and what is passed over is counted."""
 
 import os
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,6 +29,31 @@ def test_linked_folders_are_followed_once(tmp_path):
     listing = list_folder(root)
     assert listing.image_paths() == ["cat/1.jpg", "cat/linked/more/2.jpg", "dog/1.jpg"]
     assert listing.count_passed_over() == {"links to folders that are read already": 4}
+
+
+class EntryOfWindows:
+    """An entry whose link is a junction: a folder that is no symbolic link."""
+
+    def __init__(self, entry):
+        self.name, self.is_dir = entry.name, entry.is_dir
+        self._tag = 0xA0000003 if entry.is_symlink() else 0
+
+    def is_symlink(self):
+        return False
+
+    def stat(self, follow_symlinks):
+        return SimpleNamespace(st_reparse_tag=self._tag)
+
+
+def test_junctions_are_followed_once(tmp_path, monkeypatch):
+    root = make(tmp_path, "cat/1.jpg", "dog/1.jpg")
+    (root / "ant").symlink_to(root / "cat")
+    (root / "dog/loop").symlink_to(root / "dog")
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: nullcontext(map(EntryOfWindows, scan(path))))
+    listing = list_folder(root)
+    assert listing.image_paths() == ["cat/1.jpg", "dog/1.jpg"]
+    assert listing.count_passed_over() == {"links to folders that are read already": 2}
 
 
 def test_what_is_passed_over_is_counted(tmp_path):

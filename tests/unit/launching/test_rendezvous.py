@@ -12,6 +12,7 @@ from vgg_lit.errors import InputError
 from vgg_lit.launching import rendezvous
 from vgg_lit.launching.rendezvous import JOB, meet
 from vgg_lit.system.launch import Launch
+from vgg_lit.system.operating_system import store_options
 
 MINUTE = 1.0
 
@@ -39,6 +40,12 @@ def kept(monkeypatch):
 
 def launched(rank, port, world_size=2, has_store=False):
     return Launch("torchrun", rank, 0, world_size, world_size, "127.0.0.1", port, has_store, True)
+
+
+def host_store(port):
+    """A store in this process, as a launcher has one."""
+    options = {"is_master": True, "wait_for_workers": False, **store_options()}
+    return dist.TCPStore("127.0.0.1", port, **options)
 
 
 def nothing(decision):
@@ -92,7 +99,7 @@ def test_an_objection_by_one_rank_reaches_all(port):
 
 
 def test_a_store_that_outlives_an_attempt_is_reused_safely(port):
-    server = dist.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+    server = host_store(port)
     server.set("vgg_lit/asks/1", "of an earlier attempt")
     first = all_meet(port, lambda before: {"run": f"after {before}"}, has_store=True)
     second = all_meet(port, lambda before: {"run": f"after {before}"}, has_store=True)
@@ -103,11 +110,20 @@ def test_a_store_that_outlives_an_attempt_is_reused_safely(port):
 
 
 def test_the_job_is_recorded_in_the_store_of_the_launcher(port, monkeypatch):
-    launcher = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    launcher = host_store(0)
     monkeypatch.setenv("VGG_LIT_JOB_STORE", f"127.0.0.1:{launcher.port}")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "mine")
     all_meet(port, lambda before: {"run": "logs/x"})
     assert launcher.get(f"{JOB}/mine") == b"logs/x"
+
+
+def test_no_store_needs_libuv_where_there_is_none(port, monkeypatch, kept):
+    launcher = host_store(0)
+    monkeypatch.setenv("VGG_LIT_JOB_STORE", f"127.0.0.1:{launcher.port}")
+    monkeypatch.setattr(rendezvous, "store_options", lambda: {"use_libuv": False})
+    all_meet(port, lambda before: {"run": "logs/x"})
+    assert len(kept) == 4  # of three ranks, and the client of the launcher's store
+    assert not any(store.libuvBackend for store in kept)
 
 
 def test_a_missing_process_is_reported_after_the_timeout(port):

@@ -1,13 +1,18 @@
 """Files are replaced atomically."""
 
+import errno
+import io
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, path_error
+from vgg_lit.system import files
 from vgg_lit.system.files import (
+    check_length,
+    check_writable,
     check_writable_file,
     remove_unfinished,
     replacing,
@@ -22,6 +27,17 @@ def test_text_is_written_in_utf_8_and_folders_are_created(tmp_path):
     write_text(path, "Größe\n")
     assert path.read_bytes() == "Größe\n".encode()
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_lines_end_in_a_line_feed_on_windows_too(tmp_path, monkeypatch):
+    opened = io.open
+
+    def open_text(file, mode, buffering=-1, encoding=None, errors=None, newline=None):
+        return opened(file, mode, buffering, encoding, errors, newline or "\r\n")
+
+    monkeypatch.setattr(io, "open", open_text)
+    write_text(tmp_path / "file", "a\nb\n")
+    assert (tmp_path / "file").stat().st_size == 4
 
 
 def test_a_failed_write_leaves_only_the_old_file(tmp_path):
@@ -107,6 +123,31 @@ def test_only_temporary_files_of_killed_processes_are_removed(tmp_path):
     remove_unfinished(tmp_path)
     assert not begun.exists()
     assert {path.name for path in tmp_path.iterdir()} == {"file.txt", "file.tmp", ".file"}
+
+
+def test_a_path_that_is_too_long_for_windows_is_an_input_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "longest_path", lambda: 259)
+    left = 259 - len(str(tmp_path)) - 1  # for a file in this folder
+    check_length(Path("x" * left), "output=x")
+    check_length(tmp_path / ("x" * left), "output=x")
+    check_writable(Path("x" * (left - 101)), "output=x")
+    check_writable_file(Path("x" * (left - 38)), "output=x")
+    message = "^output=.*: cannot be used: File name too long; the files may have 259 characters"
+    for check, name in (
+        (check_length, "x" * (left + 1)),
+        (check_writable, "x" * (left - 100)),
+        (check_writable_file, "x" * (left - 37)),
+    ):
+        with pytest.raises(InputError, match=message):
+            check(Path(name), f"output={name}")
+
+
+def test_windows_has_a_number_for_long_names():
+    error = FileNotFoundError(errno.ENOENT, "The filename or extension is too long", "C:\\x")
+    assert path_error(error) is None
+    error.winerror = 206
+    assert path_error(error) == "C:\\x: cannot be used: The filename or extension is too long"
 
 
 def test_names_are_shown_on_one_line_in_any_encoding():

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import runpy
 import shlex
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -152,6 +154,12 @@ def test_a_store_needs_no_libuv_on_windows(monkeypatch):
     ).libuvBackend
 
 
+@pytest.mark.parametrize(("platform", "number"), [("linux", 0x8915), ("darwin", 0xC0206921)])
+def test_the_address_of_an_interface_is_a_call_of_each_system(platform, number, monkeypatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    assert runpy.run_path(system.__file__)["GET_ADDRESS"] == number
+
+
 def test_a_job_is_asked_to_end_by_ctrl_break_where_there_is_one(monkeypatch):
     sent = []
     process = SimpleNamespace(send_signal=sent.append)
@@ -159,6 +167,43 @@ def test_a_job_is_asked_to_end_by_ctrl_break_where_there_is_one(monkeypatch):
     monkeypatch.setattr(signal, "CTRL_BREAK_EVENT", 1, raising=False)
     system.ask_to_end(process, signal.SIGTERM)
     assert sent == [signal.SIGTERM, 1]
+
+
+def test_a_job_that_has_just_ended_is_not_asked_to_end():
+    def refuse(signum):
+        raise PermissionError(errno.EACCES, "Access is denied")
+
+    system.ask_to_end(SimpleNamespace(send_signal=refuse), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("error", [ProcessLookupError, PermissionError])
+def test_a_session_whose_processes_have_ended_is_killed_already(error, monkeypatch):
+    def refuse(pid, signum):
+        raise error
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    system.kill_session(SimpleNamespace(pid=1))
+
+
+def test_a_parent_runs_until_its_number_is_another():
+    assert system.parent_check(os.getppid())()
+    assert not system.parent_check(os.getpid())()
+
+
+def test_a_parent_of_windows_runs_until_its_handle_says_otherwise(monkeypatch):
+    """The number of the parent stays the same, and is that of a launcher in a virtual environment."""
+    running = {7}
+    kernel = SimpleNamespace(
+        OpenProcess=lambda access, is_inherited, pid: pid if pid in running else None,
+        WaitForSingleObject=lambda handle, milliseconds: 258 if handle.value in running else 0,
+    )
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(system.ctypes, "WinDLL", {"kernel32": kernel}.get, raising=False)
+    is_running = system.parent_check(7)
+    assert is_running()
+    running.clear()
+    assert not is_running()
+    assert not system.parent_check(7)()
 
 
 def test_a_process_of_windows_ends_itself_as_sigterm_does():
@@ -187,6 +232,26 @@ def test_without_limit_the_free_bytes_are_infinite(monkeypatch, tmp_path):
     assert system.free_bytes(tmp_path / "none") == float("inf")
     monkeypatch.delattr(os, "statvfs")
     assert system.free_bytes(tmp_path) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("values", "longest"),
+    [({}, 259), ({"LongPathsEnabled": 0}, 259), ({"LongPathsEnabled": 1}, float("inf"))],
+)
+def test_windows_limits_paths_unless_its_registry_says_otherwise(values, longest, monkeypatch):
+    assert system.longest_path() == float("inf")
+
+    def query(key, name):
+        if name not in values:
+            raise FileNotFoundError(errno.ENOENT, "The system cannot find the file specified")
+        return values[name], 4
+
+    registry = SimpleNamespace(
+        HKEY_LOCAL_MACHINE=0, OpenKey=lambda *place: nullcontext(), QueryValueEx=query
+    )
+    monkeypatch.setitem(sys.modules, "winreg", registry)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert system.longest_path() == longest
 
 
 @pytest.mark.parametrize("name", [None, "ada"])

@@ -1,7 +1,9 @@
 """Standard streams whose readers end, tested with pipes."""
 
+import errno
 import io
 import os
+import runpy
 import sys
 import threading
 from contextlib import suppress
@@ -9,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from vgg_lit.errors import TrainingError
-from vgg_lit.system import output
+from vgg_lit.system import operating_system, output
 from vgg_lit.system.output import EXIT_PIPE_CLOSED, PipeClosed, guard_output, print_guarded
 
 
@@ -21,6 +23,23 @@ def pipe():
     for end in ends:
         with suppress(OSError):  # a test may have closed it
             os.close(end)
+
+
+@pytest.mark.parametrize(("platform", "error"), [("win32", PipeClosed), ("linux", TrainingError)])
+def test_a_pipe_of_windows_without_reader_ends_the_command(platform, error, pipe, monkeypatch):
+    """Windows reports an invalid argument, which is another fault elsewhere."""
+    monkeypatch.setattr(sys, "platform", platform)
+    numbers = runpy.run_path(operating_system.__file__)["PIPE_CLOSED"]
+    monkeypatch.setattr(output, "PIPE_CLOSED", numbers)
+    stream = output._guarded(None, pipe[1], is_needed=True)
+
+    def refuse(descriptor):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    os.set_blocking(pipe[1], False)
+    monkeypatch.setattr(output, "_wait_for", refuse)  # of a full pipe
+    with pytest.raises(error):
+        print("0123456789" * 100_000, file=stream, flush=True)
 
 
 @pytest.mark.parametrize("is_needed", [True, False])
@@ -69,6 +88,20 @@ def test_text_that_the_encoding_lacks_is_shown_escaped(pipe):
     stream = output._guarded(ascii_stream, writable, is_needed=True)
     print("é\udc80", file=stream, flush=True)
     assert os.read(readable, 100) == b"\\xe9\\udc80\n"
+
+
+class _WindowsConsoleIO(io.BytesIO):
+    """The class of Python's consoles of Windows: takes UTF-8 and writes UTF-16."""
+
+
+def test_a_console_of_windows_converts_its_text(monkeypatch):
+    console = io.TextIOWrapper(io.BufferedWriter(_WindowsConsoleIO()), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", console)
+    monkeypatch.setattr(sys, "__stdout__", console)
+    guard_output(is_needed=True)
+    assert sys.stdout is console
+    print("é\udc80", flush=True)
+    assert console.buffer.raw.getvalue() == "é\\udc80\n".encode()
 
 
 def test_replaced_streams_are_left_alone(capsys):

@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+import sys
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -33,6 +34,9 @@ def test_a_pasted_command_has_the_same_values():
         '\\"',
         'a\\\\"b',
         "a\\b",
+        "a\\1e3",
+        "C:\\Users\\ada\\x",
+        "\\\\nas\\photos",
         "'",
         "null",
         "1e3",
@@ -46,9 +50,11 @@ def test_a_pasted_command_has_the_same_values():
     ],
 )
 def test_hydra_reads_the_same_text(text):
-    (override,) = OverridesParser.create().parse_overrides(as_overrides({"run": text}))
-    assert override.value() == text
-    assert isinstance(override.value(), str)
+    for quote in "\"'":
+        (typed,) = as_overrides({"run": text}, quote)
+        (override,) = OverridesParser.create().parse_overrides([typed])
+        assert override.value() == text
+        assert isinstance(override.value(), str)
 
 
 def test_plain_values_are_not_quoted():
@@ -67,6 +73,30 @@ def test_paths_are_plain_and_stay_texts(text, is_quoted):
     assert (word != text) == is_quoted
     (override,) = OverridesParser.create().parse_overrides([f"run={word.rstrip(chr(39))}"])
     assert override.value() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("logs\\runs\\2026-01-31_1f", '"run=logs\\runs\\2026-01-31_1f"'),
+        ("C:\\Users\\ada\\x.y", '"run=C:\\Users\\ada\\x.y"'),
+        ("..\\a", '"run=..\\a"'),
+        ("C:\\Users\\Jane Doe\\x", "\"run='C:\\Users\\Jane Doe\\x'\""),
+        ("\\\\nas\\x", "\"run='\\\\nas\\x'\""),
+        ("it's", "\"run='it\\'s'\""),
+    ],
+)
+def test_powershell_reads_a_path_of_windows(text, word, monkeypatch):
+    """PowerShell ends a word at `\\"`, so a printed word has double quotes only around it."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert pasteable("evaluate", {"run": text}) == f"python -m vgg_lit.evaluate {word}"
+    (override,) = OverridesParser.create().parse_overrides([word.strip('"')])
+    assert override.value() == text
+
+
+def test_a_long_text_is_judged_at_once():
+    text = "a" * 50_000 + "!"
+    assert as_overrides({"name": text}) == [f'name="{text}"']
 
 
 def test_several_formats_are_a_list():
@@ -96,6 +126,37 @@ def test_the_home_folder_is_replaced_in_values(typed, expected, monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     assert with_home([typed]) == [expected]
     assert with_home([expected]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (r"data.root=\\nas\photos", [r"\\nas\photos"]),
+        (r"run=C:\Users\RUNNER~1\x", [r"C:\Users\RUNNER~1\x"]),
+        (r"run=PROGRA~1", ["PROGRA~1"]),
+        (r"runs=[logs\a, \\nas\b,C:\RUNNER~1\c]", [["logs\\a", r"\\nas\b", r"C:\RUNNER~1\c"]]),
+        (r"init.from=a,\\nas\b", ["a", r"\\nas\b"]),
+        (r"images=\\nas\p\img[0-9].jpg", [r"\\nas\p\img[0-9].jpg"]),
+        (r"output='\\nas\x'", [r"\\nas\x"]),
+        (r"run=C:\Users\ada\x", [r"C:\Users\ada\x"]),
+    ],
+)
+def test_hydra_reads_paths_of_windows(typed, expected, monkeypatch):
+    """Hydra reads two backslashes as one, and refuses `~`."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    (again,) = with_home([typed])
+    assert with_home([again]) == [again]
+    (override,) = OverridesParser.create().parse_overrides([again])
+    if override.is_sweep_override():
+        assert [getattr(path, "text", path) for path in override.value().list] == expected
+    else:
+        assert [override.value()] == expected
+
+
+@pytest.mark.parametrize("typed", ["run=choice(a,C:\\RUNNER~1)", "~optimizer.lr", "name=a~/b"])
+def test_other_values_stay_as_they_are_on_windows(typed, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert with_home([typed]) == [typed]
 
 
 @pytest.mark.parametrize("home", ["/home/josé", "/Users/Jane Doe", "/home/o'brien"])

@@ -271,6 +271,32 @@ def test_a_trial_that_ends_while_the_trials_are_listed_is_left_alone(tmp_path, m
     assert [trial.state.name for trial in read()] == ["FAIL", "RUNNING"]
 
 
+CLAIM = """
+import sys
+from pathlib import Path
+from vgg_lit.system.claims import claim
+print(claim(Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_trial_that_is_still_saved_is_taken_later(tmp_path):
+    """On Windows the process of a killed driver has no lock of its trial, only the claim of its directory."""
+    driver = build(tmp_path, "", {"n_trials": 2})
+    killed = driver._take()
+    killed.lock.close()
+    words = [sys.executable, "-c", CLAIM, str(driver.directory.trial(0))]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, env=env, text=True, **pipes) as saving:
+        assert saving.stdout.readline() == "True\n"
+        other = driver._take()
+        assert other.number == 1
+        assert driver._take() is None
+    again = driver._take()
+    assert (again.number, again.params) == (0, killed.params)
+
+
 @pytest.mark.slow
 def test_values_do_not_depend_on_the_driver(driven, tmp_path):
     together, alone = Driven(tmp_path / "together"), Driven(tmp_path / "alone")
