@@ -54,6 +54,7 @@ def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> Image
     config["data"] |= {key: found[key] for key in FOUND if config["data"].get(key) is None}
     shape = DataShape.of(config["data"])
     if isinstance(datamodule, CustomDataModule):
+        datamodule.check_state()
         _, net = check_network(config["model"], shape)
         size = datamodule.batch_size
         last = datamodule.sizes["train"] - (datamodule.batches_per_epoch - 1) * size
