@@ -5,7 +5,14 @@ import stat
 
 import pytest
 
-from vgg_lit.system.files import remove_unfinished, replacing, shown_path, temporaries, write_text
+from vgg_lit.system.files import (
+    LONGEST_NAME,
+    remove_unfinished,
+    replacing,
+    shown_path,
+    temporaries,
+    write_text,
+)
 
 
 def test_text_is_written_in_utf_8_and_folders_are_created(tmp_path):
@@ -72,6 +79,13 @@ def test_the_temporary_files_of_a_name_are_found(stem, tmp_path):
     with replacing(tmp_path / "another.npy") as temporary:
         temporary.touch()
         assert not list(temporaries(tmp_path / f"{stem}.npy"))
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "x" * 90 + ".json", "\u65e5" * 80])
+def test_a_temporary_file_is_within_the_reserve_of_a_folder(name, tmp_path):
+    with replacing(tmp_path / name) as temporary:
+        temporary.touch()
+        assert len(os.fsencode(temporary.name)) <= LONGEST_NAME
 
 
 def test_only_temporary_files_of_killed_processes_are_removed(tmp_path):
