@@ -20,19 +20,20 @@ MOST_JOBS = 10
 """Jobs of a sweep that a message lists."""
 
 
-def select_run(path: str | os.PathLike[str], key: str = "run") -> Path:
+def select_run(path: str | os.PathLike[str], key: str = "run", outside: Path | None = None) -> Path:
     """Returns the directory of a run; `latest` is the run that was started last.
 
     Args:
         path: the directory, or `latest`.
         key: setting that messages name.
+        outside: folder whose runs are not `latest`.
 
     Raises:
         InputError: there is no such run, it is a sweep, whose jobs the message lists, or a file of a run.
     """
     found = Path(path)
     if str(path) == LATEST and not found.exists():
-        newest = newest_run()
+        newest = newest_run(outside)
         if newest is None:
             raise InputError(f"{key}=latest: there is no run in logs/; give the path of a run")
         return newest
@@ -70,9 +71,11 @@ def all_runs() -> Iterator[Path]:
             yield file.parent
 
 
-def newest_run() -> Path | None:
-    """Returns the run below logs/ that was started last; None if there is none."""
-    return max(all_runs(), key=start_time, default=None)
+def newest_run(outside: Path | None = None) -> Path | None:
+    """Returns the run below logs/, but not below `outside`, that was started last; None if there is none."""
+    left_out = outside.resolve() if outside else None
+    runs = (run for run in all_runs() if left_out not in run.resolve().parents)
+    return max(runs, key=start_time, default=None)
 
 
 def newest_runs() -> Path:

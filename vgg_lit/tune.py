@@ -19,7 +19,6 @@ from omegaconf import DictConfig
 
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import config_flags, run_verb
-from vgg_lit.config.refusals import flags_last
 from vgg_lit.config.schema import Tune
 from vgg_lit.errors import EXIT_BAD_INPUT, InputError, TrainingError
 from vgg_lit.system.new_folders import remove_if_unused
@@ -81,8 +80,14 @@ def main() -> None:
             "error: -m: a search starts its trials itself; give ranges without -m", file=sys.stderr
         )
         sys.exit(EXIT_BAD_INPUT)
-    typed_space, sys.argv[1:] = split_arguments(flags_last(sys.argv[1:]))
-    run_verb(partial(tune, typed_space=typed_space), "tune", needs_output=False)
+    typed_space: dict[str, str] = {}
+
+    def prepare(arguments: list[str]) -> list[str]:
+        ranges, others = split_arguments(arguments)
+        typed_space.update(ranges)
+        return others
+
+    run_verb(partial(tune, typed_space=typed_space), "tune", prepare, needs_output=False)
 
 
 if __name__ == "__main__":

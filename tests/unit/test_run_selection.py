@@ -112,6 +112,25 @@ def test_settings_that_take_a_run_take_latest(key, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("init.from=null,latest", "init.from=null,{}"),
+        ("loss.teacher=choice(null, latest)", "loss.teacher=choice(null, {})"),
+        ("init.from=latest/x,my_latest,latest", "init.from=latest/x,my_latest,{}"),
+        ("name=latest,a", "name=latest,a"),
+    ],
+)
+def test_a_sweep_takes_the_latest_run_before_its_own(typed, expected, logs, monkeypatch):
+    from vgg_lit.training import starting
+
+    monkeypatch.setattr(starting, "as_values_of_run", list)
+    monkeypatch.setattr(starting, "_with_directory", list)
+    assert starting.prepare(["-m", typed]) == ["-m", expected.format("logs/sweeps/a/s/1")]
+    again = ["-m", typed, f"hydra.sweep.dir='{logs}/sweeps/a/s'"]
+    assert starting.prepare(again) == ["-m", expected.format("logs/runs/b/2"), again[2]]
+
+
+@pytest.mark.parametrize(
     ("place", "label"),
     [
         ("logs/runs/a/2026_x", "2026_x"),

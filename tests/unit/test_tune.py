@@ -86,6 +86,14 @@ def test_ranges_are_read_from_the_command_line():
     assert split_arguments(["--help"]) == ({}, ["--help"])
 
 
+def test_ranges_of_paths_may_be_in_the_home_folder(verb, monkeypatch):
+    spaces = []
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr("vgg_lit.tune.tune", lambda config, typed_space: spaces.append(typed_space))
+    assert verb("tune", "data.root=~/a,~/b", "seed=range(2)").code == 0
+    assert spaces == [{"data.root": "/home/me/a,/home/me/b", "seed": "range(2)"}]
+
+
 @pytest.fixture
 def unstarted(monkeypatch):
     """Creates studies but runs no trials."""

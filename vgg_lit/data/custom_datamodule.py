@@ -78,20 +78,29 @@ class CustomDataModule(CustomHooks):
         if stage in (None, "test"):
             self._once("test", lambda: self._set_up("test", "test"))
         self._once("learn", self._learn)
-        self.state_dict()  # refuses a state that a checkpoint cannot have, before the training
         self.sizes = {split: self._size(split) for split in self._loaders}
 
     def _set_up(self, stage: str, *splits: str) -> None:
         self.module.setup(stage)
         for split in splits:
-            with seeded(self.seed, f"{split}_dataloader"):
-                self._loaders[split] = find_loader(self.module, split)
+            self._request_loader(split)
+
+    def _request_loader(self, split: str) -> None:
+        with seeded(self.seed, f"{split}_dataloader"):
+            self._loaders[split] = find_loader(self.module, split)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the state, and then requests the loaders of the training, which may depend on it."""
+        super().load_state_dict(state_dict)
+        for split in ("train", "val"):
+            if state_dict and split in self._loaders:
+                self._request_loader(split)
 
     def teardown(self, stage: str | None = None) -> None:
-        """Calls the hook of a user who has written one; the next `setup` sets up the splits again."""
+        """Calls the hook of a user who has written one; the data are then prepared and set up again."""
         if type(self.module).teardown is not L.LightningDataModule.teardown:
             self.module.teardown(stage)  # type: ignore[arg-type]
-            self._done -= {"fit", "test"}
+            self._done -= {"prepare", "fit", "test"}
 
     def _learn(self) -> None:
         """Finds classes, channels, image size and normalisation, from the first batch of each split."""

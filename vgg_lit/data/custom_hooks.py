@@ -72,6 +72,20 @@ class CustomHooks(L.LightningDataModule):
         check_saved_state(state, self.module)
         return {"class": class_name(self.module), "state": state} if state else {}
 
+    def check_state(self) -> None:
+        """Checks the state before the training, so that a wrong type does not end its first epoch.
+
+        A hook may need a Trainer and fail without one; its state is then checked by the first checkpoint.
+
+        Raises:
+            InputError: the state has a value that cannot be read from a checkpoint.
+        """
+        try:
+            state = self.module.state_dict()
+        except Exception:
+            return
+        check_saved_state(state, self.module)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the state of a data module of the same class."""
         if state_dict.get("class") == class_name(self.module):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,10 @@ def cache_file(described: str) -> Path:
     """Returns the cache file of a split; `described` names the data set, the split and the size."""
     key = hashlib.sha256(described.encode()).hexdigest()[:16]
     name = "".join(c if c.isalnum() else "_" for c in described.partition("|")[0])
-    return image_cache.cache_folder() / f"{name[-40:]}-{key}.npy"
+    end = os.fsencode(name)[-40:].decode(
+        "utf-8", "ignore"
+    )  # so that `files.KEPT` bytes have the key
+    return image_cache.cache_folder() / f"{end}-{key}.npy"
 
 
 def decode(record: Any, in_channels: int, size: int, fit: Shape = "crop") -> Tensor:

@@ -2,7 +2,7 @@
 
     record = record_of(datamodule)          # after `setup`
     changes = adopt(datamodule, record)     # after `prepare_data`, before `setup`
-    hold_out(datamodule, record.trained)    # another folder: without images that were trained on
+    hold_out(datamodule, record.trained, "test")     # another folder: without images that were trained on
 
 `vgg_lit.data.data_record` describes the record, `vgg_lit.data.data_changes` the changes.
 """

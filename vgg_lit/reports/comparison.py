@@ -195,7 +195,8 @@ class Comparison:
 def find_runs(places: Sequence[str]) -> list[Run]:
     """Returns the runs in sweeps, directories (recursively) and globs, without duplicates.
 
-    `latest` is the sweep or study of the run that was started last, or that run if it is a single one.
+    Attempts that were set aside are left out, unless a path is one. `latest` is the sweep or study of the run
+    that was started last, or that run if it is a single one.
 
     Raises:
         InputError: a path does not exist or contains no run.
@@ -203,7 +204,10 @@ def find_runs(places: Sequence[str]) -> list[Run]:
     found: dict[Path, Run] = {}
     for place in places:
         path = expanded(place)
-        paths = [path] if path.exists() else list(map(Path, sorted(glob.glob(str(path)))))
+        paths = [path]
+        if not path.exists():
+            matches = map(Path, sorted(glob.glob(str(path))))
+            paths = [match for match in matches if not ATTEMPT.search(match.name)]
         if place == LATEST and not paths:
             paths = [newest_runs()]
         if not paths:

@@ -127,9 +127,9 @@ class SweepBatch:
         return job.status == "waiting"
 
     def _other_job(self, job: Job) -> str | None:
-        """Returns an error message if the job's directory holds the run of another job, else None."""
+        """Returns an error message if a job that this sweep has not started finds the run of another one."""
         try:
-            if run := self.sweep.run(job):
+            if job.status in ("waiting", "refused") and (run := self.sweep.run(job)):
                 run.overrides.check_job(job.overrides)
         except InputError as error:
             return one_line(error)

@@ -23,8 +23,8 @@ LONGEST_NAME = 100
 ABANDONED = 3600
 """Seconds without a write after which a temporary file is that of a killed process."""
 
-KEPT = 200
-"""Bytes of the name of a file that are in the name of its temporary file; systems allow 255."""
+KEPT = LONGEST_NAME - len(f"..{uuid.uuid4().hex}.tmp")
+"""Bytes of the name of a file that are in the name of its temporary file."""
 
 
 @contextmanager
@@ -125,16 +125,17 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 def _temporary(path: Path) -> Path:
     # Not mkstemp: its files are private to one user, and a cache or a run may be shared.
     # Its name has part of the other name, which may be as long as the system allows.
-    return path.with_name(f".{_kept(path.name)}.{uuid.uuid4().hex}.tmp")
+    return path.with_name(f".{shortened(path.name, KEPT)}.{uuid.uuid4().hex}.tmp")
 
 
 def temporaries(path: Path) -> Iterator[Path]:
     """Returns the temporary files of `replacing` for a file, and for those of its name with other endings."""
-    return path.parent.glob(f".{glob.escape(_kept(path.stem))}.*.tmp")
+    return path.parent.glob(f".{glob.escape(shortened(path.stem, KEPT))}.*.tmp")
 
 
-def _kept(name: str) -> str:
-    return os.fsencode(name)[:KEPT].decode("utf-8", "ignore")
+def shortened(name: str, size: int) -> str:
+    """Returns the start of a name that has at most `size` bytes."""
+    return os.fsencode(name)[:size].decode("utf-8", "ignore")
 
 
 def remove_unfinished(folder: Path, age: float = 0) -> None:

@@ -63,7 +63,9 @@ HOME = re.compile(r"~(?:[/\\].*)?")
 """A path in the home folder."""
 
 QUOTED = re.compile(r"""(['"])(.*)\1""")
-LIST = re.compile(r"""\[([^][(){}'"]*)\]""")
+IN_QUOTES = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+LIST = re.compile(rf"""\[((?:{IN_QUOTES}|[^][(){{}}'"])*)\]""")
+ELEMENT = re.compile(rf"""{IN_QUOTES}|[^'",]+""")
 
 
 def with_home(arguments: Sequence[str]) -> list[str]:
@@ -85,15 +87,16 @@ def _with_home(typed: str) -> str:
     if quoted := QUOTED.fullmatch(value):
         return f"{key}={_at_home(quoted[2])}" if HOME.fullmatch(quoted[2]) else typed
     if listed := LIST.fullmatch(value):
-        return f"{key}=[{','.join(map(_at_home, listed[1].split(',')))}]"
+        return f"{key}=[{ELEMENT.sub(lambda element: _at_home(element[0]), listed[1])}]"
     is_sweep = not re.search(r"""[][(){}'"]""", value)
     return f"{key}={','.join(map(_at_home, value.split(',') if is_sweep else [value]))}"
 
 
 def _at_home(text: str) -> str:
     path = text.strip()
-    if HOME.fullmatch(path):
-        return _typed(str(expanded(path)))
+    unquoted = in_quotes[2] if (in_quotes := QUOTED.fullmatch(path)) else path
+    if HOME.fullmatch(unquoted):
+        return _typed(str(expanded(unquoted)))
     return _typed(path) if is_misread(path) else text
 
 

@@ -62,7 +62,7 @@ class CommandLine(NamedTuple):
             flags = [argument for argument in self.arguments if argument not in self.overrides]
             place = as_overrides({"resume": str(run.path)})
             typed = [*flags, *place, *trusting(self.settings)]
-            typed += [o for o in self.overrides if o.startswith("accept_data_changes=")]
+            typed += [o for o in self.overrides if key_of(o) == "accept_data_changes"]
             typed = as_values_of_run([*typed, *self._differing(run)])
         return [*typed, *(f"trainer.{key}={value}" for key, value in trainer.items())]
 

@@ -24,7 +24,7 @@ SPLIT_SETTINGS = (
 """Settings of a data module that determine the splits of a folder."""
 
 DRAW_SETTINGS = ("val_fraction", "folds", "fold", "seed")
-"""Settings that determine the validation images drawn from another data set; `val_fraction` may be lowered."""
+"""Settings that determine the validation images drawn from another data set."""
 
 
 def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> ImageDataModule:
@@ -54,6 +54,7 @@ def load_datamodule(config: dict[str, Any], resumed: Run | None = None) -> Image
     config["data"] |= {key: found[key] for key in FOUND if config["data"].get(key) is None}
     shape = DataShape.of(config["data"])
     if isinstance(datamodule, CustomDataModule):
+        datamodule.check_state()
         _, net = check_network(config["model"], shape)
         size = datamodule.batch_size
         last = datamodule.sizes["train"] - (datamodule.batches_per_epoch - 1) * size
@@ -73,6 +74,9 @@ def _check_splits(
 ) -> None:
     """Checks that a resumed run does not validate images that it was trained on.
 
+    A smaller `val_fraction` may validate other images of a class, because shares of classes are rounded; 0
+    validates none.
+
     Raises:
         InputError: a setting changes the splits of a folder, or the validation images drawn from another data set.
     """
@@ -82,12 +86,10 @@ def _check_splits(
     settings = SPLIT_SETTINGS if record and record.images else DRAW_SETTINGS if is_drawn else ()
     for key in settings:
         old, new = before.get(key), after.get(key)
-        is_lowered = key == "val_fraction" and (new or 0) < (old or 0)
-        if old == new or (settings is DRAW_SETTINGS and is_lowered):
-            continue
-        raise InputError(
-            f"data.{key}={new}: a resumed run keeps its splits, which were drawn with data.{key}={old}"
-        )
+        if old != new:
+            raise InputError(
+                f"data.{key}={new}: a resumed run keeps its splits, which were drawn with data.{key}={old}"
+            )
 
 
 def _load_recorded(

@@ -5,6 +5,7 @@ new directory depends on the clock and a random number.
 """
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,11 @@ LAUNCHER_SETTINGS = ("trainer.num_nodes", "trainer.devices")
 TAKES_RUN = ("resume", "init.from", "loss.teacher")
 """Settings that take a run directory, and therefore also `latest`."""
 
+NAMES_LATEST = re.compile(rf"(^|[,([]\s*){LATEST}(?=\s*(?:[]),]|$))")
+"""`latest` as a value, or as one of the values of a sweep."""
+
+SWEEP_DIRECTORY = "hydra.sweep.dir="
+
 SWEEP = frozenset({"-m", "--multirun"})
 
 SECONDS_TO_END = 30.0
@@ -45,7 +51,11 @@ def prepare(arguments: list[str]) -> list[str]:
         InputError: the launcher's processes do not match the config, the rendezvous fails, or the ranks
             have different settings.
     """
-    arguments = as_values_of_run([_with_path(argument) for argument in arguments])
+    sweeps = [
+        Path(a.partition("=")[2].strip("'\"")) for a in arguments if a.startswith(SWEEP_DIRECTORY)
+    ]
+    sweep = sweeps[-1] if sweeps else None
+    arguments = as_values_of_run([_with_path(argument, sweep) for argument in arguments])
     launch = detect()
     is_sweep = bool(SWEEP.intersection(arguments))
     if launch is None or (launch.world_size == 1 and not launch.restarts):
@@ -77,10 +87,11 @@ def prepare(arguments: list[str]) -> list[str]:
     return [*line.arguments, *as_overrides({"hydra.run.dir": decision["run"]})]
 
 
-def _with_path(argument: str) -> str:
+def _with_path(argument: str, sweep: Path | None) -> str:
     """Returns `resume=latest` and the like with the path of that run, other arguments unchanged.
 
-    The path is inserted once, so that the processes of all ranks use the same run.
+    The path is inserted once, so that the processes of all ranks and all jobs of a sweep use the same run. The
+    jobs of the sweep itself are not meant, so that its command can be repeated.
 
     Raises:
         InputError: there is no run, or `resume` names a file.
@@ -88,15 +99,16 @@ def _with_path(argument: str) -> str:
     key, _, value = argument.partition("=")
     if key == "resume" and (file := Path(value.strip("'\""))).is_file():
         select_run(file, key)  # refuses it, before Hydra makes a folder of that name
-    if value != LATEST or key not in TAKES_RUN or Path(LATEST).exists():
+    if key not in TAKES_RUN or not NAMES_LATEST.search(value) or Path(LATEST).exists():
         return argument
-    return as_overrides({key: str(select_run(LATEST, key))})[0]
+    (path,) = as_overrides({"": str(select_run(LATEST, key, sweep))})
+    return f"{key}={NAMES_LATEST.sub(lambda match: match[1] + path.removeprefix('='), value)}"
 
 
 def _with_directory(arguments: list[str]) -> list[str]:
     """Adds the directory of a sweep to its command line, so that all jobs use the same one."""
     line = read_command_line(arguments)
-    if line is None or any(o.startswith("hydra.sweep.dir=") for o in line.overrides):
+    if line is None or any(o.startswith(SWEEP_DIRECTORY) for o in line.overrides):
         return arguments
     return [*arguments, *as_overrides({"hydra.sweep.dir": str(line.directory)})]
 

@@ -1,13 +1,15 @@
 """The hooks of a user's data module: their random numbers, their state, and what is called."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from custom_modules import Halves, pictures
-from torch.utils.data import TensorDataset, random_split
+from torch.utils.data import Subset, TensorDataset, random_split
 
 from vgg_lit.data.custom_datamodule import CustomDataModule
+from vgg_lit.data.user_code import class_name
 from vgg_lit.errors import InputError
 
 
@@ -87,9 +89,69 @@ def test_the_state_of_another_class_is_not_loaded():
     assert data.module.calls == []
 
 
-def test_a_state_that_a_checkpoint_cannot_have_is_refused_before_the_training():
-    class Odd(Hooked):
-        position = Path("x")
+class Odd(Hooked):
+    position = Path("x")
 
-    with pytest.raises(InputError, match=r"state_dict of .*Odd: allowed are tensors and plain"):
-        CustomDataModule(Odd(), {}).setup()
+
+def test_a_state_that_a_checkpoint_cannot_have_is_refused_before_the_training():
+    data = CustomDataModule(Odd(), {})
+    data.setup()  # as an evaluation does, which writes no checkpoint
+    with pytest.raises(InputError, match=r"Odd: state_dict\(\)\['position'\] is of type pathlib"):
+        data.check_state()
+
+
+def test_a_state_that_needs_a_trainer_is_checked_by_the_first_checkpoint():
+    class OfTrainer(Hooked):
+        def state_dict(self):
+            return {"epoch": self.trainer.current_epoch}
+
+    data = CustomDataModule(OfTrainer(), {})
+    data.setup()
+    data.check_state()
+    data.trainer = SimpleNamespace(current_epoch=Path("x"))
+    with pytest.raises(InputError, match=r"state_dict\(\)\['epoch'\] is of type pathlib"):
+        data.state_dict()
+
+
+def test_what_teardown_removes_is_prepared_again(tmp_path):
+    class Files(Halves):
+        def prepare_data(self):
+            (tmp_path / "prepared").touch()
+
+        def setup(self, stage):
+            assert (tmp_path / "prepared").is_file()
+            super().setup(stage)
+
+        def teardown(self, stage):
+            (tmp_path / "prepared").unlink()
+
+    data = CustomDataModule(Files(), {})
+    for stage in ("fit", "test"):
+        data.prepare_data()
+        data.setup(stage)
+        data.teardown(stage)
+
+
+def test_loaders_of_the_training_depend_on_the_restored_state():
+    class Selecting(Random):
+        first = 0
+
+        def train_dataloader(self):
+            self.calls.append("train")
+            return self._loader(Subset(self.train_set, range(self.first, 32)), shuffle=True)
+
+        def state_dict(self):
+            return {"first": self.first}
+
+        def load_state_dict(self, state):
+            self.first = state["first"]
+
+    loaded = CustomDataModule(Selecting(), {})
+    loaded.setup()
+    noise = torch.get_rng_state()
+    loaded.load_state_dict({"class": class_name(loaded.module), "state": {"first": 16}})
+    assert len(loaded.train_dataloader()) == 2
+    assert torch.equal(torch.get_rng_state(), noise)
+    calls = list(loaded.module.calls)
+    loaded.load_state_dict({})  # of a checkpoint without a state
+    assert loaded.module.calls == calls

@@ -13,6 +13,7 @@ from PIL import Image
 from vgg_lit.data.image_records import ImageRecords, cache_file, decode
 from vgg_lit.data.images import read_image
 from vgg_lit.errors import InputError
+from vgg_lit.system.files import KEPT
 
 
 def encoded(format, mode="RGB", side=(21, 15)):
@@ -124,3 +125,4 @@ def test_cache_files_differ_by_what_they_hold(tmp_path, monkeypatch):
     names = {cache_file(f"a/b train|{size}").name for size in (8, 9)}
     assert len(names) == 2
     assert all(name.startswith("a_b_train-") for name in names)
+    assert len(cache_file("\u65e5" * 80).stem.encode()) <= KEPT

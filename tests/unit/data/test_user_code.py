@@ -4,13 +4,17 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import pytest
 import torch
 
 from vgg_lit.data import user_code
-from vgg_lit.data.user_code import one_at_a_time, prepare_source, seeded
+from vgg_lit.data.user_code import check_saved_state, one_at_a_time, prepare_source, seeded
+from vgg_lit.errors import InputError
 
 
 def draw():
@@ -86,3 +90,55 @@ def test_without_a_place_for_the_lock_nobody_waits(monkeypatch, tmp_path):
     with pytest.raises(OSError, match="of the user"), one_at_a_time(object()):
         raise OSError("of the user")
     assert calls == [1]
+
+
+PLAIN = {
+    "numbers": [None, True, 2**80, 1.5, 1j, (1, 2), {1}],
+    "texts": ("é", b"x", bytearray(b"x")),
+    "torch": [torch.ones(2), torch.nn.Parameter(torch.ones(1)), torch.Size([1]), torch.int8],
+    3: OrderedDict(place=[torch.device("cpu"), torch.strided, Counter("aab")]),
+    ("a", 1): {"x": {"y": []}},
+}
+
+
+def test_a_state_of_tensors_and_plain_values_is_read_from_a_checkpoint(tmp_path):
+    check_saved_state(PLAIN, object())
+    torch.save(PLAIN, tmp_path / "state")
+    assert torch.load(tmp_path / "state", weights_only=True).keys() == PLAIN.keys()
+
+
+class Flag(int):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"seen": np.arange(3)}, r"state_dict()['seen'] is of type numpy.ndarray; allowed in a"),
+        ({"a": [1, {"b": Path()}]}, r"state_dict()['a'][1]['b'] is of type pathlib."),
+        ({"a": {np.int64(3): 1}}, r"a key of state_dict()['a'] is of type numpy.int64"),
+        ({"a": defaultdict(int)}, r"state_dict()['a'] is of type collections.defaultdict"),
+        ({"a": (frozenset(),)}, r"state_dict()['a'][0] is of type frozenset"),
+        ({"a": Flag(1)}, r"state_dict()['a'] is of type test_user_code.Flag"),
+        ({"a": namedtuple("Pair", "x")(1)}, r"state_dict()['a'] is of type test_user_code.Pair"),
+        (deque(), r"state_dict() is of type collections.deque"),
+    ],
+)
+def test_a_state_that_a_checkpoint_cannot_have_is_named(state, message, tmp_path):
+    with pytest.raises(InputError) as refused:
+        check_saved_state(state, object())
+    assert message in str(refused.value)
+    if "Pair" not in message:  # which pickle does not find in this module
+        torch.save(state, tmp_path / "state")
+        with pytest.raises(UnpicklingError):
+            torch.load(tmp_path / "state", weights_only=True)
+
+
+def test_types_that_the_user_registers_for_checkpoints_are_allowed():
+    with torch.serialization.safe_globals([Flag]):
+        check_saved_state({"a": [Flag(1)]}, object())
+
+
+def test_the_check_of_a_state_does_not_write_it(monkeypatch):
+    monkeypatch.setattr(torch, "save", None)
+    check_saved_state({"order": list(range(9))}, object())

@@ -178,5 +178,10 @@ def test_options_of_groups_have_the_names_that_were_typed(make_run):
 def test_attempts_that_were_set_aside_are_not_runs(make_run, tmp_path):
     for name in ("trials/0", "trials/0.attempt1", "trials/1"):
         make_run(name, {"val/acc": 0.5})
-    found = find_runs([str(tmp_path / "trials")])
-    assert [run.path.name for run in found] == ["0", "1"]
+    for place in ("trials", "trials/*", "trials/[01]*"):
+        found = find_runs([str(tmp_path / place)])
+        assert [run.path.name for run in found] == ["0", "1"]
+    (attempt,) = find_runs([str(tmp_path / "trials/0.attempt1")])
+    assert attempt.path.name == "0.attempt1"
+    with pytest.raises(InputError, match="no match as a glob"):
+        find_runs([str(tmp_path / "trials/0.*")])

@@ -156,6 +156,16 @@ def test_a_directory_with_another_job_is_refused(first, sweep):
     assert first.startswith("swept/0: contains another job (seed=0); to resume a sweep, repeat its")
 
 
+@pytest.mark.parametrize("first", ["done(0.125)", f"{SAVED}; sys.exit(1)"])
+def test_a_job_that_recorded_other_overrides_is_repeated(first, sweep):
+    """Such as the path of the run that was `latest` when it started."""
+    sweep({"seed=0": first}, "seed=0")
+    Path("swept/0/overrides.txt").write_text("seed=0\ninit.from=logs/runs/a\n", encoding="utf-8")
+    again = sweep({"seed=0": "done(0.5)"}, "seed=0")
+    assert (again.code, again.statuses) == (0, ["done"])
+    assert again.started == ([] if "exit" not in first else ["seed=0"])
+
+
 def test_the_sweeper_receives_objectives_and_none_for_failed_jobs(sweep):
     done = sweep(FIVE, "seed=0,1")
     assert [result.return_value for result in done.values] == [0.25, None]

@@ -11,6 +11,7 @@ import pytest
 from vgg_lit.errors import InputError, path_error
 from vgg_lit.system import files
 from vgg_lit.system.files import (
+    LONGEST_NAME,
     check_length,
     check_writable,
     check_writable_file,
@@ -106,6 +107,13 @@ def test_the_temporary_files_of_a_name_are_found(stem, tmp_path):
     with replacing(tmp_path / "another.npy") as temporary:
         temporary.touch()
         assert not list(temporaries(tmp_path / f"{stem}.npy"))
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "x" * 90 + ".json", "\u65e5" * 80])
+def test_a_temporary_file_is_within_the_reserve_of_a_folder(name, tmp_path):
+    with replacing(tmp_path / name) as temporary:
+        temporary.touch()
+        assert len(os.fsencode(temporary.name)) <= LONGEST_NAME
 
 
 def test_only_temporary_files_of_killed_processes_are_removed(tmp_path):

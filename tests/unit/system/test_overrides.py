@@ -113,11 +113,14 @@ def test_several_formats_are_a_list():
         ("output='~/x'", "output=/home/me/x"),
         ('run="~/a (1)"', 'run="/home/me/a (1)"'),
         ("runs=[~/a, ~/b,c]", "runs=[/home/me/a,/home/me/b,c]"),
+        ('run=["~/a","~/b c", ~/d]', 'run=[/home/me/a,"/home/me/b c",/home/me/d]'),
+        ("run=['~/a (1)',~/b]", 'run=["/home/me/a (1)",/home/me/b]'),
+        ("run=['~/a,b',c]", 'run=["/home/me/a,b",c]'),
         ("init.from=~/a,~/b", "init.from=/home/me/a,/home/me/b"),
         ("images=~/p/img[0-9].jpg", 'images="/home/me/p/img[0-9].jpg"'),
         *(
             (same, same)
-            for same in ("~optimizer.lr", "name=a~/b", "-m", "name='x,~'", "tags=['~/a']")
+            for same in ("~optimizer.lr", "name=a~/b", "-m", "name='x,~'", "tags=['x,~','a']")
         ),
         *((same, same) for same in ("init.from=choice(x,~/b)", "--config-dir=~/conf", "a={b:~/x}")),
     ],

@@ -10,7 +10,7 @@ from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
 from vgg_lit.config.checks import to_plain
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
-from vgg_lit.training.resume_auto import find_resumed
+from vgg_lit.training.resume_auto import find_resumed, read_command_line
 from vgg_lit.training.run_data import load_datamodule, record_data
 
 
@@ -116,6 +116,14 @@ def test_values_that_do_not_affect_the_weights_are_kept(begun, capsys):
         "++trainer.max_time=00:08:00:00",
     ]
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("prefix", ["", "++"])
+def test_accepted_changes_of_the_data_are_kept(prefix, begun):
+    run = begun("model=vgg11")
+    accepts = f"{prefix}accept_data_changes=true"
+    line = read_command_line(["model=vgg11", accepts, "resume=auto"])
+    assert line.resuming(run) == [f"resume={run.path}", accepts]
 
 
 def test_values_that_a_resumed_run_refuses_are_named(begun, capsys):

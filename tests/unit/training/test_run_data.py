@@ -80,6 +80,7 @@ def without_files(compose):
     [
         ("data.val_fraction=0.1", "data.seed=5"),
         ("data.val_fraction=0.1", "data.val_fraction=0.2"),
+        ("data.val_fraction=0.2", "data.val_fraction=0.1"),
         ("data.val_fraction=0", "data.val_fraction=0.1"),
         ("data.folds=5 data.fold=0", "data.fold=1"),
         ("data.folds=5 data.fold=0", "data.seed=5"),
@@ -102,7 +103,7 @@ def test_other_validation_images_are_refused_without_files(
 @pytest.mark.parametrize(
     ("begun", "changed"),
     [
-        ("data.val_fraction=0.2", "data.val_fraction=0.1"),
+        ("data.val_fraction=0.2", "data.val_fraction=0"),
         ("data.val_fraction=0", "data.seed=5"),
         ("data.val_fraction=0.1", "data.train_size=32"),
     ],
