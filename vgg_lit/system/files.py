@@ -80,7 +80,7 @@ def check_length(path: Path, setting: str) -> None:
     longest = longest_path()
     for part in (path, *map(Path, path.parts)):  # a folder of the path may not exist yet
         try:
-            if len(os.path.abspath(part)) > longest:
+            if part is path and len(os.path.abspath(path)) > longest:
                 reason = f"File name too long; the files may have {longest} characters with their folders"
                 raise OSError(errno.ENAMETOOLONG, reason, str(part))
             os.lstat(part)

@@ -120,6 +120,7 @@ def test_a_path_that_is_too_long_for_windows_is_an_input_error(tmp_path, monkeyp
     left = 259 - len(str(tmp_path)) - 1  # for a file in this folder
     check_length(Path("x" * left), "output=x")
     check_length(tmp_path / ("x" * left), "output=x")
+    check_length(Path("/") / ("x" * (left + 1)), "output=x")
     check_writable(Path("x" * (left - 101)), "output=x")
     check_writable_file(Path("x" * (left - 38)), "output=x")
     message = "^output=.*: cannot be used: File name too long; the files may have 259 characters"
