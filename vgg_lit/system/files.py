@@ -96,9 +96,9 @@ def check_writable_file(path: Path, setting: str) -> None:
         InputError: it is a folder, or its folder cannot be created or written.
     """
     check_length(path, setting)
-    check_length(_temporary(path), setting)
     if path.is_dir():
         raise InputError(f"{setting}: is a folder; give a file")
+    check_length(_temporary(path), setting)
     check_writable(path.parent, setting)
 
 

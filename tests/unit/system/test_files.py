@@ -133,6 +133,12 @@ def test_a_path_that_is_too_long_for_windows_is_an_input_error(tmp_path, monkeyp
             check(Path(name), f"output={name}")
 
 
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_a_folder_is_no_file(name):
+    with pytest.raises(InputError, match="is a folder; give a file"):
+        check_writable_file(Path(name), f"output={name}")
+
+
 def test_windows_has_a_number_for_long_names():
     error = FileNotFoundError(errno.ENOENT, "The filename or extension is too long", "C:\\x")
     assert path_error(error) is None
