@@ -84,7 +84,7 @@ def check_length(path: Path, setting: str) -> None:
     longest = longest_path()
     for part in (path, *map(Path, path.parts)):  # a folder of the path may not exist yet
         try:
-            if len(os.path.abspath(part)) > longest:
+            if part is path and len(os.path.abspath(path)) > longest:
                 reason = f"File name too long; the files may have {longest} characters with their folders"
                 raise OSError(errno.ENAMETOOLONG, reason, str(part))
             os.lstat(part)
@@ -100,11 +100,11 @@ def check_writable_file(path: Path, setting: str) -> None:
         InputError: it is a folder or a device, or its folder cannot be created or written.
     """
     check_length(path, setting)
-    check_length(_temporary(path), setting)
     if path.is_dir():
         raise InputError(f"{setting}: is a folder; give a file")
     if path.exists() and not path.is_file():  # a device or a pipe, which the file would replace
         raise InputError(f"{setting}: is not a regular file; give a file")
+    check_length(_temporary(path), setting)
     check_writable(path.parent, setting)
 
 

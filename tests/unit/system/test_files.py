@@ -139,6 +139,7 @@ def test_a_path_that_is_too_long_for_windows_is_an_input_error(tmp_path, monkeyp
     left = 259 - len(str(tmp_path)) - 1  # for a file in this folder
     check_length(Path("x" * left), "output=x")
     check_length(tmp_path / ("x" * left), "output=x")
+    check_length(Path("/") / ("x" * (left + 1)), "output=x")
     check_writable(Path("x" * (left - 101)), "output=x")
     check_writable_file(Path("x" * (left - 38)), "output=x")
     message = "^output=.*: cannot be used: File name too long; the files may have 259 characters"
@@ -149,6 +150,12 @@ def test_a_path_that_is_too_long_for_windows_is_an_input_error(tmp_path, monkeyp
     ):
         with pytest.raises(InputError, match=message):
             check(Path(name), f"output={name}")
+
+
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_a_folder_is_no_file(name):
+    with pytest.raises(InputError, match="is a folder; give a file"):
+        check_writable_file(Path(name), f"output={name}")
 
 
 def test_windows_has_a_number_for_long_names():
