@@ -92,10 +92,8 @@ class Run:
         """Records the config and the overrides of a resumed run, for the next resume.
 
         A job that is repeated with the overrides that began it adds nothing to `overrides.txt`. Removes
-        files that an interrupted write left behind, and predictions, which are of earlier weights.
+        files that an interrupted write left behind.
         """
-        for split in ("val", "test"):
-            (self.path / f"predictions_{split}.csv").unlink(missing_ok=True)
         for folder in (self.path, self.checkpoints, *map(self.outputs.joinpath, RESULTS)):
             remove_unfinished(folder)
         self.overrides.add(overrides)

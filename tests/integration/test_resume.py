@@ -104,6 +104,50 @@ def test_resumed_run_equals_the_uninterrupted_run(schedule, step, tmp_path, trai
     }
 
 
+@pytest.fixture
+def out_of_time(monkeypatch):
+    """`out_of_time(6)`: `trainer.max_time` ends a training after six batches."""
+
+    def out_of_time(batches):
+        def check(self, trainer):
+            trainer.should_stop |= trainer.fit_loop.epoch_loop.batch_progress.total.ready >= batches
+
+        monkeypatch.setattr(L.callbacks.Timer, "_check_time_remaining", check)
+
+    return out_of_time
+
+
+@pytest.mark.parametrize(
+    ("batches", "limit", "unlimited", "options"),
+    [
+        (6, "trainer.max_time=00:00:01:00", "trainer.max_time=null", ()),
+        (  # the stop is between accumulated batches
+            *(5, "trainer.max_time=00:00:01:00", "trainer.max_time=null"),
+            ("trainer.accumulate_grad_batches=2", "callbacks=[default,ema]"),
+        ),
+        (99, "trainer.max_steps=6", "trainer.max_steps=-1", ("scheduler=none",)),
+    ],
+)
+def test_a_run_that_was_limited_within_an_epoch_continues_there(
+    batches, limit, unlimited, options, out_of_time, tmp_path, train, resume, capsys
+):
+    options = ("trainer.max_epochs=3", "optimizer.lr=0.01", "logger.tensorboard=null", *options)
+    whole = train(tmp_path / "whole", *options)
+    out_of_time(batches)
+    parts = train(tmp_path / "parts", *options, limit)
+    assert parts.is_done()
+    capsys.readouterr()
+    resume(parts, unlimited)
+    assert "in epoch 2, after step" in capsys.readouterr().out
+    assert rows(parts) == rows(whole)
+    for name in ("last", "best"):
+        found, expected = content(parts, name), content(whole, name)
+        for part in ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers"):
+            assert_same(found[part], expected[part], f"{name}.{part}")
+    scores = [run.metrics | {"seconds": 0} for run in (parts, whole)]
+    assert without_times(scores[0]) == without_times(scores[1])
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_finished_run_resumes_for_more_epochs(schedule, tmp_path, train, resume):
     run = train(tmp_path / "run", f"scheduler={schedule}", *SCHEDULES[schedule])

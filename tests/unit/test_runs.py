@@ -125,13 +125,6 @@ def test_changes_in_a_resumed_run_are_recorded(run):
     assert run.status["status"] == "running"
 
 
-def test_a_resumed_run_loses_the_predictions_of_its_earlier_weights(run):
-    for split in ("test", "val"):
-        (run.path / f"predictions_{split}.csv").touch()
-    run.resume(CONFIG, [])
-    assert not list(run.path.glob("predictions_*"))
-
-
 def test_a_renamed_run_leaves_the_claim_at_its_place(run):
     with run.at_work():
         run.set_aside()

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from vgg_lit.callbacks.partial_epoch import read_metrics, restore_metrics
+from vgg_lit.callbacks.partial_epoch import LastStep, read_metrics, restore_metrics
+from vgg_lit.checkpoints.folder import remove_predictions
 from vgg_lit.checkpoints.storage import keep_weights, remove_checkpoint
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
 from vgg_lit.errors import Preempted, TrainingError
@@ -29,7 +30,8 @@ class Checkpointing(Checkpoint):
 
     Lightning's `save_last` follows its monitor, so `last` is not the last state when the monitor gets
     worse. Here the two are independent. Without a validation split only `last.ckpt` is written; the test
-    set is never used for selection. The previous `last.ckpt` is kept as `previous.ckpt`.
+    set is never used for selection. The previous `last.ckpt` is kept as `previous.ckpt`. An epoch that the
+    training ends within is saved as such, before its validation, and is never the best.
 
     During training, SIGTERM, SIGINT and SIGUSR1 to any process end the run after the current step or
     validation, once `last.ckpt` holds that step.
@@ -82,6 +84,8 @@ class Checkpointing(Checkpoint):
         self.best_epoch: int | None = None
         self._agreement = Agreement(timeout=None)
         self._is_within_epoch = False
+        self._last_step = LastStep()
+        self._ended_within_epoch = False
         self._is_same_run = True  # False after the checkpoint of another run was loaded
         self._saved_at = 0.0
         self._started = time.monotonic()
@@ -132,18 +136,22 @@ class Checkpointing(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Saves on all ranks if one of them requests it or `every_n_steps` is reached.
+        """Saves on all ranks if one of them requests it, `every_n_steps` is reached or the training ends here.
 
         Raises:
             Preempted: a signal arrived; the state is saved.
         """
-        if trainer.fast_dev_run or not is_between_steps(trainer):  # type: ignore[attr-defined]
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        self._ended_within_epoch = ends = self._last_step.has_ended(trainer)
+        if not (ends or is_between_steps(trainer)):
             return
         _checkpoint_io(trainer).check()
         agreed = self._agreement.exchange(self._requested(trainer))
-        if agreed or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
+        is_due = self.every_n_steps and trainer.global_step % self.every_n_steps == 0
+        if agreed or ends or is_due:
             self._is_within_epoch = True
-            self._save_last(trainer, ends=_ends(agreed))
+            self._save_last(trainer, ends=ends or _ends(agreed))
             self._is_within_epoch = False
         self._end_if(agreed, trainer)
 
@@ -158,7 +166,10 @@ class Checkpointing(Checkpoint):
         log_epoch(trainer)
         metrics = epoch_metrics(trainer)
         score = metrics.get(self.monitor)
-        if score is not None and self._is_better(score):
+        is_complete = not self._ended_within_epoch
+        if is_complete and score is not None and self._is_better(score):
+            if trainer.is_global_zero:
+                remove_predictions(Path(trainer.default_root_dir))
             self.best_score = score
             self.best_metrics = metrics
             self.best_epoch = trainer.current_epoch + 1
@@ -167,7 +178,7 @@ class Checkpointing(Checkpoint):
         epoch = trainer.current_epoch + 1
         agreed = self._agreement.settle(self._requested(trainer))
         is_last = _is_last(trainer)
-        if agreed or is_last or epoch % self.every_n_epochs == 0:
+        if is_complete and (agreed or is_last or epoch % self.every_n_epochs == 0):
             self._save_last(trainer, ends=_ends(agreed) or is_last)
         self._end_if(agreed, trainer)
 
@@ -233,6 +244,8 @@ class Checkpointing(Checkpoint):
         for logger in trainer.loggers:
             logger.save()  # a resumed run does not log these values again
         folder = self.folder(trainer)
+        if self.best_score is None and trainer.is_global_zero:
+            remove_predictions(folder.parent)
         options = {
             "keep_as": folder / "previous.ckpt",
             "asynchronous": self._is_asynchronous(trainer) and not ends,

@@ -1,4 +1,4 @@
-"""Metric states of an unfinished epoch, saved so that a resumed run can continue them."""
+"""An epoch in which a training ends: its last step, and the metric states that a resumed run continues."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,26 @@ import lightning.pytorch as L
 from torchmetrics import Metric
 
 from vgg_lit.system.collectives import gather
+from vgg_lit.system.lightning_internals import ends_within_epoch, is_accumulating
+
+
+class LastStep:
+    """Finds the last step of a training that `max_time`, `max_steps` or a callback ends within an epoch."""
+
+    def __init__(self) -> None:
+        self._is_stopping = False
+
+    def has_ended(self, trainer: L.Trainer) -> bool:
+        """Returns True if that step has just ended; called after each batch on all ranks.
+
+        A stop between accumulated batches waits for their step, because gradients are not saved.
+        """
+        if is_accumulating(trainer):
+            self._is_stopping |= trainer.should_stop
+            trainer.should_stop = False
+        elif self._is_stopping:
+            trainer.should_stop, self._is_stopping = True, False
+        return ends_within_epoch(trainer)
 
 
 def read_metrics(module: L.LightningModule) -> list[dict[str, Any]]:

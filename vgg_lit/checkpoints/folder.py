@@ -1,9 +1,10 @@
-"""The folder of a run's checkpoints: `best.ckpt`, `last.ckpt`, `previous.ckpt`."""
+"""The folder of a run's checkpoints: `best.ckpt`, `last.ckpt`, `previous.ckpt`; predictions of the best one."""
 
 from pathlib import Path
 
 from vgg_lit.checkpoints.portable import SUFFIX
 from vgg_lit.errors import InputError
+from vgg_lit.system.terminal import warn
 
 FOLDER = "checkpoints"
 """Its name in a run directory."""
@@ -50,3 +51,18 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[Path, str]]:
         else:
             return path, damages
     return None, damages
+
+
+def predictions_file(run: Path, split: str) -> Path:
+    """Returns the file in a run directory for the outcomes of its best checkpoint on the run's own data."""
+    return run / f"predictions_{split}.csv"
+
+
+def remove_predictions(run: Path) -> None:
+    """Removes the predictions of a run before its best checkpoint is replaced."""
+    for split in ("val", "test"):
+        file = predictions_file(run, split)
+        try:
+            file.unlink(missing_ok=True)
+        except PermissionError:  # on Windows: another program has opened it
+            warn(f"{file}: cannot be removed; its predictions are of an earlier checkpoint")

@@ -27,7 +27,7 @@ from vgg_lit.data.layouts import Layout, find_layout
 from vgg_lit.data.sources import Images, ResidentImages, Split
 from vgg_lit.data.splits import TEST_SEED, name_keys, stable_subset, stratified_subset
 from vgg_lit.errors import ConfigError, InputError
-from vgg_lit.system.files import expanded, shortened, shown_path
+from vgg_lit.system.files import expanded, first_bytes, shown_path
 from vgg_lit.value_types import Fit, Splitting
 
 NAME_BYTES = 38
@@ -286,7 +286,7 @@ class ImageFolder:
         if self._assigned is not None:  # does not replace the images of the present splits
             described += "|assigned"
         key = hashlib.sha256(os.fsencode(described)).hexdigest()[:16]
-        name = shortened(re.sub(r"[^\w.-]", "_", shown_path(self.root.name)), NAME_BYTES)
+        name = first_bytes(re.sub(r"[^\w.-]", "_", shown_path(self.root.name)), NAME_BYTES)
         return image_cache.cache_folder() / f"{name}-{split}-{key}.npy"
 
 

@@ -8,7 +8,6 @@ Shape suffixes: B images of a batch, N images, K classes.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,11 +17,6 @@ from vgg_lit.tables import to_csv
 
 COLUMNS = ("image", "true", "predicted", "probability", "loss", "rank")
 """Columns of `predictions_<split>.csv`."""
-
-
-def predictions_file(run: Path, split: str) -> Path:
-    """Returns the file in a run directory for the outcomes on the run's own data."""
-    return run / f"predictions_{split}.csv"
 
 
 class ImageOutcomes:

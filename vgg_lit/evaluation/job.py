@@ -7,10 +7,11 @@ from typing import Any
 
 from rich.progress import track
 
+from vgg_lit.checkpoints.folder import predictions_file
 from vgg_lit.classifier import Classifier
 from vgg_lit.errors import TrainingError
 from vgg_lit.evaluation.evaluation_name import evaluation_name, is_of_run
-from vgg_lit.evaluation.image_outcomes import ImageOutcomes, predictions_file
+from vgg_lit.evaluation.image_outcomes import ImageOutcomes
 from vgg_lit.evaluation.matrices import write_matrices
 from vgg_lit.evaluation.measured_data import MeasuredData
 from vgg_lit.evaluation.score_report import report_scores

@@ -19,6 +19,7 @@ from torch import Tensor
 from vgg_lit.analysis.embeddings import embed
 from vgg_lit.analysis.errors import Predictions
 from vgg_lit.analysis.history import History
+from vgg_lit.checkpoints.folder import predictions_file
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.batches import BatchLoader
 from vgg_lit.data.custom_batches import PixelBatches
@@ -27,7 +28,7 @@ from vgg_lit.data.images import read_image
 from vgg_lit.data.sources import source_of
 from vgg_lit.errors import InputError
 from vgg_lit.evaluation.evaluation_name import evaluation_name, is_of_run
-from vgg_lit.evaluation.image_outcomes import ImageOutcomes, predictions_file
+from vgg_lit.evaluation.image_outcomes import ImageOutcomes
 from vgg_lit.evaluation.measured_data import MeasuredData, load_run_data
 from vgg_lit.evaluation.scoring import Member
 from vgg_lit.evaluation.trained import Trained

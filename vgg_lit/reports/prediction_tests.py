@@ -5,9 +5,9 @@ found.p_value
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from vgg_lit.analysis.significance import mcnemar
+from vgg_lit.checkpoints.folder import predictions_file
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 from vgg_lit.system.overrides import pasteable
@@ -62,18 +62,12 @@ def compare_predictions(first: Run, second: Run) -> PredictionTest | None:
 
 def has_predictions(run: Run) -> bool:
     """Returns True if a run has a file of predictions."""
-    return any(_file(run, split).is_file() for split in SPLITS)
-
-
-def _file(run: Run, split: str) -> Path:
-    from vgg_lit.evaluation.image_outcomes import predictions_file  # imports torch
-
-    return predictions_file(run.path, split)
+    return any(predictions_file(run.path, split).is_file() for split in SPLITS)
 
 
 def _read(run: Run, split: str) -> dict[str, tuple[str, str]] | None:
     """Returns the true and the predicted class of each image; None if there is no file."""
-    file = _file(run, split)
+    file = predictions_file(run.path, split)
     if not file.is_file():
         return None
     try:

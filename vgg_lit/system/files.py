@@ -125,15 +125,15 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 def _temporary(path: Path) -> Path:
     # Not mkstemp: its files are private to one user, and a cache or a run may be shared.
     # Its name has part of the other name, which may be as long as the system allows.
-    return path.with_name(f".{shortened(path.name, KEPT)}.{uuid.uuid4().hex}.tmp")
+    return path.with_name(f".{first_bytes(path.name, KEPT)}.{uuid.uuid4().hex}.tmp")
 
 
 def temporaries(path: Path) -> Iterator[Path]:
     """Returns the temporary files of `replacing` for a file, and for those of its name with other endings."""
-    return path.parent.glob(f".{glob.escape(shortened(path.stem, KEPT))}.*.tmp")
+    return path.parent.glob(f".{glob.escape(first_bytes(path.stem, KEPT))}.*.tmp")
 
 
-def shortened(name: str, size: int) -> str:
+def first_bytes(name: str, size: int) -> str:
     """Returns the start of a name that has at most `size` bytes."""
     return os.fsencode(name)[:size].decode("utf-8", "ignore")
 

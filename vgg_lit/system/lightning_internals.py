@@ -81,6 +81,23 @@ def is_between_steps(trainer: L.Trainer) -> bool:
     return not (loop._should_accumulate() or loop.epoch_loop._is_training_done)
 
 
+def ends_within_epoch(trainer: L.Trainer) -> bool:
+    """Returns True if an optimiser step has just ended that is the last of the training, but not of its epoch.
+
+    Lightning 2.6 counts an incomplete last epoch as complete.
+    """
+    loop = trainer.fit_loop
+    if loop._should_accumulate() or loop.epoch_loop._num_ready_batches_reached():
+        return False
+    is_max_step = loop.epoch_loop._is_training_done
+    return is_max_step or (trainer.should_stop and loop._can_stop_early)
+
+
+def is_accumulating(trainer: L.Trainer) -> bool:
+    """Returns True if a batch has just ended without an optimiser step."""
+    return trainer.fit_loop._should_accumulate()
+
+
 def wrap_restoring(trainer: L.Trainer, context: Callable[[], AbstractContextManager[None]]) -> None:
     """Runs the two steps in which Lightning restores a training state within `context()`.
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vgg_lit.checkpoints.folder import remove_predictions
 from vgg_lit.config.network_checks import check_last_batch, check_network
 from vgg_lit.data.custom_datamodule import CustomDataModule
 from vgg_lit.data.custom_groups import FOUND
@@ -121,6 +122,8 @@ def record_data(run: Run, datamodule: Any) -> None:
         kinds = changed.accepted[-1]["changes"]
         counts = ", ".join(f"{len(names):,} {kind}" for kind, names in kinds.items())
         print_facts({"accepted": f"{counts}; {run.data_file} has the names"})
+    if changed:
+        remove_predictions(run.path)  # of other images
     if before is None or changed:
         record = record_of(datamodule, changed)
         write_data_record(run.data_file, record)

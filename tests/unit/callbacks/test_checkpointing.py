@@ -110,6 +110,67 @@ def test_the_last_step_of_a_run_that_is_stopped_is_saved(scripted, tmp_path):
     assert weight(tmp_path / "checkpoints" / "last.ckpt") == 5
 
 
+def position(path):
+    """Returns whether the last epoch of a checkpoint is unfinished, and the number of finished ones."""
+    progress = torch.load(path, weights_only=True)["loops"]["fit_loop"]["epoch_progress"]["current"]
+    return progress["ready"] > progress["processed"], progress["processed"]
+
+
+@pytest.mark.parametrize(("options", "callbacks"), [({}, [StopsAfter()]), ({"max_steps": 5}, [])])
+def test_an_epoch_that_the_training_ends_within_is_completed_later(
+    options, callbacks, scripted, tmp_path
+):
+    callback = Checkpointing(monitor="val/acc", mode="max")
+    scripted([0.1, 0.2, 0.9, 0.1], callback, *callbacks, **options)
+    last, best = (tmp_path / f"checkpoints/{name}.ckpt" for name in ("last", "best"))
+    assert (weight(last), position(last)) == (5, (True, 2))
+    assert (weight(best), callback.best_epoch) == (4, 2)
+    scripted([0.1, 0.2, 0.9, 0.1], Checkpointing(monitor="val/acc", mode="max"), resume=last)
+    assert (weight(last), position(last)) == (8, (False, 4))
+    assert weight(best) == 6
+
+
+def test_an_epoch_that_ends_with_the_training_is_complete(scripted, tmp_path):
+    last = tmp_path / "checkpoints/last.ckpt"
+    stopping = L.callbacks.EarlyStopping("val/acc", mode="max", patience=1)
+    scripted([0.3, 0.2, 0.1], Checkpointing(), stopping)
+    assert (weight(last), position(last)) == (4, (False, 2))
+    scripted([0.1] * 5, Checkpointing(), max_steps=4)
+    assert (weight(last), position(last)) == (4, (False, 2))
+
+
+class StopsFrom(L.Callback):
+    """Stops the training from a step on."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        trainer.should_stop |= trainer.global_step >= 1
+
+
+def test_a_stop_before_min_epochs_saves_complete_epochs(scripted, tmp_path):
+    last = tmp_path / "checkpoints/last.ckpt"
+    scripted([0.1] * 5, Checkpointing(), StopsFrom(), min_epochs=2)
+    assert (weight(last), position(last)) == (4, (False, 2))
+
+
+def test_predictions_are_removed_with_the_best_checkpoint(scripted, tmp_path):
+    scores = [0.1, 0.5, 0.4, 0.6]
+    last = None
+    for epochs_done, kept in ((2, False), (3, True), (4, False)):
+        for split in ("test", "val"):
+            (tmp_path / f"predictions_{split}.csv").touch()
+        (tmp_path / "predictions.csv").touch()
+        callback = Checkpointing(monitor="val/acc", mode="max")
+        scripted(scores[:epochs_done], callback, resume=last)
+        last = tmp_path / "checkpoints" / "last.ckpt"
+        assert len(list(tmp_path.glob("predictions*"))) == (3 if kept else 1)
+
+
+def test_without_validation_predictions_are_of_the_last_checkpoint(scripted, tmp_path):
+    (tmp_path / "predictions_test.csv").touch()
+    scripted([0.1], Checkpointing(), validates=False)
+    assert not list(tmp_path.glob("predictions*"))
+
+
 def test_nothing_is_written_in_a_fast_dev_run(scripted, tmp_path):
     callback = Checkpointing(monitor="val/acc", mode="max")
     trainer = scripted([0.1], callback, fast_dev_run=True)

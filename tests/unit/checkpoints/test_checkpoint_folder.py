@@ -1,8 +1,15 @@
 """The checkpoints in the folder of a run."""
 
+from pathlib import Path
+
 import pytest
 
-from vgg_lit.checkpoints.folder import find_checkpoint, newest_checkpoint
+from vgg_lit.checkpoints.folder import (
+    find_checkpoint,
+    newest_checkpoint,
+    predictions_file,
+    remove_predictions,
+)
 from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
@@ -75,3 +82,21 @@ def test_the_newest_intact_checkpoint_is_found_with_the_damage_of_newer_ones(tmp
     found, damages = newest_checkpoint(tmp_path)
     assert found is None
     assert [file.stem for file in damages] == ["last", "previous", "best"]
+
+
+def test_predictions_that_another_program_has_opened_stay_with_a_warning(
+    tmp_path, monkeypatch, capsys
+):
+    for split in ("test", "val"):
+        predictions_file(tmp_path, split).touch()
+    unlink = Path.unlink
+
+    def refuse(path, missing_ok=False):
+        if "val" in path.name:
+            raise PermissionError(13, "in use", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    remove_predictions(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions_val.csv"]
+    assert "predictions_val.csv: cannot be removed; its predict" in capsys.readouterr().err

@@ -127,7 +127,9 @@ def test_changed_images_are_refused_until_they_are_accepted(root, tmp_path, caps
         load_datamodule(config(root), run)
     accepting = {**config(root), "accept_data_changes": True}
     datamodule = load_datamodule(accepting, run)
+    (run.path / "predictions_test.csv").touch()
     record_data(run, datamodule)
+    assert not (run.path / "predictions_test.csv").exists()
     assert "1 added; " in capsys.readouterr().out
     after = read_data_record(run.data_file)
     assert len(after.images) == 25
