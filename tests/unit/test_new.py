@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from operating_systems import posix
 
 from vgg_lit import new
 from vgg_lit.errors import InputError
@@ -46,6 +47,7 @@ def test_usage(monkeypatch, capsys):
     assert capsys.readouterr().err == "error: Usage: vgg new <folder>\n"
 
 
+@posix
 def test_an_unknown_user_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["new", "~unknown-user/x"])
     with pytest.raises(SystemExit) as stop:
