@@ -23,6 +23,10 @@ from vgg_lit.runs import Run
 # The test networks are so small that a second thread slows them down, above all on a busy machine.
 torch.set_num_threads(1)
 
+if os.environ.get("CI") and sys.platform == "darwin":
+    # PyTorch finds the GPU of GitHub's virtual machines, which has no memory. Tests name the CPU to new processes.
+    torch.backends.mps.is_available = lambda: False
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Trains in half a second: 4 steps, 60 validation images, 40 test images.
@@ -63,6 +67,28 @@ def data_folder() -> Path:
     if not DATA_FOLDER:
         pytest.skip("needs full data sets; set VGG_LIT_DATA to their folder")
     return Path(DATA_FOLDER)
+
+
+@pytest.fixture
+def any_file_name(tmp_path) -> None:
+    """Skips the test where names of files are UTF-8 alone, as on macOS, or Unicode, as on Windows."""
+    try:
+        probe = tmp_path / os.fsdecode(b"caf\xe9")
+        probe.touch()
+    except (UnicodeDecodeError, OSError):
+        pytest.skip("needs names of files in any encoding")
+    probe.unlink()
+
+
+@pytest.fixture
+def set_home(monkeypatch) -> Callable[[str | Path], None]:
+    """`set_home(folder)`: sets the home folder of this process, for POSIX and Windows."""
+
+    def set_home(folder: str | Path) -> None:
+        for name in ("HOME", "USERPROFILE"):
+            monkeypatch.setenv(name, str(folder))
+
+    return set_home
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,11 @@
 """Fixtures for sweeps whose jobs are one-line scripts instead of training runs."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import pytest
 
 from vgg_lit.launching import job_process, pool
@@ -91,9 +90,8 @@ def is_alive() -> Callable[[int], bool]:
 
     def is_alive(pid: int) -> bool:
         try:
-            os.kill(pid, 0)
-            return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split()[2] != "Z"
-        except (ProcessLookupError, FileNotFoundError):
+            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
             return False
 
     return is_alive

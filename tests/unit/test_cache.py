@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from filelock import FileLock
+from operating_systems import posix
 
 from vgg_lit import cache
 from vgg_lit.data.image_cache import cached_array
@@ -69,6 +70,7 @@ def test_other_words_are_refused(refused):
     assert refused("clean") == (2, "error: clean: Usage: vgg cache [clear]\n")
 
 
+@posix
 def test_an_unknown_user_is_one_line(refused, monkeypatch):
     monkeypatch.setenv("VGG_LIT_CACHE", "~unknown-user/cache")
     code, line = refused()

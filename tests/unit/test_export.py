@@ -271,7 +271,7 @@ def test_a_missing_package_is_named_with_its_extra(verb, tiny_run, monkeypatch):
     done = verb("export", f"run={tiny_run.path}")
     assert done.code == 2
     assert "formats=[onnx]: needs onnx, onnxscript, onnxruntime" in done.err
-    assert "pip install 'vgg_lit[export]'" in done.err
+    assert 'pip install "vgg_lit[export]"' in done.err
 
 
 def test_files_that_are_not_exported_models_are_refused(verb, exported, pictures, tmp_path):

@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from operating_systems import posix
 
 from vgg_lit import new
 from vgg_lit.errors import InputError
+from vgg_lit.system.operating_system import quoted
 
 ROOT = Path(new.__file__).resolve().parents[1]
 
@@ -45,6 +47,7 @@ def test_usage(monkeypatch, capsys):
     assert capsys.readouterr().err == "error: Usage: vgg new <folder>\n"
 
 
+@posix
 def test_an_unknown_user_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["new", "~unknown-user/x"])
     with pytest.raises(SystemExit) as stop:
@@ -68,10 +71,13 @@ def test_the_commands_of_the_readme_run(tmp_path):
         return done.stdout
 
     python("-m", "vgg_lit.new", "my_project", cwd=tmp_path)
+    on_cpu = "trainer.accelerator=cpu"
     train = ("-m", "vgg_lit.train", "--config-dir", "conf")
-    out = python(*train, "experiment=first", "trainer.max_epochs=1")
+    out = python(*train, "experiment=first", "trainer.max_epochs=1", on_cpu)
     (line,) = [line for line in out.splitlines() if line.startswith("evaluate")]
-    assert "'trusted_targets=[my_project]'" in line
-    out = python("-m", "vgg_lit.evaluate", "run=latest", "trusted_targets=[my_project]")
+    assert quoted(["trusted_targets=[my_project]"]) in line
+    out = python(
+        "-m", "vgg_lit.evaluate", "run=latest", "trusted_targets=[my_project]", "accelerator=cpu"
+    )
     assert "test/acc" in out
     assert "4 passed" in python("-m", "pytest", "-q", "-p", "no:cacheprovider")

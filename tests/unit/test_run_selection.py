@@ -2,12 +2,17 @@
 
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
 from vgg_lit.errors import InputError
 from vgg_lit.run_selection import newest_runs, run_label, select_run
 from vgg_lit.runs import Run
+from vgg_lit.system.overrides import as_overrides, shell_words
+
+NEWEST = Path("logs/sweeps/a/s/1")
 
 
 @pytest.fixture(autouse=True)
@@ -27,13 +32,13 @@ def logs(tmp_path, monkeypatch):
 
 
 def test_latest_is_the_run_started_last(logs):
-    assert str(Run("latest").path) == "logs/sweeps/a/s/1"
+    assert Run("latest").path == NEWEST
     os.utime(logs / "runs/a/1/environment.json", (5000, 5000))
     for name in ("config.yaml", "overrides.txt"):
         os.utime(logs / "runs/b/2" / name, (9000, 9000))  # a resumed run
-    assert str(select_run("latest")) == "logs/runs/a/1"
+    assert select_run("latest") == Path("logs/runs/a/1")
     (logs / "runs/b/2/environment.json").unlink()
-    assert str(select_run("latest")) == "logs/runs/b/2"
+    assert select_run("latest") == Path("logs/runs/b/2")
 
 
 def test_latest_without_runs(tmp_path, monkeypatch):
@@ -46,9 +51,9 @@ def test_latest_without_runs(tmp_path, monkeypatch):
 def test_a_sweep_lists_its_jobs():
     with pytest.raises(InputError) as error:
         Run("logs/sweeps/a/s")
+    first, second = (shell_words({"run": Path("logs/sweeps/a/s", job)}) for job in "01")
     assert str(error.value) == (
-        "run=logs/sweeps/a/s: holds 2 runs; choose one: run=logs/sweeps/a/s/0 (seed=0), "
-        "run=logs/sweeps/a/s/1 (seed=1)"
+        f"run=logs/sweeps/a/s: holds 2 runs; choose one: {first} (seed=0), {second} (seed=1)"
     )
 
 
@@ -58,11 +63,11 @@ def test_a_checkpoint_in_the_place_of_its_run_names_the_run(tmp_path):
     file = tmp_path / "logs/runs/a/1/checkpoints/last.ckpt"
     file.parent.mkdir()
     file.touch()
-    message = f"{file}: is a file; a run is a directory; did you mean"
-    with pytest.raises(InputError, match=rf"^run={message} run={file.parents[1]}\?$"):
+    run, message = file.parents[1], f"{file}: is a file; a run is a directory; did you mean"
+    with pytest.raises(InputError, match=f"^{re.escape(f'run={message} run={run}?')}$"):
         Run(file)
     for typed in (f"resume={file}", f"resume='{file}'"):
-        with pytest.raises(InputError, match=rf"^resume={message} resume={file.parents[1]}\?$"):
+        with pytest.raises(InputError, match=f"^{re.escape(f'resume={message} resume={run}?')}$"):
             starting.prepare([typed])
     (tmp_path / "words.txt").touch()
     with pytest.raises(InputError, match=r"words.txt: is a file; a run is a directory$"):
@@ -72,7 +77,7 @@ def test_a_checkpoint_in_the_place_of_its_run_names_the_run(tmp_path):
 def test_resume_latest_is_the_path_of_that_run(monkeypatch):
     from vgg_lit.training import starting
 
-    assert starting.prepare(["resume=latest", "seed=1"])[0] == "resume=logs/sweeps/a/s/1"
+    assert starting.prepare(["resume=latest", "seed=1"])[:1] == as_overrides({"resume": NEWEST})
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,7 @@ def test_newest_runs_are_the_sweep_or_study_of_the_newest_run(newest, expected, 
     for name in ("config.yaml", "environment.json"):
         (folder / name).write_text("seed: 0")
         os.utime(folder / name, (5000, 5000))
-    assert str(newest_runs()) == expected
+    assert newest_runs() == Path(expected)
 
 
 def test_newest_runs_without_runs(tmp_path, monkeypatch):
@@ -106,7 +111,7 @@ def test_settings_that_take_a_run_take_latest(key, monkeypatch):
     monkeypatch.setattr(starting, "as_values_of_run", list)
     monkeypatch.setattr(starting, "find_resumed", list)
     assert starting.prepare([f"{key}=latest", "seed=1"]) == [
-        f"{key}=logs/sweeps/a/s/1",
+        *as_overrides({key: NEWEST}),
         "seed=1",
     ]
 

@@ -1,5 +1,8 @@
 """Writing, finding and reading a run directory."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from vgg_lit.errors import InputError
@@ -77,8 +80,9 @@ def test_a_directory_that_is_not_a_run_is_refused(make, match, tmp_path, monkeyp
 
 def test_a_missing_run_is_refused_with_the_newest_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Run.start("logs/runs/vgg11/2026-01-01_00-00-00_abcd", CONFIG, [])
-    with pytest.raises(InputError, match="newest run is logs/runs/vgg11/2026-01-01_00-00-00_abcd"):
+    newest = Path("logs/runs/vgg11/2026-01-01_00-00-00_abcd")
+    Run.start(newest, CONFIG, [])
+    with pytest.raises(InputError, match=re.escape(f"newest run is {newest}")):
         Run("nowhere")
 
 

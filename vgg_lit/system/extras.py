@@ -18,4 +18,5 @@ def require(extra: str, *modules: str, asked: str) -> None:
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        raise InputError(f"{asked}: needs {', '.join(missing)}: pip install 'vgg_lit[{extra}]'")
+        needs = f"{asked}: needs {', '.join(missing)}"
+        raise InputError(f'{needs}: pip install "vgg_lit[{extra}]"')

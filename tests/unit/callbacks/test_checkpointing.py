@@ -1,7 +1,6 @@
 """`best.ckpt` follows the monitor, `last.ckpt` the newest step."""
 
 import math
-import os
 import signal
 import time
 from types import SimpleNamespace
@@ -17,6 +16,7 @@ from vgg_lit.checkpoints.storage import digests, sha256, write_checkpoint
 from vgg_lit.errors import InputError, Preempted, TrainingError
 from vgg_lit.runs import Run
 from vgg_lit.system.ending_signals import ending_signals
+from vgg_lit.system.operating_system import ENDING
 
 
 def epochs(folder):
@@ -236,25 +236,23 @@ def test_steps_within_an_epoch_are_saved(options, scripted, tmp_path):
     assert saved == [1, 1, 3, 3]
 
 
-@pytest.mark.parametrize(
-    ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)]
-)
+@pytest.mark.parametrize("signum", ENDING)
 @pytest.mark.parametrize("when", ["on_train_batch_start", "on_validation_batch_start"])
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_signal_ends_the_run_once_its_step_is_saved(
-    asynchronous, signum, code, when, scripted, tmp_path
+    asynchronous, signum, when, scripted, tmp_path
 ):
     class Kill(L.Callback):
         pass
 
     def kill(self, trainer, *args):
         if trainer.global_step == 2:
-            os.kill(os.getpid(), signum)
+            signal.raise_signal(signum)
 
     setattr(Kill, when, kill)
     with ending_signals, pytest.raises(Preempted, match=f"{signum.name}: saved at step") as ended:
         scripted([0.1, 0.2], Kill(), Checkpointing(asynchronous=asynchronous))
-    assert ended.value.exit_code == code
+    assert ended.value.exit_code == (130 if signum == signal.SIGINT else 143)
     expected = 3 if when == "on_train_batch_start" else 2
     assert weight(tmp_path / "checkpoints" / "last.ckpt") == expected
 
@@ -305,7 +303,7 @@ def test_an_epoch_is_logged_once_and_before_it_is_saved(scripted, tmp_path):
     class Kill(L.Callback):
         def on_validation_batch_start(self, trainer, *args):
             if trainer.current_epoch == 1:
-                os.kill(os.getpid(), signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
 
     logger = TensorBoardLogger(tmp_path, name="", version="")
     with ending_signals, pytest.raises(Preempted, match="SIGTERM"):

@@ -114,9 +114,9 @@ def test_other_values_are_no_place(data):
     assert place_of(data) is None
 
 
-def test_places_of_a_new_run_are_absolute(tmp_path, monkeypatch):
+def test_places_of_a_new_run_are_absolute(tmp_path, monkeypatch, set_home):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    set_home(tmp_path / "home")
     found = with_absolute_places(run_config("pets/../pets", "~/data"))
     assert place(found) == str(tmp_path / "pets")
     assert found["data_root"] == str(tmp_path / "home/data")

@@ -226,7 +226,7 @@ def test_an_existing_image_is_not_taken_for_a_run(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").touch()
     for name, key in (("shoe.png", "images"), ("run", "run")):
-        with pytest.raises(InputError, match=f"did you mean {key}={tmp_path / name}"):
+        with pytest.raises(InputError, match=re.escape(f"did you mean {key}={tmp_path / name}")):
             vgg_lit.compose(str(tmp_path / name), command="predict")
 
 

@@ -1,11 +1,11 @@
 import gzip
 import hashlib
-import os
 import threading
 from functools import partial
 
 import pytest
 from faulty_server import serving
+from operating_systems import unreadable
 
 from vgg_lit.data import downloads
 from vgg_lit.data.downloads import DownloadError, fetch, is_published, read_published, staging
@@ -184,7 +184,7 @@ def test_an_md5_is_told_by_its_length(tmp_path):
         read_published(tmp_path / "plain", md5)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@unreadable
 def test_a_file_without_permission_is_named(tmp_path):
     (tmp_path / "plain").write_bytes(CONTENT)
     (tmp_path / "plain").chmod(0)

@@ -82,10 +82,11 @@ def test_a_damaged_store_is_filled_again(folder, cache, content):
 
 
 def test_a_missing_file_is_named(folder):
-    with pytest.raises(InputError, match=r"files/c: cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"files.c: cannot be read \(.*file"):
         FileDigests(folder).of(["c"])
 
 
+@pytest.mark.usefixtures("any_file_name")
 def test_any_name_is_stored(folder, reads):
     names = ["two\nlines", "back\\nslash", "tab\tand space", "caf\udce9", "r\rr", "u\u2028u"]
     for name in names:

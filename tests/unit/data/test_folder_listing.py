@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+from operating_systems import unreadable
 
 from vgg_lit.data.folder_listing import list_folder
 from vgg_lit.errors import InputError
@@ -68,6 +69,7 @@ def test_what_is_passed_over_is_counted(tmp_path):
     assert listing.count_passed_over() == expected
 
 
+@pytest.mark.usefixtures("any_file_name")
 def test_names_that_are_not_utf8_are_listed(tmp_path):
     make(tmp_path, "dog/1.jpg")
     os.mkdir(os.fsencode(tmp_path) + b"/ch\xe2t")
@@ -76,7 +78,7 @@ def test_names_that_are_not_utf8_are_listed(tmp_path):
     assert [os.fsencode(path) for path in found] == [b"ch\xe2t/caf\xe9.jpg", b"dog/1.jpg"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+@unreadable
 def test_a_folder_that_cannot_be_read_is_named(tmp_path):
     make(tmp_path, "cat/1.jpg").joinpath("cat").chmod(0)
     with pytest.raises(InputError, match="cat: cannot be read"):

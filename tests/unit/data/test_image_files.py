@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from operating_systems import posix
 from PIL import Image
 
 from vgg_lit.data import image_cache, image_files
@@ -145,6 +146,7 @@ def test_a_megapixel_limit_is_part_of_the_cache(files):
         replace(files, max_megapixels=5e-5).decoded()
 
 
+@pytest.mark.usefixtures("any_file_name")
 def test_names_in_any_encoding_are_read_and_shown_escaped(files):
     name = os.fsdecode(b"caf\xe9\n.png")
     (files.root / "0.png").rename(files.root / name)
@@ -155,6 +157,7 @@ def test_names_in_any_encoding_are_read_and_shown_escaped(files):
         found.decoded()
 
 
+@posix
 def test_one_process_of_several_fills_the_cache(files, capfd):
     files = replace(files, num_workers=0)
     start = multiprocessing.get_context("fork")
@@ -170,6 +173,7 @@ def test_one_process_of_several_fills_the_cache(files, capfd):
     assert len(files.decoded()) == 6
 
 
+@posix
 def test_a_killed_process_leaves_no_lock_and_no_files(files):
     def fill():
         with image_cache.locked(files.cache):

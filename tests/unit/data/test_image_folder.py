@@ -190,6 +190,7 @@ def test_a_missing_folder_is_refused(tmp_path):
         make(tmp_path / "photos.zip")
 
 
+@pytest.mark.usefixtures("any_file_name")
 def test_a_folder_name_that_is_not_utf8_is_refused(divided, tmp_path):
     other = tmp_path / os.fsdecode(b"caf\xe9")
     divided.rename(other)

@@ -1,10 +1,12 @@
 import os
+import re
 import struct
 import zlib
 
 import numpy as np
 import pytest
 import torch
+from operating_systems import posix
 from PIL import Image
 
 from vgg_lit.data.images import read_image
@@ -151,7 +153,7 @@ def test_a_file_above_the_size_limit_is_not_read(tmp_path):
         read_image(path, 3, 32)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@posix
 def test_a_pipe_is_refused_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(InputError, match="no such image file"):
@@ -164,7 +166,7 @@ def test_missing_files_and_other_formats_are_refused(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.ico")
     with pytest.raises(InputError, match="not a PNG, JPEG, WebP, BMP, TIFF or GIF image"):
         read_image(tmp_path / "a.ico", 3, 32)
-    with pytest.raises(InputError, match=str(tmp_path)):
+    with pytest.raises(InputError, match=re.escape(str(tmp_path))):
         read_image(tmp_path, 3, 32)
 
 
@@ -252,6 +254,7 @@ def test_a_photo_of_108_megapixels_is_read(tmp_path):
     assert abs(int(read_image(path, 1, 8)[0, 4, 4]) - 100) <= 1
 
 
+@pytest.mark.usefixtures("any_file_name")
 def test_a_name_in_another_encoding_is_shown_escaped(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.png")
     Image.new("L", (4, 4)).save(path)

@@ -59,6 +59,7 @@ def test_numbers_are_sorted_by_value(root):
     assert read(root, *lines, "c/d.webp,none").classes == ("10", "2", "9", "none")
 
 
+@pytest.mark.usefixtures("any_file_name")
 def test_names_in_another_encoding_are_those_of_the_file_system(root):
     name = os.fsdecode(b"caf\xe9.jpg")
     (root / name).touch()

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from operating_systems import posix
 
 from vgg_lit.exporting import isolation
 from vgg_lit.exporting.isolation import EXTRA_BYTES, IsolatedProgram
@@ -72,12 +73,18 @@ def test_images_are_sent_and_the_output_is_read(answering):
         (b"", 9, "its process ended with code 9, as it does when memory runs out"),
         (b"{", 9, "its process ended with code 9"),
         (line(shape=[2, 3]) + b"1234", -9, "its process ended with code -9"),
-        (b"", -signal.SIGXCPU, "it needs too much processor time"),
     ],
 )
 def test_other_answers_are_errors_of_one_line(answer, code, message, answering):
     program, _ = answering(line(description=None) + answer, code, has_ended=code != 0)
     with pytest.raises(RuntimeError, match=message):
+        program.run(IMAGES, (2, 3), side=2)
+
+
+@posix
+def test_a_program_that_computes_too_long_is_an_error(answering):
+    program, _ = answering(line(description=None), -signal.SIGXCPU, has_ended=True)
+    with pytest.raises(RuntimeError, match="it needs too much processor time"):
         program.run(IMAGES, (2, 3), side=2)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
+from operating_systems import posix
 
 from vgg_lit.launching import job_process
 from vgg_lit.launching.job_process import count_job_processes, job_environment, machine_shares
@@ -169,6 +170,7 @@ def test_a_config_is_checked_against_the_gpus_of_its_job(sweep, monkeypatch):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
 
 
+@posix
 def test_child_processes_of_a_dead_job_are_ended(sweep, tmp_path, is_alive):
     script = (
         "child = subprocess.Popen(['sleep', '60']); (common / 'pid').write_text(str(child.pid)); "
@@ -178,21 +180,26 @@ def test_child_processes_of_a_dead_job_are_ended(sweep, tmp_path, is_alive):
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
-def test_a_job_ends_with_its_sweep():
+def test_a_job_ends_with_its_sweep(tmp_path):
     """A job stops when its standard input closes, and is ended if saving takes too long."""
     script = (
         "import signal, sys, time; from vgg_lit.config import command; command.SECONDS_TO_SAVE = 0.1;"
         "deaf = lambda config: [signal.signal(signal.SIGTERM, lambda *a: print('saving', flush=True)),"
         "print('up', flush=True), [time.sleep(0.1) for _ in range(600)]];"
-        "sys.argv = ['train', 'hydra.run.dir=/tmp']; command.run_verb(deaf, 'train')"
+        "sys.argv = ['train', 'hydra.run.dir=.']; command.run_verb(deaf, 'train')"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), SWEEP_JOB: "1"}
     job = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=env,
+        cwd=tmp_path,
+        text=True,
     )
-    assert job.stdout.readline() == b"up\n"
+    assert job.stdout.readline() == "up\n"
     job.stdin.close()
-    assert job.stdout.read() == b"saving\n"
+    assert job.stdout.read() == "saving\n"
     assert job.wait(timeout=60) == 128 + signal.SIGTERM
 
 
@@ -200,9 +207,9 @@ def test_without_process_groups_only_the_job_is_ended(monkeypatch, tmp_path):
     """Imitates Windows."""
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     process = job_process.JobProcess(command, dict(os.environ), tmp_path / "log.txt", "", [])
-    monkeypatch.delattr(os, "killpg")
+    monkeypatch.delattr(os, "killpg", raising=False)
     monkeypatch.setattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM, raising=False)
     process.send(signal.SIGINT)
     while (code := process.poll()) is None:
         pass
-    assert code == -signal.SIGTERM
+    assert code == (1 if sys.platform == "win32" else -signal.SIGTERM)

@@ -1,6 +1,7 @@
 """A process whose main thread waits for ever ends with its run, as under NCCL; tested without a GPU."""
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.distributed as dist
+from operating_systems import posix
 
 from vgg_lit.launching import watch
 from vgg_lit.launching.shared_fate import ending_together
@@ -22,12 +24,11 @@ from vgg_lit.system.status import write_status
 
 TORCHRUN = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": "0"}
 
-forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-
 
 def block():
     """Waits for ever without Python's lock, as for a GPU: locks a mutex of the system twice."""
     library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    library.pthread_mutex_init(mutex, None)
     library.pthread_mutex_lock(mutex)
     library.pthread_mutex_lock(mutex)
 
@@ -61,6 +62,7 @@ class Rank:
         self.errors = run.path / "errors.txt"
         self.pid = os.fork()
         if self.pid == 0:
+            gc.disable()  # the stores of earlier tests have threads, which a fork lacks
             os.environ.pop(FIRST_PROCESS, None)
             os.environ.update(TORCHRUN)
             with self.errors.open("w") as errors:
@@ -108,7 +110,7 @@ def start(run):
             os.waitpid(rank.pid, 0)
 
 
-@forking
+@posix
 def test_a_rank_of_a_launcher_ends_with_the_error_that_another_one_has_recorded(run, start):
     rank = start(train, GRACE_SECONDS=0.2)
     details = {"rank": 1, "exit_code": 3, "process": rank.pid}
@@ -126,7 +128,7 @@ class Group:
         threading.Thread(target=hook).start()
 
 
-@forking
+@posix
 def test_a_collective_that_does_not_end_is_reported_by_torchs_watchdog(run, start):
     group = SimpleNamespace(WORLD=Group())
     fake = SimpleNamespace(is_initialized=lambda: True, group=group)
@@ -171,7 +173,7 @@ def raise_and_block(trainer, path):
         block()
 
 
-@forking
+@posix
 def test_an_error_is_recorded_before_a_teardown_that_does_not_end(run, start):
     code, errors = start(raise_and_block, SECONDS_TO_TEAR_DOWN=0.5).wait()
     assert code == 1
@@ -179,7 +181,7 @@ def test_an_error_is_recorded_before_a_teardown_that_does_not_end(run, start):
     assert (run.status["status"], run.status["reason"]) == ("failed", "KeyError: 'labels'")
 
 
-@forking
+@posix
 def test_a_signal_that_the_main_thread_cannot_handle_is_recorded(run, start):
     rank = start(train, SECONDS_TO_ANSWER=0.5)
     time.sleep(1)  # until its main thread is blocked

@@ -1,6 +1,5 @@
 """Running, recording and resuming the jobs of a sweep."""
 
-import os
 import re
 import signal
 import threading
@@ -9,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from hydra.core.utils import JobStatus
+from operating_systems import posix
 
 from vgg_lit.sweeps import Sweep
+from vgg_lit.system.operating_system import ENDING
 
 FIVE = {
     "seed=0": "done(0.25)",
@@ -33,7 +34,7 @@ def signal_when(path, *signums):
         while not Path(path).exists():
             time.sleep(0.01)
         for signum in signums:
-            os.kill(os.getpid(), signum)
+            signal.raise_signal(signum)
             time.sleep(0.3)
 
     thread = threading.Thread(target=send)
@@ -41,6 +42,7 @@ def signal_when(path, *signums):
     return thread
 
 
+@posix
 def test_failed_jobs_are_recorded_and_the_others_run(sweep, record):
     done = sweep(FIVE, "seed=range(5)")
     assert done.code == 1
@@ -55,6 +57,7 @@ def test_failed_jobs_are_recorded_and_the_others_run(sweep, record):
         assert record(f"swept/{job.number}")["reason"] == job.reason
 
 
+@posix
 def test_a_failure_is_one_line_and_its_traceback_in_the_log(sweep):
     done = sweep(FIVE, "seed=1,3")
     first, second = done.err.splitlines()
@@ -241,6 +244,7 @@ def test_a_job_that_exits_without_finishing_has_failed(sweep):
     assert done.sweep.jobs[0].reason == "exit code 0, it printed nothing"
 
 
+@posix
 def test_a_jobs_own_reason_is_kept(sweep, record):
     script = "status('failed', 'RuntimeError: mine'); os.kill(os.getpid(), signal.SIGKILL)"
     done = sweep({"seed=0": script}, "seed=0")
@@ -296,11 +300,10 @@ def test_at_most_n_jobs_run_at_once(sweep):
     assert set(counts) <= {"1", "2"}
 
 
-@pytest.mark.parametrize(
-    ("sent", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)],
-)
-def test_a_signal_ends_all_jobs_and_the_sweep(sent, code, sweep, tmp_path, record):
+@posix
+@pytest.mark.parametrize("sent", ENDING)
+def test_a_signal_ends_all_jobs_and_the_sweep(sent, sweep, tmp_path, record):
+    code = 130 if sent == signal.SIGINT else 143
     script = (
         "signal.signal(signal.SIGINT, lambda *a: sys.exit(130)); "
         "signal.signal(signal.SIGTERM, lambda *a: sys.exit(143)); "
@@ -326,6 +329,7 @@ DEAF = (
 )
 
 
+@posix
 def test_a_second_ctrl_c_kills_remaining_jobs(sweep, tmp_path):
     sender = signal_when(tmp_path / "ready", signal.SIGINT, signal.SIGINT)
     done = sweep({"seed=0": DEAF}, "seed=0")
@@ -335,6 +339,7 @@ def test_a_second_ctrl_c_kills_remaining_jobs(sweep, tmp_path):
     assert done.sweep.jobs[0].status == "preempted"
 
 
+@posix
 def test_jobs_have_grace_seconds_to_end(sweep, tmp_path):
     sender = signal_when(tmp_path / "ready", signal.SIGINT)
     done = sweep({"seed=0": DEAF}, "seed=0", "hydra.launcher.grace_seconds=0.1")

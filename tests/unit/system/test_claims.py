@@ -44,7 +44,7 @@ def test_a_claim_of_another_process_is_refused_in_one_line(tmp_path, monkeypatch
 
 def test_a_directory_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"file/run: the directory cannot be written \("):
+    with pytest.raises(InputError, match=r"file.run: the directory cannot be written \("):
         claim(tmp_path / "file" / "run")
     assert not is_held(tmp_path / "file" / "run")
 

@@ -1,6 +1,5 @@
 """Signals end a program at once, or are deferred until its state is saved."""
 
-import os
 import signal
 import time
 
@@ -12,7 +11,7 @@ from vgg_lit.system.ending_signals import EndingSignals
 
 
 def send(signum):
-    os.kill(os.getpid(), signum)
+    signal.raise_signal(signum)
     time.sleep(0.01)
 
 
@@ -28,7 +27,7 @@ def test_the_first_deferred_signal_is_recorded():
     with EndingSignals() as signals:
         signals.defer()
         send(signal.SIGTERM)
-        send(signal.SIGUSR1)
+        send(module.ENDING[-1])
         assert signals.noted == signal.SIGTERM
         with pytest.raises(Preempted, match="SIGTERM"):
             signals.act()

@@ -14,5 +14,5 @@ def test_missing_modules_are_named_with_their_extra():
     with pytest.raises(InputError) as refused:
         require("export", "json", "no_such_package", "nor_this", asked="formats=[onnx]")
     assert str(refused.value) == (
-        "formats=[onnx]: needs no_such_package, nor_this: pip install 'vgg_lit[export]'"
+        'formats=[onnx]: needs no_such_package, nor_this: pip install "vgg_lit[export]"'
     )

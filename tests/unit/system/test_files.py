@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from operating_systems import posix
 
 from vgg_lit.errors import InputError, path_error
 from vgg_lit.system import files
@@ -66,6 +67,7 @@ def test_the_old_file_is_there_until_the_new_one_is_complete(tmp_path):
     assert path.read_text() == "new"
 
 
+@posix
 def test_file_permissions_follow_the_umask(tmp_path):
     before = os.umask(0o022)
     try:
@@ -116,6 +118,7 @@ def test_a_temporary_file_is_within_the_reserve_of_a_folder(name, tmp_path):
         assert len(os.fsencode(temporary.name)) <= LONGEST_NAME
 
 
+@posix
 def test_only_temporary_files_of_killed_processes_are_removed(tmp_path):
     pid = os.fork()
     if pid == 0:
@@ -167,6 +170,6 @@ def test_windows_has_a_number_for_long_names():
 
 def test_names_are_shown_on_one_line_in_any_encoding():
     assert shown_path("a/b c.jpg") == "a/b c.jpg"
-    assert shown_path(os.fsdecode(b"caf\xe9.jpg")) == "caf\\xe9.jpg"
+    assert shown_path("caf\udce9.jpg") == "caf\\xe9.jpg"
     assert shown_path("caf\u00e9.jpg") == "caf\u00e9.jpg"
     assert shown_path("a\nb\t\x1b[31m\u202e.jpg") == "a\\nb\\t\\x1b[31m\\u202e.jpg"

@@ -15,6 +15,7 @@ from vgg_lit.system.lightning_internals import (
     quieten_lightning,
     wrap_restoring,
 )
+from vgg_lit.system.operating_system import ENDING
 
 
 @pytest.fixture
@@ -29,11 +30,11 @@ def trainer(tmp_path):
 
 
 def test_lightning_installs_no_signal_handlers(trainer):
-    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)]
+    before = [signal.getsignal(number) for number in ENDING]
     disable_signal_handling(trainer)
     trainer._signal_connector.register_signal_handlers()
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor()
-    assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)]
+    assert before == [signal.getsignal(number) for number in ENDING]
 
 
 def test_tips_are_not_printed():

@@ -33,7 +33,7 @@ def test_a_tensor_that_does_not_fit_becomes_an_array_with_one_warning(free_bytes
     for _ in range(2):
         assert shared_memory.received(sent).tolist() == [0, 1, 2, 3, 4]
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: /dev/shm is too small for the batches of the workers")
+    assert line.startswith(f"warning: {shared_memory.FOLDER} is too small for the batches")
     assert "--shm-size" in line
 
 

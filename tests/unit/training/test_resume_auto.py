@@ -5,6 +5,7 @@ import time
 
 import pytest
 from image_groups import write_image
+from operating_systems import posix
 
 from vgg_lit.checkpoints.storage import SCHEMA, write_checkpoint
 from vgg_lit.config.checks import to_plain
@@ -59,6 +60,7 @@ def test_without_a_matching_run_a_new_one_starts(begun):
     assert find_resumed(["model=vgg19", "resume=auto"]) == ["model=vgg19"]
 
 
+@posix
 def test_a_run_that_is_being_trained_is_not_resumed(begun):
     run = begun("model=vgg11")
     reading, writing = os.pipe()

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from operating_systems import posix
 
 from vgg_lit.config.schema import Tune
 from vgg_lit.launching import job_process, pool
@@ -154,6 +155,7 @@ def test_a_study_has_exactly_n_trials(driven):
     assert [number for number, _ in driven.started] == [0, 1, 2, 3, 4]
 
 
+@posix
 def test_failed_trials_are_recorded_and_the_others_run(driven):
     script = f"""
 if number == 0: raise RuntimeError("out of luck")
@@ -201,6 +203,7 @@ if number == 2:
     assert "waiting for the running ones" in out
 
 
+@posix
 @pytest.mark.slow
 def test_an_interrupted_trial_restarts_with_the_same_values(driven):
     script = f"""
@@ -220,6 +223,7 @@ if number == 1 and not (folder / "go").exists():
     assert first == again
 
 
+@posix
 @pytest.mark.slow
 def test_a_trial_with_a_checkpoint_is_resumed(driven):
     script = f"""

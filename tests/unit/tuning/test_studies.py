@@ -99,7 +99,7 @@ def test_a_repeated_epoch_keeps_its_first_report(directory):
 
 def test_a_missing_optuna_is_reported_with_the_extra(monkeypatch):
     monkeypatch.setattr("vgg_lit.system.extras.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'vgg_lit\[tune\]'"):
+    with pytest.raises(InputError, match=r'pip install "vgg_lit\[tune\]"'):
         require_optuna()
 
 
