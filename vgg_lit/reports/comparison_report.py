@@ -19,10 +19,10 @@ from vgg_lit.reports.comparison_tables import (
     group_table,
     prediction_table,
     run_table,
+    untested_pairs,
 )
 from vgg_lit.reports.groups import RunGroups
 from vgg_lit.reports.latex import paper_table
-from vgg_lit.reports.prediction_tests import has_predictions
 from vgg_lit.system.files import write_text
 from vgg_lit.system.markdown import markdown_text
 from vgg_lit.system.overrides import pasteable
@@ -76,11 +76,7 @@ class ComparisonReport:
         self._has_groups = GROUPS in found
         self._printed = [*found.values()] if self._has_groups else [runs, *found.values()]
         self._lines = groups.curves(curves) if self._has_groups else comparison.curves(curves)
-        self._lacking = (
-            [run for run in comparison.runs.values() if not has_predictions(run)]
-            if len(groups.groups) > 1 and PREDICTIONS not in found
-            else []
-        )
+        self._lacking, self._unlike = untested_pairs(groups, ranked)
         self.title = runs.title
         self.tables = {**found, RUNS: runs}
         self.latex = paper_table(groups, ranked)
@@ -101,9 +97,14 @@ class ComparisonReport:
             _print(table)
         if self._lacking:
             print(
-                f"McNemar's test needs the predictions of {len(self._lacking)} more runs, such as:"
+                f"McNemar's test needs the predictions of {len(self._lacking)} more {'run' if len(self._lacking) == 1 else 'runs'}, such as:"
             )
             print(visible(pasteable("evaluate", self._lacking[0].selection)))
+        for first, second in self._unlike:
+            print(
+                f"No McNemar's test: the predictions of {visible(first)} and {visible(second)} are of "
+                "different images."
+            )
 
     def write(self, output: str | os.PathLike[str]) -> list[str]:
         """Writes the tables and the learning curves to a folder; returns the names of the files.
