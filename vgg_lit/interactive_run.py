@@ -27,6 +27,7 @@ from vgg_lit.evaluation.prediction import Prediction, classify, find_images, loa
 from vgg_lit.evaluation.trained import find_trained
 from vgg_lit.export import export
 from vgg_lit.runs import Run
+from vgg_lit.system.notebook import show_figures
 from vgg_lit.system.overrides import key_of
 from vgg_lit.targets import trust
 from vgg_lit.visualize import draw
@@ -69,8 +70,8 @@ class InteractiveRun(Run):
         Raises:
             InputError: the network does not support the views or the data.
         """
-        config, typed = self._composed("evaluate", overrides, settings)
         with errors_in_one_line():
+            config, typed = self._composed("evaluate", overrides, settings)
             return evaluate(config, typed)
 
     def predict(self, images: Any, **settings: Any) -> list[Prediction]:
@@ -85,25 +86,26 @@ class InteractiveRun(Run):
         Raises:
             InputError: there is no such image, or one cannot be read.
         """
-        listed = listed_images(images)
-        are_files = bool(listed) and all(isinstance(one, str | os.PathLike) for one in listed)
-        names = list(map(os.fspath, listed)) if are_files else ["none"]
-        config, _ = self._composed("predict", [], settings, images=names)
-        wanted = check_section(to_plain(config), Predict)
-        trust(wanted.trusted_targets)
-        paths = find_images(names).paths if are_files else []
-        (trained,) = find_trained([self], wanted.checkpoint)
-        predictor = load_trained(trained, wanted.accelerator, wanted.precision)
-        if not are_files:
-            return classify_pictures(
-                listed, predictor, wanted.batch_size, wanted.top_k, wanted.invert
+        with errors_in_one_line():
+            listed = listed_images(images)
+            are_files = bool(listed) and all(isinstance(one, str | os.PathLike) for one in listed)
+            names = list(map(os.fspath, listed)) if are_files else ["none"]
+            config, _ = self._composed("predict", [], settings, images=names)
+            wanted = check_section(to_plain(config), Predict)
+            trust(wanted.trusted_targets)
+            paths = find_images(names).paths if are_files else []
+            (trained,) = find_trained([self], wanted.checkpoint)
+            predictor = load_trained(trained, wanted.accelerator, wanted.precision)
+            if not are_files:
+                return classify_pictures(
+                    listed, predictor, wanted.batch_size, wanted.top_k, wanted.invert
+                )
+            found, unreadable = classify(
+                paths, predictor, wanted.batch_size, wanted.top_k, wanted.invert
             )
-        found, unreadable = classify(
-            paths, predictor, wanted.batch_size, wanted.top_k, wanted.invert
-        )
-        if unreadable:
-            raise unreadable[0]
-        return found
+            if unreadable:
+                raise unreadable[0]
+            return found
 
     def draw(self, *figures: str, **settings: Any) -> "list[Picture]":
         """Returns figures as `vgg-visualize` draws them, with their titles and text; writes no file.
@@ -116,9 +118,11 @@ class InteractiveRun(Run):
             InputError: a figure cannot be drawn.
         """
         chosen = {"figures": list(figures)} if figures else {}
-        config, typed = self._composed("visualize", [], settings, **chosen)
         with errors_in_one_line():
-            return draw(config, typed)
+            config, typed = self._composed("visualize", [], settings, **chosen)
+            pictures = draw(config, typed)
+        show_figures()
+        return pictures
 
     def export(self, **settings: Any) -> Path:
         """Writes the programs as `vgg-export` does; returns their folder.
@@ -130,8 +134,8 @@ class InteractiveRun(Run):
             InputError: the network cannot be exported.
             TrainingError: the output of a program differs from the network's.
         """
-        config, typed = self._composed("export", [], settings)
         with errors_in_one_line():
+            config, typed = self._composed("export", [], settings)
             return export(config, typed)
 
     def history(self) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import vgg_lit
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, OutOfMemory
 from vgg_lit.interactive_run import InteractiveRun
 
 
@@ -89,6 +89,17 @@ def test_a_place_of_data_is_not_ignored(run, call):
 def test_another_size_than_that_of_the_training_is_refused(run):
     with pytest.raises(InputError, match=r"data\.image_size=64"):
         run.evaluate("data=fashion_mnist_sample", **{"data.image_size": 64})
+
+
+@pytest.mark.parametrize("method", ["evaluate", "draw", "export"])
+def test_memory_that_runs_out_is_one_line(run, method, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr(f"vgg_lit.interactive_run.{method}", fail)
+    with pytest.raises(OutOfMemory, match=r"out of memory: CUDA .* reduce batch_size") as error:
+        getattr(run, method)()
+    assert "\n" not in str(error.value)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ one_place(runs, {"a": "/data/pets", "b": "/mnt/pets"})      # {"a": "/data/pets"
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from vgg_lit.data.data_record import read_data_record
 from vgg_lit.errors import InputError
 from vgg_lit.runs import Run
 
@@ -24,6 +23,8 @@ def one_place(runs: Mapping[str, Run], places: Mapping[str, Any]) -> dict[str, A
 
 def _images(run: Run, place: Any) -> Hashable:
     """Returns what tells the images of runs apart; the place itself if they are not recorded."""
+    from vgg_lit.data.data_record import read_data_record  # imports torch
+
     try:
         record = read_data_record(run.data_file)
     except InputError:
