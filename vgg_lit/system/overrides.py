@@ -25,6 +25,8 @@ def as_overrides(settings: Mapping[str, Any]) -> list[str]:
 
 def _typed(value: Any) -> str:
     """Returns a value in Hydra's grammar, so that texts stay texts."""
+    if hasattr(value, "tolist"):  # a number or an array of numpy or torch
+        value = value.tolist()
     if value is None:
         return "null"
     if isinstance(value, bool):
