@@ -1,6 +1,7 @@
 """The files and the output of a comparison of groups."""
 
 import csv
+import errno
 import re
 import shlex
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 from rich.cells import cell_len
 
+from vgg_lit.errors import InputError
 from vgg_lit.reports.comparison import Comparison
 from vgg_lit.reports.comparison_report import ComparisonReport
 from vgg_lit.reports.groups import RunGroups
@@ -194,3 +196,35 @@ def test_predictions_of_different_images_have_a_reason(report, runs, write_predi
     out = report(runs[::3])
     assert "No McNemar's test: the predictions of 0.2_0 and 0.1_0 are of different images." in out
     assert "needs the predictions" not in out
+
+
+def test_remarks_end_their_lines_between_words(report, runs, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = report(runs).splitlines()
+    (start,) = [n for n, line in enumerate(lines) if line.startswith("3 pairs: p < 0.05")]
+    assert lines[start : start + 3] == [
+        "3 pairs: p < 0.05 needs a mean above 2.5",
+        "deviations of the differences.",
+        lines[start + 2],
+    ]
+
+
+@pytest.mark.parametrize("output", ["taken", "taken/below", "/dev/null/x"])
+def test_an_output_that_cannot_be_made_is_one_line(output, runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("x")
+    comparison = Comparison(runs)
+    found = ComparisonReport(comparison, RunGroups(comparison), "val/acc")
+    with pytest.raises(InputError, match=f"output={output}: .* is not a writable folder"):
+        found.write(output)
+
+
+def test_an_output_that_the_system_refuses_is_one_line(runs, tmp_path, monkeypatch):
+    def refuse(path, **options):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+
+    comparison = Comparison(runs)
+    found = ComparisonReport(comparison, RunGroups(comparison), "val/acc")
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(InputError, match="out: cannot be made: No such file or directory"):
+        found.write(tmp_path / "out")
