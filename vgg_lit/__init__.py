@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
     from vgg_lit.config.composing import compose
     from vgg_lit.data.datamodule import ImageDataModule
+    from vgg_lit.interactive import InteractiveSweep as Sweep
     from vgg_lit.interactive import compare_runs as compare
     from vgg_lit.interactive import train_run as train
     from vgg_lit.interactive_run import InteractiveRun as Run
-    from vgg_lit.sweeps import Sweep
 
 
 __all__ = [
@@ -37,7 +37,7 @@ _HOMES = {
     "Classifier": ("vgg_lit.classifier", "Classifier"),
     "ImageDataModule": ("vgg_lit.data.datamodule", "ImageDataModule"),
     "Run": ("vgg_lit.interactive_run", "InteractiveRun"),
-    "Sweep": ("vgg_lit.sweeps", "Sweep"),
+    "Sweep": ("vgg_lit.interactive", "InteractiveSweep"),
     "compose": ("vgg_lit.config.composing", "compose"),
 }
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from vgg_lit.config.checks import check_metrics, check_section, to_plain
 from vgg_lit.config.command import run_verb
-from vgg_lit.config.locations import asked_places, located
+from vgg_lit.config.locations import Places, asked_places, located
 from vgg_lit.config.schema import Data, Evaluate
 from vgg_lit.data.custom_groups import is_custom
 from vgg_lit.evaluation.trained import Trained, find_trained
@@ -21,8 +21,12 @@ from vgg_lit.shipped_runs import check_outputs, find_networks
 from vgg_lit.targets import trust
 
 
-def evaluate(config: DictConfig) -> dict[str, float]:
+def evaluate(config: DictConfig, typed: Sequence[str] | None = None) -> dict[str, float]:
     """Prints and records the requested metrics; returns them by name.
+
+    Args:
+        config: composed config.
+        typed: overrides that composed it; None: those of Hydra.
 
     Raises:
         InputError: there is no such run or checkpoint, or a network does not support views or data.
@@ -40,7 +44,8 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     for one in trained:
         one.check_views(views)
     is_own_data = "_target_" not in (config.get("data") or {})
-    split, data = _data_arguments(config, settings, trained, is_own_data)
+    places = asked_places(config, typed)
+    split, data = _data_arguments(config, settings, trained, places, is_own_data)
     count_devices(settings.accelerator)
     check_metrics(settings.metrics or trained[0].run.config.get("metrics") or {}, None)
     # Lightning takes seconds to import, so it is imported after all checks.
@@ -54,7 +59,11 @@ def evaluate(config: DictConfig) -> dict[str, float]:
 
 
 def _data_arguments(
-    config: DictConfig, settings: Evaluate, trained: Sequence[Trained], is_own_data: bool
+    config: DictConfig,
+    settings: Evaluate,
+    trained: Sequence[Trained],
+    places: Places,
+    is_own_data: bool,
 ) -> tuple[str, dict[str, Any]]:
     """Returns the split and the arguments of the data module; checks its source against every network.
 
@@ -63,7 +72,7 @@ def _data_arguments(
     from vgg_lit.data.sources import source_of
     from vgg_lit.evaluation.data_choice import check_validation_split, choose_split, set_shape
 
-    preprocessing, places = trained[0].preprocessing, asked_places(config)
+    preprocessing = trained[0].preprocessing
     if is_own_data:
         spec = located(trained[0].run.config, places)["data"]
     else:

@@ -5,6 +5,7 @@ python -m vgg_lit.export run=<run> 'formats=[onnx,onnx_int8]' output=exported
 python -m vgg_lit.predict model=exported images=shoe.png
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -21,8 +22,12 @@ from vgg_lit.system.overrides import listed_formats
 from vgg_lit.targets import trust
 
 
-def export(config: DictConfig) -> Path:
+def export(config: DictConfig, typed: Sequence[str] | None = None) -> Path:
     """Writes the files, prints a comparison of each program with PyTorch; returns the folder.
+
+    Args:
+        config: composed config.
+        typed: overrides that composed it; None: those of Hydra.
 
     Raises:
         InputError: there is no such run or checkpoint, the folder cannot be written, the network cannot be
@@ -42,7 +47,7 @@ def export(config: DictConfig) -> Path:
 
     datamodule = None
     if "onnx_int8" in settings.formats:
-        data = located(trained.run.config, asked_places(config))["data"]
+        data = located(trained.run.config, asked_places(config, typed))["data"]
         datamodule = load_calibration_data(trained, data)
     write_export(trained, output, settings, datamodule)
     return output

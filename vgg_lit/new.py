@@ -6,6 +6,7 @@ python -m vgg_lit.train --config-dir conf experiment=first
 """
 
 import keyword
+import os
 import re
 import sys
 from importlib.util import find_spec
@@ -33,7 +34,10 @@ def package_name(folder: Path) -> str:
             f"{folder}: its name is not that of a package; allowed: letters, digits and "
             "underscores, with a letter first"
         )
-    if find_spec(name) is not None:
+    spec = find_spec(name)
+    # Python finds an empty folder too, as a package without __init__.py.
+    places = list(spec.submodule_search_locations or ()) if spec and not spec.origin else []
+    if spec is not None and [*map(os.path.realpath, places)] != [os.path.realpath(folder)]:
         raise InputError(
             f"{folder}: an installed package has the name {name}; choose another folder"
         )

@@ -12,7 +12,7 @@ SHORTEST = 12
 """Columns to which a text or a header is shortened, before a column is left out."""
 
 _NUMBER = r"[-+<]?\s*[\d.,]+(e[-+]?\d+)?"
-_NUMBERS = re.compile(rf"({_NUMBER}( %| points)?( to {_NUMBER})?)?")
+_NUMBERS = re.compile(rf"({_NUMBER}( %| points)?( to {_NUMBER}( %| points)?)?)?")
 """Numbers, with a unit or as an interval, and empty cells; they are not shortened."""
 
 TextRows = Sequence[Mapping[str, str]]

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,14 @@ def print_rows(rows: TextRows, title: str, ends_section: Collection[int] = ()) -
     console.print(table)
     if left_out:
         print(f"Not shown, for want of space: {', '.join(left_out)}.")
+
+
+def print_sentence(text: str) -> None:
+    """Prints a sentence below a table; lines of a terminal end between two words."""
+    console = plain_console()
+    if console.is_terminal or "COLUMNS" in os.environ:
+        text = textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False)
+    print(text)
 
 
 def text_table(rows: TextRows, ends_section: Collection[int] = ()) -> Table:

@@ -5,6 +5,7 @@ python -m vgg_lit.visualize run=<run> 'figures=[activations,attributions]' image
 python -m vgg_lit.visualize run=latest formats=png,pdf,svg
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -50,19 +51,25 @@ def visualize(config: DictConfig) -> None:
     write_report(inspection.run.path, sections, drawing.left_out)
 
 
-def draw(config: DictConfig) -> "list[Picture]":
+def draw(config: DictConfig, typed: Sequence[str] | None = None) -> "list[Picture]":
     """Returns the figures with their titles and text; writes no file.
+
+    Args:
+        config: composed config.
+        typed: overrides that composed it; None: those of Hydra.
 
     Raises:
         InputError: as for `visualize`.
     """
     settings = check_section(to_plain(config), Visualize)
     trust(settings.trusted_targets)
-    drawing = _drawing(config, settings)
+    drawing = _drawing(config, settings, typed)
     return list(drawing.pictures(drawing.names))
 
 
-def _drawing(config: DictConfig, settings: Visualize) -> "Drawing":
+def _drawing(
+    config: DictConfig, settings: Visualize, typed: Sequence[str] | None = None
+) -> "Drawing":
     (trained,) = find_trained([Run(settings.run)], settings.checkpoint)
     if settings.split == "val" and not has_validation_split(trained.run.config["data"]):
         raise InputError("split=val: the run has no validation split; allowed: test")
@@ -70,7 +77,8 @@ def _drawing(config: DictConfig, settings: Visualize) -> "Drawing":
     # Lightning takes seconds to import, so it is imported after all checks.
     from vgg_lit.reports.drawing import Drawing
 
-    return Drawing(trained, settings, located(trained.run.config, asked_places(config))["data"])
+    places = asked_places(config, typed)
+    return Drawing(trained, settings, located(trained.run.config, places)["data"])
 
 
 def _check_layers_and_image(settings: Visualize, trained: Trained) -> None:

@@ -19,6 +19,8 @@ CELLS = [
     "learning_curves({{'acc': {{'a': ([1, 2], [0.1, 0.2])}}}})",
     "try:\n    vgg_lit.train('optimizer.lr=-1')\nexcept ValueError as error:\n    print(error)",
     "import sys\n!{{sys.executable}} -m vgg_lit.compare runs=logs; echo code $?",
+    "run.draw('confusion', accelerator='cpu')[0].figure",
+    "import shutil\nshutil.copytree(run.path, 'logs/runs/copy')\nvgg_lit.compare('logs').figure",
 ]
 
 
@@ -40,6 +42,7 @@ def test_a_notebook_trains_shows_and_predicts(tiny, tmp_path, monkeypatch):
     assert "optimizer.lr=-1" in texts[5]
     assert "Traceback" not in texts[6]
     assert "code 2" in texts[6]
+    assert all("image/png" in kind for kind in kinds[7:])
 
 
 def test_a_backend_of_an_absent_package_breaks_no_command(command, tiny, tmp_path):

@@ -19,12 +19,13 @@ FILES = [
 
 @pytest.fixture
 def runs(tiny_run, tmp_path, monkeypatch):
-    """A trained run, and a copy with another seed and a name that is HTML markup."""
+    """A trained run, and a copy with another seed and rate, and a name that is HTML markup."""
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
         shutil.copytree(tiny_run.path, tmp_path / "runs" / name)
     config = OmegaConf.load("runs/b/config.yaml")
     config.seed = config.data.seed = 1
+    config.optimizer.lr = 0.5
     config.name = "<b> & co"
     OmegaConf.save(config, "runs/b/config.yaml")
     return tmp_path / "runs"

@@ -5,11 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 import vgg_lit
 import vgg_lit.train
 from vgg_lit.errors import InputError
+from vgg_lit.sweeps import Sweep
 from vgg_lit.system.overrides import as_overrides
 
 
@@ -60,7 +63,13 @@ def test_compose_returns_the_config():
         ([], {"seed": -1}, ["seed=-1"]),
         ([], {"optimizer.lr": "fast"}, ["optimizer.lr=fast"]),
         ([], {"trainer.devices": 2}, ["trainer.devices=2", "one process"]),
+        ([], {"trainer.num_nodes": 2}, ["trainer.num_nodes=2", "one process"]),
+        ([], {"trainer.devices": [0, 1]}, ["trainer.devices=[0, 1]", "one process"]),
         ([], {"resume": "nowhere"}, ["resume=nowhere"]),
+        (["trainer.devices=${nope}"], {}, ["nope"]),
+        (["hydra.run.dir=${nope}"], {}, ["nope"]),
+        (["~trainer"], {}, ["trainer"]),
+        (["hydra.run.dir=/dev/null/y"], {}, ["hydra.run.dir=/dev/null/y: cannot be made"]),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_no_files(overrides, settings, words, tmp_path):
@@ -70,6 +79,49 @@ def test_bad_input_is_one_line_and_leaves_no_files(overrides, settings, words, t
     assert all(word in message for word in words), message
     assert "\n" not in message
     assert not list(tmp_path.glob("logs/runs/*/*"))
+
+
+def test_one_gpu_of_several_is_one_process():
+    with pytest.raises(InputError, match="a list needs GPUs"):  # by the check of the devices
+        vgg_lit.train("trainer.accelerator=cpu", **{"trainer.devices": [1]})
+
+
+@pytest.mark.parametrize(("devices", "overrides"), [(2, {}), ("auto", {"trainer.max_epochs": 0})])
+def test_a_run_of_several_processes_is_not_resumed(devices, overrides, run, tmp_path):
+    path = shutil.copytree(run.path, tmp_path / "run")
+    config = OmegaConf.load(path / "config.yaml")
+    config.trainer.devices = devices
+    OmegaConf.save(config, path / "config.yaml")
+    words = "trainer.devices=2: in Python" if devices == 2 else "trainer.max_epochs=0"
+    with pytest.raises(InputError, match=words):
+        vgg_lit.train(resume=path, **overrides)
+
+
+def test_a_training_leaves_the_random_numbers_of_the_program(tiny):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    vgg_lit.train(*tiny)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_sweep_has_runs_with_the_commands(run, tmp_path):
+    sweep = Sweep(tmp_path / "logs/sweeps/a/b")
+    for number in (0, 1):
+        shutil.copytree(run.path, sweep.directory(sweep.add([f"seed={number}"], str(number))))
+    sweep.add(["seed=2"], "2")
+    sweep.write()
+    for place in (sweep.path, "latest"):
+        found = vgg_lit.Sweep(place)
+        assert found.path.resolve() == sweep.path
+        runs = [found.run(job) for job in found.jobs]
+        assert [type(one) for one in runs] == [vgg_lit.Run, vgg_lit.Run, type(None)]
+    for given in ([found], [runs[:2]], [runs[0], [tmp_path / "logs/sweeps/a/b/1"]]):
+        assert len(vgg_lit.compare(*given).tables["comparison.csv"].records) == 2
+    with pytest.raises(InputError, match="None: is not a run"):
+        vgg_lit.compare(runs)
+    with pytest.raises(InputError, match="typo: is not a sweep"):
+        vgg_lit.Sweep("typo")
 
 
 def test_values_keep_their_types():

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import vgg_lit
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, OutOfMemory
 from vgg_lit.interactive_run import InteractiveRun
 
 
@@ -49,33 +49,57 @@ def test_batches_do_not_change_the_classes(run, grey):
         assert one.likeliest[0] == (other.likeliest[0][0], pytest.approx(other.likeliest[0][1]))
 
 
-@pytest.mark.parametrize(
-    ("images", "words"),
-    [
-        (["text", np.zeros((2, 2), np.uint8)], "image 0: is not a picture"),
-        ([3.5], "image 0: is not a picture"),
-        ([np.zeros((2, 2, 2, 2), np.uint8)], "image 0: is not a picture"),
-        *(
-            ([np.zeros((4, 4), kind)], f"image 0: is an array of {kind}; allowed: uint8 arrays")
-            for kind in ("float32", "float64", "int32", "uint16")
-        ),
-        *(([Image.new(mode, (4, 4))], "image 0: has 32 bits per channel") for mode in "FI"),
-        ("nowhere.png", "nowhere.png"),
-        (3.5, "images: float is not an image or a list"),
-    ],
-)
-def test_what_is_no_picture_is_one_line(run, images, words, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=words) as error:
-        run.predict(images)
-    assert "\n" not in str(error.value)
-
-
 def test_unknown_settings_of_a_method_are_refused(run):
     with pytest.raises(InputError, match="top_k=0"):
         run.predict("photo.png", top_k=0)
     with pytest.raises(InputError, match="shifted"):
         run.evaluate(shifted=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda run: run.predict("a.png", output="p.csv"), "output: is not a setting .* top_k,"),
+        (lambda run: run.predict("a.png", weights="cifar10"), "weights: is not a setting"),
+        (lambda run: run.predict("a.png", exported="model.onnx"), "exported: is not a setting"),
+        (lambda run: run.draw(formats=["pdf"]), "formats: is not a setting"),
+        (lambda run: run.export(run="elsewhere"), "run: is not a setting"),
+        (lambda run: run.evaluate("weights=cifar10"), "weights: is not a setting"),
+    ],
+)
+def test_settings_of_the_command_without_effect_are_refused(run, call, words):
+    with pytest.raises(InputError, match=words) as error:
+        call(run)
+    assert "weights" not in str(error.value).partition("allowed")[2]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda run, **place: run.evaluate(**place),
+        lambda run, **place: run.draw("confusion", **place),
+        lambda run, **place: run.export(formats=["onnx_int8"], **place),
+    ],
+)
+def test_a_place_of_data_is_not_ignored(run, call):
+    with pytest.raises(InputError, match=r"data\.root=/elsewhere: the data set of the run has no"):
+        call(run, **{"data.root": "/elsewhere"})
+
+
+def test_another_size_than_that_of_the_training_is_refused(run):
+    with pytest.raises(InputError, match=r"data\.image_size=64"):
+        run.evaluate("data=fashion_mnist_sample", **{"data.image_size": 64})
+
+
+@pytest.mark.parametrize("method", ["evaluate", "draw", "export"])
+def test_memory_that_runs_out_is_one_line(run, method, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr(f"vgg_lit.interactive_run.{method}", fail)
+    with pytest.raises(OutOfMemory, match=r"out of memory: CUDA .* reduce batch_size") as error:
+        getattr(run, method)()
+    assert "\n" not in str(error.value)
 
 
 @pytest.fixture

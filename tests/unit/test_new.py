@@ -39,6 +39,14 @@ def test_a_folder_with_files_is_left_alone(tmp_path):
         new.write_starter(tmp_path / "mine")
 
 
+def test_an_empty_folder_is_filled(tmp_path, monkeypatch):
+    (tmp_path / "empty_folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert new.write_starter(Path("empty_folder")) == "empty_folder"
+    assert (tmp_path / "empty_folder" / "README.md").is_file()
+
+
 def test_usage(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["new"])
     with pytest.raises(SystemExit) as stop:

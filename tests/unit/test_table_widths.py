@@ -39,6 +39,14 @@ def test_numbers_are_never_shortened():
             assert column in left_out or ROWS[0][column] in texts
 
 
+def test_intervals_are_never_shortened():
+    rows = [
+        {"group": "g" * 40, "interval": "-12.34 to 112.58 points"},
+        {"group": "a", "interval": ""},
+    ]
+    assert [row["interval"] for row in fit_rows(rows, 43)[0]] == ["-12.34 to 112.58 points", ""]
+
+
 def test_headers_are_shortened_to_their_last_part_first():
     fitted, left_out = fit_rows(ROWS, 100)
     assert "weight_decay" in fitted[0]

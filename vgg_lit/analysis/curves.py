@@ -36,6 +36,7 @@ Seven colours and four styles, each in turn, give 28 looks.
 """
 
 PANEL = (4.2, 3.0)  # inches
+MARGIN = 0.15  # inches, on both sides of the legend together
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve | MeanCurve:
@@ -97,4 +98,6 @@ def learning_curves(
     names, title = list(map(figure_text, runs)), figure_text(note) if note else None
     legend = figure.legend(lines, names, loc="outside lower left", ncols=1, title=title)
     legend.set_alignment("left")
+    legend_width = legend.get_window_extent().width / figure.dpi + MARGIN
+    figure.set_figwidth(max(PANEL[0] * columns, legend_width))
     return figure

@@ -98,8 +98,11 @@ def figure_text(text: str) -> str:
 
 
 def class_label(name: str, width: int = WIDEST) -> str:
-    """Returns a class name of about `width` columns for an axis or a legend."""
-    return figure_text(shorten_middle(name, width))
+    """Returns a class name of about `width` columns for an axis or a legend.
+
+    Characters without a glyph are replaced by their escapes first, which are wider.
+    """
+    return figure_text(shorten_middle(with_known_glyphs(visible(name)), width))
 
 
 def class_labels(names: Sequence[str]) -> list[str]:

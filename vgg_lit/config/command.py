@@ -17,21 +17,19 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vgg_lit.config.completion import print_completions
+from vgg_lit.config.composing import errors_in_one_line
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.help_text import read_help
 from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.local_defaults import drop_foreign_settings
-from vgg_lit.config.refusals import check_flags, explain_refusal, flags_last, with_key
+from vgg_lit.config.refusals import check_flags, explain_refusal, flags_last
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILURE,
-    EXIT_OUT_OF_MEMORY,
     InputError,
     Preempted,
     TrainingError,
-    disk_error,
-    is_of_memory,
     one_line,
     path_error,
 )
@@ -192,25 +190,13 @@ class GuardedTask:
         """Returns the result of the command; None if it failed."""
         self.is_composed = True
         try:
-            return self._task(config)
+            with errors_in_one_line():
+                return self._task(config)
         except InputError as error:
             self.refused.append(one_line(error))
-        except OmegaConfBaseException as error:
-            self.refused.append(with_key(error))
         except TrainingError as error:
             self.failed.append(one_line(error))
             self.exit_code = error.exit_code
-        except Exception as error:
-            if is_of_memory(error):
-                remedy = "reduce batch_size or the network"
-                self.failed.append(f"out of memory: {one_line(error)[:300]}; {remedy}")
-                self.exit_code = EXIT_OUT_OF_MEMORY
-            elif problem := path_error(error):
-                self.refused.append(problem)
-            elif cause := disk_error(error):
-                self.failed.append(f"{cause.filename or 'disk'}: cannot be used: {cause.strerror}")
-            else:
-                raise
         return None
 
     def __reduce__(self) -> tuple[Callable, tuple]:

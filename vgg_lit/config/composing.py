@@ -17,7 +17,15 @@ from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.local_defaults import drop_foreign_settings
 from vgg_lit.config.refusals import explain_refusal, with_key
 from vgg_lit.config.resolvers import register_resolvers
-from vgg_lit.errors import InputError
+from vgg_lit.errors import (
+    InputError,
+    OutOfMemory,
+    TrainingError,
+    disk_error,
+    is_of_memory,
+    one_line,
+    path_error,
+)
 from vgg_lit.system.overrides import as_overrides, with_home
 
 
@@ -79,8 +87,27 @@ def typed_overrides(overrides: Sequence[Any], settings: dict[str, Any]) -> list[
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Raises the errors of OmegaConf as `InputError`."""
+    """Raises the errors of a command that are not bugs as `InputError` or `TrainingError`, with one line.
+
+    Raises:
+        InputError: an error of OmegaConf, or of a path that no file can have.
+        OutOfMemory: memory has run out.
+        TrainingError: a disk cannot be used.
+    """
     try:
         yield
+    except (InputError, TrainingError):
+        raise
     except OmegaConfBaseException as error:
         raise InputError(with_key(error)) from None
+    except Exception as error:
+        if is_of_memory(error):
+            remedy = "reduce batch_size or the network"
+            message = f"out of memory: {one_line(error)[:300]}; {remedy}"
+            raise OutOfMemory(message) from error
+        if problem := path_error(error):
+            raise InputError(problem) from error
+        if cause := disk_error(error):
+            place = cause.filename or "disk"
+            raise TrainingError(f"{place}: cannot be used: {cause.strerror}") from error
+        raise

@@ -13,32 +13,35 @@ from vgg_lit.models.data_arguments import NAMES
 COMMAND_SETTINGS = ("resume", "trusted_targets", "accept_data_changes")
 """Settings of the command, not of the run."""
 
-WITHOUT_EFFECT = (
-    "resume",
-    "accept_data_changes",
+WITHOUT_RESULT = (
+    *COMMAND_SETTINGS,
     "name",
-    "test",
-    "objective",
-    "logger",
-    "metrics",
     "tags",
+    "logger",
     "data_root",
-    "trusted_targets",
     "callbacks.checkpointing.every_n",
     "callbacks.checkpointing.asynchronous",
     "callbacks.checkpointing.keep",
     "callbacks.progress",
     "callbacks.layer_times",
-    "data.root",
-    "data.source.root",
     "data.source.num_workers",
     "data.source.in_memory",
-    "data.test_size",
     "trainer.process_timeout",
     "trainer.rendezvous_timeout",
     "trainer.log_every_n_steps",
     "trainer.enable_progress_bar",
     "trainer.profiler",
+)
+"""Prefixes of settings that affect neither the trained weights nor the metrics."""
+
+WITHOUT_EFFECT = (
+    *WITHOUT_RESULT,
+    "test",
+    "objective",
+    "metrics",
+    "data.root",
+    "data.source.root",
+    "data.test_size",
     "trainer.max_time",
     "trainer.limit_test_batches",
 )

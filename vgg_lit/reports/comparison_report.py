@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vgg_lit.config.schema import Compare
+from vgg_lit.errors import InputError
 from vgg_lit.reports.comparison import Comparison, find_runs
 from vgg_lit.reports.comparison_page import comparison_page, html_table
 from vgg_lit.reports.comparison_tables import (
@@ -19,15 +20,16 @@ from vgg_lit.reports.comparison_tables import (
     group_table,
     prediction_table,
     run_table,
+    untested_pairs,
 )
 from vgg_lit.reports.groups import RunGroups
 from vgg_lit.reports.latex import paper_table
-from vgg_lit.reports.prediction_tests import has_predictions
-from vgg_lit.system.files import write_text
+from vgg_lit.system.files import check_writable, write_text
 from vgg_lit.system.markdown import markdown_text
+from vgg_lit.system.notebook import show_figures
 from vgg_lit.system.overrides import pasteable
 from vgg_lit.system.terminal import visible, warn
-from vgg_lit.tables import markdown_table, print_rows, to_csv
+from vgg_lit.tables import markdown_table, print_rows, print_sentence, to_csv
 from vgg_lit.targets import trust
 
 if TYPE_CHECKING:
@@ -76,11 +78,7 @@ class ComparisonReport:
         self._has_groups = GROUPS in found
         self._printed = [*found.values()] if self._has_groups else [runs, *found.values()]
         self._lines = groups.curves(curves) if self._has_groups else comparison.curves(curves)
-        self._lacking = (
-            [run for run in comparison.runs.values() if not has_predictions(run)]
-            if len(groups.groups) > 1 and PREDICTIONS not in found
-            else []
-        )
+        self._lacking, self._unlike = untested_pairs(groups, ranked)
         self.title = runs.title
         self.tables = {**found, RUNS: runs}
         self.latex = paper_table(groups, ranked)
@@ -92,6 +90,7 @@ class ComparisonReport:
             return None
         from vgg_lit.analysis.curves import learning_curves
 
+        show_figures()
         note = "line: mean, band: ± 1 standard deviation" if self._has_groups else ""
         return learning_curves(self._lines, note=note)
 
@@ -100,17 +99,30 @@ class ComparisonReport:
         for table in self._printed:
             _print(table)
         if self._lacking:
-            print(
-                f"McNemar's test needs the predictions of {len(self._lacking)} more runs, such as:"
-            )
+            runs = "run" if len(self._lacking) == 1 else "runs"
+            count = f"{len(self._lacking)} more {runs}"
+            print_sentence(f"McNemar's test needs the predictions of {count}, such as:")
             print(visible(pasteable("evaluate", self._lacking[0].selection)))
+        for first, second in self._unlike:
+            print_sentence(
+                f"No McNemar's test: the predictions of {visible(first)} and {visible(second)} are of "
+                "different images."
+            )
 
     def write(self, output: str | os.PathLike[str]) -> list[str]:
         """Writes the tables and the learning curves to a folder; returns the names of the files.
 
         Files of an earlier comparison that are not written again are removed.
+
+        Raises:
+            InputError: the folder cannot be made or written.
         """
         folder = Path(output)
+        check_writable(folder, f"output={folder}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"output={folder}: cannot be made: {error.strerror}") from error
         files = {name: to_csv(table.records) for name, table in self.tables.items()}
         files["comparison.md"] = "\n".join(
             f"{'#' * (1 + bool(number))} {markdown_text(table.title)}\n\n{_markdown(table)}"
@@ -173,7 +185,7 @@ def _print(table: ComparisonTable) -> None:
         texts.append({**row, first: ""} if is_repeated else row)
     print_rows(texts, table.title, table.ends_section)
     for remark in table.remarks:
-        print(remark)
+        print_sentence(remark)
 
 
 def _markdown(table: ComparisonTable) -> str:

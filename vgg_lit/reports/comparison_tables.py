@@ -12,7 +12,8 @@ from typing import Any
 from vgg_lit.analysis.significance import Summary
 from vgg_lit.reports.comparison import Comparison
 from vgg_lit.reports.groups import Group, RunGroups
-from vgg_lit.reports.prediction_tests import compare_predictions
+from vgg_lit.reports.prediction_tests import compare_predictions, has_predictions
+from vgg_lit.runs import Run
 from vgg_lit.tables import format_metric, is_accuracy
 
 Record = Mapping[str, Any]
@@ -94,8 +95,8 @@ def group_table(groups: RunGroups, sort: str) -> ComparisonTable:
                 | {"low": low, "high": high}
             )
         ends.append(len(texts) - 1)
-    counts = sorted({len(group.members) for group in groups.groups})
-    count = f"{counts[0]} " if len(counts) == 1 else ""
+    counts = {n for group in groups.groups for n in groups.sizes(group)}
+    count = f"{min(counts)} " if len(counts) == 1 else ""
     order = f"by {sort}" if sort in groups.by else f"the best {sort} first"
     title = f"Mean over {count}{groups.repetitions}, {order}"
     return ComparisonTable(title, texts, values, records, _remarks(groups), ends)
@@ -126,7 +127,7 @@ def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
                 {key: str(value) for key, value in row.items()}
                 | {
                     "difference": _signed(metric, found.difference),
-                    "95 % interval": _interval(metric, found.difference, " points"),
+                    "95 % interval": _interval(metric, found.difference, ""),  # unit: as before it
                     "p": format_p(found.p_value),
                 }
             )
@@ -183,6 +184,22 @@ def prediction_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
     if len(rows) > 1:
         remarks.append(f"The p-values are not corrected for {len(rows)} comparisons.")
     return ComparisonTable(title, texts, rows, records, remarks)
+
+
+def untested_pairs(groups: RunGroups, sort: str) -> tuple[list[Run], list[tuple[str, str]]]:
+    """Returns the finished runs that lack predictions for McNemar's test, and the pairs of different images."""
+    best, *others = groups.ordered(sort)
+    runs, finals = groups.comparison.runs, groups.comparison.finals
+    lacking: set[str] = set()
+    unlike = []
+    for first, second, _ in (pair for other in others for pair in _pairs(groups, best, other)):
+        if not (finals[first] and finals[second]):
+            continue
+        without = [name for name in (first, second) if not has_predictions(runs[name])]
+        lacking.update(without)
+        if not without and compare_predictions(runs[first], runs[second]) is None:
+            unlike.append((first, second))
+    return [run for name, run in runs.items() if name in lacking], unlike
 
 
 def _pairs(groups: RunGroups, best: Group, other: Group) -> list[tuple[str, str, str]]:

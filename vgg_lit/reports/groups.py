@@ -18,8 +18,10 @@ from vgg_lit.analysis.significance import (
     paired_difference,
     summary_of,
 )
+from vgg_lit.config.differences import WITHOUT_RESULT
 from vgg_lit.errors import InputError, unknown
 from vgg_lit.reports.comparison import LONGEST_LABEL, Comparison
+from vgg_lit.reports.data_places import PLACES, one_place
 from vgg_lit.run_selection import start_time
 from vgg_lit.table_widths import shorten_middle
 from vgg_lit.tables import is_higher_better
@@ -55,11 +57,12 @@ class RunGroups:
     Args:
         comparison: the runs.
         by: settings whose values define the groups: keys, their last parts, or sections, which stand for
-            all their differing settings; None: all differing settings but seeds and folds.
+            all their differing settings; None: all differing settings but seeds, folds and those without an
+            effect on the results, such as `name` and the place of the same data.
 
     Attributes:
         by: the settings that define the groups.
-        varying: the other differing settings; their values pair the runs of two groups.
+        varying: the other differing settings with an effect; their values pair the runs of two groups.
         repeated: names of runs that are left out, because another run of the group has the same key: one with
             final metrics comes before one without, and a later one before an earlier one.
 
@@ -68,14 +71,22 @@ class RunGroups:
     """
 
     def __init__(self, comparison: Comparison, by: Sequence[str] | None = None) -> None:
-        differing = comparison.differences
+        differing = {
+            key: one_place(comparison.runs, values) if key in PLACES else values
+            for key, values in comparison.differences.items()
+        }
         self.comparison = comparison
+        effective = [
+            key
+            for key, values in differing.items()
+            if not key.startswith(WITHOUT_RESULT) and len(set(values.values())) > 1
+        ]
         if by is None:
-            self.by = [key for key in differing if key not in REPETITIONS]
+            self.by = [key for key in effective if key not in REPETITIONS]
         else:
             chosen = [key for name in by for key in _find(name, differing)]
             self.by = list(dict.fromkeys(chosen))
-        self.varying = [key for key in differing if key not in self.by]
+        self.varying = [key for key in effective if key not in self.by]
         self.repeated: list[str] = []
         found: dict[Key, dict[Key, str]] = {}
         for name in comparison.runs:
@@ -124,6 +135,11 @@ class RunGroups:
         values = list(self.values(group, metric).values())
         return summary_of(values) if values else None
 
+    def sizes(self, group: Group) -> list[int]:
+        """Returns the numbers of runs that the statistics of the metrics are over, each once."""
+        found = (self.summary(group, metric) for metric in self.comparison.metrics)
+        return sorted({summary.n for summary in found if summary})
+
     def ordered(self, sort: str) -> list[Group]:
         """Returns the groups by the mean of a metric, the best first, or in the order of a column.
 
@@ -166,18 +182,23 @@ class RunGroups:
     ) -> dict[str, dict[str, "Curve | MeanCurve"]]:
         """Returns the mean curve of each group with its deviation, by metric and then by label.
 
+        A run without final metrics, whose curve may end early, counts only in a group without any other.
+
         Raises:
             InputError: a metric that no run has.
         """
         from vgg_lit.analysis.curves import mean_curve
 
         found: dict[str, dict[str, Curve | MeanCurve]] = {}
+        finals = self.comparison.finals
         for metric, curves in self.comparison.curves_by_run(metrics).items():
-            groups = {
-                group.label: [curves[name] for name in group.members.values() if name in curves]
-                for group in self.groups
-            }
-            found[metric] = {label: mean_curve(each) for label, each in groups.items() if each}
+            found[metric] = {}
+            for group in self.groups:
+                names = [name for name in group.members.values() if name in curves]
+                complete = [name for name in names if finals[name]]
+                if names:
+                    each = [curves[name] for name in complete or names]
+                    found[metric][group.label] = mean_curve(each)
         return found
 
     def key_text(self, key: Key) -> str:

@@ -66,13 +66,13 @@ def paper_table(groups: RunGroups, sort: str) -> str:
         for group in ordered
         for metric in metrics
     }
-    counts = sorted({len(group.members) for group in ordered})
+    counts = sorted({n for group in ordered for n in groups.sizes(group)})
     names = groups.names or ["group"]
     lines = []
     for group in ordered:
         cells = [escape_latex(str(value)) for value in group.settings.values()] or [group.label]
         if len(counts) > 1:
-            cells.append(str(len(group.members)))
+            cells.append("/".join(map(str, groups.sizes(group))) or "0")
         for metric in metrics:
             summary = summaries[group.label, metric]
             means = [s.mean for s in (summaries[g.label, metric] for g in ordered) if s]
@@ -90,7 +90,7 @@ def paper_table(groups: RunGroups, sort: str) -> str:
     head = [escape_latex(name) for name in names] + ["$n$"] * (len(counts) > 1)
     head += [escape_latex(metric) + (r" (\%)" if is_accuracy(metric) else "") for metric in metrics]
     what = "Final metrics of the runs."
-    if groups.has_repetitions:
+    if max(counts, default=0) > 1:
         over = (
             f"{counts[0]} {groups.repetitions}" if len(counts) == 1 else f"$n$ {groups.repetitions}"
         )

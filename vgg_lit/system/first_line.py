@@ -31,5 +31,7 @@ def announce_torch(command: str) -> None:
 
     Only the first process of a machine prints it, and no job of a sweep, whose output the sweep shows.
     """
+    # That of an earlier command of this process, which was refused before it imported torch.
+    sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, _Announcement)]
     if "torch" not in sys.modules and SWEEP_JOB not in os.environ and prints_errors():
         sys.meta_path.insert(0, _Announcement(f"{command}: loading torch ..."))

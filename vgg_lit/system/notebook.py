@@ -17,6 +17,20 @@ def is_notebook() -> bool:
     return get_ipython() is not None
 
 
+def show_figures() -> None:
+    """Makes a notebook show figures of matplotlib as pictures, also before `%matplotlib inline`."""
+    if not is_notebook():
+        return
+    from IPython import get_ipython
+    from IPython.core.pylabtools import select_figure_formats
+    from matplotlib.figure import Figure
+
+    shell = get_ipython()
+    formatters = shell.display_formatter.formatters.values()
+    if not any(Figure in formatter.type_printers for formatter in formatters):
+        select_figure_formats(shell, {"png"})
+
+
 def replace_missing_plot_backend() -> None:
     """Replaces `MPLBACKEND` by `agg` if its package is not installed: importing pyplot would raise."""
     name = os.environ.get("MPLBACKEND", "")

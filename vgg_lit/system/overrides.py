@@ -27,6 +27,8 @@ def as_overrides(settings: Mapping[str, Any], quote: str = '"') -> list[str]:
 
 def _typed(value: Any, quote: str = '"') -> str:
     """Returns a value in Hydra's grammar, so that texts stay texts."""
+    if hasattr(value, "tolist"):  # a number or an array of numpy or torch
+        value = value.tolist()
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -47,6 +47,16 @@ def test_a_single_epoch_is_a_point_that_can_be_seen():
     assert [line.get_marker() for line in first] == ["None", "o"]
 
 
+def test_a_long_label_is_inside_a_figure_of_one_panel():
+    figure = learning_curves(
+        {"loss": {f"{run} " + "W" * 8 + "x" * 51: ([1, 2], [0, 1]) for run in "ab"}}
+    )
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+
+
 def test_many_runs_have_distinct_lines():
     figure = learning_curves({"loss": {str(run): ([1, 2], [run, run]) for run in range(20)}})
     looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()}

@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from vgg_lit.analysis import style
+from vgg_lit.analysis import labels, style
 
 # Machado, Oliveira & Fernandes 2009, "A physiologically-based model for simulation of color vision
 # deficiency", the matrices of severity 1 on linear RGB.
@@ -69,6 +69,13 @@ def test_larger_values_are_lighter_on_the_sequential_scale():
 def test_text_is_at_least_12_pixels_high():
     pixels = {size: size / 72 * style.DPI for size in (style.SMALL, style.TEXT)}
     assert min(pixels.values()) >= 12
+
+
+def test_a_label_of_characters_without_a_glyph_is_no_wider(monkeypatch):
+    monkeypatch.setattr(labels, "_characters", lambda: frozenset(range(128)) | {ord("…")})
+    label = style.class_label("\u4e2d" * 14)
+    assert label.startswith(r"\u4e2d")
+    assert len(label) == style.WIDEST
 
 
 @pytest.mark.parametrize(

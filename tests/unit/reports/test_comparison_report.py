@@ -1,6 +1,7 @@
 """The files and the output of a comparison of groups."""
 
 import csv
+import errno
 import re
 import shlex
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 from rich.cells import cell_len
 
+from vgg_lit.errors import InputError
 from vgg_lit.reports.comparison import Comparison
 from vgg_lit.reports.comparison_report import ComparisonReport
 from vgg_lit.reports.groups import RunGroups
@@ -121,6 +123,37 @@ def test_the_table_of_a_paper_has_a_column_for_unequal_counts(report, runs, tmp_
     assert r"over $n$ seeds." in tex
 
 
+def test_runs_without_metrics_do_not_count(report, runs, write_run, tmp_path):
+    out = report([*runs[:5], write_run("failed", {}, lr=0.2, seed=2, tag="<i>")])
+    assert "Mean over seeds, the best" in out
+    tex = (tmp_path / "out/comparison.tex").read_text()
+    assert "0.2 & 2 & " in tex
+    assert "0.1 & 3 & " in tex
+    assert "over $n$ seeds." in tex
+
+
+def test_metrics_of_unequal_counts_are_told_apart(report, write_run, tmp_path):
+    both, one = {"val/acc": 0.5, "val/loss": 0.4}, {"val/acc": 0.6}
+    runs = [write_run(str(seed), m, seed=seed) for seed, m in enumerate((both, both, one))]
+    report([*runs, write_run("other", {}, lr=0.2)])
+    tex = (tmp_path / "out/comparison.tex").read_text()
+    assert "0.1 & 2/3 & " in tex
+    assert "0.2 & 0 & -- & --" in tex
+
+
+def test_intervals_of_three_groups_are_whole_in_80_columns(report, runs, write_run, monkeypatch):
+    values = (0.9, 0.92, 0.89)
+    third = [
+        write_run(f"t{seed}", {"val/acc": v, "val/loss": 1 - v}, lr=0.025, seed=seed, tag="<i>")
+        for seed, v in enumerate(values)
+    ]
+    monkeypatch.setenv("COLUMNS", "80")
+    out = report([*runs, *third])
+    assert "…" not in out
+    assert "Not shown" not in out
+    assert re.search(r"│ \+8\.67 points │ [\d.]+ to [\d.]+ ", out), out
+
+
 @pytest.mark.parametrize("chosen", [slice(0, 6), slice(0, 3), slice(0, 6, 3)])
 def test_every_table_of_a_paper_compiles(chosen, report, runs, tmp_path):
     if not shutil.which("pdflatex"):
@@ -143,3 +176,55 @@ def test_every_table_of_a_paper_compiles(chosen, report, runs, tmp_path):
 def test_runs_without_metrics_are_listed(report, write_run):
     out = report([write_run("a", {}), write_run("b", {}, seed=1)], sort="run")
     assert "2 runs by run" in out
+
+
+def test_mcnemars_test_asks_for_the_predictions_of_finished_pairs(
+    report, runs, write_run, write_predictions
+):
+    failed = write_run("failed", {}, lr=0.2, seed=3, tag="<i>")
+    partner = write_run("partner", {"val/acc": 0.8}, seed=3, tag="<i>")
+    for run in runs[::3]:
+        write_predictions(run, "ab", "ab")
+    out = report([*runs, failed, partner])
+    assert "McNemar's exact test" in out
+    assert "needs the predictions of 4 more runs" in out
+
+
+def test_predictions_of_different_images_have_a_reason(report, runs, write_predictions):
+    write_predictions(runs[0], "ab", "ab")
+    write_predictions(runs[3], "abc", "abc")
+    out = report(runs[::3])
+    assert "No McNemar's test: the predictions of 0.2_0 and 0.1_0 are of different images." in out
+    assert "needs the predictions" not in out
+
+
+def test_remarks_end_their_lines_between_words(report, runs, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = report(runs).splitlines()
+    (start,) = [n for n, line in enumerate(lines) if line.startswith("3 pairs: p < 0.05")]
+    assert lines[start : start + 3] == [
+        "3 pairs: p < 0.05 needs a mean above 2.5",
+        "deviations of the differences.",
+        lines[start + 2],
+    ]
+
+
+@pytest.mark.parametrize("output", ["taken", "taken/below", "/dev/null/x"])
+def test_an_output_that_cannot_be_made_is_one_line(output, runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("x")
+    comparison = Comparison(runs)
+    found = ComparisonReport(comparison, RunGroups(comparison), "val/acc")
+    with pytest.raises(InputError, match=f"output={output}: .* is not a writable folder"):
+        found.write(output)
+
+
+def test_an_output_that_the_system_refuses_is_one_line(runs, tmp_path, monkeypatch):
+    def refuse(path, **options):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+
+    comparison = Comparison(runs)
+    found = ComparisonReport(comparison, RunGroups(comparison), "val/acc")
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(InputError, match="out: cannot be made: No such file or directory"):
+        found.write(tmp_path / "out")

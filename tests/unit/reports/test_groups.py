@@ -113,8 +113,9 @@ def test_values_that_are_missing_or_not_finite_are_left_out(write_run):
 def test_curves_are_means_with_deviations(write_run):
     history = "epoch,step,val/acc\n1,4,{}\n2,8,{}\n"
     runs = [
-        write_run("a", {}, history=history.format(0.2, 0.4)),
-        write_run("b", {}, seed=1, history=history.format(0.4, 0.8)),
+        write_run("a", {"val/acc": 0.4}, history=history.format(0.2, 0.4)),
+        write_run("b", {"val/acc": 0.8}, seed=1, history=history.format(0.4, 0.8)),
+        write_run("running", {}, seed=2, history=history.format(0.9, 0.9).rpartition("2,8")[0]),
         write_run("c", {}, seed=1, lr=0.3, history=history.format(0.1, 0.2)),
     ]
     curves = RunGroups(Comparison(runs)).curves(["val/acc"])["val/acc"]
@@ -127,7 +128,9 @@ def test_curves_are_means_with_deviations(write_run):
 
 def test_long_labels_are_shortened_and_stay_distinct(write_run):
     tail = "x" * 80
-    runs = [write_run(letter, {"val/acc": 0.5}, name=f"{letter}{tail}{letter}") for letter in "ab"]
+    runs = [
+        write_run(letter, {"val/acc": 0.5}, compile=f"{letter}{tail}{letter}") for letter in "ab"
+    ]
     labels = [group.label for group in RunGroups(Comparison(runs)).groups]
     assert len(set(labels)) == 2
     assert max(map(len, labels)) <= 60
@@ -150,3 +153,35 @@ def test_of_equal_runs_a_finished_one_counts_then_the_last_started(write_run):
 @pytest.mark.parametrize(("sort", "ranked"), [("seed", "val/acc"), ("val/loss", "val/loss")])
 def test_groups_are_ranked_by_a_metric_that_they_have(sort, ranked, two_models):
     assert RunGroups(two_models).ranked_by(sort) == ranked
+
+
+def test_settings_without_an_effect_on_the_results_do_not_split_groups(write_run):
+    runs = [
+        write_run(
+            f"{lr}_{seed}",
+            {"val/acc": 0.5 + seed / 10},
+            lr=lr,
+            seed=seed,
+            name=f"{lr}_s{seed}",
+            logger={"csv": {"save_dir": str(seed)}},
+            trainer={"profiler": "simple" if seed else None, "max_epochs": 5},
+        )
+        for lr in (0.1, 0.2)
+        for seed in (0, 1)
+    ]
+    comparison = Comparison(runs)
+    groups = RunGroups(comparison)
+    assert groups.by == ["optimizer.lr"]
+    assert groups.varying == ["seed"]
+    assert [len(group.members) for group in groups.groups] == [2, 2]
+    assert groups.difference(*groups.groups, "val/acc").difference.n == 2
+    assert "name" in comparison.columns
+    assert len(RunGroups(comparison, by=["name"]).groups) == 4
+
+
+def test_the_number_of_test_images_is_a_setting_with_an_effect(write_run):
+    runs = [
+        write_run(str(size), {"test/acc": 0.5}, data={"num_classes": 10, "test_size": size})
+        for size in (40, 50)
+    ]
+    assert RunGroups(Comparison(runs)).by == ["data.test_size"]

@@ -74,6 +74,16 @@ def test_errors_of_the_config_come_before_the_first_line(override, tmp_path):
     assert override.partition("=")[0] in done.stderr
 
 
+def test_a_process_with_several_commands_prints_one_line(tmp_path):
+    code = """
+from vgg_lit.system.first_line import announce_torch
+for command in ("train", "train", "compare"):
+    announce_torch(command)
+import torch
+"""
+    assert outcome(code, tmp_path).stdout == "compare: loading torch ...\nimported:\n"
+
+
 def test_jobs_of_a_sweep_and_other_ranks_print_no_first_line(tmp_path):
     code = """
 from vgg_lit.system.first_line import announce_torch

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from operating_systems import posix
 
@@ -58,6 +60,22 @@ def test_hydra_reads_the_same_text(text):
         (override,) = OverridesParser.create().parse_overrides([typed])
         assert override.value() == text
         assert isinstance(override.value(), str)
+
+
+@pytest.mark.parametrize(
+    ("value", "typed"),
+    [
+        (np.int64(3), "3"),
+        (np.float64(0.001), "0.001"),
+        (np.float32(0.5), "0.5"),
+        (np.bool_(True), "true"),
+        (torch.tensor(0.25), "0.25"),
+        ([np.int64(1), np.int64(2)], "[1,2]"),
+        (np.array([0.1, 0.2]), "[0.1,0.2]"),
+    ],
+)
+def test_numbers_of_numpy_and_torch_stay_numbers(value, typed):
+    assert as_overrides({"seed": value}) == [f"seed={typed}"]
 
 
 def test_plain_values_are_not_quoted():
