@@ -173,7 +173,7 @@ def _parts(value: Any) -> Iterator[Any]:
 def _check_plain(content: Any) -> None:
     """Raises ValueError for values that JSON does not have, such as sets, bytes and dates."""
     if isinstance(content, dict):
-        if not all(isinstance(key, str | int | float | None) for key in content):
+        if not all(isinstance(key, str | int | float) for key in content):
             raise ValueError("a key is not text or a number")
         content = list(content.values())
     if isinstance(content, list):
