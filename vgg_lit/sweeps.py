@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import FailFast
 
 from vgg_lit.errors import InputError
 from vgg_lit.run_selection import LARGEST_SWEEP
@@ -59,7 +61,7 @@ class Sweep:
         self.jobs: list[Job] = []
         file = self.path / "sweep.json"
         if file.exists():
-            self.jobs = read_json(file, list[Job], LARGEST_SWEEP)
+            self.jobs = read_json(file, Annotated[list[Job], FailFast()], LARGEST_SWEEP)
 
     def write(self) -> None:
         """Writes the current state of the jobs."""
