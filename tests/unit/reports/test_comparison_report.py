@@ -143,3 +143,12 @@ def test_every_table_of_a_paper_compiles(chosen, report, runs, tmp_path):
 def test_runs_without_metrics_are_listed(report, write_run):
     out = report([write_run("a", {}), write_run("b", {}, seed=1)], sort="run")
     assert "2 runs by run" in out
+
+
+def test_a_run_without_metrics_is_named_without_control_characters(make_run, report):
+    runs = [
+        make_run("a", {"val/acc": 0.5}),
+        make_run("b", {"val/acc": 0.6}),
+        make_run("x\x1b[2J", {}),
+    ]
+    assert "\x1b" not in report(runs)
