@@ -118,7 +118,7 @@ class StudyDirectory:
         )
         if is_begun and (not file.is_file() or not file.stat().st_size):
             raise lost
-        direction = "maximize" if is_maximised else "minimize"
+        direction: Literal["maximize", "minimize"] = "maximize" if is_maximised else "minimize"
         with _readable(file):
             opened = self._storage(file)
             names = optuna.get_all_study_names(opened)
