@@ -3,13 +3,15 @@
 config = read_config(Path("logs/runs/vgg13_bn_slim/2026-01-31_12-00-00_1f3a"))
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, one_line
 from vgg_lit.renamed_settings import with_earlier_splits, with_new_names
 from vgg_lit.system.small_files import read_json, read_yaml
 
@@ -29,7 +31,7 @@ def read_config(run: Path) -> dict[str, Any]:
     """Returns the resolved config of a run as plain values, with the current names of settings.
 
     Raises:
-        InputError: the file is not a YAML mapping, or a section in it is not.
+        InputError: the file is not a YAML mapping, a section in it is not, or a `${` is not closed.
     """
     file = run / CONFIG_FILE
     read = {str(key): value for key, value in read_yaml(file).items()}
@@ -37,7 +39,21 @@ def read_config(run: Path) -> dict[str, Any]:
         if not isinstance(read.get(name), Mapping | None):
             shown = str(read[name])[:50]
             raise InputError(f"{file}: {name}={shown}: is not a section of settings")
+    if "${" in str(
+        read
+    ):  # OmegaConf needs longer than all the rest, and a recorded config has none
+        with _naming(file):
+            OmegaConf.create(read)
     return with_earlier_splits(with_new_names(read))
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Raises an InputError with the path of the file for values that OmegaConf refuses."""
+    try:
+        yield
+    except OmegaConfBaseException as error:
+        raise InputError(f"{file}: cannot be read: {one_line(error)}") from error
 
 
 def read_network(run: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
@@ -68,6 +84,7 @@ def read_typed_config(run: Path) -> dict[str, Any]:
     for key, values in read_json(file, dict[str, dict[str, Any]]).items():
         if key not in FINDERS or "typed" not in values:
             raise InputError(f"{file}: cannot be read: {key}: is not a value that a run can find")
-        OmegaConf.update(config, key, values["typed"])
-        OmegaConf.update(config, FINDERS[key], True)
+        with _naming(file):
+            OmegaConf.update(config, key, values["typed"])
+            OmegaConf.update(config, FINDERS[key], True)
     return {str(key): value for key, value in OmegaConf.to_container(config).items()}  # type: ignore[union-attr]

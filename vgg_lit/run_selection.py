@@ -4,17 +4,21 @@ select_run("latest")    # the run that was started last
 newest_runs()           # the sweep or study of that run
 """
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from vgg_lit.errors import InputError
 from vgg_lit.system.log_folders import RUNS
 from vgg_lit.system.overrides import shell_words
+from vgg_lit.system.small_files import read_json
 from vgg_lit.system.terminal import visible
 
 LATEST = "latest"
+
+LARGEST_SWEEP = 2**25
+"""Limit on the bytes of `sweep.json`, which holds the metrics of all jobs."""
 
 MOST_JOBS = 10
 """Jobs of a sweep that a message lists."""
@@ -68,7 +72,8 @@ def all_runs() -> Iterator[Path]:
     """Yields the directories of the runs below logs/, also of sweeps and studies."""
     for place in RUNS:
         for file in Path("logs").glob(f"{place}/config.yaml"):
-            yield file.parent
+            if file.is_file():
+                yield file.parent
 
 
 def newest_run(outside: Path | None = None) -> Path | None:
@@ -107,10 +112,10 @@ def _number(file: Path) -> tuple[int, str]:
 def _label(job: Path) -> str:
     """Returns the overrides of a job that differ between the jobs of its sweep, in brackets."""
     try:
-        jobs = json.loads((job.parent / "sweep.json").read_text(encoding="utf-8"))
+        jobs = read_json(job.parent / "sweep.json", list[dict[str, Any]], LARGEST_SWEEP)
         own = {one["directory"]: one["overrides"] for one in jobs}
         common = set.intersection(*map(set, own.values()))
         label = " ".join(o for o in own[job.name] if o not in common)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (InputError, TypeError, KeyError):
         return ""
     return f" ({visible(label)})" if label else ""

@@ -13,16 +13,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import FailFast
 
 from vgg_lit.errors import InputError
+from vgg_lit.run_selection import LARGEST_SWEEP
 from vgg_lit.runs import Run, find_run
 from vgg_lit.system.files import write_text
 from vgg_lit.system.locks import take_lock
 from vgg_lit.system.small_files import read_json
-
-LARGEST_RECORD = 2**25
-"""Limit on the bytes of `sweep.json`, which holds the metrics of all jobs."""
 
 JobStatus = Literal["waiting", "running", "done", "failed", "refused", "preempted"]
 
@@ -61,7 +61,7 @@ class Sweep:
         self.jobs: list[Job] = []
         file = self.path / "sweep.json"
         if file.exists():
-            self.jobs = read_json(file, list[Job], LARGEST_RECORD)
+            self.jobs = read_json(file, Annotated[list[Job], FailFast()], LARGEST_SWEEP)
 
     def write(self) -> None:
         """Writes the current state of the jobs."""

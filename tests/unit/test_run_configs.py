@@ -64,3 +64,18 @@ def test_the_network_of_a_run_has_data_and_precision(written):
 def test_a_run_without_a_network_is_one_line(text, written):
     with pytest.raises(InputError, match=r"has no model, data\.batch_size or trainer\.precision"):
         read_network(written(text))
+
+
+@pytest.mark.parametrize("text", ['name: "${"', "model: {~: 1}", 'model: {variant: "a${b"}'])
+def test_values_that_omegaconf_refuses_are_one_line(text, written):
+    with pytest.raises(InputError, match=r"config\.yaml: ") as refused:
+        read_config(written(text))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_found_value_that_omegaconf_refuses_is_one_line(written):
+    run = written("optimizer: {lr: 0.2}\n")
+    (run / "found.json").write_text(json.dumps({"optimizer.lr": {"typed": "${", "found": 0.2}}))
+    with pytest.raises(InputError, match=r"found\.json: cannot be read: ") as refused:
+        read_typed_config(run)
+    assert "\n" not in str(refused.value)

@@ -145,3 +145,28 @@ def test_a_sweep_takes_the_latest_run_before_its_own(typed, expected, logs, monk
 )
 def test_a_job_is_named_with_its_sweep(place, label, tmp_path):
     assert run_label(tmp_path / place) == label
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+@pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", None)])
+def test_a_config_that_is_not_a_file_is_no_run(make, logs):
+    broken = logs / "runs/z/9"
+    broken.mkdir(parents=True)
+    make(broken / "config.yaml")
+    assert str(select_run("latest")) == "logs/sweeps/a/s/1"
+    with pytest.raises(InputError, match="run=none: there is no such directory; the newest run is"):
+        select_run("none")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[3]", '[{"directory": 3}]', None])
+def test_jobs_of_a_damaged_sweep_are_listed_without_overrides(content, logs):
+    record = logs / "sweeps/a/s/sweep.json"
+    record.unlink()
+    if content is None:
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("Windows has no pipes in folders")
+        os.mkfifo(record)
+    else:
+        record.write_text(content)
+    with pytest.raises(InputError, match=r"choose one: run=logs/sweeps/a/s/0, run="):
+        select_run("logs/sweeps/a/s")

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from vgg_lit.checkpoints.pickles import check_pickle
 from vgg_lit.checkpoints.portable import SUFFIX, read_portable
 from vgg_lit.errors import InputError, TrainingError, one_line
 from vgg_lit.system.files import replacing, sha256, write_text
@@ -26,9 +27,6 @@ from vgg_lit.system.small_files import check_nesting, read_small
 
 SCHEMA = 1
 """Version of the checkpoint layout of vgg_lit; increased when an older reader would misread it."""
-
-MOST_INSTRUCTIONS = 2_000_000
-"""Limit on the instructions of a pickle; a tensor takes about 40."""
 
 MOST_EXPANSION = 4
 """Limit on the bytes of all tensors, as a multiple of the file's: tensors may share their values."""
@@ -240,28 +238,12 @@ def check_content(content: Any, size: int) -> None:
         raise ValueError("its tensors are expanded to many times the size of the file")
 
 
-def check_pickle(codes: Iterator[tuple[Any, Any, Any]]) -> None:
-    """Checks that a pickle, as `pickletools.genops` reads it, does not allocate memory from nothing.
-
-    Raises:
-        ValueError: it has too many instructions, or makes a bytearray or a tensor without values.
-    """
-    for number, (_, argument, _) in enumerate(codes):
-        if number > MOST_INSTRUCTIONS:
-            raise ValueError(f"it has more than {MOST_INSTRUCTIONS:,} instructions")
-        if isinstance(argument, str):
-            if argument.endswith("bytearray"):
-                raise ValueError("it holds a bytearray, which may be of any size")
-            if argument.endswith("_rebuild_meta_tensor_no_storage"):
-                raise ValueError("it holds a tensor without values")
-
-
 def check_archive(path: Path) -> None:
     """Checks that a file does not unpack to more bytes than its size; torch would allocate them all.
 
     Raises:
-        ValueError: it is not an archive, its parts are compressed or share bytes, or it allocates empty
-            memory.
+        ValueError: it is not an archive, its parts are compressed or share bytes, or its pickle is refused by
+            `check_pickle`.
     """
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()

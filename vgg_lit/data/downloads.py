@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from vgg_lit.errors import InputError
+from vgg_lit.system.terminal import visible
 
 MAX_FILE_BYTES = 64 * 2**20
 """Default limit on the uncompressed size of a file; Fashion-MNIST's images have 45 MiB."""
@@ -64,7 +65,9 @@ def staging(folder: Path) -> Iterator[Path]:
     try:
         lock.acquire(timeout=2)
     except Timeout:
-        print(f"waiting for another process that downloads to {folder}", file=sys.stderr)
+        print(
+            f"waiting for another process that downloads to {visible(str(folder))}", file=sys.stderr
+        )
         lock.acquire()
     except NotImplementedError as error:
         raise DownloadError(f"{folder}: the file system does not support locks") from error

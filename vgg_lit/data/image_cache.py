@@ -4,6 +4,7 @@ An entry is an array (`.npy`) with a JSON sidecar, which holds the SHA-256 of th
 fingerprint of its inputs. Reading a missing, stale or damaged entry returns None.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -22,6 +23,7 @@ from filelock import FileLock, Timeout
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import expanded, replacing, sha256, temporaries
 from vgg_lit.system.small_files import parse_json, read_json
+from vgg_lit.system.terminal import visible
 
 
 def cache_folder() -> Path:
@@ -81,17 +83,26 @@ def cached_sums(path: Path, fingerprint: str, compute: Callable[[], np.ndarray])
             sums = _read_sums(sidecar, fingerprint)
             if sums is None:
                 sums = compute()
-                write_record(sidecar, fingerprint, {"sums": sums.tolist()})
+                write_record(sidecar, fingerprint, _with_digest(sums.tolist()))
     return sums
 
 
+def _with_digest(sums: Any) -> dict[str, Any]:
+    return {"sums": sums, "sha256": hashlib.sha256(json.dumps(sums).encode()).hexdigest()}
+
+
 def _read_sums(path: Path, fingerprint: str) -> np.ndarray | None:
-    record = read_record(path, fingerprint)
-    try:
-        sums = np.array(parse_json(json.dumps(record["sums"]), list[list[int]])) if record else None
-    except (ValueError, KeyError):
+    """Returns the sums if their fingerprint and their SHA-256 match, else None."""
+    record = read_record(path, fingerprint) or {}
+    found = record.get("sums")
+    if found is None or record.get("sha256") != _with_digest(found)["sha256"]:
         return None
-    return sums if sums is not None and sums.ndim == 2 and len(set(sums.shape)) == 1 else None
+    try:
+        sums = np.array(parse_json(json.dumps(found), list[list[int]]))
+    except ValueError:
+        return None
+    is_matrix = sums.ndim == 2 and len(set(sums.shape)) == 1
+    return sums if is_matrix and sums[0, 0] > 0 else None
 
 
 def read_array(path: Path, fingerprint: str, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -167,7 +178,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=2)
         except Timeout:
-            print(f"waiting for another process that fills {path}", file=sys.stderr)
+            print(f"waiting for another process that fills {visible(str(path))}", file=sys.stderr)
             lock.acquire()
         except NotImplementedError:
             pass

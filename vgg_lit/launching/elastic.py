@@ -24,6 +24,7 @@ from torch.distributed.launcher import api
 from vgg_lit.errors import EXIT_BAD_INPUT, Preempted, one_line
 from vgg_lit.system.launch import JOB_STORE, address_towards
 from vgg_lit.system.operating_system import ENDING, ignoring_hangup, store_options
+from vgg_lit.system.terminal import visible
 
 FINAL = {EXIT_BAD_INPUT, *(Preempted(signum).exit_code for signum in ENDING)}
 """Exit codes without a restart: input that would fail again, and signals, whose sender decides."""
@@ -110,12 +111,12 @@ def run_agents(typed: Sequence[str]) -> None:
     except SignalException as stop:
         sys.exit(128 + signal.Signals(stop.sigval))
     except ValueError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {visible(one_line(error))}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
     except (RendezvousError, dist.DistError, TimeoutError) as error:
         if Agent.ended_by:  # the machine of the store has ended before this one
             exit_as(*Agent.ended_by)
         place = arguments.rdzv_endpoint or f"{arguments.master_addr}:{arguments.master_port}"
         cause = error.__cause__ or error
-        print(f"error: rendezvous at {place}: {one_line(cause)}", file=sys.stderr)
+        print(f"error: rendezvous at {visible(place)}: {visible(one_line(cause))}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)

@@ -19,6 +19,7 @@ from vgg_lit.system.operating_system import (
     kill_session,
     session_options,
 )
+from vgg_lit.system.terminal import visible
 
 # Set by distributed training, by Lightning's seeding or by the cluster that started the sweep. A job
 # that inherited them would act as a rank of another run.
@@ -113,8 +114,8 @@ def machine_shares(n_jobs: int) -> list[dict[str, str]]:
         return [{}]
     import torch
 
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    named = range(torch.cuda.device_count()) if visible is None else visible.split(",")
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    named = range(torch.cuda.device_count()) if listed is None else listed.split(",")
     gpus = [str(gpu) for gpu in named if gpu != ""]
     shares: list[dict[str, str]] = [{} for _ in range(n_jobs)]
     for place, share in enumerate(shares):
@@ -221,7 +222,7 @@ class JobProcess:
             text = line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", errors="replace")
             self._last_lines.append(text)
             if self._prefix is not None and not self._is_traceback(text) and self._is_shown(text):
-                print(f"{self._prefix}{text}", flush=True)
+                print(f"{self._prefix}{visible(text)}", flush=True)
 
     def _is_shown(self, line: str) -> bool:
         """Returns True for the lines of a job that its sweep shows: some epochs, warnings and errors.

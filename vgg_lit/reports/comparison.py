@@ -76,6 +76,8 @@ class Comparison:
                 self._records[name] = _Record.of(run)
             except InputError as error:
                 self.left_out.append(str(error))
+            except OSError as error:  # a file that another user closed
+                self.left_out.append(f"{run.path}: {error.strerror or error}")
             else:
                 self.runs[name] = run
         if len(self._records) < 2:
@@ -237,7 +239,10 @@ def _runs_in(path: Path) -> Iterator[Run]:
 def _runs_below(path: Path) -> Iterator[Run]:
     for inside in sorted(path.iterdir()) if path.is_dir() else ():
         if not ATTEMPT.search(inside.name):
-            yield from _runs_in(inside)
+            try:
+                yield from _runs_in(inside)
+            except OSError as error:  # a folder that another user closed
+                warn(f"{inside}: {error.strerror or error}; left out")
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

@@ -185,7 +185,7 @@ def _print(table: ComparisonTable) -> None:
         texts.append({**row, first: ""} if is_repeated else row)
     print_rows(texts, table.title, table.ends_section)
     for remark in table.remarks:
-        print_sentence(remark)
+        print_sentence(visible(remark))
 
 
 def _markdown(table: ComparisonTable) -> str:

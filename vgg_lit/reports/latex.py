@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from vgg_lit.reports.comparison_tables import format_deviation, format_mean
 from vgg_lit.reports.groups import RunGroups
+from vgg_lit.system.terminal import visible
 from vgg_lit.tables import is_accuracy, is_higher_better
 
 _ESCAPES = {
@@ -29,8 +30,8 @@ _ESCAPES = {
 
 
 def escape_latex(text: str) -> str:
-    """Returns text with the characters escaped that LaTeX interprets."""
-    return "".join(_ESCAPES.get(character, character) for character in text)
+    """Returns text on one line, with the characters escaped that LaTeX interprets."""
+    return "".join(_ESCAPES.get(character, character) for character in visible(text))
 
 
 def latex_table(

@@ -15,6 +15,9 @@ from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.runs import Run
 from vgg_lit.system.overrides import as_overrides
 
+MOST_THREADS = 1024
+"""Limit on the threads of a training that is repeated."""
+
 
 def checked_config(run: Run) -> dict[str, Any]:
     """Returns the config of a run; checks its keys, and that all values are plain.
@@ -79,7 +82,7 @@ def train_again(original: Run, folder: Path, output: Path, settings: Reproduce) 
     command = [sys.executable, "-m", "vgg_lit.train"]
     command += ["--config-path", str(folder), "--config-name", "config"]
     command += as_overrides(overrides)
-    threads = {"OMP_NUM_THREADS": str(_threads(original))} if _threads(original) else {}
+    threads = {"OMP_NUM_THREADS": str(found)} if (found := _threads(original)) else {}
     code = subprocess.run(command, env={**threads, **os.environ}, check=False).returncode
     if code == 2:
         raise InputError(
@@ -90,5 +93,6 @@ def train_again(original: Run, folder: Path, output: Path, settings: Reproduce) 
 
 
 def _threads(run: Run) -> int | None:
+    """Returns the recorded number of threads; None for one that no computer has, as in a damaged file."""
     threads = run.environment.get("cpu_threads")
-    return threads if isinstance(threads, int) else None
+    return threads if type(threads) is int and 1 <= threads <= MOST_THREADS else None

@@ -5,7 +5,7 @@ Checked with Lightning 2.6.6. When Lightning is updated, this is the module to r
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -98,8 +98,10 @@ def is_accumulating(trainer: L.Trainer) -> bool:
     return trainer.fit_loop._should_accumulate()
 
 
-def wrap_restoring(trainer: L.Trainer, context: Callable[[], AbstractContextManager[None]]) -> None:
-    """Runs the two steps in which Lightning restores a training state within `context()`.
+def wrap_restoring(
+    trainer: L.Trainer, context: Callable[[Mapping[str, Any]], AbstractContextManager[None]]
+) -> None:
+    """Runs the two steps in which Lightning restores a training state within `context(checkpoint)`.
 
     Lightning 2.6 has no hook around them; `context` turns their exceptions into one line.
     """
@@ -110,11 +112,11 @@ def wrap_restoring(trainer: L.Trainer, context: Callable[[], AbstractContextMana
     )
 
     def restore_modules_and_callbacks(*args: Any, **kwargs: Any) -> None:
-        with context():
+        with context(connector._loaded_checkpoint):
             restore_before(*args, **kwargs)
 
     def restore_training_state() -> None:
-        with context():
+        with context(connector._loaded_checkpoint):
             restore_after()
 
     connector._restore_modules_and_callbacks = restore_modules_and_callbacks  # type: ignore[method-assign]

@@ -9,13 +9,14 @@ used is an `InputError` with its path.
 
 import json
 import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from vgg_lit.errors import InputError, one_line
 
@@ -24,6 +25,12 @@ LARGEST = 2**22
 
 MOST_VALUES = 100_000
 """Limit on the values of a YAML file or a checkpoint; a value counts once for each place that holds it."""
+
+BYTES_OF_A_VALUE = 16
+"""Bytes of a value in a JSON file, at least on average; limits the number of values of a large file."""
+
+MOST_ERRORS = 100
+"""Limit on the values of a wrong type that are described; pydantic needs a kilobyte for each."""
 
 DEEPEST = 50
 """Limit on the depth of nested values."""
@@ -77,26 +84,39 @@ def read_json(path: Path, schema: Any = dict[str, Any], largest: int = LARGEST) 
     """
     content = read_small(path, largest)
     try:
-        return {} if content is None else parse_json(content, schema)
+        most = max(MOST_VALUES, largest // BYTES_OF_A_VALUE)
+        return {} if content is None else parse_json(content, schema, most)
     except ValueError as error:
         raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
 
 
-def parse_json(content: str | bytes, schema: Any = dict[str, Any]) -> Any:
+def parse_json(content: str | bytes, schema: Any = dict[str, Any], most: int = MOST_VALUES) -> Any:
     """Returns the value of a JSON text.
 
+    Args:
+        content: the text.
+        schema: type of the value.
+        most: limit on the number of values.
+
     Raises:
-        ValueError: it is not JSON, or of another type; it is nested too deeply, or has an integer of more
-            than 64 bits.
+        ValueError: it is not JSON, or of another type; it has too many values, is nested too deeply, or has
+            an integer of more than 64 bits.
     """
+    text = _without_surrogates(content)
     try:
-        value = TypeAdapter(schema).validate_json(_without_surrogates(content), strict=True)
+        values = from_json(text)
+    except ValueError as error:
+        raise ValueError(f"Invalid JSON: {one_line(error)}") from None
+    check_nesting(values, most)
+    del values
+    try:
+        return TypeAdapter(schema).validate_json(text, strict=True)
     except ValidationError as error:
+        if error.error_count() > MOST_ERRORS:
+            raise ValueError(f"{error.error_count():,} values are of another type") from None
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))[:200]
         raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
-    check_nesting(value, most=sys.maxsize)
-    return value
 
 
 def _without_surrogates(content: str | bytes) -> str | bytes:
@@ -140,40 +160,34 @@ def check_nesting(content: Any, most: int = MOST_VALUES, deepest: int = DEEPEST)
         ValueError: there are too many values, they are nested too deeply or in a circle, or an integer has
             more than 64 bits.
     """
-    sizes: dict[int, tuple[int, int]] = {}  # number of values and height, by identity
-
-    def measure(value: Any, depth: int) -> tuple[int, int]:
-        if isinstance(value, int) and not -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
+    level, count, depth = [content], 0, 0
+    while level:
+        count += len(level)
+        if count > most:
+            raise ValueError(f"it holds more than {most:,} values")
+        integers = [value for value in level if isinstance(value, int)]
+        if integers and not -LARGEST_INTEGER <= min(integers) <= max(integers) <= LARGEST_INTEGER:
             raise ValueError("it holds an integer of more than 64 bits")
-        if not isinstance(value, Mapping | list | tuple | set | frozenset):
-            return 1, 0
-        size, height = sizes.get(id(value), (0, 0))
-        if depth + height > deepest:
+        inner = [v for v in level if type(v) not in _LEAVES and isinstance(v, _CONTAINERS)]
+        if inner and depth == deepest:
             raise ValueError(f"its values are nested more than {deepest} levels deep")
-        if not size:
-            measured = [measure(part, depth + 1) for part in _parts(value)]
-            size = 1 + sum(count for count, _ in measured)
-            height = 1 + max((above for _, above in measured), default=0)
-            if size > most:
-                raise ValueError(f"it holds more than {most:,} values")
-            sizes[id(value)] = size, height
-        return size, height
-
-    measure(content, 0)
+        # One more value than allowed is enough, because shared values are at exponentially many places.
+        level = list(islice(chain.from_iterable(map(_parts, inner)), most - count + 1))
+        depth += 1
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    if isinstance(value, Mapping):
-        yield from value.keys()
-        yield from value.values()
-    else:
-        yield from value
+_LEAVES = (str, int, float, bool, type(None))
+_CONTAINERS = (dict, list, tuple, set, frozenset, Mapping)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    return chain(value.keys(), value.values()) if isinstance(value, Mapping) else value
 
 
 def _check_plain(content: Any) -> None:
     """Raises ValueError for values that JSON does not have, such as sets, bytes and dates."""
     if isinstance(content, dict):
-        if not all(isinstance(key, str | int | float | None) for key in content):
+        if not all(isinstance(key, str | int | float) for key in content):
             raise ValueError("a key is not text or a number")
         content = list(content.values())
     if isinstance(content, list):

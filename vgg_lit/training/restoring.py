@@ -124,8 +124,20 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> Position
 
 
 def explain_restoring(trainer: L.Trainer, path: Path) -> None:
-    """Makes the Trainer report in one line that it cannot load a state."""
-    wrap_restoring(trainer, lambda: _prefixed_errors(path))
+    """Makes the Trainer report in one line that it cannot load a state, or that a value has a wrong type."""
+
+    @contextmanager
+    def context(checkpoint: Mapping[str, Any]) -> Iterator[None]:
+        with _prefixed_errors(path):
+            _check_kind(checkpoint["loops"]["fit_loop"], trainer.fit_loop.state_dict(), "fit_loop")
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                # The callback of a user may change the types of its values.
+                if type(callback).__module__.startswith(("lightning.", "vgg_lit.")):
+                    name = callback.state_key
+                    _check_kind(checkpoint["callbacks"].get(name, {}), callback.state_dict(), name)
+            yield
+
+    wrap_restoring(trainer, context)
 
 
 @contextmanager
@@ -151,6 +163,35 @@ def _check_parts(checkpoint: Mapping[str, Any]) -> None:
         score = state.get("best_score") if isinstance(state, Mapping) else None
         if score is not None and not _is_number(score):
             raise InputError(f"best_score={str(score)[:50]}: is not a number")
+    _check_best(checkpoint["callbacks"].get("Checkpointing"))
+
+
+def _check_best(state: Any) -> None:
+    """Raises if the metrics of the best epoch, in the state of our callback, are not numbers."""
+    metrics = state.get("best_metrics", {}) if isinstance(state, Mapping) else {}
+    is_sound = isinstance(metrics, Mapping)
+    if not is_sound or not all(isinstance(value, int | float) for value in metrics.values()):
+        raise InputError(f"best_metrics={str(metrics)[:50]}: are not numbers")
+
+
+def _check_kind(found: Any, fresh: Any, name: str) -> None:
+    """Raises if a part of a state has another type than in the state of a new training."""
+    kinds: Any = (
+        (Mapping, Mapping),
+        (list | tuple, list | tuple),
+        (int | float, int | float | Tensor),
+        (Tensor, Tensor),
+        (str, str),
+    )
+    for kind, allowed in kinds:
+        if isinstance(fresh, kind) and not isinstance(found, allowed):
+            raise InputError(f"{name}={str(found)[:50]}: is not a {type(fresh).__name__.lower()}")
+    if isinstance(fresh, Mapping):
+        for key in fresh.keys() & found.keys():
+            _check_kind(found[key], fresh[key], f"{name}.{key}")
+    elif isinstance(fresh, list | tuple):
+        for part, other in zip(found, fresh, strict=False):
+            _check_kind(part, other, name)
 
 
 def _is_number(value: Any) -> bool:
@@ -212,11 +253,12 @@ def _check_schedule(
         made = build_scheduler(config["scheduler"], _optimizer(config["optimizer"], net), steps)
     except ConfigError:  # the schedule needs the exact length of the training
         return
-    expected = [_settings(made["scheduler"].state_dict())] if made else []
-    if expected != [_settings(state) for state in checkpoint["lr_schedulers"]]:
+    fresh = [made["scheduler"].state_dict()] if made else []
+    if list(map(_settings, fresh)) != list(map(_settings, checkpoint["lr_schedulers"])):
         raise InputError(
             f"its schedule state does not fit {config['scheduler']['_target_']}; {WEIGHTS_ONLY_HINT}"
         )
+    _check_kind(checkpoint["lr_schedulers"], fresh, "lr_schedulers")
 
 
 def _settings(state: Mapping[str, Any]) -> set[str]:

@@ -153,8 +153,8 @@ def last_unfinished(
         ignoring: names of settings that may differ.
     """
     for file in sorted(folder.glob("*/config.yaml"), reverse=True):
-        run = Run(file.parent)
         try:
+            run = Run(file.parent)
             is_wanted = run.status.get("status") != "done" and not list(
                 changes(run.typed_config, wanted, ignoring=(*ignoring, "data.splitting"))
             )

@@ -86,7 +86,7 @@ def arguments_of(
 ) -> dict[str, Any]:
     """Returns the arguments that the config of a service does not set."""
     options: dict[str, Any] = {service.name: run_label(path)}
-    if identity and identity["_target_"] == spec["_target_"]:
+    if identity and identity.get("_target_") == spec["_target_"] and "id" in identity:
         options[service.identity] = identity["id"]
     if tags and service.tags:
         is_mlflow = service.module == "mlflow"  # its tags are names with values

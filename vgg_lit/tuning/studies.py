@@ -102,7 +102,8 @@ class StudyDirectory:
         """Creates the storage with an empty study, if there is none; the caller holds the lock.
 
         Raises:
-            InputError: the directory has a storage of another kind, or one that has lost its study.
+            InputError: the directory has a storage of another kind, one that has lost its study, or one with
+                another objective.
         """
         import optuna
 
@@ -117,18 +118,22 @@ class StudyDirectory:
         )
         if is_begun and (not file.is_file() or not file.stat().st_size):
             raise lost
+        direction: Literal["maximize", "minimize"] = "maximize" if is_maximised else "minimize"
         with _readable(file):
             opened = self._storage(file)
             names = optuna.get_all_study_names(opened)
             if is_begun and not names:
                 raise lost
             if names:
-                optuna.load_study(study_name=names[0], storage=opened).get_trials(deepcopy=False)
+                study = optuna.load_study(study_name=names[0], storage=opened)
+                study.get_trials(deepcopy=False)
+                if [found.name for found in study.directions] != [direction.upper()]:
+                    raise InputError(f"{file}: is not a study with one objective to {direction}")
             else:
                 optuna.create_study(
                     storage=opened,
                     study_name=self.path.name,
-                    direction="maximize" if is_maximised else "minimize",
+                    direction=direction,
                 )
 
     def open(self, pruner: Mapping[str, Any]) -> "Study":

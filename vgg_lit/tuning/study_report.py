@@ -126,7 +126,7 @@ def _row(trial: "FrozenTrial", settings: Tune, names: Sequence[str]) -> dict[str
         },
         "status": STATES[trial.state.name],
         "epochs": f"{epochs_of(trial)}/{settings.trainer['max_epochs']}",
-        "seconds": "" if seconds is None else f"{seconds:.1f}",
+        "seconds": f"{seconds:.1f}" if isinstance(seconds, int | float) else "",
     }
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vgg_lit.checkpoints.storage import check_archive, check_content, check_pickle
+from vgg_lit.checkpoints.pickles import check_pickle
+from vgg_lit.checkpoints.storage import check_archive, check_content
 from vgg_lit.errors import InputError, one_line
 
 SAVE_WEIGHTS = "save the weights alone: torch.save(model.state_dict(), file)"

@@ -1,5 +1,6 @@
 """An untrusted checkpoint cannot run code; a damaged one is reported in one line."""
 
+import codecs
 import os
 import pickle
 import zipfile
@@ -11,6 +12,8 @@ from vgg_lit.checkpoints.storage import SCHEMA, read_checkpoint
 from vgg_lit.checkpoints.trainer_io import AtomicCheckpointIO
 from vgg_lit.classifier import Classifier
 from vgg_lit.errors import InputError
+
+TEXT = "a" * 2**20
 
 
 class Payload:
@@ -180,6 +183,16 @@ def test_an_allocation_in_the_pickle_is_refused(file):
 
     torch.save({"vgg_lit": {"schema": SCHEMA}, "state_dict": Empty()}, file)
     refused(file, "bytearray")
+
+
+def test_a_text_that_the_pickle_copies_a_thousand_times_is_refused(file):
+    class Copy:
+        def __reduce__(self):
+            return codecs.encode, (TEXT, "latin1")
+
+    torch.save({"vgg_lit": {"schema": SCHEMA}, "copies": [Copy() for _ in range(1000)]}, file)
+    assert file.stat().st_size < 2**21
+    refused(file, "it copies large values many times")
 
 
 @pytest.mark.parametrize(

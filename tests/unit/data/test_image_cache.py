@@ -1,12 +1,20 @@
 """The image cache returns an entry as written, only for its fingerprint, or None."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
 from filelock import FileLock, Timeout
 
-from vgg_lit.data.image_cache import cache_folder, locked, read_array, read_record, write_array
+from vgg_lit.data.image_cache import (
+    cache_folder,
+    cached_sums,
+    locked,
+    read_array,
+    read_record,
+    write_array,
+)
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import replacing
 
@@ -94,3 +102,23 @@ def test_temporary_files_of_killed_processes_are_removed_once_the_lock_is_held(
     with locked(path):
         assert not left.exists()
     assert len(calls) == 1 + waits
+
+
+def test_sums_are_computed_again_after_any_change(tmp_path):
+    path, expected = tmp_path / "images.npy", np.array([[4, 9], [9, 30]])
+    assert cached_sums(path, "a", lambda: expected).tolist() == expected.tolist()
+    assert cached_sums(path, "a", lambda: pytest.fail("computed again")).tolist() == [
+        [4, 9],
+        [9, 30],
+    ]
+    sidecar = path.with_suffix(".sums.json")
+    intact = sidecar.read_text()
+    for changed in (
+        intact.replace("30", "31"),
+        json.dumps({"fingerprint": "a", "sums": [[0, 0], [0, 0]]}),
+        json.dumps({**json.loads(intact), "sums": [[1, 5], [5, 0]]}),
+        json.dumps({**json.loads(intact), "sums": 3}),
+    ):
+        sidecar.write_text(changed)
+        assert cached_sums(path, "a", lambda: expected).tolist() == expected.tolist()
+        assert sidecar.read_text() == intact

@@ -131,3 +131,14 @@ def test_torchrun_starts_no_store_with_libuv_where_there_is_none(monkeypatch):
     for module in changed:
         store = module.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         assert not store.libuvBackend
+
+
+def test_an_error_of_torchrun_is_one_line_without_control_characters(monkeypatch, capsys):
+    def fail(arguments):
+        raise ValueError("x\x1b[2J\ny")
+
+    monkeypatch.setattr(elastic.run, "run", fail)
+    monkeypatch.setattr(api, "LocalElasticAgent", api.LocalElasticAgent)
+    with pytest.raises(SystemExit):
+        elastic.run_agents(["-m", "nothing"])
+    assert capsys.readouterr().err == "error: x\\x1b[2J y\n"

@@ -26,15 +26,15 @@ def shown(done, number):
 def test_lines_are_complete_and_have_a_prefix(sweep):
     script = (
         "sys.stdout.write('be'); sys.stdout.flush(); (common / '{0}').touch(); wait_for('{1}'); "
-        "print('fore'); print('naïve', file=sys.stderr); sys.stdout.write('no newline'); done()"
+        "print('fore'); print('naïve' + chr(27) + '[2J', file=sys.stderr); sys.stdout.write('no newline'); done()"
     )
     scripts = {"seed=0": script.format("a", "b"), "seed=1": script.format("b", "a")}
     done = sweep(scripts, "seed=0,1", "hydra.launcher.n_jobs=2")
     for number in (0, 1):
-        assert shown(done, number) == ["before", "naïve", "no newline"]
+        assert shown(done, number) == ["before", r"naïve\x1b[2J", "no newline"]
         assert (
             Path(f"swept/{number}/log.txt").read_text(encoding="utf-8")
-            == "before\nnaïve\nno newline"
+            == "before\nnaïve\x1b[2J\nno newline"
         )
 
 

@@ -3,11 +3,13 @@
 import json
 import math
 import os
+from pathlib import Path
 
 import pytest
 
 from vgg_lit.errors import InputError
 from vgg_lit.reports.comparison import Comparison, find_runs
+from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep
 
 
@@ -185,3 +187,33 @@ def test_attempts_that_were_set_aside_are_not_runs(make_run, tmp_path):
     assert attempt.path.name == "0.attempt1"
     with pytest.raises(InputError, match="no match as a glob"):
         find_runs([str(tmp_path / "trials/0.*")])
+
+
+def test_a_folder_of_another_user_is_left_out(make_run, tmp_path, monkeypatch, capsys):
+    """Simulated, because root may read every folder."""
+    runs = [make_run("a", {}), make_run("b", {})]
+    closed = make_run("c", {}).path
+    is_file = Path.is_file
+
+    def refuse(path, *arguments):
+        if path.is_relative_to(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path, *arguments)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    found = find_runs([str(closed.parent)])
+    assert [run.path for run in found] == [run.path for run in runs]
+    assert f"{closed}: Permission denied; left out" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_run_whose_files_another_user_closed_is_left_out(make_run, monkeypatch):
+    runs = [make_run("a", {}), make_run("b", {}), make_run("c", {})]
+
+    def refuse(run):
+        raise PermissionError(13, "Permission denied", str(run.path))
+
+    status = Run.status
+    monkeypatch.setattr(
+        Run, "status", property(lambda run: refuse(run) if run is runs[2] else status.fget(run))
+    )
+    assert Comparison(runs).left_out == [f"{runs[2].path}: Permission denied"]

@@ -228,3 +228,12 @@ def test_an_output_that_the_system_refuses_is_one_line(runs, tmp_path, monkeypat
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
     with pytest.raises(InputError, match="out: cannot be made: No such file or directory"):
         found.write(tmp_path / "out")
+
+
+def test_a_run_without_metrics_is_named_without_control_characters(make_run, report):
+    runs = [
+        make_run("a", {"val/acc": 0.5}),
+        make_run("b", {"val/acc": 0.6}),
+        make_run("x\x1b[2J", {}),
+    ]
+    assert "\x1b" not in report(runs)

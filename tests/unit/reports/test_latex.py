@@ -39,3 +39,9 @@ def test_a_table_compiles(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "table.pdf").stat().st_size > 1000
+
+
+def test_text_stays_on_one_line_without_control_characters():
+    assert escape_latex("a\n\nb\x1b[2J") == (
+        r"a\textbackslash{}n\textbackslash{}nb\textbackslash{}x1b[2J"
+    )

@@ -55,7 +55,12 @@ def test_values_reach_the_command_as_they_are(started):
 
 @pytest.mark.parametrize(
     ("environment", "threads"),
-    [({"cpu_threads": 3}, "3"), ({"cpu_threads": "3"}, None), ({}, None)],
+    [
+        ({"cpu_threads": 3}, "3"),
+        ({"cpu_threads": "3"}, None),
+        ({"cpu_threads": 10**6}, None),
+        ({}, None),
+    ],
 )
 def test_the_threads_are_those_of_the_run_unless_they_are_set(
     environment, threads, started, monkeypatch

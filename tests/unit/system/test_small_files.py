@@ -140,3 +140,22 @@ def test_depth_is_measured_through_shared_values():
     circle.append(circle)
     with pytest.raises(ValueError, match="nested more than 50 levels"):
         check_nesting(circle)
+
+
+def test_json_of_too_many_values_is_refused_before_its_types_are_checked():
+    with pytest.raises(ValueError, match="more than 100,000 values"):
+        parse_json("[" + "0," * MOST_VALUES + "0]", list[dict[str, int]])
+
+
+def test_thousands_of_values_of_another_type_are_counted_not_described():
+    with pytest.raises(ValueError, match="50,000 values are of another type"):
+        parse_json("[" + "0," * 49_999 + "0]", list[dict[str, int]])
+
+
+def test_a_larger_file_may_have_more_values(tmp_path):
+    (tmp_path / "file").write_text("[" + "0," * MOST_VALUES + "0]")
+    assert len(read_json(tmp_path / "file", list[int])) == MOST_VALUES + 1
+    (tmp_path / "file").write_text("[" + "0," * 300_000 + "0]")
+    with pytest.raises(InputError, match="file: cannot be read: it holds more than 262,144 values"):
+        read_json(tmp_path / "file", list[int])
+    assert len(read_json(tmp_path / "file", list[int], 2**23)) == 300_001

@@ -1,15 +1,18 @@
 """An invalid training state is refused in one line before a run starts or changes."""
 
 import shutil
+from pathlib import Path
 
+import lightning.pytorch as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 
 from vgg_lit.checkpoints.storage import sha256
 from vgg_lit.errors import InputError
 from vgg_lit.optim import Steps
 from vgg_lit.runs import Run
-from vgg_lit.training.restoring import check_state
+from vgg_lit.training.restoring import check_state, explain_restoring
 
 
 @pytest.fixture
@@ -66,11 +69,21 @@ BROKEN = {
         "current"
     ),
     "callbacks of text": lambda c: c.update(callbacks="x"),
+    "rates that are no list": lambda c: c["lr_schedulers"][0].update(base_lrs=5),
+    "an epoch of text": lambda c: c["lr_schedulers"][0].update(last_epoch="x"),
+    "metrics that are no mapping": lambda c: c["callbacks"]["Checkpointing"].update(best_metrics=3),
+    "metrics of text": lambda c: c["callbacks"]["Checkpointing"].update(best_metrics={"a": "x"}),
+    "a count of text": lambda c: c["loops"]["fit_loop"]["epoch_loop.batch_progress"][
+        "total"
+    ].update(ready="x"),
     "what metrics counted": lambda c: c.update(partial_epoch=[{"net": {"state": {}}}]),
 }
 
 
-KNOWN_TO_LIGHTNING = ("half of the loops", "callbacks of text", "what metrics counted")
+KNOWN_TO_LIGHTNING = (
+    *("half of the loops", "callbacks of text", "what metrics counted"),
+    "a count of text",
+)
 
 
 @pytest.mark.parametrize("name", [name for name in BROKEN if name not in KNOWN_TO_LIGHTNING])
@@ -134,3 +147,35 @@ def test_states_of_other_optimisers_are_restored(setting, train, resume, tmp_pat
     run = train(tmp_path / "run", "optimizer.lr=0.01", setting)
     resume(run, "trainer.max_epochs=2")
     assert run.status["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda loop, stopping: stopping.update(best_score=5), "best_score=5: is not a tensor"),
+        (
+            lambda loop, stopping: loop["epoch_loop.batch_progress"]["total"].update(ready="x"),
+            "ready=x: is not a int",
+        ),
+        (lambda loop, stopping: loop.update(epoch_progress=[]), r"=\[\]: is not a dict"),
+    ],
+)
+def test_values_of_another_type_in_loops_and_callbacks_are_one_line(change, message):
+    stopping = EarlyStopping("val/loss")
+    trainer = L.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        callbacks=[stopping],
+    )
+    explain_restoring(trainer, Path("last.ckpt"))
+    loop, state = trainer.fit_loop.state_dict(), stopping.state_dict()
+    change(loop, state)
+    connector = trainer._checkpoint_connector
+    connector._loaded_checkpoint = {
+        "loops": {"fit_loop": loop},
+        "callbacks": {stopping.state_key: state},
+    }
+    with pytest.raises(InputError, match=rf"last\.ckpt: training cannot resume .*{message}"):
+        connector.restore_training_state()

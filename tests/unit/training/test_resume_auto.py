@@ -152,3 +152,21 @@ def test_another_place_of_the_same_images_is_kept(begun, tmp_path):
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     found = find_resumed([*group, "data.root=elsewhere", "resume=auto"])
     assert found == [f"resume={run.path}", "++data.root=elsewhere"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "interpolation", "key"])
+def test_a_run_with_a_broken_config_is_passed_over(kind, begun, capsys):
+    run = begun("model=vgg11")
+    broken = begun("model=vgg11").config_file
+    text = broken.read_text()
+    broken.unlink()
+    if kind == "folder":
+        broken.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(broken)
+    else:
+        line = 'name: "${"' if kind == "interpolation" else "local: {~: 1}"
+        broken.write_text(f"{text}\nextra_{line}\n")
+    assert find_resumed(["model=vgg11", "resume=auto"]) == [f"resume={run.path}"]
+    assert "this run is passed over" in capsys.readouterr().err

@@ -117,3 +117,8 @@ def test_an_address_that_is_none_is_no_account(url, monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_BASE_URL", url)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     assert online_or_offline({"_target_": WANDB, "offline": None})["offline"] is True
+
+
+@pytest.mark.parametrize("identity", [{"id": "x1"}, {"_target_": WANDB}, {}])
+def test_an_incomplete_record_of_an_identity_is_ignored(identity):
+    assert "id" not in given(WANDB, identity=identity)

@@ -138,3 +138,12 @@ def test_a_renamed_study_is_not_created_again(tmp_path):
     (tmp_path / "old").rename(tmp_path / "new")
     StudyDirectory(tmp_path / "new").create("sqlite", is_maximised=True)
     assert StudyDirectory(tmp_path / "new").open(NONE).study_name == "old"
+
+
+@pytest.mark.parametrize("directions", [["maximize", "minimize"], ["minimize"]])
+def test_a_study_with_another_objective_is_one_line(directions, tmp_path):
+    study = StudyDirectory(tmp_path / "study")
+    study.path.mkdir()
+    optuna.create_study(storage=f"sqlite:///{study.path}/study.db", directions=directions)
+    with study.lock(), pytest.raises(InputError, match="is not a study with one objective to max"):
+        study.create("sqlite", is_maximised=True)

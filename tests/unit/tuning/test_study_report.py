@@ -172,3 +172,9 @@ def test_the_experiment_is_yaml_with_its_command_on_top(written):
     assert text.startswith("# @package _global_\n# Trial 3 of ")
     assert "experiment=best" in text.splitlines()[2]
     assert yaml.safe_load(text)["model"] == {"width": 0.125}
+
+
+def test_seconds_that_are_no_number_are_left_out(directory):
+    study = directory.open(NONE)
+    study.ask().set_user_attr("seconds", "abc")
+    assert live_table(study.trials, settings_of(), 10, 80).row_count == 5

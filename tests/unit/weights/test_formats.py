@@ -1,6 +1,8 @@
 """The sources of weights that `init.from` accepts."""
 
+import pickle
 import urllib.error
+import zipfile
 from collections.abc import Mapping
 
 import pytest
@@ -178,3 +180,17 @@ def test_a_folder_without_a_run_and_a_damaged_checkpoint_are_reported(tmp_path):
     (tmp_path / "bad.ckpt").write_bytes(b"bad")
     with pytest.raises(InputError, match="is damaged"):
         trained_network(str(tmp_path / "bad.ckpt"), RESNET18)
+
+
+def test_parts_that_share_bytes_are_not_read(tmp_path, monkeypatch):
+    file = tmp_path / "other.ckpt"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a/data.pkl", pickle.dumps("x" * 10_000))
+        (part,) = archive.filelist
+        archive.filelist += [part] * 100
+    read = zipfile.ZipFile.read
+    monkeypatch.setattr(
+        zipfile.ZipFile, "read", lambda *arguments: pytest.fail(f"read {read(*arguments)[:9]!r}")
+    )
+    with pytest.raises(InputError, match="its parts are compressed"):
+        trained_network(str(file), RESNET18)
