@@ -66,9 +66,7 @@ class Run:
     def start(
         cls, path: str | os.PathLike[str], config: Mapping[str, Any], overrides: Sequence[str]
     ) -> "Run":
-        """Writes the config, overrides, environment and status of a new run in `path`.
-
-        Removes files that an interrupted write left behind.
+        """Writes the config, overrides, environment and status of a new run; removes left-over files.
 
         Raises:
             InputError: the directory already holds a run.
@@ -92,7 +90,7 @@ class Run:
         """Records the config and the overrides of a resumed run, for the next resume.
 
         A job that is repeated with the overrides that began it adds nothing to `overrides.txt`. Removes
-        files that an interrupted write left behind.
+        left-over files.
         """
         for folder in (self.path, self.checkpoints, *map(self.outputs.joinpath, RESULTS)):
             remove_unfinished(folder)
@@ -294,8 +292,7 @@ def prepare_attempt(directory: Path) -> bool:
 
     Renames the directory of a run without a checkpoint, so that the job starts fresh.
     """
-    run = find_run(directory)
-    if run is None:
+    if (run := find_run(directory)) is None:
         return False
     if not run.has_checkpoint():
         run.set_aside()

@@ -30,6 +30,7 @@ from vgg_lit.errors import (
     InputError,
     Preempted,
     TrainingError,
+    disk_error,
     one_line,
     path_error,
 )
