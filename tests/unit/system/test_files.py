@@ -95,9 +95,7 @@ def test_two_writers_do_not_share_a_temporary_file(tmp_path):
     assert path.read_text() == "1"
 
 
-@pytest.mark.parametrize(
-    "stem", ["a", "[a]*", "x" * 49, "x" * 50, "x" * 80, "dotted.name"], ids=len
-)
+@pytest.mark.parametrize("stem", ["a", "[a]", "x" * 49, "x" * 50, "x" * 80, "dotted.name"], ids=len)
 def test_the_temporary_files_of_a_name_are_found(stem, tmp_path):
     found = []
     for ending in ("npy", "json", "sums.json"):
