@@ -109,7 +109,7 @@ def test_a_missing_launcher_is_one_line_with_the_remedy(launcher, extra, verb, t
     done = verb("train", "-m", *tiny, "seed=0,1", f"hydra/launcher={launcher}")
     assert done.code == 2
     assert done.err.count("\n") == 1
-    assert f"is not installed; pip install 'vgg_lit[{extra}]'" in done.err
+    assert f'is not installed; pip install "vgg_lit[{extra}]"' in done.err
 
 
 @pytest.mark.slow

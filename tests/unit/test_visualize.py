@@ -210,7 +210,7 @@ def test_figures_of_a_missing_extra_are_omitted_unless_requested(verb, run, monk
         catalogue, "find_spec", lambda name: None if name == "captum" else find(name)
     )
     error = error_of(verb("visualize", f"run={run.path}", "figures=[attributions]"))
-    assert "attributions needs captum: pip install 'vgg_lit[visualize]'" in error
+    assert 'attributions needs captum: pip install "vgg_lit[visualize]"' in error
     assert not (run.path / "report.html").exists()
     few = {name: catalogue.DRAWN[name] for name in ("filters", "attributions")}
     monkeypatch.setattr(catalogue, "DRAWN", few)

@@ -64,7 +64,7 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         return _unknown_key(typed, value, _keys(config_name, arguments))
     if match := re.search(r"Unknown plugin class *: '([\w.]+)'", message):
         needed = [extra for package, extra in LAUNCHERS.items() if package in match.group(1)]
-        remedy = f"; pip install 'vgg_lit[{needed[0]}]'" if needed else ""
+        remedy = f'; pip install "vgg_lit[{needed[0]}]"' if needed else ""
         return f"hydra.launcher._target_={match.group(1)}: is not installed{remedy}"
     if match := re.search(
         r"Could not find '(\w+)/([^']*)' Available options in '\w+': (.+?)(?: Config search path|$)",

@@ -216,7 +216,7 @@ def _import() -> Any:
     except ImportError as error:
         raise InputError(
             f"data=huggingface needs the package datasets ({one_line(error)});"
-            " install it with pip install 'vgg_lit[hf]'"
+            ' install it with pip install "vgg_lit[hf]"'
         ) from None
     return datasets
 

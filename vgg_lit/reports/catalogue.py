@@ -37,7 +37,7 @@ def missing_extra(name: str) -> str | None:
     module = EXTRA.get(name)
     if module is None or find_spec(module):
         return None
-    return f"needs {module}: pip install 'vgg_lit[visualize]'"
+    return f'needs {module}: pip install "vgg_lit[visualize]"'
 
 
 def history(run: Inspection, choice: Choice) -> Iterator[Picture]:

@@ -41,7 +41,7 @@ def _aim_image(logger: Any, file: Path) -> None:
 SERVICES = {
     "lightning.pytorch.loggers.WandbLogger": Service(
         "wandb",
-        "pip install 'vgg_lit[wandb]'",
+        'pip install "vgg_lit[wandb]"',
         name="name",
         identity="id",
         tags="tags",
@@ -49,7 +49,7 @@ SERVICES = {
     ),
     "lightning.pytorch.loggers.MLFlowLogger": Service(
         "mlflow",
-        "pip install 'vgg_lit[mlflow]'",
+        'pip install "vgg_lit[mlflow]"',
         name="run_name",
         identity="run_id",
         tags="tags",

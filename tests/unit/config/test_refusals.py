@@ -90,7 +90,7 @@ def test_a_launcher_of_an_extra_names_the_extra():
         "'hydra_plugins.hydra_submitit_launcher.SlurmLauncher'"
     )
     message = explain_refusal(error, "train", [])
-    assert message.endswith("is not installed; pip install 'vgg_lit[slurm]'")
+    assert message.endswith('is not installed; pip install "vgg_lit[slurm]"')
 
 
 @pytest.mark.parametrize(("named", "shown"), [(["logs/runs"], "logs/runs"), ([], "disk")])

@@ -286,6 +286,6 @@ def test_a_missing_folder_is_refused(path):
 
 def test_without_the_library_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(InputError, match=r"pip install 'vgg_lit\[hf\]'") as caught:
+    with pytest.raises(InputError, match=r'pip install "vgg_lit\[hf\]"') as caught:
         _ = huggingface.HuggingFaceImages("a/b").classes
     assert "\n" not in str(caught.value)

@@ -17,7 +17,7 @@ def test_a_picture_has_a_name_a_title_and_a_text(name, inspection, choice):
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setattr(catalogue, "find_spec", lambda name: None)
-    assert "needs captum: pip install 'vgg_lit[visualize]'" in catalogue.missing_extra(
+    assert 'needs captum: pip install "vgg_lit[visualize]"' in catalogue.missing_extra(
         "attributions"
     )
     assert "needs sklearn" in catalogue.missing_extra("embeddings")

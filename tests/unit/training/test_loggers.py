@@ -126,8 +126,8 @@ def test_the_hyperparameters_are_the_main_settings_and_the_typed_ones(tmp_path):
 @pytest.mark.parametrize(
     ("option", "remedy"),
     [
-        ("wandb", "pip install 'vgg_lit[wandb]'"),
-        ("mlflow", "pip install 'vgg_lit[mlflow]'"),
+        ("wandb", 'pip install "vgg_lit[wandb]"'),
+        ("mlflow", 'pip install "vgg_lit[mlflow]"'),
         ("comet", "pip install comet-ml"),
         ("aim", "pip install aim"),
     ],
