@@ -7,6 +7,7 @@ reads the data of a run. Without them the recorded place is used; if there is no
 `data_root` of this machine.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.config.checks import to_plain
+from vgg_lit.config.differences import flattened
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import expanded, shown_path
 from vgg_lit.system.operating_system import relative
@@ -58,17 +60,36 @@ def asked_places(config: DictConfig, overrides: Sequence[str] | None = None) -> 
 
 
 def new_config(config: DictConfig) -> dict[str, Any]:
-    """Returns the composed config of a new training as plain values, with absolute places."""
-    return with_absolute_places(to_plain(config))
+    """Returns the composed config of a new training as plain values, with absolute places.
+
+    Raises:
+        InputError: a path or another text is not UTF-8, so that `config.yaml` could not be read.
+    """
+    placed = with_absolute_places(to_plain(config))
+    for key, value in flattened(placed):
+        if not _is_utf8(text := json.dumps(value, ensure_ascii=False, default=str)):
+            raise InputError(f"{key}={shown_path(text)}: is not UTF-8; give a path in UTF-8")
+    return placed
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def with_absolute_places(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the config of a training in which the places of data are absolute paths."""
+    """Returns the config of a training in which the places of data are absolute paths.
+
+    In a working directory whose path is not UTF-8, relative places stay.
+    """
     place = place_of(config.get("data") or {})
     placed = dict(config)
     if isinstance(config.get("data_root"), str):
-        placed["data_root"] = _absolute(config["data_root"])
-    return _moved(placed, _absolute(place)) if place else placed
+        placed["data_root"] = _recorded(config["data_root"])
+    return _moved(placed, _recorded(place)) if place else placed
 
 
 def located(config: Mapping[str, Any], asked: Places) -> dict[str, Any]:
@@ -152,6 +173,11 @@ def _below(config: Mapping[str, Any], place: str, data_root: str) -> str | None:
 
 def _name(path: str) -> str:
     return os.path.basename(os.path.normpath(path))
+
+
+def _recorded(path: str) -> str:
+    absolute = _absolute(path)
+    return absolute if _is_utf8(absolute) else path
 
 
 def _absolute(path: str) -> str:

@@ -103,6 +103,8 @@ def wrap_restoring(
 ) -> None:
     """Runs the two steps in which Lightning restores a training state within `context(checkpoint)`.
 
+    The first step reads the file, so that its checkpoint is empty before.
+
     Lightning 2.6 has no hook around them; `context` turns their exceptions into one line.
     """
     connector = trainer._checkpoint_connector

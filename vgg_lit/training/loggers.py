@@ -27,6 +27,7 @@ from vgg_lit.system.files import write_json
 from vgg_lit.system.markdown import markdown_block
 from vgg_lit.system.recorded_overrides import RecordedOverrides
 from vgg_lit.system.small_files import read_json
+from vgg_lit.system.terminal import visible
 from vgg_lit.tables import read_csv
 from vgg_lit.targets import instantiate, locate
 from vgg_lit.training.services import SERVICES, Service, arguments_of, online_or_offline
@@ -235,7 +236,7 @@ def _hyperparameters(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
         if isinstance(value, DictConfig) or (value is None and key in typed):
             value = typed.get(key)
         if value is not None and key not in left_out:
-            found[key] = value if isinstance(value, bool | int | float) else str(value)
+            found[key] = value if isinstance(value, bool | int | float) else visible(str(value))
     return found
 
 

@@ -125,16 +125,21 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> Position
 
 def explain_restoring(trainer: L.Trainer, path: Path) -> None:
     """Makes the Trainer report in one line that it cannot load a state, or that a value has a wrong type."""
+    fresh = {
+        "loops": {"fit_loop": trainer.fit_loop.state_dict()},
+        "callbacks": {
+            callback.state_key: callback.state_dict()
+            for callback in trainer.callbacks  # type: ignore[attr-defined]
+            # The callback of a user may change the types of its values.
+            if type(callback).__module__.startswith(("lightning.", "vgg_lit."))
+        },
+    }
 
     @contextmanager
     def context(checkpoint: Mapping[str, Any]) -> Iterator[None]:
         with _prefixed_errors(path):
-            _check_kind(checkpoint["loops"]["fit_loop"], trainer.fit_loop.state_dict(), "fit_loop")
-            for callback in trainer.callbacks:  # type: ignore[attr-defined]
-                # The callback of a user may change the types of its values.
-                if type(callback).__module__.startswith(("lightning.", "vgg_lit.")):
-                    name = callback.state_key
-                    _check_kind(checkpoint["callbacks"].get(name, {}), callback.state_dict(), name)
+            for part in fresh.keys() & checkpoint.keys():
+                _check_kind(checkpoint[part], fresh[part], part)
             yield
 
     wrap_restoring(trainer, context)

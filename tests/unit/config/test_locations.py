@@ -12,6 +12,7 @@ from vgg_lit.config.locations import (
     asked_places,
     is_same_place,
     located,
+    new_config,
     place_of,
     with_absolute_places,
 )
@@ -150,3 +151,22 @@ def test_typed_places_are_told_from_defaults(overrides):
 def test_a_command_without_a_place_asks_for_none(data):
     config = OmegaConf.create({"data": data, "data_root": None})
     assert asked_places(config, []) == Places(None, None, frozenset())
+
+
+def test_a_text_that_is_not_utf_8_is_refused():
+    config = OmegaConf.create(run_config("/data/caf\udce9"))
+    with pytest.raises(
+        InputError, match=r"data\.root=.*caf\\xe9.*: is not UTF-8; give a path in UTF-8"
+    ):
+        new_config(config)
+
+
+def test_places_stay_relative_in_a_folder_that_is_not_utf_8(tmp_path, monkeypatch):
+    try:
+        (tmp_path / "caf\udce9").mkdir()
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has names in UTF-8 alone")
+    monkeypatch.chdir(tmp_path / "caf\udce9")
+    config = OmegaConf.create(run_config("images", "data"))
+    placed = new_config(config)
+    assert (placed["data_root"], placed["data"]["root"]) == ("data", "images")
