@@ -130,6 +130,17 @@ def test_a_search_reads_the_folder_of_this_machine(place_of_package, command, tm
     assert read_data_record(record).location == str(named["moved"])
 
 
+def test_a_group_that_a_command_lacks_is_named_with_the_file(place, verb):
+    named = place("defaults:\n  - override /logger: csv")
+    for name in ("predict", "compare"):
+        done = verb(name, *(argument.format(**named) for argument in ARGUMENTS[name]))
+        assert done.code == 2
+        assert done.err == (
+            f"error: local/default.yaml: override /logger: {name} has no such group; select it in an "
+            "experiment\n"
+        )
+
+
 @pytest.mark.parametrize("settings", ["data_root: there", "top_k: 1"])
 def test_methods_of_a_run_ignore_settings_of_other_commands(settings, place, monkeypatch):
     named = place(settings)

@@ -57,6 +57,10 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         # from an invalid setting in the `hydra` section
         settings = [argument for argument in arguments if "hydra." in argument or "=" in argument]
         return f"{' '.join(settings)}: invalid setting of Hydra ({message})"
+    if match := re.search(r"In '([^']+)': Could not override '(\w+)", message):
+        file, group = match.groups()
+        remedy = "; select it in an experiment" if file == "local/default" else ""
+        return f"{file}.yaml: override /{group}: {config_name} has no such group{remedy}"
     if match := re.search(r"Could not override '([^']+)'", message):
         typed = match.group(1)
         pairs = [a.partition("=") for a in arguments]

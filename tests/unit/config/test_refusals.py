@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from hydra.errors import ConfigCompositionException
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
@@ -98,6 +99,17 @@ def test_a_run_directory_that_cannot_be_made_names_the_setting(named, shown):
     error = OSError(28, "No space left on device", *named)
     found = explain_refusal(error, "train", ["seed=1"])
     assert found.startswith(f"{shown}: cannot be created (No space left on device); hydra.run.dir=")
+
+
+@pytest.mark.parametrize(
+    ("file", "remedy"), [("local/default", "; select it in an experiment"), ("experiment/my", "")]
+)
+def test_a_group_that_a_file_overrides_in_vain_is_named_with_the_file(file, remedy):
+    error = ConfigCompositionException(
+        f"In '{file}': Could not override 'logger@local.logger'. No match in the defaults list."
+    )
+    found = explain_refusal(error, "predict", ["run=x"])
+    assert found == f"{file}.yaml: override /logger: predict has no such group{remedy}"
 
 
 def test_an_invalid_setting_of_hydra_is_named():
