@@ -22,6 +22,8 @@ from vgg_lit.reports.comparison import Comparison
 from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep
 from vgg_lit.system.small_files import read_yaml
+from vgg_lit.training.loggers import build_loggers
+from vgg_lit.tuning.studies import STORAGE_FILES, StudyDirectory
 from vgg_lit.weights.untrusted import read_file
 
 IMAGES, SMALL_FILES = 12_000, 2_000
@@ -45,6 +47,18 @@ def test_mutated_images_are_read_or_refused(tmp_path):
         found[outcome(lambda file=file, n=number: read_image(file, 1 + 2 * (n % 2), 32))] += 1
     assert peak() - before < MOST_GROWTH
     assert_sound(found, IMAGES)
+
+
+def studied(folder: Path, kind: str):
+    """Returns a function that opens a study, which it creates if there is none, and reads its trials."""
+
+    def read():
+        directory = StudyDirectory(folder)
+        with directory.lock():
+            directory.create(kind, is_maximised=True)
+        return directory.open({"_target_": "optuna.pruners.NopPruner"})
+
+    return read
 
 
 def readers(folder: Path) -> dict:
@@ -71,7 +85,9 @@ def readers(folder: Path) -> dict:
         "run/data.json": lambda: read_data_record(run / "data.json"),
         "run/checkpoints/last.ckpt": lambda: read_trained(run / "checkpoints/last.ckpt"),
         "run/checkpoints/last.ckpt.sha256": resumed,
+        "run/loggers.json": lambda: build_loggers({}, run),
         "sweep.json": lambda: Sweep(folder).jobs,
+        **{f"{kind}/{file}": studied(folder / kind, kind) for kind, file in STORAGE_FILES.items()},
         "study.yaml": lambda: read_yaml(folder / "study.yaml"),
         "weights.pth": lambda: read_file(folder / "weights.pth"),
         "cache.json": lambda: cached_array(
@@ -110,10 +126,15 @@ def originals(tiny_run, tmp_path):
     written = {
         "model.json": description.to_json(),
         "study.yaml": "objective: val/acc\nspace: {seed: 1,2}\nsettings: {seed: 0}\n",
+        "run/loggers.json": json.dumps({"wandb": {"_target_": "a.B", "id": "1"}}),
         "run/found.json": json.dumps({"optimizer.lr": {"typed": 0.1, "found": 0.2}}),
     }
     for name, text in written.items():
         (tmp_path / name).write_text(text)
+    for kind, file in STORAGE_FILES.items():
+        study = studied(tmp_path / kind, kind)
+        study().enqueue_trial({"seed": 1})
+        assert (tmp_path / kind / file).is_file()
     return {name: (tmp_path / name).read_bytes() for name in readers(tmp_path)}
 
 
