@@ -22,6 +22,7 @@ from vgg_lit.config.checks import check_train, to_plain
 from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.models import HEADS, VARIANTS, build
+from vgg_lit.sweeps import Sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -356,11 +357,16 @@ def test_a_custom_network_and_local_settings(run, verb, tiny, monkeypatch, tmp_p
     assert finished.code == 0, finished.err
 
 
-def test_python_examples_run(run, capsys):
+def test_python_examples_run(run, capsys, tmp_path):
     examples = fenced("python")
     assert len(examples) >= 4
+    shutil.copytree(run, tmp_path / "sweep/0")
+    sweep = Sweep(tmp_path / "sweep")
+    sweep.add(["seed=0"], "0").status = "done"
+    sweep.write()
     for example in examples:
-        exec(compile(example.replace("<run>", run), "docs/python-api.md", "exec"), {})
+        source = example.replace("<run>", run).replace("<sweep>", str(sweep.path))
+        exec(compile(source, "docs/python-api.md", "exec"), {})
     assert capsys.readouterr().out
 
 

@@ -104,8 +104,7 @@ def check_writable_file(path: Path, setting: str) -> None:
         raise InputError(f"{setting}: is a folder; give a file")
     if path.exists() and not path.is_file():  # a device or a pipe, which the file would replace
         raise InputError(f"{setting}: is not a regular file; give a file")
-    check_length(_temporary(path), setting)
-    check_writable(path.parent, setting)
+    check_writable(path.parent, setting)  # also checks the length of temporary names
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:

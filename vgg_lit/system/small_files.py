@@ -16,7 +16,6 @@ from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from vgg_lit.errors import InputError, one_line
 
@@ -104,12 +103,7 @@ def parse_json(content: str | bytes, schema: Any = dict[str, Any], most: int = M
     """
     text = _without_surrogates(content)
     try:
-        values = from_json(text)
-    except ValueError as error:
-        raise ValueError(f"Invalid JSON: {one_line(error)}") from None
-    check_nesting(values, most)
-    del values
-    try:
+        check_nesting(TypeAdapter(Any).validate_json(text), most)  # before types need memory
         return TypeAdapter(schema).validate_json(text, strict=True)
     except ValidationError as error:
         if error.error_count() > MOST_ERRORS:
