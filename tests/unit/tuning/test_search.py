@@ -96,7 +96,8 @@ class Driven:
         here = str(Path(__file__).parent)
         given = [str(self.folder), TRIAL + script, repr(settings)]
         words = [sys.executable, "-c", DRIVER, here, *given]
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))  # with `operating_systems`
+        env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         driver = subprocess.Popen(
             words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
