@@ -35,7 +35,6 @@ def evaluate(config: DictConfig, typed: Sequence[str] | None = None) -> dict[str
     trust(settings.trusted_targets)
     trained = find_trained(find_networks(settings.run, settings.weights), settings.checkpoint)
     check_outputs(trained[0].run)
-
     from vgg_lit.evaluation.views import asked_views
     from vgg_lit.system.hardware import count_devices
 

@@ -39,9 +39,8 @@ def read_config(run: Path) -> dict[str, Any]:
         if not isinstance(read.get(name), Mapping | None):
             shown = str(read[name])[:50]
             raise InputError(f"{file}: {name}={shown}: is not a section of settings")
-    if "${" in str(
-        read
-    ):  # OmegaConf needs longer than all the rest, and a recorded config has none
+    # Only then, because OmegaConf needs longer than all the rest, and a recorded config has none.
+    if "${" in str(read):
         with _naming(file):
             OmegaConf.create(read)
     return with_earlier_splits(with_new_names(read))

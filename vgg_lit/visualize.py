@@ -13,10 +13,10 @@ from omegaconf import DictConfig
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.locations import asked_places, located
-from vgg_lit.config.network_checks import check_model
 from vgg_lit.config.schema import Visualize
 from vgg_lit.errors import InputError
-from vgg_lit.evaluation.trained import Trained, find_trained, has_validation_split
+from vgg_lit.evaluation.trained import find_trained, has_validation_split
+from vgg_lit.reports.choice_checks import check_layers_and_image
 from vgg_lit.runs import Run
 from vgg_lit.shipped_runs import check_outputs
 from vgg_lit.system.overrides import listed_formats
@@ -73,27 +73,12 @@ def _drawing(
     (trained,) = find_trained([Run(settings.run)], settings.checkpoint)
     if settings.split == "val" and not has_validation_split(trained.run.config["data"]):
         raise InputError("split=val: the run has no validation split; allowed: test")
-    _check_layers_and_image(settings, trained)
+    check_layers_and_image(settings, trained)
     # Lightning takes seconds to import, so it is imported after all checks.
     from vgg_lit.reports.drawing import Drawing
 
     places = asked_places(config, typed)
     return Drawing(trained, settings, located(trained.run.config, places)["data"])
-
-
-def _check_layers_and_image(settings: Visualize, trained: Trained) -> None:
-    """Raises InputError if the network has no such layer, or the image cannot be read."""
-    from vgg_lit.models.data_arguments import DataShape
-    from vgg_lit.models.layers import check_layers
-
-    if settings.layers:
-        net = check_model(trained.hyperparameters["model"], DataShape())
-        check_layers(net, settings.layers)
-    if settings.image:
-        from vgg_lit.data.images import read_image
-
-        shape = trained.preprocessing
-        read_image(settings.image, shape.in_channels, shape.source_size, fit=shape.fit)
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
-"""Fixtures for sweeps whose jobs are one-line scripts instead of training runs."""
+"""Fixtures for sweeps whose jobs are one-line scripts instead of training runs, and a picture."""
 
 import json
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import psutil
 import pytest
 
@@ -101,3 +102,9 @@ def is_alive() -> Callable[[int], bool]:
 def record(tmp_path) -> Callable[[str], dict]:
     """`record("swept/0")`: the status.json of a job."""
     return lambda name: json.loads((tmp_path / name / "status.json").read_text())
+
+
+@pytest.fixture
+def grey():
+    """A grey picture of the size that `tiny_run` was trained on."""
+    return np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)

@@ -16,12 +16,6 @@ def run(tiny_run):
     return InteractiveRun(tiny_run.path)
 
 
-@pytest.fixture
-def grey():
-    """A grey picture of the size that the network was trained on."""
-    return np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
-
-
 def test_the_run_of_the_package_has_the_methods_and_shows_its_path(run):
     assert vgg_lit.Run is InteractiveRun
     assert repr(run) == f"Run('{run.path}')"

@@ -70,9 +70,7 @@ def check_pickle(codes: Iterator[tuple[Any, Any, Any]]) -> None:
 def _taken(stack: list[Value], marks: list[int], kinds: Sequence[Any]) -> list[Value]:
     """Removes and returns the values that an instruction uses, the deepest one first."""
     start = len(stack) - len(kinds)
-    if (
-        pickletools.stackslice in kinds
-    ):  # all values above the mark, and those that precede the mark
+    if pickletools.stackslice in kinds:  # values above the mark, and those that precede it
         start = (marks.pop() if marks else -1) - kinds.index(pickletools.markobject)
     if start < 0:
         raise ValueError("it is damaged: an instruction has no values")

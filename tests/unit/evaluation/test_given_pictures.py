@@ -16,11 +16,6 @@ def run(tiny_run):
     return InteractiveRun(tiny_run.path)
 
 
-@pytest.fixture
-def grey():
-    return np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
-
-
 def test_each_layout_of_an_array_is_the_same_picture(run, grey):
     first = np.stack([grey] * 3)
     one = [grey, grey[None], grey[..., None], [first], first[None], torch.from_numpy(first)[None]]
