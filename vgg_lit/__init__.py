@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
     from vgg_lit.config.composing import compose
     from vgg_lit.data.datamodule import ImageDataModule
+    from vgg_lit.errors import InputError, TrainingError
     from vgg_lit.interactive import InteractiveSweep as Sweep
     from vgg_lit.interactive import compare_runs as compare
     from vgg_lit.interactive import train_run as train
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Classifier",
     "ImageDataModule",
+    "InputError",
     "Run",
     "Sweep",
+    "TrainingError",
     "__version__",
     "compare",
     "compose",
@@ -36,8 +39,10 @@ __all__ = [
 _HOMES = {
     "Classifier": ("vgg_lit.classifier", "Classifier"),
     "ImageDataModule": ("vgg_lit.data.datamodule", "ImageDataModule"),
+    "InputError": ("vgg_lit.errors", "InputError"),
     "Run": ("vgg_lit.interactive_run", "InteractiveRun"),
     "Sweep": ("vgg_lit.interactive", "InteractiveSweep"),
+    "TrainingError": ("vgg_lit.errors", "TrainingError"),
     "compose": ("vgg_lit.config.composing", "compose"),
 }
 

@@ -12,6 +12,7 @@ from vgg_lit.config.locations import new_config
 from vgg_lit.config.near_matches import nearest_value
 from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import notices
+from vgg_lit.run_selection import LATEST
 from vgg_lit.runs import Run, check_vacant
 from vgg_lit.system import launch
 from vgg_lit.system.claims import claimed, release
@@ -48,7 +49,7 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     hydra = HydraConfig.get()
     overrides = list(hydra.overrides.task)
     if config.resume and not (path / "config.yaml").is_file():
-        near = nearest_value("resume", str(config.resume), [])
+        near = nearest_value("resume", str(config.resume), [LATEST, "auto"])
         hint = f"; did you mean {near}?" if near else ""
         raise InputError(f"resume={config.resume}: there is no run in that directory{hint}")
     resumed = Run(config.resume) if config.resume else None

@@ -21,6 +21,17 @@ MAX_SIDE = 2048
 """Largest side of images and of a network's input, pixels: a batch of them still fits a machine."""
 
 
+def as_written(value: Any) -> str:
+    """Formats a value as configs and command lines have it: `null`, `true`, `[1, 2]`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_written, value))}]"
+    return str(value)
+
+
 def check_preprocessing(values: Mapping[str, Any]) -> None:
     """Checks the values of a `vgg_lit.data.preprocessing.Preprocessing`, which a checkpoint holds.
 

@@ -85,6 +85,8 @@ def test_there_has_to_be_a_run_to_resume(train):
         InputError, match=r"^resume=logs/nothing: there is no run in that directory"
     ):
         train("resume=logs/nothing")
+    with pytest.raises(InputError, match=r"did you mean resume=latest\?$"):
+        train("resume=lastest")
 
 
 @pytest.mark.parametrize("mode", [RunMode.RUN, RunMode.MULTIRUN])

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgg_lit.errors import InputError
-from vgg_lit.value_types import MAX_SIDE, check_preprocessing
+from vgg_lit.value_types import MAX_SIDE, as_written, check_preprocessing
 
 SOUND = {
     "in_channels": 2,
@@ -68,3 +68,11 @@ ANYTHING = st.recursive(
 def test_any_other_value_is_refused_too(values):
     with pytest.raises(InputError):
         check_preprocessing(values)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "null"), (True, "true"), (0.5, "0.5"), ([1, [None, False]], "[1, [null, false]]")],
+)
+def test_values_are_written_as_in_a_config(value, text):
+    assert as_written(value) == text

@@ -20,7 +20,7 @@ from vgg_lit.errors import ConfigError, one_line
 from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.renamed_settings import with_new_names
 from vgg_lit.targets import explain, instantiate, trust
-from vgg_lit.value_types import MAX_SIDE, Spec
+from vgg_lit.value_types import MAX_SIDE, Spec, as_written
 
 
 def to_plain(config: DictConfig, without: str | None = None) -> dict[str, Any]:
@@ -88,21 +88,17 @@ def check_section(plain: Mapping[str, Any], schema: type[SectionT], section: str
         if first["type"] == "missing":
             raise ConfigError(f"{key}: is needed and not set") from None
         reason = explain([item for item in error.errors() if item["loc"][0] == name])
-        value = _value_at(plain, name)
+        value = as_written(plain.get(name))
         if first["type"] == "dict_type":
-            sections = (
-                k for k, part in plain.items() if isinstance(part, Mapping) and name in part
-            )
-            meant = "".join(f"did you mean {part}.{name}={value}? " for part in sections)
+            parts = [k for k, part in plain.items() if isinstance(part, Mapping) and name in part]
+            options = [f"{part}.{name}" for part in parts]
+            if section and name in Train.model_fields:  # data.augment, which is the group `augment`
+                options.append(name)
+            meant = "".join(f"did you mean {option}={value}? " for option in options)
             raise ConfigError(f"{key}={value}: {meant}{key} is a section of settings") from None
         near = nearest_value(key, value, re.findall(r"'([^']+)'", reason))
         meant = f"did you mean {near}? " if near else ""
         raise ConfigError(f"{key}={value}: {meant}{reason}") from None
-
-
-def _value_at(plain: Mapping[str, Any], name: str) -> str:
-    value = plain.get(name)
-    return "null" if value is None else str(value)
 
 
 def check_train(plain: dict[str, Any], overrides: Sequence[str] = ()) -> Train:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vgg_lit.models.data_arguments import NAMES
+from vgg_lit.value_types import as_written
 
 COMMAND_SETTINGS = ("resume", "trusted_targets", "accept_data_changes")
 """Settings of the command, not of the run."""
@@ -132,7 +133,7 @@ def changes(
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from changes(old, new, f"{key}.", ignoring)
         elif not _is_computed(key, old, new) and not _is_moved(name, before, after):
-            yield f"{key}={_typed(new)} (was {_typed(old)})"
+            yield f"{key}={as_written(new)} (was {as_written(old)})"
 
 
 def _is_computed(key: str, old: Any, new: Any) -> bool:
@@ -149,9 +150,3 @@ def _is_moved(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) ->
     """Returns True if the path of a teacher changes, but not its digest."""
     digests = before.get("teacher_sha256"), after.get("teacher_sha256")
     return name == "teacher" and digests[0] is not None and digests[0] == digests[1]
-
-
-def _typed(value: Any) -> str:
-    return (
-        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )

@@ -164,7 +164,7 @@ def _unknown_key(typed: str, value: str, keys: Sequence[str]) -> str:
     own = [key for key in keys if key.rpartition(".")[0] == section]
     if section and not own:
         section, own = "", [key for key in keys if "." not in key]
-    names = ", ".join(key.rpartition(".")[2] for key in own)
+    names = ", ".join(dict.fromkeys(key.rpartition(".")[2] for key in own))
     place = f" in {section}" if section else ""
     meant = hint(typed, keys, value)
     return f"unknown key {typed}; {meant}allowed{place}: {names}" if own else f"unknown key {typed}"

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from vgg_lit.config.differences import flattened
 from vgg_lit.config.schema import GROUPS, SUBSECTIONS
 from vgg_lit.config.schema.sections import NEEDED
+from vgg_lit.value_types import as_written
 
 LARGEST_SEED = 2**32
 
@@ -108,13 +109,7 @@ def _range(branch: Mapping[str, Any]) -> str:
 
 def shown(value: Any) -> str:
     """Returns a value as it is written in a config; an interpolation as the key that it follows."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{', '.join(map(shown, value))}]"
-    text = str(value)
+    text = as_written(value)
     if text == NEEDED:
         return "needed"
     return f"as {text[2:-1]}" if text.startswith("${") else text

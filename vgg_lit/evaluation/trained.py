@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vgg_lit.data.custom_groups import is_custom
 from vgg_lit.errors import InputError
 from vgg_lit.targets import check_type
-from vgg_lit.value_types import Fraction, PositiveInt, Precision, Spec
+from vgg_lit.value_types import Fraction, PositiveInt, Precision, Spec, as_written
 
 if TYPE_CHECKING:
     from vgg_lit.data.image_ranges import ImageRanges
@@ -132,7 +132,7 @@ class Trained:
         share = ("val_fraction",) if not data.get("folds") else ()
         for key in ("seed", "folds", "fold", *share):
             if own.get(key) != data.get(key):
-                value, other = ("null" if v is None else v for v in (own.get(key), data.get(key)))
+                value, other = as_written(own.get(key)), as_written(data.get(key))
                 raise InputError(
                     f"split=val: run={self.run.path} has data.{key}={value} instead of {other}"
                     " and was trained on some of these images; allowed: test"

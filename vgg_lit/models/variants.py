@@ -91,7 +91,10 @@ class Head:
         if not (is_number(self.dropout) and 0 <= self.dropout < 1):
             raise InputError(f"dropout={self.dropout!r} is not in [0, 1)")
         if not hidden and (self.dropout or self.batch_norm):
-            raise InputError("head: without hidden layers, dropout and batch_norm cannot be set")
+            raise InputError(
+                "head: without hidden layers, dropout and batch_norm cannot be set; the heads cifar and "
+                "imagenet have hidden layers"
+            )
         if self.pooling not in ("avg", "max"):
             raise InputError(f"head: pooling={self.pooling!r}; allowed: avg, max")
         if self.pooling == "max" and self.pool != 1:

@@ -22,6 +22,7 @@ from vgg_lit.sweeps import Sweep
 from vgg_lit.system.files import expanded
 from vgg_lit.system.terminal import warn
 from vgg_lit.tables import is_higher_better
+from vgg_lit.value_types import as_written
 
 if TYPE_CHECKING:
     from vgg_lit.analysis.curves import Curve
@@ -148,7 +149,7 @@ class Comparison:
         """Returns a label per run: differing settings if all are short and unique, else the names."""
         texts = {
             name: "  ".join(
-                f"{key.rpartition('.')[2]}={values[name]}"
+                f"{key.rpartition('.')[2]}={as_written(values[name])}"
                 for key, values in self.differences.items()
             )
             for name in self.runs

@@ -15,6 +15,7 @@ from vgg_lit.reports.groups import Group, RunGroups
 from vgg_lit.reports.prediction_tests import compare_predictions, has_predictions
 from vgg_lit.runs import Run
 from vgg_lit.tables import format_metric, is_accuracy
+from vgg_lit.value_types import as_written
 
 Record = Mapping[str, Any]
 
@@ -290,4 +291,6 @@ def _text(column: str, value: Any) -> str:
         return ""
     if column == "parameters":
         return f"{value:,}"
-    return format_metric(column, value) if "/" in column or column == "seconds" else str(value)
+    return (
+        format_metric(column, value) if "/" in column or column == "seconds" else as_written(value)
+    )

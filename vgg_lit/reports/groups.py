@@ -25,6 +25,7 @@ from vgg_lit.reports.data_places import PLACES, one_place
 from vgg_lit.run_selection import start_time
 from vgg_lit.table_widths import shorten_middle
 from vgg_lit.tables import is_higher_better
+from vgg_lit.value_types import as_written
 
 if TYPE_CHECKING:
     from vgg_lit.analysis.curves import Curve, MeanCurve
@@ -204,13 +205,16 @@ class RunGroups:
     def key_text(self, key: Key) -> str:
         """Formats the values that two paired runs have in common."""
         pairs = zip(self.varying, key, strict=True)
-        return ", ".join(f"{_leaf(name)}={value}" for name, value in pairs)
+        return ", ".join(f"{_leaf(name)}={as_written(value)}" for name, value in pairs)
 
     def _labels(self, groups: Sequence[Key]) -> list[str]:
         if not self.by:
             return ["all runs"]
         texts = [
-            ", ".join(f"{name}={value}" for name, value in zip(self.names, values, strict=True))
+            ", ".join(
+                f"{name}={as_written(value)}"
+                for name, value in zip(self.names, values, strict=True)
+            )
             for values in groups
         ]
         if max(map(cell_len, texts)) <= LONGEST_LABEL:

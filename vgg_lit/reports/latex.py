@@ -10,6 +10,7 @@ from vgg_lit.reports.comparison_tables import format_deviation, format_mean
 from vgg_lit.reports.groups import RunGroups
 from vgg_lit.system.terminal import visible
 from vgg_lit.tables import is_accuracy, is_higher_better
+from vgg_lit.value_types import as_written
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -71,7 +72,9 @@ def paper_table(groups: RunGroups, sort: str) -> str:
     names = groups.names or ["group"]
     lines = []
     for group in ordered:
-        cells = [escape_latex(str(value)) for value in group.settings.values()] or [group.label]
+        cells = [escape_latex(as_written(value)) for value in group.settings.values()] or [
+            group.label
+        ]
         if len(counts) > 1:
             cells.append("/".join(map(str, groups.sizes(group))) or "0")
         for metric in metrics:

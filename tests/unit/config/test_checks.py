@@ -31,7 +31,7 @@ BAD = [
     ("modle=vgg11", ["modle"]),
     # types
     ("seed=1e3", ["seed=1000.0", "integer"]),
-    ("seed=true", ["seed=True", "integer"]),
+    ("seed=true", ["seed=true", "integer"]),
     ("seed=-1", ["seed=-1", "greater than or equal to 0"]),
     ("seed=4294967296", ["seed=4294967296", "less than 4294967296"]),
     ("seed=null", ["seed=null", "integer"]),
@@ -99,6 +99,7 @@ BAD = [
     ("model.width=0", ["width=0"]),
     ("augment.padding=-1", ["padding=-1"]),
     ("init=torchvision", ["did you mean model.init=torchvision? init is a section of settings"]),
+    ("data.augment=mixup", ["did you mean augment=mixup? data.augment is a section of settings"]),
     ("augment=flip_crop augment.flip=sometimes", ["augment.flip=sometimes", "alternating"]),
     ("augment=erasing augment.probability=2", ["augment.probability=2", "0 to 1"]),
     ("augment=erasing augment.scale=[0.4,0.02]", ["augment.scale=[0.4, 0.02]", "smaller first"]),

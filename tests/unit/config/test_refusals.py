@@ -64,6 +64,7 @@ def test_flags_may_stand_anywhere():
         ("train", "model=null", r"^model=null: the value of a group is the name"),
         ("train", "callbacks=[default,nothing]", r"^callbacks=nothing: there is no such config; "),
         ("train", "zzz.yyy=3", r"^unknown key zzz\.yyy; allowed: "),
+        ("evaluate", "zzz=3", r"trusted_targets, data, augment, metrics$"),
         ("train", "optimizer.zzz=3", r"^unknown key optimizer\.zzz; allowed in optimizer: "),
         ("train", "a b=c", "is not a valid key=value; quote a value with spaces"),
         ("train", "=3", r"^=3: the value of a group is the name"),

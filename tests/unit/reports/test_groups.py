@@ -185,3 +185,12 @@ def test_the_number_of_test_images_is_a_setting_with_an_effect(write_run):
         for size in (40, 50)
     ]
     assert RunGroups(Comparison(runs)).by == ["data.test_size"]
+
+
+def test_labels_have_values_as_on_the_command_line(write_run):
+    runs = [
+        write_run(str(folds), {"val/acc": 0.5}, data={"num_classes": 10, "folds": folds})
+        for folds in (None, 5)
+    ]
+    labels = [group.label for group in RunGroups(Comparison(runs)).groups]
+    assert labels == ["folds=null", "folds=5"]
