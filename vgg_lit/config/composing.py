@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.local_defaults import drop_foreign_settings
+from vgg_lit.config.plain_texts import with_quotes
 from vgg_lit.config.refusals import explain_refusal, with_key
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import (
@@ -82,7 +83,7 @@ def typed_overrides(overrides: Sequence[Any], settings: dict[str, Any]) -> list[
             raise InputError(
                 f"{override}: is a flag of the shell's command; allowed: overrides such as 'seed=1'"
             )
-    return with_home([*overrides, *as_overrides(settings)])
+    return with_quotes(with_home([*overrides, *as_overrides(settings)]))
 
 
 @contextmanager
