@@ -107,7 +107,7 @@ def run_verb(
     if "--version" in sys.argv[1:]:
         print_guarded(versions())
         return
-    if print_completions(sys.argv[1:]):
+    if print_completions(config_name, sys.argv[1:]):
         return
     guard_output(needs_output)
     announce_torch(config_name)
