@@ -71,6 +71,14 @@ def test_near_matches_with_options_of_another_folder(line, meant, flags, project
         assert f"did you mean {meant}" in error
 
 
+def test_near_matches_of_ranges_with_options_of_another_folder(project, verb):
+    text = "_target_: torch.nn.CrossEntropyLoss\nreduction: mean\n"
+    Path("conf/loss/summed.yaml").write_text(text, encoding="utf-8")
+    ranges = ("los.reducton=mean,sum", "n_trials=1")
+    error = verb("tune", "--config-dir", "conf", "loss=summed", *ranges).err
+    assert "unknown key los.reducton; did you mean loss.reduction? allowed: " in error
+
+
 def test_near_matches_with_a_search_path(project):
     with pytest.raises(InputError, match=r"did you mean loss\.weight\? allowed in loss: "):
         vgg_lit.compose("hydra.searchpath=[conf]", "experiment=first", "loss.wieght=3")
