@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.composing import compose, errors_in_one_line, typed_overrides
 from vgg_lit.config.schema import COMMANDS, Predict
-from vgg_lit.errors import ConfigError
+from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.evaluate import evaluate
 from vgg_lit.evaluation.given_pictures import classify_pictures, listed_images
 from vgg_lit.evaluation.prediction import Prediction, classify, find_images, load_trained
@@ -88,7 +88,10 @@ class InteractiveRun(Run):
         """
         with errors_in_one_line():
             listed = listed_images(images)
-            are_files = bool(listed) and all(isinstance(one, str | os.PathLike) for one in listed)
+            kinds = {isinstance(one, str | os.PathLike) for one in listed}
+            if len(kinds) > 1:
+                raise InputError("images: has paths and pictures; give only paths or only pictures")
+            are_files = True in kinds
             names = list(map(os.fspath, listed)) if are_files else ["none"]
             config, _ = self._composed("predict", [], settings, images=names)
             wanted = check_section(to_plain(config), Predict)

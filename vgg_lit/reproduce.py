@@ -25,6 +25,7 @@ from vgg_lit.runs import Run
 from vgg_lit.system.files import check_writable, write_text
 from vgg_lit.system.terminal import warn
 from vgg_lit.tables import print_facts
+from vgg_lit.targets import trust
 
 
 def reproduce(config: DictConfig) -> None:
@@ -35,6 +36,7 @@ def reproduce(config: DictConfig) -> None:
         TrainingError: the training failed, or its result differs.
     """
     settings = check_section(to_plain(config), Reproduce)
+    trust(settings.trusted_targets)  # the data of a custom set are compared here
     original = Run(settings.run)
     status = original.status.get("status")
     if status != "done":

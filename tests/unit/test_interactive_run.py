@@ -35,6 +35,11 @@ def test_pictures_of_all_kinds_have_the_same_classes(run, grey, tmp_path):
     assert kinds[2][0].path == "image 0"
 
 
+def test_paths_and_pictures_are_not_mixed(run, grey):
+    with pytest.raises(InputError, match="has paths and pictures"):
+        run.predict(["shoe.png", grey])
+
+
 def test_batches_do_not_change_the_classes(run, grey):
     pictures = [np.roll(grey, shift, axis=0) for shift in range(5)]
     together, apart = (run.predict(pictures, batch_size=size, top_k=1) for size in (5, 2))

@@ -52,6 +52,16 @@ def test_trusted_targets_of_the_run_are_not_trusted(command, original, tmp_path)
     assert not (tmp_path / "again/config.yaml").exists()
 
 
+def test_a_data_set_of_ones_own_is_trusted_by_the_command_line(command, tmp_path):
+    command("new", "mine", cwd=tmp_path)
+    folder = tmp_path / "mine"
+    line = ("--config-dir", "conf", "experiment=first", "trainer.max_epochs=1")
+    assert command("train", *line, "hydra.run.dir=run", cwd=folder).code == 0
+    done = command("reproduce", "run=run", "output=again", "trusted_targets=[mine]", cwd=folder)
+    assert done.code == 0, done.err
+    assert "bit-identical" in done.out
+
+
 @pytest.mark.parametrize("status", ["running", "failed"])
 def test_an_unfinished_run_is_refused(status, verb, original):
     original.set_status(status)

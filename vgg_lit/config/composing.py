@@ -3,7 +3,7 @@
 config = compose("model=vgg16_bn", seed=1)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,12 +12,14 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vgg_lit.config.checks import check_section, check_train, to_plain
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.local_defaults import drop_foreign_settings
 from vgg_lit.config.plain_texts import with_quotes
 from vgg_lit.config.refusals import explain_refusal, with_key
 from vgg_lit.config.resolvers import register_resolvers
+from vgg_lit.config.schema import COMMANDS, GROUPS
 from vgg_lit.errors import (
     InputError,
     OutOfMemory,
@@ -26,24 +28,34 @@ from vgg_lit.errors import (
     is_of_memory,
     one_line,
     path_error,
+    unknown,
 )
 from vgg_lit.system.overrides import as_overrides, with_home
 
 
 def compose(*overrides: str, command: str = "train", **settings: Any) -> DictConfig:
-    """Returns the config of a command, composed as in the shell but not yet checked.
+    """Returns the config of a command, composed and checked as in the shell.
 
     Args:
         overrides: arguments of the command, e.g. `"model=vgg16_bn"`, `"optimizer.lr=0.05"`.
         command: name of the command.
-        settings: settings by name, e.g. `seed=1`; those in a section as `**{"optimizer.lr": 0.05}`.
+        settings: settings by name, e.g. `seed=1`; those in a section as `**{"optimizer.lr": 0.05}` or
+            `optimizer={"lr": 0.05}`.
 
     Raises:
-        InputError: an override cannot be applied.
+        InputError: there is no such command, an override cannot be applied, or a value is invalid.
     """
+    if command not in COMMANDS:
+        raise unknown("command", command, COMMANDS)
     typed = typed_overrides(overrides, settings)
     config = own_settings(compose_with_hydra(command, typed))
     drop_foreign_settings(config, command, typed)
+    with errors_in_one_line():
+        plain = to_plain(config)
+        if command == "train":
+            check_train(plain, typed)
+        else:
+            check_section(plain, COMMANDS[command])
     return config
 
 
@@ -83,7 +95,13 @@ def typed_overrides(overrides: Sequence[Any], settings: dict[str, Any]) -> list[
             raise InputError(
                 f"{override}: is a flag of the shell's command; allowed: overrides such as 'seed=1'"
             )
-    return with_quotes(with_home([*overrides, *as_overrides(settings)]))
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key in GROUPS and isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": one for name, one in value.items()}
+        else:
+            flat[key] = value
+    return with_quotes(with_home([*overrides, *as_overrides(flat)]))
 
 
 @contextmanager

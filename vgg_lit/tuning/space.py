@@ -15,6 +15,7 @@ tag(log, interval(1e-4, 1))   log-uniform: 1e-4 to 1e-3 is as likely as 0.1 to 1
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 LOG = "log"
 
 KINDS = "a,b, choice(...), range(...), interval(...) or tag(log, interval(...))"
+
+RANGES_HINT = "; give your own ranges, such as 'optimizer.lr=tag(log, interval(1e-3, 1))': then only these are searched"
+"""Ends the message for a setting of a space file that a config does not have."""
 
 NOT_SEARCHED = ("hydra", "name", "resume", "objective", "test", "trusted_targets")
 """Settings of the command, not of a training."""
@@ -77,7 +81,7 @@ class SearchSpace:
 
     def overrides(self, params: Mapping[str, Value]) -> list[str]:
         """Returns the overrides for the values of a trial."""
-        return [f"{key}={params[key]}" for key in self.distributions]
+        return [f"{key}={params[key]}" for key in self.distributions if key in params]
 
     def suggest(self, trial: "Trial") -> dict[str, Value]:
         """Returns the values of a trial; draws those that it does not have yet."""
@@ -110,8 +114,22 @@ class SearchSpace:
                 try:
                     check_overrides(self.overrides({**firsts, key: value}))
                 except InputError as error:
-                    raise ConfigError(f"space.{key}={self.entries[key]}: {error}") from error
+                    blamed = key if is_checked else self._invalid(firsts, check_overrides) or key
+                    hint = RANGES_HINT if str(error).startswith("unknown key") else ""
+                    message = f"space.{blamed}={self.entries[blamed]}: {error}{hint}"
+                    raise ConfigError(message) from error
             is_checked = True
+
+    def _invalid(
+        self, firsts: Mapping[str, Value], check_overrides: Callable[[Sequence[str]], object]
+    ) -> str | None:
+        """Returns the setting without which the first values are valid; None if there is none."""
+        for key in firsts:
+            others = {other: value for other, value in firsts.items() if other != key}
+            with suppress(InputError):
+                check_overrides(self.overrides(others))
+                return key
+        return None
 
     def grid(self) -> dict[str, list[Value]]:
         """Returns all values of each setting.

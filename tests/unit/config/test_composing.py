@@ -44,6 +44,27 @@ def test_the_command_determines_the_settings():
         compose("images=b", command="train")
 
 
+def test_sections_may_be_mappings():
+    config = compose(optimizer={"lr": 0.02}, model={"head": {"hidden": [8]}})
+    assert config.optimizer.lr == 0.02
+    assert config.model.head == {"hidden": [8]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": "abc"}, r"^seed=abc: should be a valid integer"),
+        ({"seed": [0, 1]}, r"^seed="),
+        ({"optimizer.lr": -1}, r"optimizer\.lr"),
+        ({"command": "eval"}, r"^unknown command 'eval'\. Did you mean 'evaluate'"),
+        ({"command": "compare", "runs": 3}, r"^runs=3"),
+    ],
+)
+def test_values_are_checked(settings, message):
+    with pytest.raises(InputError, match=message):
+        compose(**settings)
+
+
 def test_an_error_is_one_line():
     with pytest.raises(InputError, match="model=vgg99") as error:
         compose("model=vgg99")

@@ -128,6 +128,18 @@ def test_a_refused_end_names_its_setting():
         space.check(check)
 
 
+def test_of_the_first_values_the_invalid_one_is_named_with_a_way_out():
+    def check(overrides):
+        if any(text.startswith("b=") for text in overrides):
+            raise ConfigError("unknown key b")
+
+    space = SearchSpace({"a": "interval(1, 2)", "b": "interval(0, 1)"})
+    with pytest.raises(
+        ConfigError, match=r"^space\.b=interval\(0, 1\): unknown key b; give your own"
+    ):
+        space.check(check)
+
+
 def test_a_grid_has_every_value():
     space = SearchSpace({"a": "range(1, 8, step=3)", "b": "x,y", "c": "range(0, 0.3, step=0.1)"})
     assert space.grid() == {"a": [1, 4, 7], "b": ["x", "y"], "c": [0.0, 0.1, 0.2]}

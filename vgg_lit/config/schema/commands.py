@@ -34,6 +34,10 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+Listed = Annotated[Names, BeforeValidator(_listed)]
+"""Names; one alone is a list of one."""
+
+
 class Evaluate(Section):
     """The settings of `vgg_lit.evaluate`."""
 
@@ -208,7 +212,7 @@ class Compare(Section):
         NEEDED, "A sweep, a folder of runs, a run, latest, a quoted glob, or a list of these."
     )
     sort: str | None = setting(None, "Column to sort by, the best first; null is the first metric.")
-    columns: Names | None = setting(
+    columns: Listed | None = setting(
         None, "Metrics to show; null is accuracy and loss of val and test."
     )
     by: str | Names | None = setting(
@@ -216,7 +220,7 @@ class Compare(Section):
         "Settings that define the groups of runs, such as model; null is all that differ, except seeds "
         "and folds.",
     )
-    curves: Names | None = setting(
+    curves: Listed | None = setting(
         None, "Metrics to plot over epochs; null is loss and accuracy of train and val."
     )
     output: str = setting("comparison", "Folder for the tables and curves.png.")
@@ -235,7 +239,7 @@ class Stylize(Section):
     content_layer: str = setting(
         "block4_conv2", "Layer to compare the content at, by the paper's names."
     )
-    style_layers: Names = setting(
+    style_layers: Listed = setting(
         ["block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1"],
         "Layers to compare the style at, by the paper's names.",
     )
@@ -264,8 +268,8 @@ class Visualize(Section):
     run: str = setting(NEEDED, "Run directory; figures/ and report.html are written to it.")
     checkpoint: str = setting("best", CHECKPOINT)
     split: Split = setting("test", "Split to predict.")
-    figures: Annotated[list[Figure], Field(min_length=1)] | None = setting(
-        None, "Figures to draw; null is all that can be drawn."
+    figures: Annotated[list[Figure], Field(min_length=1), BeforeValidator(_listed)] | None = (
+        setting(None, "Figures to draw; null is all that can be drawn.")
     )
     formats: Annotated[list[FigureFormat], Field(min_length=1), BeforeValidator(_listed)] = setting(
         ["png"], "Formats of the figures; png is always written, for the report."
@@ -275,7 +279,7 @@ class Visualize(Section):
         None,
         "Image file for activations, attributions and receptive_field; null is one of the split.",
     )
-    layers: Names | None = setting(
+    layers: Listed | None = setting(
         None,
         "Layers to show, by the paper's names; null is the first convolution of each block.",
     )

@@ -23,7 +23,12 @@ from vgg_lit.config.schema import commands
         ("Stylize", "content_weight", [0, 2.5], [-1]),
         ("Stylize", "style_weight", [0.1], [0]),
         ("Stylize", "size", [32], [31]),
-        ("Visualize", "figures", [["confusion"], None], [[], ["confusions"], "confusion"]),
+        (
+            "Visualize",
+            "figures",
+            [["confusion"], "confusion", None],
+            [[], ["confusions"], "confusions"],
+        ),
         ("Visualize", "embeddings", [4], [3]),
         ("Visualize", "accelerator", ["auto", "mps"], ["tpu"]),
     ],
