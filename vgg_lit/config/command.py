@@ -22,6 +22,7 @@ from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.help_text import read_help
 from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.local_defaults import drop_foreign_settings
+from vgg_lit.config.plain_texts import with_quotes
 from vgg_lit.config.refusals import check_flags, explain_refusal, flags_last
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.errors import (
@@ -106,7 +107,7 @@ def run_verb(
     if "--version" in sys.argv[1:]:
         print_guarded(versions())
         return
-    if print_completions(sys.argv[1:]):
+    if print_completions(config_name, sys.argv[1:]):
         return
     guard_output(needs_output)
     announce_torch(config_name)
@@ -129,7 +130,7 @@ def run_verb(
         with ending_signals, ignoring_hangup(not needs_output):
             check_flags(sys.argv[1:], config_name)
             if SWEEP_JOB not in os.environ:  # a job has the overrides that its sweep has recorded
-                sys.argv[1:] = with_home(sys.argv[1:])
+                sys.argv[1:] = with_quotes(with_home(sys.argv[1:]))
             sys.argv[1:] = flags_last(prepare(flags_last(sys.argv[1:])))
             try:
                 decorate(guarded)()

@@ -2,12 +2,14 @@
 
 parsed = parse_command_line(["-m", "seed=0,1"])
 parsed.multirun, parsed.overrides            # True, ["seed=0,1"]
+value_of_flag(["-cd", "conf"], "config-dir")  # conf
 
 Hydra has no public function for them.
 """
 
 import argparse
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NoReturn
 
 SWITCHES = ("help", "hydra-help", "version", "resolve", "run", "multirun", "shell-completion")
@@ -32,6 +34,16 @@ def parse_command_line(arguments: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(*_spellings(name))
     parser.add_argument(*_spellings("info"), nargs="?", const="all")
     return parser.parse_args(list(arguments))
+
+
+def value_of_flag(arguments: Sequence[str], name: str) -> str | None:
+    """Returns the value of a flag of a command line that may be incomplete or wrong; None if it has none."""
+    for argument, following in zip_longest(arguments, arguments[1:]):
+        if argument in _spellings(name):
+            return following
+        if argument.startswith(f"--{name}="):
+            return argument.partition("=")[2]
+    return None
 
 
 class _Parser(argparse.ArgumentParser):

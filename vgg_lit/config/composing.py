@@ -16,6 +16,7 @@ from vgg_lit.config.checks import check_section, check_train, to_plain
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.local_defaults import drop_foreign_settings
+from vgg_lit.config.plain_texts import with_quotes
 from vgg_lit.config.refusals import explain_refusal, with_key
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.config.schema import COMMANDS, GROUPS
@@ -100,7 +101,7 @@ def typed_overrides(overrides: Sequence[Any], settings: dict[str, Any]) -> list[
             flat |= {f"{key}.{name}": one for name, one in value.items()}
         else:
             flat[key] = value
-    return with_home([*overrides, *as_overrides(flat)])
+    return with_quotes(with_home([*overrides, *as_overrides(flat)]))
 
 
 @contextmanager

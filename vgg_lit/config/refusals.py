@@ -1,22 +1,20 @@
 """Refused command lines: formats the errors of Hydra and OmegaConf as one line with the allowed values."""
 
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import hydra
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vgg_lit.config.group_options import BASES, config_folder, groups_of, options_of
-from vgg_lit.config.hydra_versions import VERSION_BASE
-from vgg_lit.config.near_matches import dotted, hint, nearest_key, nearest_option
+from vgg_lit.config.command_line import value_of_flag
+from vgg_lit.config.group_options import BASES, config_folder, groups_of
+from vgg_lit.config.known_keys import known_keys, known_options
+from vgg_lit.config.near_matches import hint, nearest_key, nearest_option
+from vgg_lit.data.image_formats import ENDINGS
 from vgg_lit.errors import InputError, disk_error, one_line, path_error
+from vgg_lit.system.operating_system import quoted
 from vgg_lit.system.overrides import shell_words
 
 FLAGS = (
@@ -34,6 +32,12 @@ WITH_VALUE = {
     *("--config-path", "-cp", "--info", "-i", "--experimental-rerun"),
 }
 """Flags that the next argument belongs to."""
+
+OWN_FOLDER = "conf"
+"""Folder in which projects keep their configs, see docs/extending.md."""
+
+QUOTABLE = re.compile(r"""([A-Za-z_][\w.]*)=(?!\w+\()([^\[{('"].*)""", re.ASCII)
+"""A value that is no list, mapping or function, and has no quotes around it."""
 
 LAUNCHERS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray"}
 """Packages of third-party launchers, and the extras of this package that install them."""
@@ -65,7 +69,7 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         typed = match.group(1)
         pairs = [a.partition("=") for a in arguments]
         value = next((value for key, _, value in pairs if key.lstrip("+~") == typed), "")
-        return _unknown_key(typed, value, _keys(config_name, arguments))
+        return _unknown_key(typed, value, known_keys(config_name, arguments))
     if match := re.search(r"Unknown plugin class *: '([\w.]+)'", message):
         needed = [extra for package, extra in LAUNCHERS.items() if package in match.group(1)]
         remedy = f'; pip install "vgg_lit[{needed[0]}]"' if needed else ""
@@ -75,29 +79,32 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         message,
     ):
         group, choice, options = match.groups()
-        return _unknown_option(group, choice, options.split(), config_name)
+        return _unknown_option(group, choice, options.split(), config_name, arguments)
     if match := re.search(r"Could not load '(\w+)/([^']+)'", message):  # a member of a list
         group, choice = match.groups()
-        return _unknown_option(group, choice, _options(group), config_name)
+        return _unknown_option(
+            group, choice, known_options(group, arguments), config_name, arguments
+        )
     ambiguous = (
         r"Ambiguous value for argument '(.+?)' 1\.|Sweep parameters '(.+)' requires --multirun"
     )
     if match := re.search(ambiguous, message):
         typed = match.group(1) or match.group(2)
         key, _, values = typed.partition("=")
-        keys = _keys(config_name, arguments)
+        keys = known_keys(config_name, arguments)
         if key not in keys and (near := nearest_key(key, keys)) and "=" not in near:
             key = near
-        as_list = f"a list is written '{key}=[{values}]'"
+        as_list = f"a list is written {quoted([f'{key}=[{values}]'])}"
         if config_name != "train":
             return f"{typed}: {as_list}"
-        command = f"python -m vgg_lit.train -m {shlex.quote(f'{key}={values}')}"
+        words = [f"{key}={values}" if argument == typed else argument for argument in arguments]
+        command = quoted(["python", "-m", "vgg_lit.train", "-m", *words])
         several = f"{typed}: several values are a sweep; add -m: {command}"
         return several if match.group(2) else f"{several}; {as_list}"
     if isinstance(error, OverrideParseException):
-        return _no_override(str(error.override), config_name)
+        return _no_override(str(error.override), config_name, arguments)
     if "Config group override must be a string" in message:
-        return _no_choice(next(filter(_is_no_choice, arguments), ""), config_name)
+        return _no_choice(next(filter(_is_no_choice, arguments), ""), arguments)
     if isinstance(error, OmegaConfBaseException):
         return with_key(error)
     if isinstance(error.__cause__, OmegaConfBaseException):
@@ -123,39 +130,16 @@ def _is_no_choice(argument: str) -> bool:
     return is_group and (is_value or not re.match(r"[^\W\d]|\[", choice))
 
 
-def _no_choice(argument: str, config_name: str) -> str:
+def _no_choice(argument: str, arguments: Sequence[str]) -> str:
     """Returns the message for a group that is set to a number, a boolean or null."""
     group, _, choice = argument.partition("=")
     message = f"{argument}: the value of a group is the name of one of its configs"
     if not group:
         return message
-    allowed = _options(group)
+    allowed = known_options(group, arguments)
     near = nearest_option(group, choice, allowed)
     meant = f"did you mean {group}={near}? " if near else ""
     return f"{message}; {meant}allowed: {', '.join(allowed)}"
-
-
-def _options(group: str) -> list[str]:
-    return [option.name for option in options_of(group, None, config_folder())]
-
-
-def _keys(config_name: str, arguments: Sequence[str]) -> list[str]:
-    """Returns the sections and dotted keys of the config, composed with the chosen groups; empty on error."""
-    folder = config_folder()
-    GlobalHydra.instance().clear()
-    try:
-        known = groups_of(config_name, folder)
-        unset = [group for group, option in known.items() if not option]
-        groups = [
-            argument
-            for argument in arguments
-            if re.fullmatch(r"\w+=[\w,\[\]]+", argument) and argument.partition("=")[0] in known
-        ]
-        with hydra.initialize_config_dir(str(folder), **VERSION_BASE):
-            config: Any = OmegaConf.to_container(hydra.compose(config_name, overrides=groups))
-    except Exception:  # only a hint of the message; the original error is reported
-        return []
-    return [*dotted(config), *unset]
 
 
 def _unknown_key(typed: str, value: str, keys: Sequence[str]) -> str:
@@ -170,7 +154,9 @@ def _unknown_key(typed: str, value: str, keys: Sequence[str]) -> str:
     return f"unknown key {typed}; {meant}allowed{place}: {names}" if own else f"unknown key {typed}"
 
 
-def _unknown_option(group: str, choice: str, options: Sequence[str], config_name: str) -> str:
+def _unknown_option(
+    group: str, choice: str, options: Sequence[str], config_name: str, arguments: Sequence[str]
+) -> str:
     """Returns the message for an option that a group does not have, with the one that was probably meant."""
     allowed = [name for name in options if (group, name) not in BASES]
     near = nearest_option(group, choice, allowed)
@@ -180,34 +166,44 @@ def _unknown_option(group: str, choice: str, options: Sequence[str], config_name
         meant = f"did you mean one of {', '.join(begun)}? "
     if group == "data" and Path(choice).is_dir():
         meant = f"did you mean data=image_folder data.root={choice}? "
-    if not meant and (other := _option_of_a_group(choice, config_name)):
+    is_own = Path(OWN_FOLDER, group, f"{choice}.yaml").is_file()
+    if is_own and value_of_flag(arguments, "config-dir") is None:
+        typed = [argument for argument in arguments if argument.startswith(f"{group}=")]
+        words = ["--config-dir", OWN_FOLDER, *(typed or [f"{group}={choice}"])]
+        meant = f"did you mean {quoted(words)}? "
+    if not meant and (other := _option_of_a_group(choice, config_name, arguments)):
         meant = f"did you mean {other}? "
     return f"{group}={choice}: there is no such config; {meant}allowed: {', '.join(allowed)}"
 
 
-def _option_of_a_group(option: str, config_name: str) -> str:
+def _option_of_a_group(option: str, config_name: str, arguments: Sequence[str]) -> str:
     """Returns the override that selects an option in the first group that has it; empty if none has it."""
     groups = groups_of(config_name, config_folder())
-    return next((f"{group}={option}" for group in groups if option in _options(group)), "")
+    found = (group for group in groups if option in known_options(group, arguments))
+    return next((f"{group}={option}" for group in found), "")
 
 
-def _no_override(typed: str, config_name: str) -> str:
+def _no_override(typed: str, config_name: str, arguments: Sequence[str]) -> str:
     """Returns the message for an argument that is not `key=value`."""
     key = {"compare": "runs", "train": "resume", "preview": "output", "tune": "name"}
     is_run = typed == "latest" or Path(typed, "config.yaml").exists()
+    is_image = "=" not in typed and typed.lower().endswith(ENDINGS)
     if config_name == "predict" and not is_run:
         key["predict"] = "images"
-    if is_run or Path(typed).exists():
+    if is_run or Path(typed).exists() or (is_image and config_name == "predict"):
         meant = shell_words({key.get(config_name, "run"): typed})
         return f"{typed}: is not key=value; did you mean {meant}?"
     if match := re.fullmatch(r"(\w[\w.]*)(?:[:\s]+(\S+))?", typed):
         name, value = match.groups()
-        meant = "" if value else _option_of_a_group(name, config_name)
-        meant = meant or nearest_key(name, _keys(config_name, []), value or "") or ""
+        meant = "" if value else _option_of_a_group(name, config_name, arguments)
+        meant = meant or nearest_key(name, known_keys(config_name, arguments), value or "") or ""
         if meant and "=" not in meant:
             meant = f"{meant}={value or '...'}"
         if meant:
             return f"{typed}: is not key=value; did you mean {meant}?"
+    if typed.isprintable() and (match := QUOTABLE.fullmatch(typed)):
+        meant = shell_words({match[1]: match[2]})
+        return f"{typed}: Hydra reads this value only in quotes; did you mean {meant}?"
     return (
         f"{typed}: is not a valid key=value; quote a value with spaces, commas or =: "
         f"""'key="value"'"""
@@ -229,7 +225,7 @@ def check_flags(arguments: Sequence[str], config_name: str) -> None:
             is_flag = flag.startswith(SHORT) or not flag.startswith("-")
         if not is_flag:
             typed = flag.lstrip("-").replace("-", "_")
-            meant = hint(typed, _keys(config_name, []), value)
+            meant = hint(typed, known_keys(config_name, arguments), value)
             if meant.startswith("did you mean ") and "=" not in meant:
                 meant = meant.replace("?", f"={value or '...'}?")
             if begun:

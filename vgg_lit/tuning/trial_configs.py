@@ -68,7 +68,7 @@ class TrialConfigs:
         try:
             return self.config_loader.load_configuration("train", typed, RunMode.RUN)
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(explain_refusal(error, "train", typed)) from error
+            raise InputError(explain_refusal(error, "train", [*typed, *self._flags])) from error
 
     def command(self, directory: Path, overrides: Sequence[str] | None) -> list[str]:
         """Returns the command of a trial in a directory; without overrides, it resumes the trial."""

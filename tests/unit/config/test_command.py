@@ -9,6 +9,8 @@ from PIL import Image
 
 from vgg_lit.config.group_options import BASES, config_folder
 from vgg_lit.runs import Run
+from vgg_lit.system.operating_system import inner_quote
+from vgg_lit.system.overrides import as_overrides
 
 VERBS = sorted(file.stem for file in config_folder().glob("*.yaml"))
 
@@ -58,6 +60,24 @@ def test_cfg_job_shows_overridden_values(verb):
     shown = yaml.safe_load(verb("train", "model=vgg19", "seed=7", "--cfg", "job").out)
     assert shown["model"]["variant"] == "vgg19"
     assert shown["seed"] == 7
+
+
+def test_texts_need_no_quotes_of_hydra(verb):
+    typed = ("name=größe", "tags=[é]", "data=image_folder", "data.root=photos (1)")
+    shown = yaml.safe_load(verb("train", *typed, "--cfg", "job").out)
+    assert (shown["name"], shown["tags"], shown["data"]["root"]) == ("größe", ["é"], "photos (1)")
+
+
+def test_a_sweep_over_texts_outside_ascii_runs_and_resumes(verb, tiny, tmp_path):
+    line = ("-m", *tiny, "logger=none", "name=größe,straße", "hydra.sweep.dir=Läufe")
+    for attempt in ("done in", "already done"):
+        done = verb("train", *line)
+        assert done.code == 0, done
+        assert done.out.count(attempt) == 2
+    runs = [Run(tmp_path / "Läufe" / job) for job in ("0", "1")]
+    assert [run.config["name"] for run in runs] == ["größe", "straße"]
+    assert verb("train", f"resume={runs[0].path}", "trainer.max_epochs=2").code == 0
+    assert runs[0].overrides.begun_with[-1] == as_overrides({"name": "größe"}, inner_quote())[0]
 
 
 def test_shell_completion_is_a_script(verb):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vgg_lit.config.command_line import parse_command_line
+from vgg_lit.config.command_line import parse_command_line, value_of_flag
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,18 @@ def test_an_unknown_flag_is_left_to_hydra(arguments, capsys):
     with pytest.raises(ValueError, match=r"unrecognized|expected one argument"):
         parse_command_line(arguments)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        (["--config-dir", "a"], "a"),
+        (["seed=1", "-cd", "a", "--unknown"], "a"),
+        (["--config-dir=a=b"], "a=b"),
+        (["--config-dir"], None),
+        (["config-dir=a"], None),
+        ([], None),
+    ],
+)
+def test_a_flag_is_read_in_a_wrong_command_line(arguments, value):
+    assert value_of_flag(arguments, "config-dir") == value

@@ -21,6 +21,10 @@ def test_texts_come_before_settings_by_name():
     assert typed == ["model=vgg16", "seed=1", 'name="a b"']
 
 
+def test_a_text_that_hydra_refuses_is_read_as_on_the_command_line():
+    assert compose("name=größe", "tags=[é]").name == "größe"
+
+
 @pytest.mark.parametrize(("override", "reason"), [(3, "is not an override"), ("-m", "is a flag")])
 def test_a_number_and_a_flag_are_no_overrides(override, reason):
     with pytest.raises(InputError, match=reason):

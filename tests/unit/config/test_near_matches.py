@@ -236,7 +236,7 @@ def test_an_empty_option_lists_the_options():
 
 
 def test_a_range_is_a_sweep():
-    with pytest.raises(InputError, match=r"add -m: python -m vgg_lit.train -m 'seed=range\(3\)'$"):
+    with pytest.raises(InputError, match=r"python -m vgg_lit.train -m (['\"])seed=range\(3\)\1$"):
         vgg_lit.compose("seed=range(3)")
 
 

@@ -1,6 +1,7 @@
 """Command lines that Hydra refuses: one line with the remedy."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hydra.errors import ConfigCompositionException
@@ -11,13 +12,120 @@ from omegaconf.errors import OmegaConfBaseException
 import vgg_lit
 from vgg_lit.config.refusals import check_flags, explain_refusal, flags_last, with_key
 from vgg_lit.errors import InputError
+from vgg_lit.new import write_starter
+from vgg_lit.system.operating_system import quoted
+from vgg_lit.system.overrides import shell_words
 
 
 def test_several_values_without_the_flag_of_a_sweep():
     with pytest.raises(InputError, match=r"^seed=0,1: several values are a sweep; add -m: "):
         vgg_lit.compose("seed=0,1")
-    with pytest.raises(InputError, match=r"^run=a,b: a list is written 'run=\[a,b\]'$"):
+    with pytest.raises(InputError, match=r"^run=a,b: a list is written (['\"])run=\[a,b\]\1$"):
         vgg_lit.compose("run=a,b", command="evaluate")
+
+
+def test_the_command_of_a_sweep_has_all_arguments(verb):
+    """The other settings and the flags stay; the key is corrected in its place."""
+    typed = ("model=vgg16_bn", "lr=0.1,0.2", "name=a b", "--config-dir", "a dir")
+    found = explain_refusal(_ambiguous("lr=0.1,0.2"), "train", typed)
+    words = ("model=vgg16_bn", "optimizer.lr=0.1,0.2", "name=a b", "--config-dir", "a dir")
+    command = quoted(["python", "-m", "vgg_lit.train", "-m", *words])
+    assert found.startswith(f"lr=0.1,0.2: several values are a sweep; add -m: {command}; a list")
+    assert "add -m: python -m vgg_lit.train -m model=vgg11 seed=0,1; " in (
+        verb("train", "model=vgg11", "seed=0,1").err
+    )
+
+
+def _ambiguous(override):
+    return ConfigCompositionException(f"Ambiguous value for argument '{override}' 1. To use it")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The package of `vgg new`, as the current directory."""
+    write_starter(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("experiment=first lr=3", "optimizer.lr"),
+        ("experiment=first epochs=3", "trainer.max_epochs"),
+        ("experiment=first loss.wieght=3", "loss.weight"),
+        ("model=small_net modle.width=3", "model.width"),
+        ("-m model=small_net,vgg11 modle.width=3", "model.width"),
+        ("callbacks=[default,nothing] lr=3 model=small_net", "callbacks"),
+        ("data=strips", "data=stripes"),
+        ("small_net", "model=small_net"),
+    ],
+)
+@pytest.mark.parametrize(
+    "flags", [["--config-dir", "conf"], ["--config-dir=conf"], ["-cd", "conf"]]
+)
+def test_near_matches_with_options_of_another_folder(line, meant, flags, project, verb):
+    error = verb("train", *flags, *line.split()).err
+    assert meant in error
+    assert "allowed" in error or "is not key=value" in error
+    if "nothing" not in line:
+        assert f"did you mean {meant}" in error
+
+
+def test_near_matches_of_ranges_with_options_of_another_folder(project, verb):
+    text = "_target_: torch.nn.CrossEntropyLoss\nreduction: mean\n"
+    Path("conf/loss/summed.yaml").write_text(text, encoding="utf-8")
+    ranges = ("los.reducton=mean,sum", "n_trials=1")
+    error = verb("tune", "--config-dir", "conf", "loss=summed", *ranges).err
+    assert "unknown key los.reducton; did you mean loss.reduction? allowed: " in error
+
+
+def test_near_matches_with_a_search_path(project):
+    with pytest.raises(InputError, match=r"did you mean loss\.weight\? allowed in loss: "):
+        vgg_lit.compose("hydra.searchpath=[conf]", "experiment=first", "loss.wieght=3")
+
+
+def test_near_matches_without_options_that_cannot_be_composed():
+    error = ConfigCompositionException("Could not override 'lr'.")
+    found = explain_refusal(error, "train", ["experiment=nothing", "lr=3"])
+    assert found.startswith("unknown key lr; did you mean optimizer.lr? allowed: ")
+
+
+def test_a_flag_is_near_a_key_of_another_folder(project):
+    with pytest.raises(InputError, match=r"did you mean loss\.weight=3\?"):
+        check_flags(["--config-dir", "conf", "experiment=first", "--loss.wieght=3"], "train")
+
+
+def test_a_forgotten_folder_of_configs(project):
+    for typed in ("experiment=first", "callbacks=[default,first]"):
+        group = typed.partition("=")[0]
+        Path("conf", group).mkdir(exist_ok=True)
+        Path("conf", group, "first.yaml").touch()
+        with pytest.raises(InputError) as error:
+            vgg_lit.compose(typed)
+        meant = quoted(["--config-dir", "conf", typed])
+        assert f"there is no such config; did you mean {meant}? allowed: " in str(error.value)
+    with pytest.raises(InputError, match=r"no such config; allowed: "):
+        vgg_lit.compose("experiment=zzzzzz")
+
+
+def test_an_image_that_does_not_exist_is_an_image():
+    for name in ("shoe2.jpg", "Shoe.PNG", "shoe (1).jpg"):
+        with pytest.raises(InputError) as error:
+            vgg_lit.compose(name, command="predict")
+        meant = shell_words({"images": name})
+        assert str(error.value) == f"{name}: is not key=value; did you mean {meant}?"
+
+
+@pytest.mark.parametrize("value", ["it's.png", "img[0-9].png", "a b=c", "é=1 b=2"])
+def test_a_value_that_needs_quotes_is_shown_with_them(value):
+    with pytest.raises(InputError) as error:
+        vgg_lit.compose(f"images={value}", command="predict")
+    assert str(error.value).endswith(f"did you mean {shell_words({'images': value})}?")
+
+
+def test_no_function_is_shown_as_a_text():
+    with pytest.raises(InputError, match="is not a valid key=value"):
+        vgg_lit.compose("seed=rnage(3)")
 
 
 def test_a_path_without_its_key(tmp_path):
