@@ -113,7 +113,7 @@ def train(compose) -> Callable[..., Run]:
     """`train(path, "trainer.max_epochs=2")`: trains a tiny run in this process, with all checks."""
     from vgg_lit.config.checks import check_train, to_plain
     from vgg_lit.training.experiment import run_experiment
-    from vgg_lit.tuning.studies import TrialOfThisProcess
+    from vgg_lit.tuning.trial_of_this_process import TrialOfThisProcess
 
     def train(path: Path, *overrides: str, base: tuple[str, ...] = TINY) -> Run:
         plain = to_plain(compose(*base, *overrides))

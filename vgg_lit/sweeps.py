@@ -53,7 +53,8 @@ class Sweep:
         path: the directory; it need not exist yet.
 
     Raises:
-        InputError: its `sweep.json` cannot be read.
+        InputError: its `sweep.json` cannot be read, or names a directory outside the sweep, or one directory
+            for two jobs.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -62,6 +63,22 @@ class Sweep:
         file = self.path / "sweep.json"
         if file.exists():
             self.jobs = read_json(file, Annotated[list[Job], FailFast()], LARGEST_SWEEP)
+            self._check_directories(file)
+
+    def _check_directories(self, file: Path) -> None:
+        used = set()
+        for job in self.jobs:
+            if not _is_inside(job.directory):
+                raise InputError(
+                    f"{file}: cannot be used: the directory {job.directory!r} of job {job.number} is not "
+                    "inside the sweep"
+                )
+            if self.directory(job) in used:
+                raise InputError(
+                    f"{file}: cannot be used: two jobs have the directory {job.directory!r}"
+                )
+            if job.status != "refused":  # it has written nothing there
+                used.add(self.directory(job))
 
     def write(self) -> None:
         """Writes the current state of the jobs."""
@@ -82,7 +99,15 @@ class Sweep:
         return max((job.number for job in self.jobs), default=-1) + 1
 
     def add(self, overrides: Sequence[str], directory: str) -> Job:
-        """Adds a new job and returns it."""
+        """Adds a new job and returns it.
+
+        Raises:
+            InputError: the directory is not below that of the sweep.
+        """
+        if not _is_inside(directory):
+            raise InputError(
+                f"hydra.sweep.subdir={directory}: is not inside the sweep; allowed: relative paths without .."
+            )
         job = Job(self.next_number(), list(overrides), directory)
         self.jobs.append(job)
         return job
@@ -90,6 +115,22 @@ class Sweep:
     def run(self, job: Job) -> Run | None:
         """Returns the run of a job; None before the job has started."""
         return find_run(self.directory(job))
+
+    def check_run(self, job: Job) -> None:
+        """Checks that the directory of a job does not have the run of another job.
+
+        A job that has started may have recorded other overrides, such as the path of the run that was
+        `latest`; its run is refused only if it is that of another job of this sweep.
+
+        Raises:
+            InputError: it has, or the overrides of the run cannot be read.
+        """
+        if (run := self.run(job)) is None:
+            return
+        found, others = run.overrides, [other for other in self.jobs if other is not job]
+        is_unstarted = job.status in ("waiting", "refused")
+        if is_unstarted or any(found.are_of_job(other.overrides) for other in others):
+            found.check_job(job.overrides)
 
     def set_aside(self, job: Job) -> None:
         """Renames the run directory of a job, so that a retry starts fresh."""
@@ -121,3 +162,9 @@ class Sweep:
             )
         with file:
             yield [file.fileno()]
+
+
+def _is_inside(directory: str) -> bool:
+    """Returns True for a path that stays below the directory of a sweep."""
+    path = Path(directory)
+    return bool(path.parts) and not path.anchor and ".." not in path.parts

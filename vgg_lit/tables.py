@@ -25,7 +25,19 @@ LARGEST_TABLE = 2**26
 
 def plain_console() -> Console:
     """Returns a console without markup: rich would interpret brackets and colons in file and class names."""
-    return Console(markup=False, emoji=False)
+    return Console(markup=False, emoji=False, _environ=_environment())
+
+
+def _environment() -> dict[str, str]:
+    """Returns the environment variables; without COLUMNS=0, which pseudo-terminals without a size set."""
+    return {
+        name: value for name, value in os.environ.items() if name != "COLUMNS" or value.strip("0")
+    }
+
+
+def _has_width(console: Console) -> bool:
+    """Returns True if lines are to fit a terminal, or the variable COLUMNS."""
+    return console.is_terminal or "COLUMNS" in _environment()
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
@@ -73,8 +85,8 @@ def _place(name: str) -> tuple[int, str]:
 def print_rows(rows: TextRows, title: str, ends_section: Collection[int] = ()) -> None:
     """Prints rows as a table, at most as wide as the terminal; numbers are aligned right.
 
-    In a file or a pipe the width is unlimited, unless the variable COLUMNS is set. Columns that do not fit
-    are named below the table.
+    In a file or a pipe the width is unlimited, unless the variable COLUMNS is set and not 0. Columns that do
+    not fit are named below the table.
 
     Args:
         rows: cell texts by column.
@@ -84,7 +96,7 @@ def print_rows(rows: TextRows, title: str, ends_section: Collection[int] = ()) -
     console = plain_console()
     shown: TextRows = [{visible(name): visible(text) for name, text in row.items()} for row in rows]
     left_out: Sequence[str] = ()
-    if console.is_terminal or "COLUMNS" in os.environ:
+    if _has_width(console):
         shown, left_out = fit_rows(shown, console.width)
     table = text_table(shown, ends_section)
     options = console.options.update(max_width=sys.maxsize)
@@ -99,7 +111,7 @@ def print_rows(rows: TextRows, title: str, ends_section: Collection[int] = ()) -
 def print_sentence(text: str) -> None:
     """Prints a sentence below a table; lines of a terminal end between two words."""
     console = plain_console()
-    if console.is_terminal or "COLUMNS" in os.environ:
+    if _has_width(console):
         text = textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False)
     print(text)
 

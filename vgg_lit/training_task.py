@@ -21,7 +21,7 @@ from vgg_lit.system.new_folders import remove_if_unused
 from vgg_lit.system.operating_system import relative
 from vgg_lit.system.terminal import warn
 from vgg_lit.training.resuming import begun_job, resumed_config, warn_of_changes
-from vgg_lit.tuning.studies import TrialOfThisProcess
+from vgg_lit.tuning.trial_of_this_process import TrialOfThisProcess
 
 
 def train(config: DictConfig) -> float | None:

@@ -43,6 +43,25 @@ def test_a_damaged_record_is_one_line(text, sweep):
         Sweep(sweep.path)
 
 
+@pytest.mark.parametrize("directory", ["/tmp/run", "../run", "1/../../run", "", ".", "1", "./1"])
+def test_a_directory_that_is_not_the_jobs_own_is_one_line(directory, sweep):
+    sweep.jobs[0].directory = directory
+    sweep.write()
+    with pytest.raises(InputError, match=r"sweep\.json: cannot be used: (the directory|two jobs)"):
+        Sweep(sweep.path)
+
+
+def test_a_refused_job_may_name_the_directory_of_another_one(sweep):
+    sweep.jobs[0].directory, sweep.jobs[0].status = "1", "refused"
+    sweep.write()
+    assert len(Sweep(sweep.path).jobs) == 2
+
+
+def test_a_new_job_is_inside_the_sweep(sweep):
+    with pytest.raises(InputError, match=r"^hydra\.sweep\.subdir=\.\./a: is not inside the sweep"):
+        sweep.add(["seed=2"], "../a")
+
+
 def test_a_job_is_found_by_its_overrides_in_any_order(sweep):
     assert sweep.find(["seed=1", "model=vgg11"]) is sweep.jobs[1]
     assert sweep.find(["seed=1"]) is None

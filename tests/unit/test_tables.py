@@ -9,6 +9,7 @@ from vgg_lit.tables import (
     print_facts,
     print_metrics,
     print_rows,
+    print_sentence,
 )
 
 
@@ -96,3 +97,13 @@ def test_names_with_markup_characters_are_not_changed(text, capsys):
 )
 def test_scores_are_maximised_and_losses_and_errors_are_minimised(metric, is_higher):
     assert is_higher_better(metric) is is_higher
+
+
+@pytest.mark.parametrize("columns", ["0", ""])
+def test_a_width_of_zero_counts_as_unset(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    print_sentence("word " * 40)
+    print_rows([{"a": "x" * 100, "b": "y" * 100}], "title")
+    out = capsys.readouterr().out
+    assert "word " * 40 in out
+    assert "y" * 100 in out

@@ -89,7 +89,7 @@ class SweepBatch:
         """Finds or adds the job with these overrides.
 
         Raises:
-            InputError: a new job has the directory of another one.
+            InputError: a new job has the directory of another one, or one outside the sweep.
         """
         load = self.launcher.hydra_context.config_loader.load_sweep_config
         config = load(self.launcher.config, list(overrides))
@@ -127,10 +127,9 @@ class SweepBatch:
         return job.status == "waiting"
 
     def _other_job(self, job: Job) -> str | None:
-        """Returns an error message if a job that this sweep has not started finds the run of another one."""
+        """Returns an error message if the directory of a job has the run of another one."""
         try:
-            if job.status in ("waiting", "refused") and (run := self.sweep.run(job)):
-                run.overrides.check_job(job.overrides)
+            self.sweep.check_run(job)
         except InputError as error:
             return one_line(error)
         return None

@@ -171,8 +171,13 @@ def prints_errors() -> bool:
     """Returns True if this process prints errors that all processes of its node share.
 
     It is local rank 0. All tasks of srun share a terminal; before the rendezvous it is therefore the
-    task with rank 0.
+    task with rank 0. If the launcher's variables are invalid, every process prints its error: the ranks may
+    be wrong too.
     """
+    try:
+        detect()
+    except InputError:
+        return True
     name = "LOCAL_RANK"
     if name not in os.environ and _is_task_of_srun():
         name = "SLURM_LOCALID" if FIRST_PROCESS in os.environ else "SLURM_PROCID"

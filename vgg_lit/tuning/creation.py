@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
@@ -14,10 +14,14 @@ from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import RENAMED, with_new_names
 from vgg_lit.system.files import ABANDONED, remove_unfinished, write_text
 from vgg_lit.system.small_files import read_yaml
+from vgg_lit.system.terminal import warn
 from vgg_lit.tables import is_higher_better
 from vgg_lit.tuning.space import SearchSpace
-from vgg_lit.tuning.studies import StudyDirectory, build_pruner, build_sampler
+from vgg_lit.tuning.studies import RESULTS, StudyDirectory, build_pruner, build_sampler
 from vgg_lit.tuning.trial_configs import SEARCH_SETTINGS, TrialConfigs
+
+if TYPE_CHECKING:
+    from vgg_lit.data.data_record import DataRecord
 
 OBJECTIVES = ("val/acc", "val/loss", "val/top5", "train/acc", "train/loss")
 OF_THE_LOSS = "objective_loss"
@@ -79,7 +83,8 @@ def create_study(
     wanted = {"objective": settings.objective, "space": entries, "settings": shared}
     with directory.lock():
         remove_unfinished(directory.path, ABANDONED)  # other drivers may be writing
-        if directory.config_file.is_file():
+        _check_names(directory.path)
+        if directory.config_file.exists():
             there = _recorded(directory.config_file)
             for difference in _differences(there, wanted):
                 raise InputError(
@@ -91,8 +96,40 @@ def create_study(
                     f"{directory.path}: holds a study on other data: {difference}; choose another name"
                 )
         directory.create(settings.storage, is_higher_better(settings.objective))
-        if not directory.config_file.is_file():
+        _check_params(directory, settings, space)
+        if not directory.config_file.exists():
             write_text(directory.config_file, OmegaConf.to_yaml(OmegaConf.create(wanted)))
+
+
+def _check_names(path: Path) -> None:
+    """Checks that the names of a study's folders and results are free for them.
+
+    Raises:
+        InputError: a file has the name of a folder, or a folder that of a result.
+    """
+    for name in ("trials", "experiment", ".locks"):
+        if (path / name).exists() and not (path / name).is_dir():
+            raise InputError(f"{path / name}: is not a folder; rename it")
+    for name in RESULTS:
+        if (path / name).is_dir():
+            raise InputError(
+                f"{path / name}: is a folder, but a study writes a file there; rename it"
+            )
+
+
+def _check_params(directory: StudyDirectory, settings: Tune, space: SearchSpace) -> None:
+    """Checks that the trials of an existing storage have settings of the space alone.
+
+    Raises:
+        InputError: a trial has another setting; a report would give it to the best trial.
+    """
+    keys = space.entries.keys() | {old for old, new in RENAMED.items() if new in space.entries}
+    for trial in directory.open(settings.pruner).get_trials(deepcopy=False):
+        if others := [name for name in trial.params if name not in keys]:
+            raise InputError(
+                f"{directory.storage_file}: cannot be read: trial {trial.number} has the setting "
+                f"{others[0]!r}, which is not searched"
+            )
 
 
 def _recorded(file: Path) -> dict[str, Any]:
@@ -105,6 +142,8 @@ def _recorded(file: Path) -> dict[str, Any]:
     settings, entries = there.get("settings"), there.get("space")
     if "objective" not in there or not isinstance(settings, dict) or not isinstance(entries, dict):
         raise InputError(f"{file}: cannot be read: it has no objective, space or settings")
+    if not isinstance(settings.get("data") or {}, dict):
+        raise InputError(f"{file}: cannot be read: settings.data is not a mapping")
     return {
         "objective": there["objective"],
         "settings": with_new_names(settings),
@@ -116,17 +155,25 @@ def _other_data(
     directory: StudyDirectory, there: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> str:
     """Returns the difference between the data of a study and those of a config; "" if there is none."""
-    files = sorted(directory.trials.glob("*/data.json"))
     is_same = is_same_place(there.get("data") or {}, wanted["data"])
-    if not files:
+    record = _data_record(directory)
+    if record is None:
         return "" if is_same else f"{place_of(there.get('data') or {})}"
-    from vgg_lit.data.data_record import read_data_record
     from vgg_lit.data.same_data import difference_from
 
-    record = read_data_record(files[0])
-    return (
-        difference_from(record, wanted["data"]) if record and (record.images or not is_same) else ""
-    )
+    return difference_from(record, wanted["data"]) if record.images or not is_same else ""
+
+
+def _data_record(directory: StudyDirectory) -> "DataRecord | None":
+    """Returns the first record of a trial's data that can be read; None if there is none."""
+    for file in sorted(directory.trials.glob("*/data.json")):
+        from vgg_lit.data.data_record import read_data_record
+
+        try:
+            return read_data_record(file)
+        except InputError as error:
+            warn(f"{error}; the record of another trial is used")
+    return None
 
 
 def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

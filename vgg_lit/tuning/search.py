@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
 from rich.live import Live
 
 from vgg_lit.config.schema import Tune
@@ -32,10 +31,11 @@ from vgg_lit.runs import find_run, prepare_attempt
 from vgg_lit.system.claims import is_claimed_elsewhere
 from vgg_lit.system.locks import take_lock
 from vgg_lit.system.terminal import visible
-from vgg_lit.tables import format_metric
+from vgg_lit.tables import format_metric, plain_console
 from vgg_lit.tuning.space import SearchSpace, Value
-from vgg_lit.tuning.studies import StudyDirectory, TrialOfThisProcess, build_sampler
+from vgg_lit.tuning.studies import StudyDirectory, build_sampler
 from vgg_lit.tuning.study_report import best_trial, live_table
+from vgg_lit.tuning.trial_of_this_process import TrialOfThisProcess
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
@@ -101,7 +101,7 @@ class Search:
         pool: Pool[TakenTrial] = Pool(
             machine_shares(self.settings.n_jobs), self.signals, GRACE_SECONDS
         )
-        console = Console(markup=False, emoji=False)  # names may contain brackets
+        console = plain_console()
         if console.is_terminal:
             self._live = Live(console=console, transient=True, auto_refresh=False)
         with self.signals, self._live or nullcontext():
@@ -144,6 +144,7 @@ class Search:
             return None
         self._look_at = 0.0
         directory = self.directory.trial(taken.number)
+        self._set_aside_other_run(taken)
         is_resumed = prepare_attempt(directory)
         overrides = self.space.overrides(taken.params)
         self._say(taken.number, f"{'resumes' if is_resumed else 'starts'}: {' '.join(overrides)}")
@@ -183,6 +184,7 @@ class Search:
                     lock.close()
                     continue
                 left = TakenTrial(frozen.number, frozen.params, lock)
+                self._set_aside_other_run(left)
                 if not self._record_end(left):  # otherwise it ended after its driver
                     if frozen.params.keys() == self.space.distributions.keys():
                         return left
@@ -201,6 +203,11 @@ class Search:
             new_lock = take_lock(self.directory.trial_lock(trial.number))
             assert new_lock, "trial numbers are unique"
             return TakenTrial(trial.number, self.space.suggest(trial), new_lock)
+
+    def _set_aside_other_run(self, taken: TakenTrial) -> None:
+        """Renames the directory of a trial that another run is in, such as a copied one."""
+        if reason := self.directory.set_aside_other_run(taken.number, taken.params):
+            self._say(taken.number, f"{reason}; it is set aside, and the trial starts again")
 
     def _find(self, number: int) -> "FrozenTrial":
         """Returns a trial as it is in the storage now."""

@@ -8,20 +8,20 @@ history.png, importance.png
 experiment/best.yaml      the best trial's settings: train --config-dir <this directory> experiment=best
 """
 
-import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock
 
 from vgg_lit.errors import InputError, one_line
+from vgg_lit.run_selection import LATEST
+from vgg_lit.runs import find_run
 from vgg_lit.system.extras import require
+from vgg_lit.system.overrides import with_home
 from vgg_lit.targets import instantiate
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ Storage = Literal["sqlite", "journal"]
 STORAGE_FILES: dict[Storage, str] = {"sqlite": "study.db", "journal": "journal.log"}
 """A SQLite database, or a log for a folder that several machines mount, where SQLite's locks may fail."""
 
-TRIAL = "VGG_LIT_TRIAL"
-"""Environment variable of a trial's processes; the fields of `TrialOfThisProcess` as JSON."""
+RESULTS = ("trials.csv", "trials.md", "history.png", "importance.png", "experiment/best.yaml")
+"""Files that a report writes."""
 
 SAMPLERS, PRUNERS = ("optuna.samplers.",), ("optuna.pruners.",)
 """Prefixes of the targets that a config may name."""
@@ -83,6 +83,27 @@ class StudyDirectory:
         """Returns the run directory of a trial."""
         return self.trials / str(number)
 
+    def set_aside_other_run(self, number: int, params: Mapping[str, Any]) -> str | None:
+        """Renames the directory of a trial if its run did not begin with the trial's values.
+
+        Returns:
+            The reason; None if the run has these values, or there is none.
+        """
+        if (run := find_run(self.trial(number))) is None:
+            return None
+        # A run records the path of the run that was `latest` when it began.
+        values = with_home([f"{k}={value}" for k, value in params.items() if value != LATEST])
+        try:
+            begun_with = run.overrides.begun_with
+            if params and set(values) <= set(begun_with):
+                return None
+            theirs = [line for line in begun_with if line.partition("=")[0] in params]
+            reason = f"{run.path}: contains another run ({' '.join(theirs)})"
+        except InputError as error:
+            reason = str(error)
+        run.set_aside()
+        return reason
+
     def trial_lock(self, number: int) -> Path:
         """Returns the lock file of a trial, locked while a driver or a trial of a killed driver runs it."""
         return self.path / ".locks" / str(number)
@@ -95,19 +116,22 @@ class StudyDirectory:
     @property
     def url(self) -> str:
         """The URL or path of the storage, for `optuna-dashboard`."""
-        file = self._file()
+        file = self.storage_file
         return f"sqlite:///{file}" if file.name == STORAGE_FILES["sqlite"] else str(file)
 
     def create(self, storage: Storage, is_maximised: bool) -> None:
         """Creates the storage with an empty study, if there is none; the caller holds the lock.
 
         Raises:
-            InputError: the directory has a storage of another kind, one that has lost its study, or one with
-                another objective.
+            InputError: the directory has a storage of another kind, one that has lost its study or trials,
+                or one with another objective.
         """
         import optuna
 
         there = [kind for kind, name in STORAGE_FILES.items() if (self.path / name).is_file()]
+        if len(there) > 1:
+            both = " and ".join(STORAGE_FILES[kind] for kind in there)
+            raise InputError(f"{self.path}: has {both}; remove the file that is not the study's")
         if there and there != [storage]:
             raise InputError(f"storage={storage}: the study in {self.path} has storage={there[0]}")
         file = self.path / STORAGE_FILES[storage]
@@ -126,15 +150,33 @@ class StudyDirectory:
                 raise lost
             if names:
                 study = optuna.load_study(study_name=names[0], storage=opened)
-                study.get_trials(deepcopy=False)
+                trials = study.get_trials(deepcopy=False)
                 if [found.name for found in study.directions] != [direction.upper()]:
                     raise InputError(f"{file}: is not a study with one objective to {direction}")
+                self._check_trials(file, trials)
             else:
                 optuna.create_study(
                     storage=opened,
                     study_name=self.path.name,
                     direction=direction,
                 )
+
+    def _check_trials(self, file: Path, trials: Sequence["FrozenTrial"]) -> None:
+        """Checks the trials of the storage against each other and against the run directories.
+
+        Raises:
+            InputError: the storage has lost trials, whose numbers would be given again, or a result.
+        """
+        folders = self.trials.iterdir() if self.trials.is_dir() else ()
+        numbers = [int(path.name) for path in folders if path.name.isdecimal()]
+        if (last := max(numbers, default=-1)) >= len(trials):
+            raise InputError(
+                f"{file}: has lost trials: it has {len(trials)}, but {self.trial(last)} is the run of "
+                "another one; restore the file, or choose another name"
+            )
+        for trial in trials:
+            if trial.state.name == "COMPLETE" and trial.value is None:
+                raise InputError(f"{file}: cannot be read: trial {trial.number} has no value")
 
     def open(self, pruner: Mapping[str, Any]) -> "Study":
         """Opens the study. Set another sampler to ask for trials: the default one draws at random.
@@ -147,7 +189,7 @@ class StudyDirectory:
         """
         import optuna
 
-        file, built = self._file(), build_pruner(pruner)
+        file, built = self.storage_file, build_pruner(pruner)
         with _readable(file):
             storage = self._storage(file)
             name, *_ = optuna.get_all_study_names(
@@ -160,7 +202,9 @@ class StudyDirectory:
                 pruner=built,
             )
 
-    def _file(self) -> Path:
+    @property
+    def storage_file(self) -> Path:
+        """The file of the storage; that of SQLite if there is none."""
         files = [self.path / name for name in STORAGE_FILES.values()]
         return next((file for file in files if file.is_file()), files[0])
 
@@ -222,43 +266,3 @@ def build_sampler(
 def epochs_of(trial: "FrozenTrial") -> int:
     """Returns the number of epochs that a trial has reported."""
     return max(trial.intermediate_values, default=0)
-
-
-@dataclass(frozen=True)
-class TrialOfThisProcess:
-    """The trial that this process trains; its driver passes it in the environment.
-
-    Args:
-        directory: directory of the study.
-        number: number of the trial.
-        pruner: `_target_` and arguments.
-    """
-
-    directory: str
-    number: int
-    pruner: dict[str, Any]
-
-    @classmethod
-    def from_environment(cls) -> "TrialOfThisProcess | None":
-        """Returns the trial of this process; None if the training is not a trial."""
-        text = os.environ.get(TRIAL)
-        return cls(**json.loads(text)) if text else None
-
-    def environment(self) -> dict[str, str]:
-        """Returns the environment variables that `from_environment` reads."""
-        return {TRIAL: json.dumps(asdict(self))}
-
-    @cached_property
-    def _study(self) -> "Study":
-        require_optuna()
-        return StudyDirectory(self.directory).open(self.pruner)
-
-    def report(self, epoch: int, value: float) -> bool:
-        """Reports the objective after an epoch, counted from 1; returns True if the trial is to be pruned."""
-        from optuna.trial import Trial
-
-        frozen = self._study.get_trials(deepcopy=False)[self.number]
-        trial = Trial(self._study, frozen._trial_id)
-        if epoch not in frozen.intermediate_values:  # otherwise reported before an interruption
-            trial.report(value, epoch)
-        return trial.should_prune()

@@ -108,8 +108,12 @@ def report(
 
 def _rows(trials: Sequence["FrozenTrial"], settings: Tune) -> list[dict[str, str]]:
     """Returns the rows of a table; a trial that another driver is starting may lack parameters."""
-    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    names = _param_names(trials)
     return [_row(trial, settings, names) for trial in trials]
+
+
+def _param_names(trials: Sequence["FrozenTrial"]) -> list[str]:
+    return list(dict.fromkeys(name for trial in trials for name in trial.params))
 
 
 def _row(trial: "FrozenTrial", settings: Tune, names: Sequence[str]) -> dict[str, str]:
@@ -131,10 +135,11 @@ def _row(trial: "FrozenTrial", settings: Tune, names: Sequence[str]) -> dict[str
 
 
 def _to_csv(trials: Sequence["FrozenTrial"], settings: Tune) -> str:
+    names = _param_names(trials)
     rows = [
         {
             "trial": trial.number,
-            **trial.params,
+            **{name: trial.params.get(name) for name in names},
             "status": STATES[trial.state.name],
             "epochs": epochs_of(trial),
             settings.objective: trial.value,

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vgg_lit.runs import Run
-from vgg_lit.tuning.studies import TrialOfThisProcess
+from vgg_lit.tuning.trial_of_this_process import TrialOfThisProcess
 
 
 @pytest.fixture

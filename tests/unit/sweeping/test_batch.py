@@ -1,6 +1,7 @@
 """Running, recording and resuming the jobs of a sweep."""
 
 import re
+import shutil
 import signal
 import threading
 import time
@@ -157,6 +158,20 @@ def test_a_directory_with_another_job_is_refused(first, sweep):
     assert [job.metrics for job in again.sweep.jobs] == [{}, {}, {"val/acc": 0.5}]
     first = again.sweep.jobs[0].reason
     assert first.startswith("swept/0: contains another job (seed=0); to resume a sweep, repeat its")
+
+
+@pytest.mark.parametrize("status", ["done", "failed"])
+def test_a_job_does_not_take_the_result_of_another_job(status, sweep):
+    done = sweep(FIVE, "seed=0,2")
+    done.sweep.jobs[0].status = status
+    done.sweep.write()
+    shutil.rmtree("swept/0")
+    shutil.copytree("swept/1", "swept/0")
+    again = sweep(FIVE, "seed=0,2")
+    assert (again.code, again.started) == (2, [])
+    assert again.statuses == ["refused", "done"]
+    assert again.sweep.jobs[0].metrics == {}
+    assert again.sweep.jobs[0].reason.startswith("swept/0: contains another job (seed=2)")
 
 
 @pytest.mark.parametrize("first", ["done(0.125)", f"{SAVED}; sys.exit(1)"])

@@ -152,6 +152,7 @@ def test_an_inconsistent_environment_is_refused(environment, message, started):
     started(environment)
     with pytest.raises(InputError, match=message):
         detect()
+    assert launch.prints_errors()  # also with another local rank than 0, which may be wrong too
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
+from vgg_lit.data.data_record import DataRecord, write_data_record
 from vgg_lit.errors import InputError
 from vgg_lit.tuning import creation
 from vgg_lit.tuning.creation import check_study, create_study
@@ -88,7 +89,15 @@ def test_a_study_continues_with_the_same_settings_alone(tune, tmp_path):
     assert directory.config_file.read_bytes() == before
 
 
-@pytest.mark.parametrize("text", ["", "objective: x", "objective: x\nspace: 3\nsettings: {}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "objective: x",
+        "objective: x\nspace: 3\nsettings: {}",
+        "objective: val/acc\nspace: {}\nsettings: {data: 5}",
+    ],
+)
 def test_a_damaged_record_is_one_line(text, tune, tmp_path):
     directory = StudyDirectory(tmp_path / "study")
     directory.path.mkdir()
@@ -96,6 +105,50 @@ def test_a_damaged_record_is_one_line(text, tune, tmp_path):
     with pytest.raises(InputError, match=r"study\.yaml: ") as refused:
         create(directory, tune)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_folder"),
+    [
+        ("study.yaml", True),
+        ("trials.csv", True),
+        ("experiment/best.yaml", True),
+        ("experiment", False),
+        ("trials", False),
+    ],
+)
+def test_a_name_that_is_not_free_is_one_line(name, is_folder, tune, tmp_path):
+    directory = StudyDirectory(tmp_path / "study")
+    directory.path.mkdir()
+    path = directory.path / name
+    path.mkdir(parents=True) if is_folder else path.touch()
+    with pytest.raises(InputError, match=f"{name}: is (not )?a f"):
+        create(directory, tune)
+
+
+def test_a_trial_with_a_setting_that_is_not_searched_is_refused(tune, tmp_path):
+    directory = StudyDirectory(tmp_path / "study")
+    create(directory, tune)
+    directory.open({"_target_": "optuna.pruners.NopPruner"}).ask().suggest_float("a b=(", 0, 1)
+    with pytest.raises(InputError, match=r"study\.db: .* trial 0 has the setting 'a b=\('"):
+        create(directory, tune)
+
+
+def test_a_damaged_record_of_data_is_passed_over(tmp_path, capsys):
+    directory = StudyDirectory(tmp_path / "study")
+    for number, place in ((0, None), (1, "/a")):
+        directory.trial(number).mkdir(parents=True)
+        file = directory.trial(number) / "data.json"
+        file.write_text("[]") if place is None else write_data_record(
+            file, DataRecord("mine", place, ("bee", "cow"))
+        )
+    assert creation._data_record(directory).location == "/a"
+    assert capsys.readouterr().err.startswith(
+        f"warning: {directory.trial(0) / 'data.json'}: is not"
+    )
+    (directory.trial(1) / "data.json").unlink()
+    same = {"data": {"root": str(tmp_path)}}
+    assert creation._other_data(directory, same, same) == ""
 
 
 def test_other_data_are_named(tmp_path):

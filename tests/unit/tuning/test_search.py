@@ -36,7 +36,12 @@ def end(status, **metrics):
     content = {"status": status, "reason": "so", "process": os.getpid()}
     (here / "metrics.json").write_text(json.dumps(metrics))
     (here / "status.json").write_text(json.dumps(content))
+    begin()
+
+def begin():
     (here / "config.yaml").write_text("seed: 0")
+    if typed:
+        (here / "overrides.txt").write_text("".join(word + "\\n" for word in typed))
 
 def wait_for(name):
     while not (folder / name).exists():
@@ -230,7 +235,7 @@ def test_a_trial_with_a_checkpoint_is_resumed(driven):
     script = f"""
 (here / "checkpoints").mkdir(exist_ok=True)
 (here / "checkpoints/last.ckpt").touch()
-(here / "config.yaml").touch()
+begin()
 if typed:
     wait_for("never")
 {DONE}
@@ -274,6 +279,25 @@ def test_a_trial_that_ends_while_the_trials_are_listed_is_left_alone(tmp_path, m
     )
     assert driver._take().number == 1
     assert [trial.state.name for trial in read()] == ["FAIL", "RUNNING"]
+
+
+def test_a_left_trial_does_not_take_the_result_of_another_run(driven):
+    driver = build(driven.folder, "", {"n_trials": 1})
+    driver._take().lock.close()
+    there = driven.directory.trial(0)
+    there.mkdir(parents=True)
+    for name, text in (
+        ("config.yaml", "seed: 0"),
+        ("overrides.txt", "x=0.125\n"),
+        ("status.json", '{"status": "done"}'),
+        ("metrics.json", '{"val/acc": 0.75}'),
+    ):
+        (there / name).write_text(text)
+    driven.run(DONE, n_trials=1)
+    (trial,) = driven.trials
+    assert trial.value == 0.5
+    assert driven.started == [(0, f"x={trial.params['x']}")]
+    assert (there.parent / "0.attempt1/metrics.json").read_text() == '{"val/acc": 0.75}'
 
 
 CLAIM = """

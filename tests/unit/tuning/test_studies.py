@@ -1,15 +1,16 @@
 """A study's directory: storage, samplers, and the reports of a trial."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from vgg_lit.errors import InputError
 from vgg_lit.tuning.studies import (
     STORAGE_FILES,
     StudyDirectory,
-    TrialOfThisProcess,
     build_pruner,
     build_sampler,
-    epochs_of,
     require_optuna,
 )
 
@@ -50,6 +51,60 @@ def test_another_storage_is_refused(directory):
         directory.create(other, is_maximised=True)
 
 
+def test_two_storages_are_both_named(directory):
+    for name in STORAGE_FILES.values():
+        (directory.path / name).touch()
+    kind = "sqlite" if directory.url.startswith("sqlite:///") else "journal"
+    with pytest.raises(InputError, match=r"study: has study\.db and journal\.log; remove the file"):
+        directory.create(kind, is_maximised=True)
+
+
+def test_a_storage_that_lost_trials_is_refused(directory):
+    kind = "sqlite" if directory.url.startswith("sqlite:///") else "journal"
+    directory.open(NONE).ask()
+    for name in ("0", "0.attempt1"):
+        directory.trials.joinpath(name).mkdir(parents=True)
+    directory.create(kind, is_maximised=True)
+    directory.trial(1).mkdir()
+    with pytest.raises(InputError, match=r": has lost trials: it has 1, but .*1 is the run of an"):
+        directory.create(kind, is_maximised=True)
+
+
+def test_a_completed_trial_without_a_value_is_refused(tmp_path):
+    directory = StudyDirectory(tmp_path / "study")
+    with directory.lock():
+        directory.create("sqlite", is_maximised=True)
+    study = directory.open(NONE)
+    study.tell(study.ask(), 0.5)
+    with closing(sqlite3.connect(directory.path / "study.db")) as storage, storage:
+        storage.execute("delete from trial_values")
+    with pytest.raises(InputError, match=r"study\.db: cannot be read: trial 0 has no value"):
+        directory.create("sqlite", is_maximised=True)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "is_kept"),
+    [
+        (b"seed=1\nlr=0.5\ninit.from=logs/runs/a\nresume=x\n", True),
+        (b"lr=0.25\n", False),
+        (b"seed=1\nresume=x\nlr=0.5\n", False),
+        (b"", False),
+        (b"lr=\xff", False),
+    ],
+)
+def test_a_run_with_other_values_is_set_aside(recorded, is_kept, tmp_path):
+    directory = StudyDirectory(tmp_path)
+    params = {"lr": 0.5, "init.from": "latest"}
+    assert directory.set_aside_other_run(0, params) is None
+    directory.trial(0).mkdir(parents=True)
+    (directory.trial(0) / "config.yaml").touch()
+    (directory.trial(0) / "overrides.txt").write_bytes(recorded)
+    reason = directory.set_aside_other_run(0, params)
+    assert directory.trial(0).is_dir() == (reason is None) == is_kept
+    assert (directory.trials / "0.attempt1").is_dir() != is_kept
+    assert is_kept or str(directory.trial(0)) in reason
+
+
 def test_a_sampler_depends_only_on_seed_and_trial_number():
     def draw(spec, number):
         study = optuna.create_study(sampler=build_sampler(spec, number))
@@ -65,36 +120,6 @@ def test_samplers_and_pruners_must_be_from_optuna():
         build_sampler({"_target_": "os.system"}, 0)
     with pytest.raises(InputError, match=r"unknown key pruner\.warmup"):
         build_pruner({**MEDIAN, "warmup": 1})
-
-
-def test_a_process_finds_its_trial_in_the_environment(monkeypatch):
-    assert TrialOfThisProcess.from_environment() is None
-    trial = TrialOfThisProcess("logs/tune/first", 7, MEDIAN)
-    for name, value in trial.environment().items():
-        monkeypatch.setenv(name, value)
-    assert TrialOfThisProcess.from_environment() == trial
-
-
-def test_a_trial_below_the_median_is_pruned_after_the_warm_up(directory):
-    study = directory.open(MEDIAN)
-    for value in (0.5, 0.6):
-        trial = study.ask()
-        for epoch in (1, 2, 3):
-            trial.report(value, epoch)
-        study.tell(trial, value)
-    number = study.ask().number
-    trial = TrialOfThisProcess(str(directory.path), number, MEDIAN)
-    assert [trial.report(epoch, 0.4) for epoch in (1, 2)] == [False, True]
-    assert epochs_of(study.trials[number]) == 2
-
-
-def test_a_repeated_epoch_keeps_its_first_report(directory):
-    study = directory.open(NONE)
-    number = study.ask().number
-    trial = TrialOfThisProcess(str(directory.path), number, NONE)
-    trial.report(1, 0.4)
-    assert not trial.report(1, 0.4)
-    assert study.trials[number].intermediate_values == {1: 0.4}
 
 
 def test_a_missing_optuna_is_reported_with_the_extra(monkeypatch):

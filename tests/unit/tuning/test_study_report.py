@@ -138,6 +138,14 @@ def test_a_trial_that_another_driver_is_starting_lacks_values(directory, capsys)
         assert [row["optimizer.lr"] for row in csv.DictReader(file)][4:] == ["", ""]
 
 
+def test_a_setting_that_the_first_trial_lacks_has_a_column(directory, capsys):
+    study = directory.open(NONE)
+    study.ask({"seed": optuna.distributions.IntDistribution(7, 7)})
+    report(directory, settings_of(), [], GROUPS, [])
+    with (directory.path / "trials.csv").open() as file:
+        assert [row["seed"] for row in csv.DictReader(file)] == ["", "", "", "", "7"]
+
+
 def test_overrides_become_an_experiments_defaults_and_settings():
     typed = [
         "experiment=fast_cifar10",
