@@ -132,6 +132,6 @@ def test_dense_evaluation_sees_the_whole_image(train, folder, tmp_path, verb, mo
 
 def test_a_resumed_run_can_change_the_fit(run, resume, tmp_path):
     shutil.copytree(run.path, tmp_path / "run")
-    stretched = resume(Run(tmp_path / "run"), "data=image_folder", "data.fit=stretch")
+    stretched = resume(Run(tmp_path / "run"), "data.fit=stretch")
     assert stretched.config["data"]["source"]["fit"] == "stretch"
     assert stretched.metrics["val/loss"] == run.metrics["val/loss"]  # all epochs were done

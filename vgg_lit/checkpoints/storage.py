@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from vgg_lit.checkpoints.pickles import check_pickle
+from vgg_lit.checkpoints.pickles import check_pickle, why_refused
 from vgg_lit.checkpoints.portable import SUFFIX, read_portable
 from vgg_lit.errors import InputError, TrainingError, one_line
 from vgg_lit.system.files import replacing, sha256, write_text
@@ -103,6 +103,8 @@ def _load(path: Path, map_location: Any) -> Any:
         check_content(content, path.stat().st_size)
         return content
     except Exception as error:  # torch raises many types for a damaged or hostile file
+        if refused := why_refused(error):
+            raise InputError(f"{path}: {refused}") from error
         reason = one_line(error)[:200]
         raise InputError(f"{path}: is damaged or not a checkpoint of vgg_lit ({reason})") from error
 

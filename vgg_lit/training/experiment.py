@@ -77,7 +77,7 @@ def run_experiment(
     transfer = None
     if start_from:
         classifier.load_weights(start_from)  # reports a mismatch before a run starts
-        explain_restoring(trainer, start_from)
+        explain_restoring(trainer, start_from, position.parts)
     else:
         transfer = set_first_weights(config, classifier, datamodule)
     changes = ChangedSettings(config, steps, resumed.config if resumed else None)
