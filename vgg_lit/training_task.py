@@ -79,6 +79,8 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     # Lightning takes seconds to import, so it is imported after all checks that do not need it.
     from vgg_lit.training.experiment import run_experiment
 
+    if is_first and not resumed:
+        (path / "found.json").unlink(missing_ok=True)  # of an attempt that ended before its run
     if plain["find_lr"] or plain["find_batch_size"]:
         from vgg_lit.training.finders import find
 

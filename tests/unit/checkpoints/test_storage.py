@@ -291,6 +291,6 @@ def test_a_refused_function_is_named_without_advice(tmp_path):
     with pytest.raises(InputError) as caught:
         read_checkpoint(path)
     assert str(caught.value) == (
-        f"{path}: contains torch._utils._rebuild_nested_tensor, which is not loaded because it can "
-        "execute code"
+        f"{path}: is damaged or not a checkpoint of vgg_lit (contains torch._utils._rebuild_nested_tensor, "
+        "which is not loaded because it can execute code)"
     )
