@@ -84,6 +84,7 @@ def test_settings_that_the_default_config_lacks_take_effect(copied, verb):
         ("model.init=paper", "model.init=paper: has no effect in a resumed run"),
         ("seed=9", "error: seed=9: a resumed run keeps seed; start a new run"),
         ("freeze=[block1]", "error: freeze=[block1]: a resumed run keeps freeze; start a new run"),
+        ("optimizer.layer_rates={block1:0.1}", "a resumed run keeps optimizer.layer_rates; start"),
         ("callbacks.finite_loss=null", "error: callbacks.finite_loss=null: a resumed run keeps"),
         ("~callbacks.progress", "error: callbacks.progress=null: a resumed run keeps"),
         ("hydra.run.dir=other", "error: hydra.run.dir=other: cannot be given with resume, which"),

@@ -212,10 +212,7 @@ class Checkpointing(Checkpoint):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Restores the metric states of an unfinished epoch, and the seconds of earlier attempts.
-
-        Renames the best checkpoint if another metric selected it.
-        """
+        """Restores metric states and seconds; renames the best checkpoint if another metric selected it."""
         loaded_from = Path(str(trainer.ckpt_path)).resolve().parent
         self._is_same_run = loaded_from == self.folder(trainer).resolve()
         if self._is_same_run:

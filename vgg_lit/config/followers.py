@@ -26,7 +26,7 @@ def follow(before: DictConfig, after: DictConfig, typed: Collection[str] = ()) -
     Args:
         before: recorded config.
         after: the config with changes.
-        typed: keys that have a value of their own on the command line.
+        typed: keys that the command line sets.
     """
     for key, followers in FOLLOWERS.items():
         old, new = OmegaConf.select(before, key), OmegaConf.select(after, key)

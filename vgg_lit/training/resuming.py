@@ -21,8 +21,11 @@ from vgg_lit.system.overrides import key_of, shell_words
 from vgg_lit.system.terminal import warn
 from vgg_lit.value_types import as_written
 
-KEPT = ("seed", "freeze")
-"""Settings that a run keeps: its splits and the parameters of its optimiser state depend on them."""
+KEPT = (
+    *("seed", "freeze"),
+    *("optimizer.layer_rates", "optimizer.layer_epochs", "optimizer.decay_norm_and_bias"),
+)
+"""Settings that a run keeps: its splits and the parameter groups of its optimiser state depend on them."""
 
 WITHOUT_USE = ("init.from", "init.layers", "ckpt_path", "model.init")
 """Settings of the first weights, which a resumed run has."""

@@ -94,7 +94,7 @@ def check_kind(found: Any, fresh: Any, name: str, counts: bool = True) -> None:
         (Tensor, Tensor),
         (str, str),
     )
-    allowed = next((allowed for kind, allowed in kinds if isinstance(fresh, kind)), object)
+    allowed: Any = next((allowed for kind, allowed in kinds if isinstance(fresh, kind)), object)
     is_odd_bool = isinstance(found, bool) and isinstance(fresh, int | float | Tensor)
     if not isinstance(found, allowed) or (is_odd_bool and not isinstance(fresh, bool)):
         raise InputError(f"{name}={_shown(found)}: is not a {type(fresh).__name__.lower()}")
