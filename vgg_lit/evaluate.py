@@ -16,7 +16,9 @@ from vgg_lit.config.command import run_verb
 from vgg_lit.config.locations import Places, asked_places, located
 from vgg_lit.config.schema import Data, Evaluate
 from vgg_lit.data.custom_groups import is_custom
+from vgg_lit.errors import InputError
 from vgg_lit.evaluation.trained import Trained, find_trained
+from vgg_lit.runs import Run
 from vgg_lit.shipped_runs import check_outputs, find_networks
 from vgg_lit.targets import trust
 
@@ -46,7 +48,9 @@ def evaluate(config: DictConfig, typed: Sequence[str] | None = None) -> dict[str
     places = asked_places(config, typed)
     split, data = _data_arguments(config, settings, trained, places, is_own_data)
     count_devices(settings.accelerator)
-    check_metrics(settings.metrics or trained[0].run.config.get("metrics") or {}, None)
+    check_metrics(settings.metrics or {}, None)
+    if not settings.metrics:
+        _check_recorded_metrics(trained[0].run)
     # Lightning takes seconds to import, so it is imported after all checks.
     from vgg_lit.evaluation.job import evaluate_networks
     from vgg_lit.evaluation.measured_data import load_measured
@@ -55,6 +59,14 @@ def evaluate(config: DictConfig, typed: Sequence[str] | None = None) -> dict[str
     return evaluate_networks(
         trained, views, measured, s.accelerator, s.precision, s.metrics, is_own_data
     )
+
+
+def _check_recorded_metrics(run: Run) -> None:
+    """Raises InputError with the path of the file if a metric of the run's config cannot be built."""
+    try:
+        check_metrics(run.config.get("metrics") or {}, None)
+    except InputError as error:
+        raise InputError(f"{run.config_file}: {error}") from None
 
 
 def _data_arguments(

@@ -48,6 +48,8 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     """Trains in a claimed directory; `is_first` is True on rank 0, which writes the files."""
     hydra = HydraConfig.get()
     overrides = list(hydra.overrides.task)
+    if config.resume and hydra.mode != RunMode.MULTIRUN:
+        _check_place(Path(config.resume), path)
     if config.resume and not (path / "config.yaml").is_file():
         near = nearest_value("resume", str(config.resume), [LATEST, "auto"])
         hint = f"; did you mean {near}?" if near else ""
@@ -77,6 +79,8 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     # Lightning takes seconds to import, so it is imported after all checks that do not need it.
     from vgg_lit.training.experiment import run_experiment
 
+    if is_first and not resumed:
+        (path / "found.json").unlink(missing_ok=True)  # of an attempt that ended before its run
     if plain["find_lr"] or plain["find_batch_size"]:
         from vgg_lit.training.finders import find
 
@@ -91,3 +95,11 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
         available = ", ".join(metrics)
         warn(f"objective={plain['objective']}: is not a metric of this run; available: {available}")
     return metrics.get(plain["objective"])
+
+
+def _check_place(resumed: Path, path: Path) -> None:
+    """Raises InputError if a command resumes a run and names another directory."""
+    if (resumed / "config.yaml").is_file() and resumed.resolve() != path.resolve():
+        raise InputError(
+            f"hydra.run.dir={path}: cannot be given with resume, which trains in {resumed}; remove it"
+        )

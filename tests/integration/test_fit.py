@@ -1,6 +1,7 @@
 """Images that are not square are seen alike in training, evaluation, prediction and an export."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from vgg_lit.data import Preprocessing, read_image
 from vgg_lit.models.dense import DenseVGG
+from vgg_lit.runs import Run
 from vgg_lit.tables import read_csv
 
 pytestmark = pytest.mark.usefixtures("image_cache")
@@ -126,3 +128,10 @@ def test_dense_evaluation_sees_the_whole_image(train, folder, tmp_path, verb, mo
         with torch.inference_mode():
             expected = net(x_BCHW).softmax(1).max()
         assert float(row["probability"]) == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_a_resumed_run_can_change_the_fit(run, resume, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    stretched = resume(Run(tmp_path / "run"), "data.fit=stretch")
+    assert stretched.config["data"]["source"]["fit"] == "stretch"
+    assert stretched.metrics["val/loss"] == run.metrics["val/loss"]  # all epochs were done

@@ -78,9 +78,22 @@ def test_settings_that_the_default_config_lacks_take_effect(copied, verb):
         ("'callbacks=[default]'", "a resumed run keeps its callbacks"),
         ("trainer.max_epochs=0", "max_epochs=0"),
         ("find_lr=true", "cannot be combined with resume="),
+        ("init.from=x", "init.from=x: has no effect in a resumed run; start a new run"),
+        ("init.layers=[block1]", "init.layers=[block1]: has no effect in a resumed run"),
+        ("ckpt_path=x", "ckpt_path=x: has no effect in a resumed run"),
+        ("model.init=paper", "model.init=paper: has no effect in a resumed run"),
+        ("seed=9", "error: seed=9: a resumed run keeps seed; start a new run"),
+        ("freeze=[block1]", "error: freeze=[block1]: a resumed run keeps freeze; start a new run"),
+        ("optimizer.layer_rates={block1:0.1}", "a resumed run keeps optimizer.layer_rates; start"),
+        ("callbacks.finite_loss=null", "error: callbacks.finite_loss=null: a resumed run keeps"),
+        ("~callbacks.progress", "error: callbacks.progress=null: a resumed run keeps"),
+        ("hydra.run.dir=other", "error: hydra.run.dir=other: cannot be given with resume, which"),
     ],
 )
-def test_other_settings_are_refused_by_the_runs_own_config(override, message, copied, verb):
+def test_other_settings_are_refused_by_the_runs_own_config(
+    override, message, copied, verb, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in copied.path.iterdir()}
     done = verb("train", f"resume={copied.path}", override.strip("'"))
     assert done.code == 2, done
@@ -118,6 +131,24 @@ def test_a_run_that_is_resumed_does_not_need_the_source_of_its_first_weights(
     done = verb("train", f"resume={run.path}", "trainer.max_epochs=2")
     assert done.code == 0, done.err
     assert run.status["status"] == "done"
+
+
+def test_settings_that_a_run_keeps_can_be_repeated(copied, compose):
+    same = ("seed=0", "freeze=[]", "init.from=null", "model.init=kaiming")
+    assert resumed_config(copied, compose(*same), same)["seed"] == 0
+
+
+def test_a_changed_augmentation_takes_effect(copied, resume, tmp_path):
+    import shutil
+
+    shutil.copytree(copied.path, tmp_path / "other")
+    losses = [
+        resume(run, "trainer.max_epochs=2", f"augment.padding={padding}").metrics["train/loss"]
+        for padding, run in ((1, copied), (4, Run(tmp_path / "other")))
+    ]
+    assert copied.config["data"]["augment"]["padding"] == 1
+    assert Run(tmp_path / "other").config["data"]["augment"]["padding"] == 4
+    assert losses[0] != losses[1]
 
 
 def test_a_value_can_be_added_explicitly(copied):

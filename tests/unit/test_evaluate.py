@@ -262,3 +262,11 @@ def test_another_preprocessing_than_that_of_the_training_is_refused(typed, verb,
     data = ("data=image_folder", f"data.root={tmp_path}")
     error = error_of(verb("evaluate", f"run={run.path}", *data, typed))
     assert f"{typed}: the run was trained with" in error
+
+
+def test_a_metric_of_a_run_that_cannot_be_built_is_named_with_the_file(verb, tiny_run, tmp_path):
+    run = Run(shutil.copytree(tiny_run.path, tmp_path / "run"))
+    config = run.config | {"metrics": {"a\nb": 3}}
+    run.config_file.write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
+    message = error_of(verb("evaluate", f"run={run.path}", "accelerator=cpu"))
+    assert message.startswith(f"error: {run.config_file}: metrics.a b: ")

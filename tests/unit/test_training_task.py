@@ -111,3 +111,9 @@ def test_a_job_that_is_done_is_not_trained_again(train):
     assert train.seen == []
     with pytest.raises(InputError, match="contains another job"):
         train("seed=6", mode=RunMode.MULTIRUN)
+
+
+def test_values_that_an_earlier_attempt_found_are_not_those_of_a_new_run(train):
+    (train.folder / "found.json").write_text('{"optimizer.lr": {"typed": 0.1, "found": 0.2}}')
+    train(metrics=FOUND)
+    assert not (train.folder / "found.json").exists()

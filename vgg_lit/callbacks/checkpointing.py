@@ -9,6 +9,7 @@ from typing import Any, Literal
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Checkpoint
 
+from vgg_lit.callbacks.monitors import is_better, is_scored_alike, monitored, set_aside_best
 from vgg_lit.callbacks.partial_epoch import LastStep, read_metrics, restore_metrics
 from vgg_lit.checkpoints.folder import remove_predictions
 from vgg_lit.checkpoints.storage import keep_weights, remove_checkpoint
@@ -160,14 +161,15 @@ class Checkpointing(Checkpoint):
 
         Raises:
             Preempted: a signal arrived; the state is saved.
+            TrainingError: the epoch was validated, and there is no such metric as the monitored one.
         """
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         log_epoch(trainer)
         metrics = epoch_metrics(trainer)
-        score = metrics.get(self.monitor)
         is_complete = not self._ended_within_epoch
-        if is_complete and score is not None and self._is_better(score):
+        score = monitored(self.monitor, metrics) if is_complete else None
+        if score is not None and is_better(score, self.best_score, self.mode):
             if trainer.is_global_zero:
                 remove_predictions(Path(trainer.default_root_dir))
             self.best_score = score
@@ -210,11 +212,14 @@ class Checkpointing(Checkpoint):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Restores the metric states of an unfinished epoch, and the seconds of earlier attempts."""
+        """Restores metric states and seconds; renames the best checkpoint if another metric selected it."""
         loaded_from = Path(str(trainer.ckpt_path)).resolve().parent
         self._is_same_run = loaded_from == self.folder(trainer).resolve()
         if self._is_same_run:
             self.seconds_before = _as_seconds(checkpoint.get("seconds"))
+            state = checkpoint.get("callbacks", {}).get(self.state_key)
+            if trainer.is_global_zero and not is_scored_alike(state, self.monitor, self.mode):
+                set_aside_best(self.folder(trainer), str(trainer.ckpt_path))
         counted = checkpoint.get("partial_epoch", [])
         restore_metrics(pl_module, counted, trainer.global_rank, trainer.world_size)
 
@@ -224,11 +229,13 @@ class Checkpointing(Checkpoint):
             "best_score": self.best_score,
             "best_metrics": self.best_metrics,
             "best_epoch": self.best_epoch,
+            "monitor": self.monitor,
+            "mode": self.mode,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the best score of a resumed run; a new run starts without one."""
-        if not self._is_same_run:
+        """Restores the best score of a resumed run; a new run or another monitor starts without one."""
+        if not self._is_same_run or not is_scored_alike(state_dict, self.monitor, self.mode):
             return
         self.best_score = state_dict["best_score"]
         self.best_metrics = state_dict["best_metrics"]
@@ -266,13 +273,6 @@ class Checkpointing(Checkpoint):
             resume = shell_words({"resume": trainer.default_root_dir})
             saved = f"saved at step {trainer.global_step}; continue with {resume}"
             raise Preempted(agreed, saved)
-
-    def _is_better(self, score: float) -> bool:
-        if not math.isfinite(score):
-            return False
-        if self.best_score is None:
-            return True
-        return score >= self.best_score if self.mode == "max" else score <= self.best_score
 
 
 def _as_seconds(value: Any) -> float:

@@ -7,8 +7,11 @@ their arguments, and a pickle can call them a thousand times with one large argu
 """
 
 import pickletools
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+from vgg_lit.errors import one_line
 
 MOST_INSTRUCTIONS = 2_000_000
 """Limit on the instructions of a pickle; a tensor takes about 40."""
@@ -65,6 +68,17 @@ def check_pickle(codes: Iterator[tuple[Any, Any, Any]]) -> None:
                 stack.append(parts[0])
             elif code.stack_after:
                 stack.append(parts if parts or code.name.startswith("EMPTY_") else size)
+
+
+def why_refused(error: Exception) -> str | None:
+    """Returns the reason why `weights_only=True` refused a function or class, without torch's advice to load it.
+
+    None for other errors.
+    """
+    found = re.search(r"GLOBAL (\S+) (?:was not|whose module)", one_line(error))
+    return (
+        f"contains {found[1]}, which is not loaded because it can execute code" if found else None
+    )
 
 
 def _taken(stack: list[Value], marks: list[int], kinds: Sequence[Any]) -> list[Value]:

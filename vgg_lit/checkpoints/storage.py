@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from vgg_lit.checkpoints.pickles import check_pickle
+from vgg_lit.checkpoints.pickles import check_pickle, why_refused
 from vgg_lit.checkpoints.portable import SUFFIX, read_portable
 from vgg_lit.errors import InputError, TrainingError, one_line
 from vgg_lit.system.files import replacing, sha256, write_text
@@ -103,7 +103,7 @@ def _load(path: Path, map_location: Any) -> Any:
         check_content(content, path.stat().st_size)
         return content
     except Exception as error:  # torch raises many types for a damaged or hostile file
-        reason = one_line(error)[:200]
+        reason = why_refused(error) or one_line(error)[:200]
         raise InputError(f"{path}: is damaged or not a checkpoint of vgg_lit ({reason})") from error
 
 
@@ -124,12 +124,12 @@ def remove_checkpoint(path: Path) -> None:
     _digest_file(path).unlink(missing_ok=True)
 
 
-def set_aside(path: Path) -> Path:
-    """Renames a damaged checkpoint, so that it is not used; returns the new path."""
-    damaged = path.with_name(f"{path.name}.damaged")
-    replace(path, damaged)
+def set_aside(path: Path, reason: str = "damaged") -> Path:
+    """Renames a checkpoint to `<name>.<reason>`, so that it is not used; returns the new path."""
+    renamed = path.with_name(f"{path.name}.{reason}")
+    replace(path, renamed)
     _digest_file(path).unlink(missing_ok=True)
-    return damaged
+    return renamed
 
 
 def digests(path: Path) -> list[str]:

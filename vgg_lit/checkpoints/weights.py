@@ -97,12 +97,24 @@ def check_fit(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Checks that weights fit a network on the meta device; the network then has their dtypes.
 
     Raises:
-        InputError: a name or a shape differs.
+        InputError: a name, a shape or the kind of numbers differs.
     """
+    own = net.state_dict()
+    for name in own.keys() & weights.keys():
+        if _kind(weights[name]) != _kind(own[name]):
+            found, fitting = (
+                str(w.dtype).removeprefix("torch.") for w in (weights[name], own[name])
+            )
+            raise InputError(f"weights do not fit the network: {name} is {found}, not {fitting}")
     try:
         net.load_state_dict({name: w.to("meta") for name, w in weights.items()}, assign=True)
     except RuntimeError as error:
         raise InputError(f"weights do not fit the network: {one_line(error)[:300]}") from error
+
+
+def _kind(weight: Tensor) -> tuple[bool, bool, bool]:
+    """Returns the kind of numbers of a weight, which `load_state_dict` would convert."""
+    return weight.is_floating_point(), weight.is_complex(), weight.dtype == torch.bool
 
 
 def _check_input(net: nn.Module, hyperparameters: Mapping[str, Any]) -> None:
@@ -134,9 +146,11 @@ def _check_input(net: nn.Module, hyperparameters: Mapping[str, Any]) -> None:
 
 @contextmanager
 def fitting(checkpoint_path: str | PathLike[str]) -> Iterator[None]:
-    """Converts torch's error about weights that do not fit to one line."""
+    """Converts torch's error about weights that do not fit to one line; names the file in all errors."""
     try:
         yield
+    except InputError as error:
+        raise InputError(f"{checkpoint_path}: {error}") from None
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{checkpoint_path}: weights do not fit the network: {reason}") from error

@@ -222,7 +222,7 @@ def _check_folds(data: Data, overrides: Sequence[str]) -> None:
     typed = [word for word in overrides if word.lstrip("+").startswith("data.val_fraction=")]
     if data.folds and typed:
         raise ConfigError(
-            f"{typed[-1]}: has no effect with data.folds={data.folds}, where one fold is validated on; "
+            f"{typed[-1].removeprefix('++')}: has no effect with data.folds={data.folds}, where one fold is validated on; "
             "remove one of the two"
         )
 

@@ -5,7 +5,7 @@ Checked with Lightning 2.6.6. When Lightning is updated, this is the module to r
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -25,6 +25,8 @@ def quieten_lightning() -> None:
         logging.getLogger(package).setLevel(logging.WARNING)
     # Raised by Lightning 2.6 with torch 2.15 in each batch transfer; users cannot act on it.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    # `explain_restoring` names the callbacks in one line.
+    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
     # A login node has srun, and a run there without srun is correct.
     warnings.filterwarnings("ignore", message="The `srun` command is available")
 
@@ -98,12 +100,8 @@ def is_accumulating(trainer: L.Trainer) -> bool:
     return trainer.fit_loop._should_accumulate()
 
 
-def wrap_restoring(
-    trainer: L.Trainer, context: Callable[[Mapping[str, Any]], AbstractContextManager[None]]
-) -> None:
-    """Runs the two steps in which Lightning restores a training state within `context(checkpoint)`.
-
-    The first step reads the file, so that its checkpoint is empty before.
+def wrap_restoring(trainer: L.Trainer, context: Callable[[], AbstractContextManager[None]]) -> None:
+    """Runs the two steps in which Lightning restores a training state within `context()`.
 
     Lightning 2.6 has no hook around them; `context` turns their exceptions into one line.
     """
@@ -114,11 +112,11 @@ def wrap_restoring(
     )
 
     def restore_modules_and_callbacks(*args: Any, **kwargs: Any) -> None:
-        with context(connector._loaded_checkpoint):
+        with context():
             restore_before(*args, **kwargs)
 
     def restore_training_state() -> None:
-        with context(connector._loaded_checkpoint):
+        with context():
             restore_after()
 
     connector._restore_modules_and_callbacks = restore_modules_and_callbacks  # type: ignore[method-assign]

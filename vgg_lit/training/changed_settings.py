@@ -62,7 +62,7 @@ class ChangedSettings(Callback):
         """Reads the settings that were in force when the checkpoint was written."""
         hyperparameters = checkpoint.get("hyper_parameters", {})
         recorded = {name: hyperparameters[name] for name in SECTIONS if name in hyperparameters}
-        callbacks = checkpoint.get(CALLBACK_SETTINGS, self.before["callbacks"])
+        callbacks = checkpoint.get(CALLBACK_SETTINGS) or self.before["callbacks"]
         self.before = {**self.before, **recorded, "callbacks": callbacks}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -92,9 +92,8 @@ class ChangedSettings(Callback):
         ]
         for group, (was, now) in zip(live.param_groups, rates, strict=True):
             if now != was:
-                group["lr"] *= now / was
-                if "initial_lr" in group:
-                    group["initial_lr"] *= now / was
+                for name in {"lr", "initial_lr"} & group.keys():
+                    group[name] = group[name] * now / was if was else now
         if trainer.lr_scheduler_configs and all(schedules):
             schedule = trainer.lr_scheduler_configs[0].scheduler
             before, after = (vars(made["scheduler"]) for made in schedules if made)

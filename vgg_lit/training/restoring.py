@@ -4,8 +4,9 @@ The file is intact, but its state may belong to another optimiser, or it may com
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
@@ -25,6 +26,8 @@ from vgg_lit.system.files import check_writable
 from vgg_lit.system.launch import rank
 from vgg_lit.system.lightning_internals import wrap_restoring
 from vgg_lit.system.terminal import warn
+from vgg_lit.training.changed_settings import SECTIONS
+from vgg_lit.training.state_values import check_kind, check_values
 from vgg_lit.weights.fine_tuning import freeze_layers
 
 RESTORE_ERRORS = (
@@ -42,25 +45,17 @@ RESTORE_ERRORS = (
 WEIGHTS_ONLY_HINT = "to load only the weights, set init.from"
 
 
-PARTS: Mapping[str, type] = {
-    "state_dict": Mapping,
-    "loops": Mapping,
-    "optimizer_states": list,
-    "lr_schedulers": list,
-    "callbacks": Mapping,
-}
-"""Parts of a training state, with their types."""
-
-MOST_STEPS = 2**40
-"""Limit on the number of optimiser steps of a training."""
-
-
 class Position(NamedTuple):
-    """The place of a checkpoint in its training: optimiser steps, completed epochs."""
+    """The place of a checkpoint in its training: optimiser steps, completed epochs.
+
+    Attributes:
+        parts: states of the loops and callbacks, for `explain_restoring`.
+    """
 
     step: int
     epochs: int
     is_within_epoch: bool
+    parts: Mapping[str, Any] = MappingProxyType({})
 
     def __str__(self) -> str:
         if self.is_within_epoch:
@@ -107,8 +102,7 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> Position
                 "it holds weights alone (callbacks.checkpointing.keep=best); start a new run from them "
                 "with init.from"
             )
-        _check_parts(checkpoint)
-        step = checkpoint["global_step"]
+        check_values(checkpoint)
         if not all_finite([checkpoint.get(part) for part in LEARNT]):
             raise InputError("its weights or its optimiser state are not finite")
         net = check_model(config["model"], DataShape.of(config["data"]))
@@ -117,29 +111,48 @@ def check_state(path: Path, config: Mapping[str, Any], steps: Steps) -> Position
         _check_epochs(checkpoint, config["trainer"]["max_epochs"])
         _check_optimizer(checkpoint, config["optimizer"], net)
         _check_schedule(checkpoint, config, net, steps)
+        _check_recorded(checkpoint, config, net, steps)
         epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
         is_within = epochs["ready"] > epochs["processed"]
-        return Position(step, epochs["processed"], is_within)
+        parts = {name: checkpoint[name] for name in ("loops", "callbacks")}
+        return Position(checkpoint["global_step"], epochs["processed"], is_within, parts)
     raise AssertionError("the block above returns or raises")
 
 
-def explain_restoring(trainer: L.Trainer, path: Path) -> None:
-    """Makes the Trainer report in one line that it cannot load a state, or that a value has a wrong type."""
+def explain_restoring(trainer: L.Trainer, path: Path, parts: Mapping[str, Any]) -> None:
+    """Checks the states of the Trainer's loops and callbacks; later errors are reported in one line.
+
+    Prints a warning of states whose callbacks the Trainer does not have.
+
+    Args:
+        trainer: trainer that will restore the state.
+        path: checkpoint file, for messages.
+        parts: content of the checkpoint.
+
+    Raises:
+        InputError: a value has another type than in a new training.
+    """
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
     fresh = {
         "loops": {"fit_loop": trainer.fit_loop.state_dict()},
         "callbacks": {
             callback.state_key: callback.state_dict()
-            for callback in trainer.callbacks  # type: ignore[attr-defined]
+            for callback in callbacks
             # The callback of a user may change the types of its values.
             if type(callback).__module__.startswith(("lightning.", "vgg_lit."))
         },
     }
+    with _prefixed_errors(path):
+        for part in fresh.keys() & parts.keys():
+            check_kind(parts[part], fresh[part], part)
+    known = {callback.state_key for callback in callbacks}
+    others = [" ".join(str(key)[:50].split()) for key in parts["callbacks"] if key not in known]
+    if others and trainer.is_global_zero:
+        warn(f"{path}: this training lacks callbacks whose state it holds: {', '.join(others)}")
 
     @contextmanager
-    def context(checkpoint: Mapping[str, Any]) -> Iterator[None]:
+    def context() -> Iterator[None]:
         with _prefixed_errors(path):
-            for part in fresh.keys() & checkpoint.keys():
-                _check_kind(checkpoint[part], fresh[part], part)
             yield
 
     wrap_restoring(trainer, context)
@@ -156,55 +169,6 @@ def _prefixed_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_parts(checkpoint: Mapping[str, Any]) -> None:
-    """Raises if a part of a state has another type, or a number is impossible."""
-    for name, kind in PARTS.items():
-        if not isinstance(checkpoint.get(name), kind):
-            raise InputError(f"its {name} is not a {kind.__name__.lower()}")
-    step = checkpoint["global_step"]
-    if not isinstance(step, int) or not 0 <= step <= MOST_STEPS:
-        raise InputError(f"global_step={str(step)[:50]}: not a number of steps")
-    for state in checkpoint["callbacks"].values():
-        score = state.get("best_score") if isinstance(state, Mapping) else None
-        if score is not None and not _is_number(score):
-            raise InputError(f"best_score={str(score)[:50]}: is not a number")
-    _check_best(checkpoint["callbacks"].get("Checkpointing"))
-
-
-def _check_best(state: Any) -> None:
-    """Raises if the metrics of the best epoch, in the state of our callback, are not numbers."""
-    metrics = state.get("best_metrics", {}) if isinstance(state, Mapping) else {}
-    is_sound = isinstance(metrics, Mapping)
-    if not is_sound or not all(isinstance(value, int | float) for value in metrics.values()):
-        raise InputError(f"best_metrics={str(metrics)[:50]}: are not numbers")
-
-
-def _check_kind(found: Any, fresh: Any, name: str) -> None:
-    """Raises if a part of a state has another type than in the state of a new training."""
-    kinds: Any = (
-        (Mapping, Mapping),
-        (list | tuple, list | tuple),
-        (int | float, int | float | Tensor),
-        (Tensor, Tensor),
-        (str, str),
-    )
-    for kind, allowed in kinds:
-        if isinstance(fresh, kind) and not isinstance(found, allowed):
-            raise InputError(f"{name}={str(found)[:50]}: is not a {type(fresh).__name__.lower()}")
-    if isinstance(fresh, Mapping):
-        for key in fresh.keys() & found.keys():
-            _check_kind(found[key], fresh[key], f"{name}.{key}")
-    elif isinstance(fresh, list | tuple):
-        for part, other in zip(found, fresh, strict=False):
-            _check_kind(part, other, name)
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, torch.Tensor):
-        value = value.item() if value.numel() == 1 else None
-    return isinstance(value, int | float) and value == value
-
-
 def _check_epochs(checkpoint: Mapping[str, Any], max_epochs: int) -> None:
     done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     if done > max_epochs:
@@ -218,7 +182,7 @@ def _check_optimizer(
 ) -> None:
     """Raises if the optimiser cannot take a step with only the saved state."""
     name = spec["_target_"]
-    saved_name = (checkpoint.get("hyper_parameters", {}).get("optimizer") or {}).get("_target_")
+    saved_name = (_recorded(checkpoint, "optimizer") or {}).get("_target_")
     (saved,) = checkpoint["optimizer_states"]
     try:
         _step(_optimizer(spec, net))
@@ -263,7 +227,30 @@ def _check_schedule(
         raise InputError(
             f"its schedule state does not fit {config['scheduler']['_target_']}; {WEIGHTS_ONLY_HINT}"
         )
-    _check_kind(checkpoint["lr_schedulers"], fresh, "lr_schedulers")
+    check_kind(checkpoint["lr_schedulers"], fresh, "lr_schedulers", counts=False)
+
+
+def _check_recorded(
+    checkpoint: Mapping[str, Any], config: Mapping[str, Any], net: nn.Module, steps: Steps
+) -> None:
+    """Raises if the optimiser and the schedule that wrote the state cannot be built to find changed settings."""
+    specs = {name: _recorded(checkpoint, name) or config[name] for name in SECTIONS}
+    if all(specs[name] == config[name] for name in SECTIONS):
+        return
+    optimizer = _optimizer(specs["optimizer"], net)
+    fresh = _optimizer(config["optimizer"], net)
+    if len(optimizer.param_groups) != len(fresh.param_groups):
+        raise InputError("its parameter groups are not those of the optimizer settings")
+    with suppress(ConfigError) if specs["scheduler"] == config["scheduler"] else nullcontext():
+        build_scheduler(specs["scheduler"], optimizer, steps)
+
+
+def _recorded(checkpoint: Mapping[str, Any], name: str) -> Any:
+    """Returns a section of the settings that wrote the state; None if there is none."""
+    section = (checkpoint.get("hyper_parameters") or {}).get(name)
+    if not isinstance(section, Mapping | None):
+        raise InputError(f"its hyper_parameters.{name} is not a mapping")
+    return section
 
 
 def _settings(state: Mapping[str, Any]) -> set[str]:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vgg_lit.config.command_line import parse_command_line
 from vgg_lit.config.differences import COMMAND_SETTINGS, changes
+from vgg_lit.config.followers import follow
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.locations import PLACE_SETTINGS, asked_places, located
 from vgg_lit.config.near_matches import dotted, hint
@@ -18,13 +19,24 @@ from vgg_lit.renamed_settings import with_new_names
 from vgg_lit.runs import Run
 from vgg_lit.system.overrides import key_of, shell_words
 from vgg_lit.system.terminal import warn
+from vgg_lit.value_types import as_written
+
+KEPT = (
+    *("seed", "freeze"),
+    *("optimizer.layer_rates", "optimizer.layer_epochs", "optimizer.decay_norm_and_bias"),
+)
+"""Settings that a run keeps: its splits and the parameter groups of its optimiser state depend on them."""
+
+WITHOUT_USE = ("init.from", "init.layers", "ckpt_path", "model.init")
+"""Settings of the first weights, which a resumed run has."""
 
 
 def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     """Returns the config of a resumed run with the overrides of the command line.
 
     `trusted_targets` of the run is ignored, because its directory may come from an untrusted source, and so
-    is `accept_data_changes`, which applies to one resume.
+    is `accept_data_changes`, which applies to one resume. Settings that follow a changed one change with it, as
+    in a new run.
 
     Args:
         run: run to resume.
@@ -32,9 +44,11 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
         overrides: overrides of the command line, e.g. `trainer.max_epochs=20`.
 
     Raises:
-        InputError: an override selects a group (`model=...`), or the run has no such setting.
+        InputError: an override selects a group (`model=...`), would have no effect or is one that a run keeps,
+            or the run has no such setting.
     """
-    resumed = OmegaConf.create(run.config)
+    recorded = OmegaConf.create(run.config)
+    resumed = recorded.copy()
     for name in COMMAND_SETTINGS[1:]:
         OmegaConf.update(resumed, name, OmegaConf.select(config, name), force_add=True)
     for override in overrides:
@@ -54,10 +68,21 @@ def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> di
             raise InputError(
                 f"resume={run.path}: unknown key {key}; {meant}allowed: {', '.join(map(str, nearest))}"
             )
-        OmegaConf.update(resumed, key, OmegaConf.select(config, key), force_add=True)
+        value = OmegaConf.select(config, key)
+        if key in (*KEPT, *WITHOUT_USE) and value != present:
+            raise InputError(_keeps_value(key, value))
+        OmegaConf.update(resumed, key, value, force_add=True)
+    follow(recorded, resumed, [key_of(override) for override in overrides])
     plain: Any = OmegaConf.to_container(resumed)
     placed = located(plain, asked_places(config, overrides))
     return with_new_names({str(key): value for key, value in placed.items()})
+
+
+def _keeps_value(key: str, value: Any) -> str:
+    """Explains that a setting cannot be changed."""
+    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    reason = f"a resumed run keeps {key}" if key in KEPT else "has no effect in a resumed run"
+    return f"{key}={as_written(plain)}: {reason}; start a new run"
 
 
 def _keeps_group(run: Run, override: str, key: str, present: Any) -> str:
@@ -66,7 +91,7 @@ def _keeps_group(run: Run, override: str, key: str, present: Any) -> str:
     values = [f"{key}.{name}" for name in names if name != "_target_"]
     allowed = f"; allowed: single values: {', '.join(values)}" if values else ""
     return (
-        f"{override}: a resumed run keeps its {key}{allowed}; to train with another {key}, start a new "
+        f"{override.removeprefix('++')}: a resumed run keeps its {key}{allowed}; to train with another {key}, start a new "
         f"run, with the weights of this one with {shell_words({'init.from': run.path})}"
     )
 

@@ -24,6 +24,7 @@ from vgg_lit.launching.ddp import (
     build_strategy,
     cluster_environment,
 )
+from vgg_lit.metrics import ACCURACIES
 from vgg_lit.system.hardware import count_devices, count_processes, resolve_precision, tune_process
 from vgg_lit.system.launch import sees_own_device
 from vgg_lit.system.lightning_internals import disable_signal_handling, quieten_lightning
@@ -36,6 +37,9 @@ PROFILERS: dict[str | None, type[Profiler]] = {
     "pytorch": PyTorchProfiler,
 }
 """Profilers, which write `fit-profile.txt` and `test-profile.txt` into the run directory."""
+
+OF_FRAMEWORKS = ("lightning.", "vgg_lit.")
+"""Prefixes of the classes whose logged metrics are known."""
 
 BAR_REFRESHES = 5
 """Refreshes per second; Lightning's default of 100 slows the thread that feeds the GPU."""
@@ -140,6 +144,7 @@ def build_trainer(
     shows_progress = spec.pop("enable_progress_bar")
     show_bar = shows_progress and sys.stdout.isatty()
     callbacks = build_callbacks(config.get("callbacks") or {}, has_validation)
+    _check_names(config)
     if config.get("compile") and any(isinstance(callback, LayerTimes) for callback in callbacks):
         raise ConfigError(
             f"compile={config['compile']}: layers of a compiled network cannot be timed; "
@@ -201,6 +206,29 @@ def _check_monitors(config: Mapping[str, Any], reason: str) -> None:
         if monitor.startswith("val/") and not _is_ours(spec):
             raise ConfigError(
                 f"callbacks.{name}.monitor={monitor}: {reason} or remove the callback"
+            )
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    """Raises ConfigError if a callback monitors a metric that the training does not log.
+
+    Metrics of users may have any name; they are checked after the first validation.
+    """
+    specs = [spec for spec in (config.get("callbacks") or {}).values() if spec]
+    if not all(str(spec["_target_"]).startswith(OF_FRAMEWORKS) for spec in specs):
+        return
+    extra = [*(config.get("metrics") or {}), "objective_loss"]
+    logged = [
+        f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", *ACCURACIES[stage])
+    ]
+    logged += [f"val/{name}" for name in extra]
+    for name, spec in (config.get("callbacks") or {}).items():
+        monitor = str((spec or {}).get("monitor") or logged[0])
+        section = "/".join(monitor.split("/")[:2])
+        if section not in logged and not monitor.startswith(("lr", "throughput/")):
+            raise ConfigError(
+                f"callbacks.{name}.monitor={monitor}: is not a metric of this run; available: "
+                f"{', '.join(logged[:-1])}"
             )
 
 

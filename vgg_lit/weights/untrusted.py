@@ -8,7 +8,6 @@ numpy nor argparse is called. Anything else is refused.
 """
 
 import pickletools
-import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vgg_lit.checkpoints.pickles import check_pickle
+from vgg_lit.checkpoints.pickles import check_pickle, why_refused
 from vgg_lit.checkpoints.storage import check_archive, check_content
 from vgg_lit.errors import InputError, one_line
 
@@ -78,14 +77,10 @@ def read_file(path: Path, device: str = "cpu") -> tuple[Any, Mapping[str, str]]:
         check_content(content, path.stat().st_size)
         return content, {}
     except Exception as error:  # torch raises many types for a damaged or malicious file
-        reason = one_line(error)
-        if refused := re.search(r"GLOBAL (\S+) (?:was not|whose module)", reason):
-            raise InputError(
-                f"{path}: contains {refused[1]}, which is not loaded because it can execute code; "
-                f"{SAVE_WEIGHTS}"
-            ) from error
+        if refused := why_refused(error):
+            raise InputError(f"{path}: {refused}; {SAVE_WEIGHTS}") from error
         raise InputError(
-            f"{path}: damaged, or not a file of weights: {reason[:200]}; {SAVE_WEIGHTS}"
+            f"{path}: damaged, or not a file of weights: {one_line(error)[:200]}; {SAVE_WEIGHTS}"
         ) from error
 
 

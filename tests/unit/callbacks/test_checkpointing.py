@@ -351,3 +351,21 @@ def test_weights_alone_are_smaller_and_cannot_be_resumed(train, resume, tmp_path
     assert slim.metrics["test/acc"] == full.metrics["test/acc"]
     with pytest.raises(InputError, match="holds weights alone"):
         resume(slim, "trainer.max_epochs=3")
+
+
+def test_a_metric_that_is_missing_after_a_validation_ends_the_run(scripted):
+    with pytest.raises(
+        TrainingError, match=r"monitor=val/f2: is not a metric .*; available: .*val/acc"
+    ):
+        scripted([0.3], Checkpointing(monitor="val/f2"))
+
+
+@pytest.mark.parametrize("changed", [{"mode": "min"}, {"monitor": "val/acc2"}])
+def test_the_best_of_another_monitor_is_set_aside(changed, scripted, tmp_path):
+    scripted([0.3, 0.2], Checkpointing(monitor="val/acc", mode="max"))
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    callback = Checkpointing(**{"monitor": "val/acc", "mode": "max", **changed})
+    scripted([0.3, 0.2], callback, resume=last)  # all epochs are done
+    assert (callback.best_score, callback.best_metrics) == (None, {})
+    assert epochs(tmp_path) == {"last": 2}
+    assert (tmp_path / "checkpoints" / "best.ckpt.replaced").is_file()

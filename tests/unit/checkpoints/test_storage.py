@@ -282,3 +282,15 @@ def test_lightning_cannot_turn_off_weights_only(file, tmp_path):
     with pytest.raises(InputError):
         AtomicCheckpointIO().load_checkpoint(file, weights_only=False)
     assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_refused_function_is_named_without_advice(tmp_path):
+    path = tmp_path / "last.ckpt"
+    torch.save({"x": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])}, path)
+    with pytest.raises(InputError) as caught:
+        read_checkpoint(path)
+    assert str(caught.value) == (
+        f"{path}: is damaged or not a checkpoint of vgg_lit (contains torch._utils._rebuild_nested_tensor, "
+        "which is not loaded because it can execute code)"
+    )

@@ -5,6 +5,7 @@ import torch
 
 from vgg_lit.checkpoints.storage import write_checkpoint
 from vgg_lit.checkpoints.weights import check_fit, net_weights, read_trained
+from vgg_lit.classifier import Classifier
 from vgg_lit.errors import InputError
 from vgg_lit.models import build
 from vgg_lit.system.weightless import weightless
@@ -58,6 +59,22 @@ def test_a_weight_of_another_shape_is_named(refused):
         content["state_dict"][f"net.{name}"] = torch.zeros(1, 2, 3)
 
     assert "weights do not fit the network: " in refused(change)
+
+
+def test_complex_weights_are_refused(refused):
+    def change(content):
+        state = content["state_dict"]
+        state.update({k: w.to(torch.complex64) for k, w in state.items() if w.ndim == 4})
+
+    assert "weight is complex64, not float32" in refused(change)
+
+
+def test_a_setting_that_the_network_refuses_is_named_with_the_file(tiny_run, tmp_path):
+    content = torch.load(tiny_run.checkpoint(), weights_only=True)
+    content["hyper_parameters"]["small_map_gemm"] = [1]
+    write_checkpoint(content, tmp_path / "changed.ckpt")
+    with pytest.raises(InputError, match=r"changed\.ckpt: mode=\[1\]: unknown"):
+        Classifier.load_from_checkpoint(tmp_path / "changed.ckpt")
 
 
 def test_an_expanded_value_is_refused(refused):

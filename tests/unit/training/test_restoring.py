@@ -46,6 +46,10 @@ def momentum(content):
     return optimizer_state(content)["state"][0]
 
 
+def epochs(content):
+    return content["loops"]["fit_loop"]["epoch_progress"]["current"]
+
+
 BROKEN = {
     "no optimiser": lambda c: c.pop("optimizer_states"),
     "no state": lambda c: c.update(optimizer_states=[]),
@@ -76,6 +80,30 @@ BROKEN = {
     "a count of text": lambda c: c["loops"]["fit_loop"]["epoch_loop.batch_progress"][
         "total"
     ].update(ready="x"),
+    "true steps": lambda c: c.update(global_step=True),
+    "half an epoch": lambda c: epochs(c).update(processed=1.5),
+    "epochs below none": lambda c: epochs(c).update(processed=-3),
+    "many epochs": lambda c: epochs(c).update(ready=2**60),
+    "half a batch of a loader": lambda c: c["loops"]["fit_loop"]["state_dict"]["combined_loader"][
+        0
+    ].update(batches=1.5),
+    "settings of callbacks that are a number": lambda c: c.update(callback_settings=5),
+    "settings of a callback that are a list": lambda c: c.update(
+        callback_settings={"checkpointing": [1]}
+    ),
+    "no rates": lambda c: c["lr_schedulers"][0].update(base_lrs=[]),
+    "two rates": lambda c: c["lr_schedulers"][0].update(base_lrs=[0.1, 0.1]),
+    "a negative rate in a schedule": lambda c: c["lr_schedulers"][0].update(_last_lr=[-1.0]),
+    "an epoch below none": lambda c: c["lr_schedulers"][0].update(last_epoch=-2),
+    "an epoch that is no number": lambda c: c["lr_schedulers"][0].update(last_epoch=float("nan")),
+    "a late epoch": lambda c: c["lr_schedulers"][0].update(last_epoch=10**18),
+    "a negative rate": lambda c: optimizer_state(c)["param_groups"][0].update(lr=-1.0),
+    "a rate of true": lambda c: optimizer_state(c)["param_groups"][0].update(lr=True),
+    "a recorded rate of text": lambda c: c["hyper_parameters"]["optimizer"].update(lr="x"),
+    "settings that are a list": lambda c: c.update(hyper_parameters=[1]),
+    "weights of complex numbers": lambda c: c["state_dict"].update(
+        {k: w.to(torch.complex64) for k, w in c["state_dict"].items() if w.ndim == 4}
+    ),
     "what metrics counted": lambda c: c.update(partial_epoch=[{"net": {"state": {}}}]),
 }
 
@@ -162,21 +190,45 @@ def test_states_of_other_optimisers_are_restored(setting, train, resume, tmp_pat
 )
 def test_values_of_another_type_in_loops_and_callbacks_are_one_line(change, message):
     stopping = EarlyStopping("val/loss")
-    trainer = L.Trainer(
+    trainer = trainer_with(stopping)
+    loop, state = trainer.fit_loop.state_dict(), stopping.state_dict()
+    change(loop, state)
+    parts = {"loops": {"fit_loop": loop}, "callbacks": {stopping.state_key: state}}
+    with pytest.raises(InputError, match=rf"last\.ckpt: training cannot resume .*{message}"):
+        explain_restoring(trainer, Path("last.ckpt"), parts)
+
+
+def test_errors_of_lightning_are_one_line():
+    trainer = trainer_with()
+    explain_restoring(trainer, Path("last.ckpt"), {"callbacks": {}})
+    trainer._checkpoint_connector._loaded_checkpoint = {
+        "loops": {"fit_loop": {"epoch_progress": 1}}
+    }
+    with pytest.raises(InputError, match=r"last\.ckpt: training cannot resume from it: "):
+        trainer._checkpoint_connector.restore_training_state()
+
+
+def trainer_with(*callbacks):
+    return L.Trainer(
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
-        callbacks=[stopping],
+        callbacks=list(callbacks),
     )
-    explain_restoring(trainer, Path("last.ckpt"))
-    loop, state = trainer.fit_loop.state_dict(), stopping.state_dict()
-    change(loop, state)
-    stopping.load_state_dict(state)  # Lightning restores callbacks in the step that reads the file
-    connector = trainer._checkpoint_connector
-    connector._loaded_checkpoint = {
-        "loops": {"fit_loop": loop},
-        "callbacks": {stopping.state_key: state},
-    }
-    with pytest.raises(InputError, match=rf"last\.ckpt: training cannot resume .*{message}"):
-        connector.restore_training_state()
+
+
+def test_callbacks_that_are_missing_are_named_in_one_line(broken, run, verb, recwarn):
+    path = broken(lambda c: c["callbacks"].update(Nope={"a": 1}))
+    done = verb("train", f"resume={run.path}")
+    assert done.code == 0, done
+    assert done.err.splitlines() == [
+        f"warning: {path}: this training lacks callbacks whose state it holds: Nope"
+    ]
+    assert not [one for one in recwarn if "Be aware" in str(one.message)]
+
+
+def test_a_recorded_rate_of_zero_is_replaced(broken, run, verb):
+    broken(lambda c: c["hyper_parameters"]["optimizer"].update(lr=0.0))
+    done = verb("train", f"resume={run.path}", "trainer.max_epochs=3")
+    assert done.code == 0, done

@@ -125,6 +125,19 @@ def test_monitoring_validation_needs_a_validation_split():
     assert len(build_callbacks(ours, has_validation=False)) == 1
 
 
+@pytest.mark.parametrize("monitor", ["nope", "val/nope", "test/acc"])
+def test_a_metric_that_no_training_logs_is_refused_before_it_starts(build, monitor):
+    with pytest.raises(
+        ConfigError, match=rf"checkpointing\.monitor={monitor}: is not a .* val/top5"
+    ):
+        build(f"callbacks.checkpointing.monitor={monitor}")
+
+
+@pytest.mark.parametrize("monitor", ["train/loss", "val/top5", "lr", "val/f1_macro"])
+def test_logged_metrics_can_be_monitored(build, monitor):
+    build("metrics=f1", f"callbacks.checkpointing.monitor={monitor}")
+
+
 def test_a_logger_writes_into_the_run_unless_configured_otherwise(tmp_path):
     target = "lightning.pytorch.loggers.CSVLogger"
     (told,) = build_loggers({"csv": {"_target_": target}, "none": None}, tmp_path)
