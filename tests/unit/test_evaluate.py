@@ -81,7 +81,7 @@ def test_other_classes_are_refused_by_name(verb, tiny_run, tmp_path, monkeypatch
         ("crops=50", ["crops=50", "size of 32 pixels", "scales=[...] to at least 36"]),
         ("scales=[31]", ["31 is too small", "at least 32"]),
         ("scales=[]", ["scales=[]", "1 or more values"]),
-        ("scales=[40,big]", ["scales=[40, 'big']", "integer"]),
+        ("scales=[40,big]", ["scales=[40, big]", "integer"]),
         ("flip=2", ["flip=2", "boolean"]),
     ],
 )
