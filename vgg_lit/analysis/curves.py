@@ -11,9 +11,8 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from vgg_lit.analysis.style import COLOURS, STYLE, YELLOW, figure_text, show_percent
+from vgg_lit.analysis.style import COLOURS, STYLE, YELLOW, figure_text, show_integers, show_percent
 
 Curve = tuple[Sequence[float], Sequence[float]]
 """Epochs, and the value of the metric after each of them."""
@@ -89,7 +88,7 @@ def learning_curves(
             marker = "o" if len(epochs) == 1 else None  # a single point draws no line
             axes.plot(epochs, values, linewidth=1.5, marker=marker, markersize=4, **looks[run])
         axes.set(title=figure_text(metric), xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        show_integers(axes.xaxis)
         if metric.rpartition("/")[2].startswith(("acc", "top")):
             show_percent(axes.yaxis)
     for axes in panels[len(curves) :]:

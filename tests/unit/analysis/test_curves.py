@@ -98,3 +98,8 @@ def test_a_value_that_is_not_finite_leaves_a_gap(value):
     assert np.isnan(curve.values[0])
     assert curve.values[1] == pytest.approx(0.5)
     learning_curves({"val/loss": {"a": curve}}).savefig(io.BytesIO())
+
+
+def test_the_epoch_of_runs_with_one_epoch_is_an_integer():
+    axes = learning_curves({"val/loss": {"a": ([1], [0.5])}}).axes[0]
+    assert all(tick == round(tick) for tick in axes.get_xticks())
