@@ -223,7 +223,7 @@ def _pairs(groups: RunGroups, best: Group, other: Group) -> list[tuple[str, str,
 
 def _remarks(groups: RunGroups) -> list[str]:
     found = []
-    settings = [key for key in groups.varying if key not in ("seed", "data.seed", "data.fold")]
+    settings = [key for key in groups.paired if key not in ("seed", "data.seed", "data.fold")]
     if settings:
         found.append(f"The runs of a group also differ in {', '.join(settings)}.")
     if "data.fold" in groups.varying:

@@ -72,7 +72,7 @@ def paper_table(groups: RunGroups, sort: str) -> str:
     names = groups.names or ["group"]
     lines = []
     for group in ordered:
-        cells = [escape_latex(as_written(value)) for value in group.settings.values()] or [
+        cells = [escape_latex(as_written(group.settings[key])) for key in groups.shown] or [
             group.label
         ]
         if len(counts) > 1:
