@@ -37,6 +37,18 @@ class ConfigError(InputError):
     """A config that cannot be used; the message names the key and what is allowed."""
 
 
+class NotTrusted(ConfigError):
+    """A dotted name that a config may not import, unless the user trusts its package.
+
+    Attributes:
+        target: the name.
+    """
+
+    def __init__(self, message: str, target: str = "") -> None:
+        super().__init__(message)
+        self.target = target
+
+
 class TrainingError(RuntimeError):
     """A run that failed and cannot continue.
 
@@ -103,9 +115,15 @@ def path_error(error: BaseException) -> str | None:
 
 def unknown(kind: str, name: str, allowed: Collection[str]) -> InputError:
     """Returns the error for a name that is not among the allowed ones, with the nearest of them."""
+    return InputError(
+        f"unknown {kind} {name!r}.{nearest(name, allowed)} Allowed: {', '.join(allowed)}"
+    )
+
+
+def nearest(name: str, allowed: Collection[str]) -> str:
+    """Returns the question for the nearest allowed names, after a space; empty if none is near."""
     near = " or ".join(map(repr, get_close_matches(name, allowed, n=3)))
-    hint = f" Did you mean {near}?" if near else ""
-    return InputError(f"unknown {kind} {name!r}.{hint} Allowed: {', '.join(allowed)}")
+    return f" Did you mean {near}?" if near else ""
 
 
 def unknown_key(section: str, name: str, allowed: Collection[str]) -> str:

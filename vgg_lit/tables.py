@@ -94,10 +94,7 @@ def print_rows(rows: TextRows, title: str, ends_section: Collection[int] = ()) -
         ends_section: indices of the rows with a line below.
     """
     console = plain_console()
-    shown: TextRows = [{visible(name): visible(text) for name, text in row.items()} for row in rows]
-    left_out: Sequence[str] = ()
-    if _has_width(console):
-        shown, left_out = fit_rows(shown, console.width)
+    shown, left_out = fitted_rows(rows)
     table = text_table(shown, ends_section)
     options = console.options.update(max_width=sys.maxsize)
     console.width = max(console.width, console.measure(table, options=options).maximum)
@@ -106,6 +103,15 @@ def print_rows(rows: TextRows, title: str, ends_section: Collection[int] = ()) -
     console.print(table)
     if left_out:
         print(f"Not shown, for want of space: {', '.join(left_out)}.")
+
+
+def fitted_rows(rows: TextRows) -> tuple[TextRows, Sequence[str]]:
+    """Returns the rows that `print_rows` prints, and the columns that do not fit the terminal."""
+    console = plain_console()
+    shown: TextRows = [{visible(name): visible(text) for name, text in row.items()} for row in rows]
+    if _has_width(console):
+        return fit_rows(shown, console.width)
+    return shown, ()
 
 
 def print_sentence(text: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from vgg_lit.errors import ConfigError, one_line, unknown_key
+from vgg_lit.errors import ConfigError, NotTrusted, one_line, unknown_key
 
 # Only objects that a config needs: `torch.hub.load`, or `trust` below, would allow any code to run.
 ALLOWED = (
@@ -68,13 +68,15 @@ def locate(
         prefixes: allowed prefixes, in addition to those that the user trusts.
 
     Raises:
-        ConfigError: the name is not allowed, or there is no such class or function.
+        NotTrusted: the name is not allowed.
+        ConfigError: there is no such class or function.
     """
     allowed = (*prefixes, *sorted(_trusted))
     if not isinstance(name, str) or not name.startswith(allowed):
-        raise ConfigError(
+        raise NotTrusted(
             f"{key}._target_={name}: only names under {', '.join(allowed)} are allowed; "
-            f"to add a package: trusted_targets=[package]"
+            f"to add a package: trusted_targets=[package]",
+            str(name),
         )
     parts = name.split(".")
     for cut in range(len(parts) - 1, 0, -1):

@@ -82,7 +82,7 @@ def test_a_custom_network_must_be_trusted(verb, runs, monkeypatch):
     OmegaConf.save(config, "runs/b/config.yaml")
     done = verb("compare", "runs=runs")
     assert done.code == 2
-    assert "trusted_targets=[package]" in done.err
+    assert "trusted_targets=[own_net]" in done.err
     done = verb("compare", "runs=runs", "trusted_targets=[own_net]")
     assert done.code == 0, done.err
     with open("comparison/comparison.csv", encoding="utf-8", newline="") as file:

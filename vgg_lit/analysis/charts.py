@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
-from matplotlib.ticker import MaxNLocator
 
 from vgg_lit.analysis.history import History
 from vgg_lit.analysis.style import (
@@ -28,6 +27,7 @@ from vgg_lit.analysis.style import (
     WRONG,
     class_labels,
     figure_text,
+    show_integers,
     show_percent,
 )
 
@@ -61,7 +61,7 @@ def history_chart(history: History) -> Figure:
     show_percent(gap.yaxis, unit="points")
     best = history.best
     for axes in (loss, accuracy, rate, gap):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        show_integers(axes.xaxis)
         if best is not None:
             label = f"best epoch: {history.epochs[best]}" if axes is loss else None
             axes.axvline(history.epochs[best], color=GREY, linestyle=":", label=label)

@@ -4,6 +4,7 @@ figure = learning_curves({"val/acc": {"seed=0": ([1, 2, 3], [0.5, 0.7, 0.8]), "s
 figure.savefig("curves.png")
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,9 +12,17 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from vgg_lit.analysis.style import COLOURS, STYLE, YELLOW, figure_text, show_percent
+from vgg_lit.analysis.style import (
+    COLOURS,
+    STYLE,
+    YELLOW,
+    figure_lines,
+    figure_text,
+    show_integers,
+    show_percent,
+)
+from vgg_lit.system.terminal import visible
 
 Curve = tuple[Sequence[float], Sequence[float]]
 """Epochs, and the value of the metric after each of them."""
@@ -36,6 +45,9 @@ Seven colours and four styles, each in turn, give 28 looks.
 """
 
 PANEL = (4.2, 3.0)  # inches
+LEGEND_COLUMNS = 100
+"""Characters in a line of the legend, which is about as wide as two panels; longer names are wrapped."""
+
 MARGIN = 0.15  # inches, on both sides of the legend together
 
 
@@ -74,7 +86,9 @@ def learning_curves(
     }
     columns = min(columns, len(curves))
     rows = -(-len(curves) // columns)
-    legend_height = 0.21 * (len(runs) + bool(note)) + 0.3
+    names = [figure_lines(textwrap.fill(visible(run), LEGEND_COLUMNS)) for run in runs]
+    lines_of_legend = sum(name.count("\n") + 1 for name in names) + bool(note)
+    legend_height = 0.21 * lines_of_legend + 0.3
     figure = Figure(
         figsize=(PANEL[0] * columns, PANEL[1] * rows + legend_height), layout="constrained"
     )
@@ -89,13 +103,13 @@ def learning_curves(
             marker = "o" if len(epochs) == 1 else None  # a single point draws no line
             axes.plot(epochs, values, linewidth=1.5, marker=marker, markersize=4, **looks[run])
         axes.set(title=figure_text(metric), xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        show_integers(axes.xaxis)
         if metric.rpartition("/")[2].startswith(("acc", "top")):
             show_percent(axes.yaxis)
     for axes in panels[len(curves) :]:
         axes.set_axis_off()
     lines = [Line2D([], [], linewidth=1.5, **look) for look in looks.values()]
-    names, title = list(map(figure_text, runs)), figure_text(note) if note else None
+    title = figure_text(note) if note else None
     legend = figure.legend(lines, names, loc="outside lower left", ncols=1, title=title)
     legend.set_alignment("left")
     legend_width = legend.get_window_extent().width / figure.dpi + MARGIN

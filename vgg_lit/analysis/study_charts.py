@@ -9,9 +9,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from vgg_lit.analysis.style import BLUE, GREY, STYLE, VERMILION, figure_text, show_percent
+from vgg_lit.analysis.style import (
+    BLUE,
+    GREY,
+    STYLE,
+    VERMILION,
+    figure_text,
+    show_integers,
+    show_percent,
+)
 from vgg_lit.tables import is_accuracy
 
 WIDTH = 7.5  # inches
@@ -51,7 +58,7 @@ def objective_chart(
     line.set(drawstyle="steps-post", zorder=1.9)  # below the markers
     name = figure_text(objective)
     axes.set(title=f"{name} of {len(x)} trials", xlabel="trial", ylabel=name)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    show_integers(axes.xaxis)
     if is_accuracy(objective):
         show_percent(axes.yaxis)
     axes.legend()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
-from matplotlib.ticker import Formatter
+from matplotlib.ticker import Formatter, MaxNLocator
 
 from vgg_lit.analysis.labels import font_families, with_known_glyphs
 from vgg_lit.system.files import replacing
@@ -143,6 +143,12 @@ class Percentages(Formatter):
 def show_percent(axis: Any, unit: str = "%") -> None:
     """Shows the fractions of an axis in per cent, or in points."""
     axis.set_major_formatter(Percentages(unit))
+
+
+def show_integers(axis: Any) -> None:
+    """Puts the ticks of an axis at integers, such as epochs."""
+    # with two ticks at least, an axis around one epoch would have fractions
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 @contextmanager

@@ -57,10 +57,7 @@ def differing_settings(
     Omits settings that follow another one of the same name (`data.seed` follows `seed`), and settings
     that only some configs have because their sections have different targets (`optimizer.betas`).
     """
-    flat = {
-        name: dict(_setting(*item) for item in flattened(config) if item[0] not in COMMAND_SETTINGS)
-        for name, config in configs.items()
-    }
+    flat = settings_by_run(configs)
     keys = sorted(
         {key for values in flat.values() for key in values}, key=lambda k: (k.count("."), k)
     )
@@ -70,7 +67,7 @@ def differing_settings(
         holders = [
             found
             for found in flat.values()
-            if key in found or not any(section in differing for section in _sections(key))
+            if key in found or not any(section in differing for section in enclosing_sections(key))
         ]
         values = {name: found.get(key) for name, found in flat.items()}
         if len({json.dumps(found.get(key)) for found in holders}) == 1:
@@ -84,7 +81,15 @@ def differing_settings(
     return {key: differing[key] for key in sorted(differing) if key not in followers}
 
 
-def _sections(key: str) -> Iterator[str]:
+def settings_by_run(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Returns the settings of each run by dotted key; the class of a section is the value of its key."""
+    return {
+        name: dict(_setting(*item) for item in flattened(config) if item[0] not in COMMAND_SETTINGS)
+        for name, config in configs.items()
+    }
+
+
+def enclosing_sections(key: str) -> Iterator[str]:
     """Yields the sections that a setting is in, the innermost first."""
     while "." in key:
         key = key.rpartition(".")[0]

@@ -7,21 +7,24 @@ comparison.curves(["val/loss"])     # by metric and run: epochs and values
 
 import glob
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vgg_lit.config.differences import differing_settings
+from vgg_lit.config.differences import differing_settings, settings_by_run
 from vgg_lit.config.network_checks import check_model
-from vgg_lit.errors import InputError, unknown
+from vgg_lit.errors import InputError, NotTrusted, unknown
 from vgg_lit.models.data_arguments import DataShape
+from vgg_lit.reports.option_names import undetermined, with_option_names
 from vgg_lit.run_selection import LATEST, newest_runs
 from vgg_lit.runs import ATTEMPT, Run
 from vgg_lit.sweeps import Sweep
 from vgg_lit.system.files import expanded
 from vgg_lit.system.terminal import warn
 from vgg_lit.tables import is_higher_better
+from vgg_lit.targets import ALLOWED
 from vgg_lit.value_types import as_written
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 METRICS = ("val/acc", "val/loss", "test/acc", "test/loss")
 CURVES = ("train/loss", "val/loss", "train/acc", "val/acc")
 LONGEST_LABEL = 60
+
+NEVER_ADVISED = {*sys.stdlib_module_names, *(name.partition(".")[0] for name in ALLOWED)}
+"""Packages that no message proposes to trust: a config could name `os.system` or `torch.hub.load`."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,8 @@ class Comparison:
 
     Attributes:
         runs: readable runs by name, their path below the common directory.
-        differences: differing settings, by key and then by run.
+        differences: differing settings, by key and then by run; options of groups have their names.
+        settings: all settings, by run and then by key.
         finals: final metrics by run.
         metrics: the names of the metrics in the columns.
         left_out: the reason for each run that cannot be read.
@@ -72,16 +79,25 @@ class Comparison:
         self.left_out: list[str] = []
         self.runs: dict[str, Run] = {}
         self._records: dict[str, _Record] = {}
+        untrusted: dict[str, str] = {}
         for name, run in zip(_names(runs), runs, strict=True):
             try:
                 self._records[name] = _Record.of(run)
             except InputError as error:
                 self.left_out.append(str(error))
+                if isinstance(error.__cause__, NotTrusted):
+                    target = error.__cause__.target
+                    untrusted[target.partition(".")[0]] = target
             except OSError as error:  # a file that another user closed
                 self.left_out.append(f"{run.path}: {error.strerror or error}")
             else:
                 self.runs[name] = run
         if len(self._records) < 2:
+            if untrusted and not untrusted.keys() & NEVER_ADVISED:
+                raise InputError(
+                    f"model._target_={next(iter(untrusted.values()))}: its package is not trusted; to "
+                    f"compare its runs: trusted_targets=[{','.join(untrusted)}]"
+                )
             reasons = "".join(f"; {reason}" for reason in self.left_out[:3])
             found = "".join(f": {run.path}" for run in self.runs.values())
             raise InputError(
@@ -89,25 +105,17 @@ class Comparison:
                 f"comparison{reasons}"
             )
         records = self._records.items()
-        differing = differing_settings({name: record.config for name, record in records})
-        self.differences = {key: self._as_typed(key, values) for key, values in differing.items()}
+        configs = {name: record.config for name, record in records}
+        self.settings = settings_by_run(configs)
+        self.differences = with_option_names(
+            differing_settings(configs), configs, {name: record.typed for name, record in records}
+        )
         self.finals = {name: record.metrics for name, record in records}
         known = sorted({metric for found in self.finals.values() for metric in found})
         for metric in metrics or ():
             if metric not in known:
                 raise unknown("metric", metric, known)
         self.metrics = list(metrics or [metric for metric in METRICS if metric in known])
-
-    def _as_typed(self, key: str, values: dict[str, Any]) -> dict[str, Any]:
-        """Returns the options of a group as all runs name them on their command lines.
-
-        `augment=flip_crop_erasing` tells more than the class `Compose`. The values are returned unchanged if
-        a run has none, or if one option has several values.
-        """
-        typed = {name: record.typed.get(key) for name, record in self._records.items()}
-        pairs = {(option, str(values[name])) for name, option in typed.items()}
-        is_clear = "." not in key and None not in typed.values()
-        return typed if is_clear and len(pairs) == len(set(typed.values())) else values
 
     @property
     def columns(self) -> list[str]:
@@ -147,10 +155,11 @@ class Comparison:
 
     def labels(self) -> dict[str, str]:
         """Returns a label per run: differing settings if all are short and unique, else the names."""
+        keys = undetermined(self.differences, self.differences)
         texts = {
             name: "  ".join(
-                f"{key.rpartition('.')[2]}={as_written(values[name])}"
-                for key, values in self.differences.items()
+                f"{key.rpartition('.')[2]}={as_written(self.differences[key][name])}"
+                for key in keys
             )
             for name in self.runs
         }

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from vgg_lit.config.schema import Compare
 from vgg_lit.errors import InputError
-from vgg_lit.reports.comparison import Comparison, find_runs
+from vgg_lit.reports.comparison import LONGEST_LABEL, Comparison, find_runs
 from vgg_lit.reports.comparison_page import comparison_page, html_table
 from vgg_lit.reports.comparison_tables import (
     ComparisonTable,
@@ -29,7 +31,7 @@ from vgg_lit.system.markdown import markdown_text
 from vgg_lit.system.notebook import show_figures
 from vgg_lit.system.overrides import pasteable
 from vgg_lit.system.terminal import visible, warn
-from vgg_lit.tables import markdown_table, print_rows, print_sentence, to_csv
+from vgg_lit.tables import fitted_rows, markdown_table, print_rows, print_sentence, to_csv
 from vgg_lit.targets import trust
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ RUNS, GROUPS, DIFFERENCES, PREDICTIONS = (
 """The CSV files of the tables."""
 
 CURVES = "curves.png"
+
+LABELS = ("group", "other group", "second")
+"""The columns of tables that are labels of groups."""
 
 
 class ComparisonReport:
@@ -76,6 +81,7 @@ class ComparisonReport:
         ranked = groups.ranked_by(sort)
         found = _group_tables(groups, ranked)
         self._has_groups = GROUPS in found
+        self._groups, self._ranked = groups, ranked
         self._printed = [*found.values()] if self._has_groups else [runs, *found.values()]
         self._lines = groups.curves(curves) if self._has_groups else comparison.curves(curves)
         self._lacking, self._unlike = untested_pairs(groups, ranked)
@@ -95,9 +101,26 @@ class ComparisonReport:
         return learning_curves(self._lines, note=note)
 
     def print(self) -> None:
-        """Prints the tables, at most as wide as the terminal."""
-        for table in self._printed:
-            _print(table)
+        """Prints the tables, at most as wide as the terminal.
+
+        If a label does not fit, all groups have numbers, and their labels are below the first table of groups.
+        """
+        if any(map(_cuts_labels, self._printed)):
+            numbered = self._groups.numbered(self._ranked)
+            tables = [*_group_tables(numbered, self._ranked).values()]
+            legend = [
+                f"{short.label}: {group.label}"
+                for short, group in zip(
+                    numbered.ordered(self._ranked), self._groups.ordered(self._ranked), strict=True
+                )
+            ]
+            if not self._has_groups:
+                _print(self._printed[0])
+            for table, lines in zip(tables, [legend, *([] for _ in tables)], strict=False):
+                _print(table, lines)
+        else:
+            for table in self._printed:
+                _print(table)
         if self._lacking:
             runs = "run" if len(self._lacking) == 1 else "runs"
             count = f"{len(self._lacking)} more {runs}"
@@ -177,14 +200,24 @@ def _group_tables(groups: RunGroups, sort: str) -> dict[str, ComparisonTable]:
     return {name: table for name, table in found.items() if table}
 
 
-def _print(table: ComparisonTable) -> None:
+def _cuts_labels(table: ComparisonTable) -> bool:
+    """Returns True if a label of a group is too long for a printed table."""
+    shown, _ = fitted_rows(table.texts)
+    return any(
+        column in LABELS and (cell_len(text) > LONGEST_LABEL or row.get(column) != visible(text))
+        for full, row in zip(table.texts, shown, strict=True)
+        for column, text in full.items()
+    )
+
+
+def _print(table: ComparisonTable, legend: Sequence[str] = ()) -> None:
     texts = []
     for number, row in enumerate(table.texts):
         first = next(iter(row))
         is_repeated = number and number - 1 not in table.ends_section and table.ends_section
         texts.append({**row, first: ""} if is_repeated else row)
     print_rows(texts, table.title, table.ends_section)
-    for remark in table.remarks:
+    for remark in [*legend, *table.remarks]:
         print_sentence(visible(remark))
 
 

@@ -4,17 +4,22 @@ run_table(comparison, "val/acc").texts      # rows to print
 group_table(groups, "val/acc").records      # rows for a CSV file
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vgg_lit.analysis.significance import Summary
 from vgg_lit.reports.comparison import Comparison
 from vgg_lit.reports.groups import Group, RunGroups
+from vgg_lit.reports.number_texts import (
+    deviation_text,
+    difference_text,
+    format_p,
+    interval_text,
+    mean_text,
+)
 from vgg_lit.reports.prediction_tests import compare_predictions, has_predictions
 from vgg_lit.runs import Run
-from vgg_lit.tables import format_metric, is_accuracy
+from vgg_lit.tables import format_metric
 from vgg_lit.value_types import as_written
 
 Record = Mapping[str, Any]
@@ -83,9 +88,9 @@ def group_table(groups: RunGroups, sort: str) -> ComparisonTable:
             texts.append(
                 {key: str(value) for key, value in row.items()}
                 | {
-                    "mean": _mean(metric, summary),
-                    "std": _deviation(metric, summary.deviation),
-                    "95 % interval": _interval(metric, summary, " %"),
+                    "mean": mean_text(metric, summary),
+                    "std": deviation_text(metric, summary.deviation),
+                    "95 % interval": interval_text(metric, summary, " %"),
                 }
             )
             numbers = {"mean": summary.mean, "std": summary.deviation}
@@ -127,8 +132,10 @@ def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
             texts.append(
                 {key: str(value) for key, value in row.items()}
                 | {
-                    "difference": _signed(metric, found.difference),
-                    "95 % interval": _interval(metric, found.difference, ""),  # unit: as before it
+                    "difference": difference_text(metric, found.difference),
+                    "95 % interval": interval_text(
+                        metric, found.difference, ""
+                    ),  # unit: as before it
                     "p": format_p(found.p_value),
                 }
             )
@@ -216,7 +223,7 @@ def _pairs(groups: RunGroups, best: Group, other: Group) -> list[tuple[str, str,
 
 def _remarks(groups: RunGroups) -> list[str]:
     found = []
-    settings = [key for key in groups.varying if key not in ("seed", "data.seed", "data.fold")]
+    settings = [key for key in groups.paired if key not in ("seed", "data.seed", "data.fold")]
     if settings:
         found.append(f"The runs of a group also differ in {', '.join(settings)}.")
     if "data.fold" in groups.varying:
@@ -233,57 +240,6 @@ def _remarks(groups: RunGroups) -> list[str]:
             f"{', '.join(groups.repeated)}."
         )
     return found
-
-
-def format_p(p_value: float | None) -> str:
-    """Formats a p-value with two digits; small ones as a bound."""
-    if p_value is None:
-        return ""
-    return "< 0.001" if p_value < 0.001 else f"{p_value:.2g}" if p_value < 0.1 else f"{p_value:.2f}"
-
-
-def format_deviation(metric: str, value: float | None) -> str:
-    """Formats a deviation with two digits: that of an accuracy in points, with two decimals."""
-    if value is None:
-        return ""
-    return f"{100 * value:.2f}" if is_accuracy(metric) else f"{value:.{_decimals(value)}f}"
-
-
-def format_mean(metric: str, value: float, deviation: float | None) -> str:
-    """Formats a mean without a unit, with the decimals of its deviation: an accuracy in per cent."""
-    if is_accuracy(metric):
-        return f"{100 * value:.2f}"
-    return f"{value:.4g}" if not deviation else f"{value:.{_decimals(deviation)}f}"
-
-
-def _decimals(deviation: float) -> int:
-    """Returns the number of decimals with which a deviation has two digits."""
-    return max(0, 1 - math.floor(math.log10(deviation))) if deviation else 0
-
-
-def _mean(metric: str, summary: Summary) -> str:
-    unit = " %" if is_accuracy(metric) else ""
-    return format_mean(metric, summary.mean, summary.deviation) + unit
-
-
-def _deviation(metric: str, value: float | None) -> str:
-    """Formats the deviation of a mean, with the unit of the mean."""
-    unit = " %" if is_accuracy(metric) and value is not None else ""
-    return format_deviation(metric, value) + unit
-
-
-def _interval(metric: str, summary: Summary, unit: str) -> str:
-    """Formats an interval; that of an accuracy has a unit."""
-    if summary.interval is None:
-        return ""
-    ends = " to ".join(format_mean(metric, end, summary.deviation) for end in summary.interval)
-    return ends + (unit if is_accuracy(metric) else "")
-
-
-def _signed(metric: str, summary: Summary) -> str:
-    text = format_mean(metric, summary.mean, summary.deviation)
-    sign = "" if text.startswith("-") else "+"
-    return f"{sign}{text}{' points' if is_accuracy(metric) else ''}"
 
 
 def _text(column: str, value: Any) -> str:

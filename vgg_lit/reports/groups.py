@@ -7,10 +7,9 @@ for group in groups.ordered("val/acc"):         # the best mean first
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-from rich.cells import cell_len
 
 from vgg_lit.analysis.significance import (
     PairedDifference,
@@ -18,12 +17,12 @@ from vgg_lit.analysis.significance import (
     paired_difference,
     summary_of,
 )
-from vgg_lit.config.differences import WITHOUT_RESULT
-from vgg_lit.errors import InputError, unknown
-from vgg_lit.reports.comparison import LONGEST_LABEL, Comparison
+from vgg_lit.config.differences import WITHOUT_RESULT, enclosing_sections
+from vgg_lit.errors import InputError, nearest
+from vgg_lit.reports.comparison import Comparison
 from vgg_lit.reports.data_places import PLACES, one_place
+from vgg_lit.reports.option_names import undetermined
 from vgg_lit.run_selection import start_time
-from vgg_lit.table_widths import shorten_middle
 from vgg_lit.tables import is_higher_better
 from vgg_lit.value_types import as_written
 
@@ -63,7 +62,10 @@ class RunGroups:
 
     Attributes:
         by: the settings that define the groups.
+        shown: those of `by` that name the groups: without those that the option of their section
+            determines, unless `by` names them.
         varying: the other differing settings with an effect; their values pair the runs of two groups.
+        paired: those of `varying` that tell pairs apart: without those that an option determines.
         repeated: names of runs that are left out, because another run of the group has the same key: one with
             final metrics comes before one without, and a later one before an earlier one.
 
@@ -85,9 +87,12 @@ class RunGroups:
         if by is None:
             self.by = [key for key in effective if key not in REPETITIONS]
         else:
-            chosen = [key for name in by for key in _find(name, differing)]
+            chosen = [key for name in by for key in _find(name, differing, comparison.settings)]
             self.by = list(dict.fromkeys(chosen))
+        named = [key for key in self.by for name in by or () if name in (key, _last_part(key))]
+        self.shown = undetermined(self.by, differing, kept=named)
         self.varying = [key for key in effective if key not in self.by]
+        self.paired = undetermined(self.varying, differing)
         self.repeated: list[str] = []
         found: dict[Key, dict[Key, str]] = {}
         for name in comparison.runs:
@@ -119,9 +124,18 @@ class RunGroups:
 
     @property
     def names(self) -> list[str]:
-        """The last parts of the settings of `by`; the keys if two of them have the same."""
-        leaves = [_leaf(key) for key in self.by]
-        return leaves if len(set(leaves)) == len(leaves) else self.by
+        """The last parts of the settings in `shown`; the keys if two of them have the same."""
+        leaves = [_leaf(key) for key in self.shown]
+        return leaves if len(set(leaves)) == len(leaves) else self.shown
+
+    def numbered(self, sort: str) -> "RunGroups":
+        """Returns the same groups with numbers in the order of `ordered` as labels, for narrow tables."""
+        found = copy(self)
+        numbers = {group.label: n for n, group in enumerate(self.ordered(sort), 1)}
+        found.groups = [
+            replace(group, label=f"group {numbers[group.label]}") for group in self.groups
+        ]
+        return found
 
     def values(self, group: Group, metric: str) -> dict[Key, float]:
         """Returns the final values of a metric by key, without missing and not finite ones."""
@@ -204,35 +218,57 @@ class RunGroups:
 
     def key_text(self, key: Key) -> str:
         """Formats the values that two paired runs have in common."""
-        pairs = zip(self.varying, key, strict=True)
-        return ", ".join(f"{_leaf(name)}={as_written(value)}" for name, value in pairs)
+        values = dict(zip(self.varying, key, strict=True))
+        return ", ".join(f"{_leaf(name)}={as_written(values[name])}" for name in self.paired)
 
     def _labels(self, groups: Sequence[Key]) -> list[str]:
         if not self.by:
             return ["all runs"]
-        texts = [
+        return [
             ", ".join(
                 f"{name}={as_written(value)}"
-                for name, value in zip(self.names, values, strict=True)
+                for name, key in zip(self.names, self.shown, strict=True)
+                for value in (values[self.by.index(key)],)
             )
             for values in groups
         ]
-        if max(map(cell_len, texts)) <= LONGEST_LABEL:
-            return texts
-        short = [shorten_middle(text, LONGEST_LABEL - 5) for text in texts]
-        return [f"{number}: {text}" for number, text in enumerate(short, 1)]
+
+
+def _last_part(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def _leaf(key: str) -> str:
     """Returns the last part of a key; the variant of a model is the model, as on the command line."""
-    return "model" if key == "model.variant" else key.rpartition(".")[2]
+    return "model" if key == "model.variant" else _last_part(key)
 
 
-def _find(name: str, keys: Collection[str]) -> list[str]:
-    """Returns the differing settings that a name in `by` stands for."""
-    by_leaf = [key for key in keys if key.rpartition(".")[2] == name]
-    found = [key for key in keys if key == name or key.startswith(f"{name}.")] or by_leaf
-    if not found:
-        error = unknown("setting", name, keys)
-        raise InputError(f"by={name}: does not differ between the runs; {error}")
-    return found
+def _find(
+    name: str, differing: Collection[str], settings: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Returns the differing settings that a name in `by` stands for.
+
+    Args:
+        name: a key, its last part, or a section.
+        differing: keys of the differing settings.
+        settings: all settings, by run and then by key.
+    """
+    if found := _matches(name, differing):
+        return found
+    known = dict.fromkeys(key for of_run in settings.values() for key in of_run)
+    matches = _matches(name, known)
+    for key in matches:
+        values = {str(of_run[key]) for of_run in settings.values() if key in of_run}
+        if len(values) > 1 and name in (key, _last_part(key)):  # it follows one, as data.seed does
+            return [other for other in differing if _last_part(other) == _last_part(key)]
+    which = f"settings that differ: {', '.join(differing) or 'none'}"
+    if matches:
+        raise InputError(f"by={name}: is the same in all runs; {which}")
+    sections = {section for key in known for section in enclosing_sections(key)}
+    near = nearest(name, [*sections, *known, *map(_last_part, known)])
+    raise InputError(f"by={name}: unknown setting.{near} {which.replace('s', 'S', 1)}")
+
+
+def _matches(name: str, keys: Collection[str]) -> list[str]:
+    by_leaf = [key for key in keys if _last_part(key) == name]
+    return [key for key in keys if key == name or key.startswith(f"{name}.")] or by_leaf

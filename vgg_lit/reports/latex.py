@@ -6,8 +6,8 @@ paper_table(groups, sort="test/acc")
 
 from collections.abc import Sequence
 
-from vgg_lit.reports.comparison_tables import format_deviation, format_mean
 from vgg_lit.reports.groups import RunGroups
+from vgg_lit.reports.number_texts import are_equal, format_deviation, format_mean
 from vgg_lit.system.terminal import visible
 from vgg_lit.tables import is_accuracy, is_higher_better
 from vgg_lit.value_types import as_written
@@ -72,20 +72,21 @@ def paper_table(groups: RunGroups, sort: str) -> str:
     names = groups.names or ["group"]
     lines = []
     for group in ordered:
-        cells = [escape_latex(as_written(value)) for value in group.settings.values()] or [
+        cells = [escape_latex(as_written(group.settings[key])) for key in groups.shown] or [
             group.label
         ]
         if len(counts) > 1:
             cells.append("/".join(map(str, groups.sizes(group))) or "0")
         for metric in metrics:
             summary = summaries[group.label, metric]
-            means = [s.mean for s in (summaries[g.label, metric] for g in ordered) if s]
-            best = (max if is_higher_better(metric) else min)(means, default=None)
+            found = [s for s in (summaries[g.label, metric] for g in ordered) if s]
             if summary is None:
                 cells.append("--")
                 continue
             number = format_mean(metric, summary.mean, summary.deviation)
-            if summary.mean == best and len(ordered) > 1:
+            best = (max if is_higher_better(metric) else min)(found, key=lambda s: s.mean)
+            # means that differ by float noise alone are both bold
+            if len(ordered) > 1 and are_equal(metric, summary, best):
                 number = rf"\mathbf{{{number}}}"
             if summary.deviation is not None:
                 number += rf" \pm {format_deviation(metric, summary.deviation)}"

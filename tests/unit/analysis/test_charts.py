@@ -102,3 +102,9 @@ def test_embeddings_are_drawn_by_class_with_images_that_do_not_overlap():
     boxes = [box.get_window_extent(canvas.get_renderer()) for box in axes.artists]
     assert len(boxes) > 20
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_the_epoch_of_a_history_of_one_epoch_is_an_integer():
+    figure = history_chart(History([1], {"train/acc": [0.1], "val/acc": [0.2], "train/loss": [1]}))
+    for axes in figure.axes:
+        assert all(tick == round(tick) for tick in axes.get_xticks())

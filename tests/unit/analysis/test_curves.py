@@ -98,3 +98,20 @@ def test_a_value_that_is_not_finite_leaves_a_gap(value):
     assert np.isnan(curve.values[0])
     assert curve.values[1] == pytest.approx(0.5)
     learning_curves({"val/loss": {"a": curve}}).savefig(io.BytesIO())
+
+
+def test_the_epoch_of_runs_with_one_epoch_is_an_integer():
+    axes = learning_curves({"val/loss": {"a": ([1], [0.5])}}).axes[0]
+    assert all(tick == round(tick) for tick in axes.get_xticks())
+
+
+def test_a_long_label_is_wrapped_in_the_legend():
+    names = [", ".join(f"{run}_setting_{n}=value" for n in range(12)) for run in "ab"]
+    figure = learning_curves({metric: {n: ([1, 2], [0, 1]) for n in names} for metric in "xy"})
+    figure.canvas.draw()
+    shown = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [text.replace("\n", " ") for text in shown] == names
+    assert all(text.count("\n") == 2 for text in shown)
+    assert figure.get_figwidth() < 9
+    short = learning_curves({metric: {n: ([1, 2], [0, 1]) for n in "ab"} for metric in "xy"})
+    assert figure.get_figheight() > short.get_figheight() + 0.8

@@ -33,3 +33,8 @@ def test_the_most_important_setting_is_on_top():
     (axes,) = importance_chart({"a": 0.2, "b": 0.7, "c": 0.1}, "val/acc").axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["c", "a", "b"]
     assert np.allclose([bar.get_width() for bar in axes.patches], [0.1, 0.2, 0.7])
+
+
+def test_the_number_of_a_single_trial_is_an_integer():
+    (axes,) = objective_chart([3], [0.3], [True], "val/loss", False).axes
+    assert all(tick == round(tick) for tick in axes.get_xticks())

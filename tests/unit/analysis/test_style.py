@@ -92,3 +92,14 @@ def test_percentages_have_the_decimals_that_the_ticks_need(ticks, texts):
     axis = figure.subplots().yaxis
     style.show_percent(axis)
     assert axis.get_major_formatter().format_ticks(ticks) == texts
+
+
+@pytest.mark.parametrize(
+    ("epochs", "ticks"), [([1], [1]), ([1, 2], [1, 2]), ([5, 6, 7], [5, 6, 7])]
+)
+def test_the_ticks_of_few_epochs_are_integers(epochs, ticks):
+    axes = Figure().add_subplot()
+    axes.plot(epochs, epochs, marker="o")
+    style.show_integers(axes.xaxis)
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == ticks

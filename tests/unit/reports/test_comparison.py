@@ -44,7 +44,7 @@ ADAM = ("optimizer=adam", "optimizer.lr=0.1", "optimizer.weight_decay=5e-4")
 def test_a_different_target_is_one_difference(make_run):
     """Adam has no momentum and SGD no betas; such settings are not listed."""
     runs = [make_run("a", {}), make_run("b", {}, *ADAM)]
-    assert Comparison(runs).differences == {"optimizer": {"a": "SGD", "b": "Adam"}}
+    assert Comparison(runs).differences == {"optimizer": {"a": "sgd", "b": "adam"}}
     runs.append(make_run("c", {}, *ADAM, "optimizer.betas=[0.8,0.9]"))
     differences = Comparison(runs).differences
     assert differences["optimizer.betas"]["c"] == "[0.8, 0.9]"
@@ -151,6 +151,30 @@ def test_a_single_run_raises(make_run):
         Comparison([make_run("a", {})])
 
 
+def of_target(runs, target):
+    for run in runs:
+        text = run.config_file.read_text()
+        run.config_file.write_text(text.replace("vgg_lit.models.x", target))
+    return runs
+
+
+@pytest.mark.parametrize("target", ["os.system", "torch.hub.load"])
+def test_no_message_proposes_to_trust_python_or_torch(target, write_run):
+    runs = of_target([write_run(name, {}, model="x") for name in "ab"], target)
+    with pytest.raises(InputError, match=r"0 run found.*only names under"):
+        Comparison(runs)
+
+
+def test_runs_of_a_package_that_is_not_trusted_are_one_short_message(write_run):
+    runs = of_target([write_run(name, {}, model="x") for name in "ab"], "mine.network.SmallNet")
+    with pytest.raises(InputError) as refused:
+        Comparison(runs)
+    assert str(refused.value) == (
+        "model._target_=mine.network.SmallNet: its package is not trusted; to compare its runs: "
+        "trusted_targets=[mine]"
+    )
+
+
 def test_unknown_names_raise_with_the_available_ones(four):
     with pytest.raises(InputError, match=r"unknown column 'test/acc'.*val/acc.*seconds"):
         four.rows("test/acc")
@@ -174,7 +198,7 @@ def test_options_of_groups_have_the_names_that_were_typed(make_run):
     options = Comparison(made).differences["augment"].values()
     assert list(options) == ["none"] * 2 + ["flip_crop_erasing"] * 2
     made.append(make_run("default", {"val/acc": 0.5}, "seed=2"))
-    assert "Compose" in Comparison(made).differences["augment"].values()
+    assert Comparison(made).differences["augment"]["default"] == "flip_shift"
 
 
 def test_attempts_that_were_set_aside_are_not_runs(make_run, tmp_path):

@@ -237,3 +237,28 @@ def test_a_run_without_metrics_is_named_without_control_characters(make_run, rep
         make_run("x\x1b[2J", {}),
     ]
     assert "\x1b" not in report(runs)
+
+
+def test_labels_that_do_not_fit_are_numbered_with_a_legend(
+    report, write_run, tmp_path, monkeypatch
+):
+    tails = {letter: letter * 70 for letter in "ab"}
+    runs = [
+        write_run(f"{letter}{seed}", {"val/acc": value}, compile=tail, seed=seed)
+        for (letter, tail), value in zip(tails.items(), (0.5, 0.6), strict=True)
+        for seed in (0, 1)
+    ]
+    for columns in ("80", None):
+        monkeypatch.setenv("COLUMNS", columns) if columns else monkeypatch.delenv("COLUMNS")
+        out = report(runs)
+        assert "…" not in out
+        legend = (
+            f"group 1: compile={tails['b']} group 2: compile={tails['a']} group 1 minus group 2:"
+        )
+        assert " ".join(out.split()).count(legend) == 1
+        assert "\ngroup 1 minus group 2: paired t-test over common seeds\n" in out
+    rows = read(tmp_path / "out/groups.csv")
+    assert [row["group"] for row in rows] == [f"compile={tails[letter]}" for letter in "ba"]
+    page = (tmp_path / "out/comparison.html").read_text()
+    assert f"compile={tails['b']} minus compile={tails['a']}" in page
+    assert "group 1" not in page

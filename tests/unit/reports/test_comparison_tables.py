@@ -6,12 +6,12 @@ from scipy import stats
 from vgg_lit.reports.comparison import Comparison
 from vgg_lit.reports.comparison_tables import (
     difference_table,
-    format_p,
     group_table,
     prediction_table,
     run_table,
 )
 from vgg_lit.reports.groups import RunGroups
+from vgg_lit.reports.number_texts import format_p
 
 FIRST, SECOND = (0.81, 0.84, 0.80), (0.86, 0.87, 0.86)
 
@@ -147,11 +147,3 @@ def test_remarks_name_folds_other_settings_and_missing_runs(write_run):
     assert "a finished or later run has the same settings: a." in remarks
     remarks = "\n".join(group_table(RunGroups(Comparison(runs)), "val/acc").remarks)
     assert "Folds share training images" in remarks
-
-
-@pytest.mark.parametrize(
-    ("p_value", "text"),
-    [(None, ""), (1e-9, "< 0.001"), (0.0012, "0.0012"), (0.034, "0.034"), (0.5, "0.50")],
-)
-def test_p_values_have_two_digits(p_value, text):
-    assert format_p(p_value) == text

@@ -84,7 +84,7 @@ def test_by_groups_by_a_setting_and_pairs_by_all_others(write_run):
     assert [len(group.members) for group in RunGroups(comparison).groups] == [2] * 4
     for name in ("lr", "optimizer", "optimizer.lr"):
         assert RunGroups(comparison, [name]).by == ["optimizer.lr"]
-    with pytest.raises(InputError, match=r"by=modle: does not differ .*Did you mean 'model'"):
+    with pytest.raises(InputError, match=r"by=modle: unknown setting\. Did you mean 'model'"):
         RunGroups(comparison, ["modle"])
 
 
@@ -126,14 +126,60 @@ def test_curves_are_means_with_deviations(write_run):
     assert single == ([1, 2], [0.1, 0.2])
 
 
-def test_long_labels_are_shortened_and_stay_distinct(write_run):
+def test_labels_are_complete_and_numbers_are_in_the_order_of_a_metric(write_run):
     tail = "x" * 80
     runs = [
-        write_run(letter, {"val/acc": 0.5}, compile=f"{letter}{tail}{letter}") for letter in "ab"
+        write_run(letter, {"val/acc": value}, compile=f"{letter}{tail}")
+        for letter, value in (("a", 0.5), ("b", 0.6))
     ]
-    labels = [group.label for group in RunGroups(Comparison(runs)).groups]
-    assert len(set(labels)) == 2
-    assert max(map(len, labels)) <= 60
+    groups = RunGroups(Comparison(runs))
+    assert [group.label for group in groups.groups] == [f"compile=a{tail}", f"compile=b{tail}"]
+    assert [group.label for group in groups.numbered("val/acc").groups] == ["group 2", "group 1"]
+
+
+@pytest.fixture
+def two_optimizers(make_run):
+    made = [
+        make_run(f"{name}{seed}", {"val/acc": 0.5}, f"optimizer={name}", f"seed={seed}")
+        for name in ("sgd", "adamw")
+        for seed in (0, 1)
+    ]
+    return Comparison(made)
+
+
+def test_settings_that_an_option_determines_name_no_group(two_optimizers):
+    groups = RunGroups(two_optimizers)
+    assert [group.label for group in groups.groups] == ["optimizer=sgd", "optimizer=adamw"]
+    assert groups.names == groups.shown == ["optimizer"]
+    assert groups.groups[0].settings["optimizer.lr"] == 0.1
+    assert RunGroups(two_optimizers, ["lr"]).names == ["lr"]
+    assert RunGroups(two_optimizers, ["optimizer", "lr"]).names == ["optimizer", "lr"]
+    assert RunGroups(two_optimizers, ["seed"]).paired == ["optimizer"]
+
+
+def test_a_setting_with_several_values_for_an_option_names_groups(two_optimizers, make_run):
+    other = make_run("c", {"val/acc": 0.5}, "optimizer=sgd", "optimizer.lr=0.2")
+    groups = RunGroups(Comparison([*two_optimizers.runs.values(), other]))
+    assert groups.names == ["optimizer", "lr"]
+    assert groups.groups[-1].label == "optimizer=sgd, lr=0.2"
+
+
+@pytest.mark.parametrize("name", ["model", "model.width", "width", "trainer.max_epochs"])
+def test_a_known_setting_that_is_constant_is_named_as_such(name, two_optimizers):
+    message = rf"^by={name}: is the same in all runs; settings that differ: optimizer, .*seed$"
+    with pytest.raises(InputError, match=message):
+        RunGroups(two_optimizers, [name])
+
+
+def test_an_unknown_setting_has_a_near_match_among_all_settings(two_optimizers):
+    with pytest.raises(
+        InputError, match=r"by=widht: unknown .*'width'\? Settings that differ: opt"
+    ):
+        RunGroups(two_optimizers, ["widht"])
+
+
+def test_a_setting_that_follows_another_stands_for_it(two_optimizers):
+    assert RunGroups(two_optimizers, ["data.seed"]).by == ["seed"]
 
 
 def test_of_equal_runs_a_finished_one_counts_then_the_last_started(write_run):

@@ -5,7 +5,9 @@ import subprocess
 
 import pytest
 
-from vgg_lit.reports.latex import escape_latex, latex_table
+from vgg_lit.reports.comparison import Comparison
+from vgg_lit.reports.groups import RunGroups
+from vgg_lit.reports.latex import escape_latex, latex_table, paper_table
 
 EVIL = r"\input{x} a_b & 5 % #1 $x^2$ ~ <b> | {}" + '"'
 
@@ -45,3 +47,16 @@ def test_text_stays_on_one_line_without_control_characters():
     assert escape_latex("a\n\nb\x1b[2J") == (
         r"a\textbackslash{}n\textbackslash{}nb\textbackslash{}x1b[2J"
     )
+
+
+def test_means_that_differ_by_float_noise_are_both_bold(write_run):
+    """0.1 + 0.2 is 0.30000000000000004."""
+    values = {0.1: (0.1, 0.2), 0.2: (0.3, 0.0), 0.3: (0.0, 0.1)}
+    runs = [
+        write_run(f"{lr}_{seed}", {"val/acc": value}, lr=lr, seed=seed)
+        for lr, found in values.items()
+        for seed, value in enumerate(found)
+    ]
+    table = paper_table(RunGroups(Comparison(runs)), "val/acc")
+    assert table.count(r"\mathbf{15.00}") == 2
+    assert table.count("mathbf") == 2
