@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich.cells import cell_len
 
 from vgg_lit.analysis.labels import font_families, with_known_glyphs
 from vgg_lit.analysis.style import SMALL, STYLE, TEXT, figure_lines
 from vgg_lit.system.terminal import visible
+from vgg_lit.table_widths import shorten_middle
 
 MARGIN = 0.1  # inches
 LINE = 0.145  # inches per line of small text
@@ -71,13 +71,8 @@ class ImageSheet:
 
 
 def shortened(text: str, inches: float) -> str:
-    """Cuts a line of small text to a width; a cut line ends with an ellipsis.
+    """Shortens a line of small text to a width, in the middle, since long names often differ at their ends.
 
     Characters without a glyph are replaced by their escapes first, which are wider.
     """
-    text, most = with_known_glyphs(visible(text)), int(inches * CHARACTERS_PER_INCH)
-    if cell_len(text) <= most:
-        return text
-    while cell_len(text) > most - 1:
-        text = text[:-1]
-    return f"{text}…"
+    return shorten_middle(with_known_glyphs(visible(text)), int(inches * CHARACTERS_PER_INCH))
