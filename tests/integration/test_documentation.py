@@ -63,7 +63,7 @@ OWN_NETWORK = "python -m vgg_lit.train model=my_net 'trusted_targets=[my_package
 EXPORTED = "python -m vgg_lit.predict model=<run>/export images=shoe.png"
 TENSORBOARD = "tensorboard --logdir logs"
 # Data sets that are not downloaded: composed and checked, not run.
-EXPERIMENTS = ("experiment=fast_cifar10", "experiment=record_cifar10")
+EXPERIMENTS = tuple(f"experiment={name}_cifar10" for name in ("fast", "fast_vgg", "record"))
 ABSENT = ("data=fashion_mnist", "data=cifar10", *EXPERIMENTS)
 
 

@@ -46,7 +46,7 @@ def closed():
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (["text", np.zeros((2, 2), np.uint8)], "image 0: is not a picture"),
+        (["text", np.zeros((2, 2), np.uint8)], "has paths and pictures; give only"),
         ([3.5], "image 0: is not a picture"),
         (np.zeros((3, 28, 28), np.uint8), r"images: an array \(3, 28, 28\) .* allowed: \[x\]"),
         ([truncated()], "image 0: the image is damaged"),

@@ -49,7 +49,7 @@ def test_both_steps_of_a_restore_run_in_the_context(name, trainer, monkeypatch):
         raise KeyError("state")
 
     @contextmanager
-    def in_one_line(checkpoint):
+    def in_one_line():
         try:
             yield
         except KeyError as error:
