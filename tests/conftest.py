@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.hydra_versions import VERSION_BASE
+from vgg_lit.config.plain_texts import with_quotes
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.runs import Run
 
@@ -103,7 +104,7 @@ def compose() -> Callable[..., DictConfig]:
     def compose(*overrides: str, verb: str = "train") -> DictConfig:
         register_resolvers()
         with hydra.initialize_config_dir(str(config_folder()), **VERSION_BASE):
-            return hydra.compose(verb, overrides=list(overrides))
+            return hydra.compose(verb, overrides=with_quotes(overrides))
 
     return compose
 
