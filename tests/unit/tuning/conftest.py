@@ -1,4 +1,4 @@
-"""Configs of trials, composed as the tune command composes them."""
+"""Configs of trials, composed as the tune command composes them, and studies of both storages."""
 
 import hydra
 import pytest
@@ -9,6 +9,7 @@ from vgg_lit.config.group_options import config_folder
 from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.config.schema import Tune
+from vgg_lit.tuning.studies import StudyDirectory
 from vgg_lit.tuning.trial_configs import TrialConfigs
 
 
@@ -24,3 +25,12 @@ def tune():
             return check_section(to_plain(config, without="hydra"), Tune), trials
 
         yield tune
+
+
+@pytest.fixture(params=["sqlite", "journal"])
+def directory(request, tmp_path):
+    """The directory of a new study."""
+    directory = StudyDirectory(tmp_path / "study")
+    with directory.lock():
+        directory.create(request.param, is_maximised=True)
+    return directory

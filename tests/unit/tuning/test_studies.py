@@ -21,14 +21,6 @@ MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 2, "n_w
 RANDOM = {"_target_": "optuna.samplers.RandomSampler", "seed": 3}
 
 
-@pytest.fixture(params=["sqlite", "journal"])
-def directory(request, tmp_path):
-    directory = StudyDirectory(tmp_path / "study")
-    with directory.lock():
-        directory.create(request.param, is_maximised=True)
-    return directory
-
-
 def test_a_study_is_found_after_it_was_moved(directory, tmp_path):
     directory.open(NONE).ask()
     directory.path.rename(tmp_path / "moved")

@@ -3,21 +3,13 @@
 import pytest
 
 from vgg_lit.errors import InputError
-from vgg_lit.tuning.studies import StudyDirectory, epochs_of
+from vgg_lit.tuning.studies import epochs_of
 from vgg_lit.tuning.trial_of_this_process import TRIAL, TrialOfThisProcess
 
 optuna = pytest.importorskip("optuna", reason="needs the extra tune")
 
 NONE = {"_target_": "optuna.pruners.NopPruner"}
 MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 2, "n_warmup_steps": 2}
-
-
-@pytest.fixture(params=["sqlite", "journal"])
-def directory(request, tmp_path):
-    directory = StudyDirectory(tmp_path / "study")
-    with directory.lock():
-        directory.create(request.param, is_maximised=True)
-    return directory
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"directory": "x"}', '{"number": 0, "more": 1}'])
