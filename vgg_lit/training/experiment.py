@@ -28,7 +28,7 @@ from vgg_lit.runs import Run
 from vgg_lit.tables import print_facts, print_metrics
 from vgg_lit.training.changed_settings import ChangedSettings
 from vgg_lit.training.facts import print_footer, print_header, record_damage, record_weights
-from vgg_lit.training.leftovers import remove_leftovers
+from vgg_lit.training.leftovers import set_leftovers_aside
 from vgg_lit.training.loggers import inspection_commands, record_end, record_start
 from vgg_lit.training.restoring import START, check_state, explain_restoring, sound_checkpoint
 from vgg_lit.training.run_data import ACCEPT, load_datamodule, record_data
@@ -86,7 +86,7 @@ def run_experiment(
     freeze_layers(config, classifier.net)
     run = resumed
     if trainer.is_global_zero and not run:
-        remove_leftovers(path)
+        set_leftovers_aside(path)
         run = Run.start(path, config, overrides)
     started = time.perf_counter()
     with run.at_work() if run and trainer.is_global_zero else nullcontext():

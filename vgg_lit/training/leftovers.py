@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vgg_lit.checkpoints.folder import FOLDER
+from vgg_lit.checkpoints.storage import set_aside
 from vgg_lit.runs import check_vacant
 
 FILES = ("data.json", "loggers.json", "metrics.csv", "metrics.json", "init.json", "damaged.txt")
@@ -11,8 +12,10 @@ FILES = ("data.json", "loggers.json", "metrics.csv", "metrics.json", "init.json"
 CHECKPOINTS = ("best.ckpt", "last.ckpt", "previous.ckpt")
 
 
-def remove_leftovers(path: Path) -> None:
-    """Removes files of an earlier attempt from the directory of a new run.
+def set_leftovers_aside(path: Path) -> None:
+    """Renames files of an earlier attempt in the directory of a new run to `<name>.replaced`.
+
+    They are kept, because the user may have put a file of the same name there.
 
     `found.json` stays: this attempt may have written it.
 
@@ -20,7 +23,6 @@ def remove_leftovers(path: Path) -> None:
         InputError: the directory holds a run.
     """
     check_vacant(path)
-    checkpoints = [path / FOLDER / name for name in CHECKPOINTS]
-    digests = [file.with_name(f"{file.name}.sha256") for file in checkpoints]
-    for file in (*map(path.joinpath, FILES), *checkpoints, *digests):
-        file.unlink(missing_ok=True)
+    for file in (*map(path.joinpath, FILES), *(path / FOLDER / name for name in CHECKPOINTS)):
+        if file.is_file():
+            set_aside(file, "replaced")
