@@ -54,6 +54,12 @@ class Finished(NamedTuple):
 DATA_FOLDER = os.environ.get("VGG_LIT_DATA")
 
 
+@pytest.fixture(autouse=True)
+def same_random_numbers():
+    """Seeds PyTorch, so that no test depends on the tests before it in its process."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_data_folder():
     """Hides data sets of the machine from all tests and fixtures that do not use `data_folder`."""

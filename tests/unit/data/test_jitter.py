@@ -33,10 +33,10 @@ def test_result_is_a_crop_of_torchs_antialiased_resizing(source, image_size, sca
     found = augment(images, draws)
     for i, (side, top, left) in enumerate(zip(*drawn(augment, draws), strict=True)):
         size = (side.item(), side.item())
-        whole = F.interpolate(images[i : i + 1].float(), size, mode="bilinear", antialias=True)[0]
+        whole = F.interpolate(images[i : i + 1].double(), size, mode="bilinear", antialias=True)[0]
         expected = whole[:, top : top + image_size, left : left + image_size]
-        # rounded to whole levels
-        assert (found[i].float() - expected).abs().max() <= 0.501
+        # Rounded to whole levels. PyTorch's own result in float32 differs from its float64 by up to 0.0013.
+        assert (found[i].double() - expected).abs().max() <= 0.501
 
 
 def test_without_a_change_of_scale_it_is_a_crop():
