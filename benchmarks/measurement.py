@@ -61,7 +61,7 @@ def print_header(settings: str, device: torch.device | str = "cpu") -> None:
     environment = describe_environment()
     features = "AMX" if "amx_bf16" in cpu_features() else "no AMX"
     hardware = (
-        f"{environment['processor']}, {os.cpu_count()} cores, "
+        f"{environment['processor']}, {os.cpu_count()} logical CPUs, "
         f"{torch.backends.cpu.get_cpu_capability()}, {features}, {torch.get_num_threads()} threads"
     )
     if torch.device(device).type == "cuda":

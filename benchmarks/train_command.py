@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ class Measured(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Writes the time after the first step."""
-        if trainer.global_step == 1:
-            write_text(Path(trainer.default_root_dir) / FIRST_STEP, str(time.time()))
+        file = Path(trainer.default_root_dir) / FIRST_STEP
+        # a step of accumulated gradients is followed by batches with the same count
+        if trainer.global_step == 1 and not file.exists():
+            write_text(file, str(time.time()))
 
     @rank_zero_only
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -97,6 +100,7 @@ def _peak_bytes() -> int:
     """Returns the peak resident memory of this process.
 
     On Linux, getrusage is not suitable: it includes the parent's memory at the start of the process.
+    On Windows, which has neither, it is 0.
     """
     status = Path("/proc/self/status")
     if status.is_file():
@@ -106,6 +110,8 @@ def _peak_bytes() -> int:
             if line.startswith("VmHWM")
         )
         return int(peak.split()[1]) * 1024
-    import resource  # not on Windows
+    if find_spec("resource") is None:
+        return 0
+    import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS

@@ -92,6 +92,7 @@ def usual_epochs(
             part.load_state_dict(state[name])
     yield from done
     while len(done) < epochs:
+        torch.manual_seed(len(done))  # each epoch has its own order, also after an interruption
         start = time.perf_counter()
         net.train()
         for x_BCHW, labels_B in loader:

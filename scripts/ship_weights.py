@@ -23,10 +23,10 @@ CARD = """\
 Maps {kind} images of {side} x {side} pixels to {count} classes: {classes}.
 
 - Accuracy: {accuracy}.
-- Trained with `python -m vgg_lit.train {overrides}`, seed {seed}, by vgg_lit {version} and torch {torch},
+- Trained with `python -m vgg_lit.train {overrides}` on {hardware}, by vgg_lit {version} and torch {torch},
   precision {precision}; the weights of the last epoch, stored in half precision.
 - Images are normalised with mean {mean} and standard deviation {std}, for pixels in 0..1.
-- The test images were used once, after training. No setting was selected on them.
+- The test images were used only after training. No setting was selected on them.
 - Licence of the weights: MIT, as the package. {data} has separate terms of use.
 
 ```bash
@@ -54,6 +54,8 @@ def main() -> None:
     hyperparameters = checkpoint["hyper_parameters"]
     shape = hyperparameters["preprocessing"]
     write_portable(checkpoint, folder / FILE, torch.float16)
+    overrides = [o for o in run.overrides.begun_with if not o.startswith((*PRIVATE, "seed="))]
+    overrides.append(f"seed={run.config['seed']}")
     config = run.config
     for holder, key in ((config, "data_root"), (config["data"], "root")):
         holder[key] = "data"
@@ -71,8 +73,8 @@ def main() -> None:
             count=len(hyperparameters["classes"]),
             classes=", ".join(hyperparameters["classes"]),
             accuracy=accuracy,
-            overrides=" ".join(o for o in run.overrides.begun_with if not o.startswith(PRIVATE)),
-            seed=config["seed"],
+            overrides=" ".join(overrides),
+            hardware=run.environment["processor"],
             version=checkpoint["vgg_lit"]["version"],
             torch=run.environment["packages"]["torch"],
             precision=config["trainer"]["precision"],

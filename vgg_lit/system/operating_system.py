@@ -1,4 +1,6 @@
-"""Differences between operating systems; no other module uses calls that one of them lacks.
+"""Differences between operating systems.
+
+Other modules have no branch for a system. A few ask whether a call exists, such as `os.sched_getaffinity`.
 
 Windows has no process groups, no signals but SIGINT, SIGTERM and SIGBREAK, and no files for folders; it
 refuses to rename or to remove open files. Each function asks for the call that it needs, not for the
