@@ -35,7 +35,7 @@ def test_train_returns_the_run(tiny, tmp_path):
     assert run.config["seed"] == 3
     assert run.status["status"] == "done"
     assert (run.path / "overrides.txt").read_text().splitlines() == [*tiny, "seed=3", "name=mine"]
-    again = vgg_lit.train(resume=run.path, **{"trainer.max_epochs": 2})
+    again = vgg_lit.train(resume=run, **{"trainer.max_epochs": 2})
     assert again.path == run.path
     assert len(again.history()) == 2
 
