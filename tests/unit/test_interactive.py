@@ -212,5 +212,18 @@ def test_compare_returns_the_tables(tiny_run, tmp_path, capsys):
         vgg_lit.compare("runs/a")
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"output": "x"}, r"^output: is not a setting of this function; use \.write\(folder\)$"),
+        ({"runs": ["c", "d"]}, "^runs: is given twice"),
+    ],
+)
+def test_compare_ignores_no_setting(settings, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        vgg_lit.compare("a", "b", **settings)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_module_of_compare_stays_a_module():
     assert vgg_lit.compare.main.__module__ == "vgg_lit.compare"
