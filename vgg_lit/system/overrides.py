@@ -19,6 +19,7 @@ PLAIN = re.compile(
 """Texts that Hydra reads without quotes, except for `WORDS`; letters outside ASCII need quotes."""
 
 WORDS = ("null", "true", "false", "nan", "inf")
+"""Texts that Hydra reads as other values."""
 
 
 def as_overrides(settings: Mapping[str, Any], quote: str = '"') -> list[str]:
