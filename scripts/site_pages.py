@@ -18,28 +18,70 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "benchmarks.md",
+    "vgg_lit/trained/cifar10/README.md": "weights-cifar10.md",
+    "vgg_lit/trained/fashion_mnist/README.md": "weights-fashion-mnist.md",
 }
 """Document of the repository -> page of the site. Files of docs/ keep their names."""
 
 API = {
-    "Runs and training": ["vgg_lit.runs.Run", "vgg_lit.sweeps.Sweep"],
-    "Learning and data": [
-        "vgg_lit.classifier.Classifier",
-        "vgg_lit.data.datamodule.ImageDataModule",
-    ],
-    "Networks": [
-        "vgg_lit.models.vgg.build",
-        "vgg_lit.models.vgg.VGG",
-        "vgg_lit.models.variants.Head",
-        "vgg_lit.models.dense.DenseVGG",
-    ],
-    "Numbers and features": [
-        "vgg_lit.analysis.complexity",
-        "vgg_lit.analysis.features",
-        "vgg_lit.analysis.receptive_field",
-    ],
+    "Train and use runs": {
+        "vgg_lit.train": "vgg_lit.interactive.train_run",
+        "vgg_lit.compose": "vgg_lit.config.composing.compose",
+        "vgg_lit.Run": "vgg_lit.interactive_run.InteractiveRun",
+        "vgg_lit.Sweep": "vgg_lit.interactive.InteractiveSweep",
+        "vgg_lit.compare": "vgg_lit.interactive.compare_runs",
+    },
+    "Results": {
+        "Prediction": "vgg_lit.evaluation.prediction.Prediction",
+        "Picture": "vgg_lit.reports.picture.Picture",
+        "ComparisonReport": "vgg_lit.reports.comparison_report.ComparisonReport",
+    },
+    "Errors": {
+        "vgg_lit.InputError": "vgg_lit.errors.InputError",
+        "vgg_lit.TrainingError": "vgg_lit.errors.TrainingError",
+        "vgg_lit.errors.OutOfMemory": "vgg_lit.errors.OutOfMemory",
+    },
+    "Learning and data": {
+        "vgg_lit.Classifier": "vgg_lit.classifier.Classifier",
+        "vgg_lit.ImageDataModule": "vgg_lit.data.datamodule.ImageDataModule",
+        "vgg_lit.data.Preprocessing": "vgg_lit.data.preprocessing.Preprocessing",
+        "vgg_lit.data.read_image": "vgg_lit.data.images.read_image",
+        "vgg_lit.data.Source": "vgg_lit.data.sources.Source",
+        "vgg_lit.data.sources.ResidentImages": "vgg_lit.data.sources.ResidentImages",
+    },
+    "Networks": {
+        "vgg_lit.models.build": "vgg_lit.models.vgg.build",
+        "vgg_lit.models.VGG": "vgg_lit.models.vgg.VGG",
+        "vgg_lit.models.Head": "vgg_lit.models.variants.Head",
+        "vgg_lit.models.fast_vgg": "vgg_lit.models.shipped.fast_vgg",
+        "vgg_lit.models.faster_rcnn": "vgg_lit.models.detection.faster_rcnn",
+        "vgg_lit.models.functional.forward": "vgg_lit.models.functional.forward",
+        "vgg_lit.models.dense.DenseVGG": "vgg_lit.models.dense.DenseVGG",
+    },
+    "Numbers, features and pictures": {
+        name: name
+        for name in (
+            "vgg_lit.analysis.complexity",
+            "vgg_lit.analysis.receptive_field",
+            "vgg_lit.analysis.features",
+            "vgg_lit.analysis.style_transfer",
+            "vgg_lit.analysis.augmented_images",
+            "vgg_lit.analysis.figures",
+        )
+    },
 }
-"""Heading -> objects of the API page."""
+"""Heading of the API page -> public names and the objects that document them, see docs/python-api.md."""
+
+ENTRY = """\
+::: {documented}
+    options:
+      heading: {name}
+      toc_label: {name}
+      heading_level: 3
+      inherited_members: true
+
+"""
+"""An entry of the API page; members of classes of other packages are not loaded."""
 
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^)\s]+)\)")
 
@@ -54,7 +96,7 @@ def on_files(files: Files, config: Any) -> Files:
         files.append(File.generated(config, page, content=with_page_links(text, document)))
     sections = (
         f"## {heading}\n\n"
-        + "".join(f"::: {name}\n    options:\n      heading_level: 3\n\n" for name in names)
+        + "".join(ENTRY.format(name=name, documented=one) for name, one in names.items())
         for heading, names in API.items()
     )
     files.append(File.generated(config, "api.md", content="# API\n\n" + "\n".join(sections)))

@@ -30,7 +30,8 @@ def show() -> None:
         ]
         print_rows(rows, title="decoded images")
     total = sum(entry.nbytes for entry in entries) / 1e6
-    print_facts({"cache": f"{folder}: {len(entries)} entries, {total:,.1f} MB"})
+    number = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+    print_facts({"cache": f"{folder}: {number}, {total:,.1f} MB"})
 
 
 def clear() -> None:
@@ -42,6 +43,8 @@ def clear() -> None:
         else:
             busy += 1
     in_use = f"; {busy} are being filled and were kept" if busy else ""
+    if busy == 1:
+        in_use = "; 1 is being filled and was kept"
     print_facts({"cleared": f"{cache_folder()}: {removed / 1e6:,.1f} MB{in_use}"})
 
 

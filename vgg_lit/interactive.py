@@ -89,8 +89,12 @@ def compare_runs(*runs: Any, **settings: Any) -> ComparisonReport:
         settings: `by`, `sort`, `columns`, `curves` and `trusted_targets` of the command.
 
     Raises:
-        InputError: there are fewer than two runs, or no such column or metric.
+        InputError: there are fewer than two runs, or no such column or metric, or a setting has no effect.
     """
+    if "output" in settings:
+        raise InputError("output: is not a setting of this function; use .write(folder)")
+    if runs and "runs" in settings:
+        raise InputError("runs: is given twice, with and without its name; give it once")
     config = compose(command="compare", **{"runs": list(_places(runs)), **settings})
     with errors_in_one_line():
         return report_on(check_section(to_plain(config), Compare))

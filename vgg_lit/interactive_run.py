@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.composing import compose, errors_in_one_line, typed_overrides
+from vgg_lit.config.near_matches import hint
 from vgg_lit.config.schema import COMMANDS, Predict
 from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.evaluate import evaluate
@@ -176,12 +177,15 @@ class InteractiveRun(Run):
         """
         typed = typed_overrides(overrides, settings)
         taken = {"run", *chosen, *NOT_OF_METHODS[command]}
-        for key in map(key_of, typed):
+        fields = COMMANDS[command].model_fields
+        names = [field.alias or name for name, field in fields.items() if name not in taken]
+        allowed = f"allowed: {', '.join(names)}"
+        for override in typed:
+            key, value = key_of(override), override.partition("=")[2]
             if key in taken:
-                names = (
-                    field.alias or name for name, field in COMMANDS[command].model_fields.items()
-                )
-                allowed = ", ".join(name for name in names if name not in taken)
-                raise ConfigError(f"{key}: is not a setting of this method; allowed: {allowed}")
+                raise ConfigError(f"{key}: is not a setting of this method; {allowed}")
+            if key.partition(".")[0] not in (*names, "hydra"):
+                meant = hint(key, names, value, command)
+                raise ConfigError(f"unknown key {key}; {meant}{allowed}")
         typed = typed_overrides(overrides, {"run": self.path, **chosen, **settings})
         return compose(*typed, command=command), typed

@@ -16,20 +16,30 @@ from vgg_lit.errors import EXIT_BAD_INPUT, InputError
 from vgg_lit.system.files import expanded, write_text
 from vgg_lit.system.operating_system import quoted
 from vgg_lit.system.output import exiting_in_one_line, print_guarded
+from vgg_lit.system.overrides import WORDS
 
 USAGE = "Usage: vgg new <folder>"
 
 TEMPLATES = Path(__file__).parent / "starter"
+
+NO_TEXTS = (*WORDS, "yes", "no", "on", "off")
+"""Names that YAML or Hydra reads as booleans, numbers or null."""
 
 
 def package_name(folder: Path) -> str:
     """Returns the name of the package in a new folder.
 
     Raises:
-        InputError: the name cannot be that of a package, or an installed package has it.
+        InputError: the name cannot be that of a package, or there is a package of that name.
     """
     name = re.sub(r"\W+", "_", folder.resolve().name.lower(), flags=re.ASCII).strip("_")
-    if not name.isidentifier() or keyword.iskeyword(name):
+    if keyword.iskeyword(name):
+        raise InputError(f"{folder}: {name} is a keyword of Python; choose another name")
+    if name in NO_TEXTS:
+        raise InputError(
+            f"{folder}: {name} in a config is a value, not a name; choose another name"
+        )
+    if not name.isidentifier():
         raise InputError(
             f"{folder}: its name is not that of a package; allowed: letters, digits and "
             "underscores, with a letter first"
@@ -38,9 +48,7 @@ def package_name(folder: Path) -> str:
     # Python finds an empty folder too, as a package without __init__.py.
     places = list(spec.submodule_search_locations or ()) if spec and not spec.origin else []
     if spec is not None and [*map(os.path.realpath, places)] != [os.path.realpath(folder)]:
-        raise InputError(
-            f"{folder}: an installed package has the name {name}; choose another folder"
-        )
+        raise InputError(f"{folder}: there is already a package {name}; choose another name")
     return name
 
 

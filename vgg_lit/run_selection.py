@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vgg_lit.errors import InputError
-from vgg_lit.system.log_folders import RUNS
+from vgg_lit.system.files import expanded
+from vgg_lit.system.log_folders import ATTEMPT, RUNS
 from vgg_lit.system.overrides import shell_words
 from vgg_lit.system.small_files import read_json
 from vgg_lit.system.terminal import visible
@@ -20,6 +21,9 @@ LATEST = "latest"
 LARGEST_SWEEP = 2**25
 """Limit on the bytes of `sweep.json`, which holds the metrics of all jobs."""
 
+JOBS = ("*", "trials/*")
+"""The runs in the directory of a sweep, and of a study."""
+
 MOST_JOBS = 10
 """Jobs of a sweep that a message lists."""
 
@@ -28,14 +32,19 @@ def select_run(path: str | os.PathLike[str], key: str = "run", outside: Path | N
     """Returns the directory of a run; `latest` is the run that was started last.
 
     Args:
-        path: the directory, or `latest`.
+        path: the directory, also in the home folder `~`, or `latest`.
         key: setting that messages name.
         outside: folder whose runs are not `latest`.
 
     Raises:
-        InputError: there is no such run, it is a sweep, whose jobs the message lists, or a file of a run.
+        InputError: there is no such run, it is a sweep or a study, whose runs the message lists, or a file
+            of a run.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"{key}={path!r}: is not a path")
     found = Path(path)
+    if not found.exists():
+        found = expanded(path)
     if str(path) == LATEST and not found.exists():
         newest = newest_run(outside)
         if newest is None:
@@ -51,7 +60,8 @@ def select_run(path: str | os.PathLike[str], key: str = "run", outside: Path | N
         raise InputError(f"{key}={path}: there is no such directory{hint}")
     if (found / "config.yaml").is_file():
         return found
-    jobs = [str(file.parent) for file in sorted(found.glob("*/config.yaml"), key=_number)]
+    places = (run for pattern in JOBS for run in _runs(found, pattern))
+    jobs = [str(job) for job in sorted(places, key=_number)]
     if not jobs:
         raise InputError(f"{key}={path}: is not a run directory; it has no config.yaml")
     more = f" and {len(jobs) - MOST_JOBS} more" if len(jobs) > MOST_JOBS else ""
@@ -71,9 +81,7 @@ def run_label(run: Path) -> str:
 def all_runs() -> Iterator[Path]:
     """Yields the directories of the runs below logs/, also of sweeps and studies."""
     for place in RUNS:
-        for file in Path("logs").glob(f"{place}/config.yaml"):
-            if file.is_file():
-                yield file.parent
+        yield from _runs(Path("logs"), place)
 
 
 def newest_run(outside: Path | None = None) -> Path | None:
@@ -104,9 +112,15 @@ def start_time(run: Path) -> float:
     return next(file for file in files if file.is_file()).stat().st_mtime
 
 
-def _number(file: Path) -> tuple[int, str]:
-    name = file.parent.name
-    return int(name) if name.isdigit() else -1, name
+def _runs(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yields the run directories of a pattern, without attempts that were set aside."""
+    for file in folder.glob(f"{pattern}/config.yaml"):
+        if file.is_file() and not ATTEMPT.search(file.parent.name):
+            yield file.parent
+
+
+def _number(run: Path) -> tuple[int, str]:
+    return int(run.name) if run.name.isdigit() else -1, run.name
 
 
 def _label(job: Path) -> str:

@@ -18,7 +18,6 @@ classifier = run.load_classifier()
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -44,9 +43,6 @@ from vgg_lit.tables import read_epochs
 
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier
-
-ATTEMPT = re.compile(r"\.attempt\d+$")
-"""The end of the name of a directory with an attempt that was set aside."""
 
 
 class Run:
@@ -97,6 +93,10 @@ class Run:
         self.overrides.add(overrides)
         write_text(self.config_file, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
         self.set_status("running")
+
+    def __fspath__(self) -> str:
+        """Returns the path of the directory, so that a run can be given for it."""
+        return str(self.path)
 
     @property
     def outputs(self) -> Path:
@@ -255,7 +255,7 @@ class Run:
         return any(self.checkpoints.glob("*.ckpt"))
 
     def set_aside(self) -> None:
-        """Renames the directory to `<name>.attempt<n>`, see `ATTEMPT`, so that a retry starts fresh."""
+        """Renames the directory to `<name>.attempt<n>`, so that a retry starts fresh."""
         names = (f"{self.path.name}.attempt{number}" for number in count(1))
         free = next(p for p in map(self.path.with_name, names) if not p.exists())
         rename_claimed(self.path, free)

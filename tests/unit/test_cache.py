@@ -49,9 +49,15 @@ def test_all_entries_are_removed(folder, run):
 
 def test_an_entry_that_a_process_fills_is_kept(folder, run):
     with FileLock(folder / "cars.lock"):
-        assert "1 are being filled" in run("clear")
+        assert "; 1 is being filled and was kept" in run("clear")
+    assert f"{folder}: 1 entry, 0.0 MB" in run()
     assert np.load(folder / "cars.npy").sum() == 6
     assert not (folder / "birds.npy").exists()
+
+
+def test_entries_that_processes_fill_are_counted(folder, run):
+    with FileLock(folder / "cars.lock"), FileLock(folder / "birds.lock"):
+        assert "; 2 are being filled and were kept" in run("clear")
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def test_train_returns_the_run(tiny, tmp_path):
     assert run.config["seed"] == 3
     assert run.status["status"] == "done"
     assert (run.path / "overrides.txt").read_text().splitlines() == [*tiny, "seed=3", "name=mine"]
-    again = vgg_lit.train(resume=run.path, **{"trainer.max_epochs": 2})
+    again = vgg_lit.train(resume=run, **{"trainer.max_epochs": 2})
     assert again.path == run.path
     assert len(again.history()) == 2
 
@@ -210,6 +210,19 @@ def test_compare_returns_the_tables(tiny_run, tmp_path, capsys):
     assert (tmp_path / "comparison/comparison.tex").read_text() == report.latex
     with pytest.raises(InputError, match="at least 2"):
         vgg_lit.compare("runs/a")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"output": "x"}, r"^output: is not a setting of this function; use \.write\(folder\)$"),
+        ({"runs": ["c", "d"]}, "^runs: is given twice"),
+    ],
+)
+def test_compare_ignores_no_setting(settings, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        vgg_lit.compare("a", "b", **settings)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_module_of_compare_stays_a_module():

@@ -73,6 +73,27 @@ def test_settings_of_the_command_without_effect_are_refused(run, call, words):
 
 
 @pytest.mark.parametrize(
+    ("call", "meant"),
+    [
+        (lambda run: run.evaluate(ckpt="last"), "ckpt; did you mean checkpoint? allowed: "),
+        (lambda run: run.evaluate("+crop=3"), "crop; did you mean crops? allowed: "),
+        (lambda run: run.export(image="a.png"), "image; allowed: checkpoint, formats, "),
+        (lambda run: run.export(dir="out"), "dir; did you mean output? allowed: "),
+        (lambda run: run.predict("a.png", topk=3), "topk; did you mean top_k? allowed: "),
+        (lambda run: run.predict("a.png", folder="b"), "folder; allowed: "),
+        (lambda run: run.draw(figure="confusion"), "figure; did you mean figures? allowed: "),
+    ],
+)
+def test_an_unknown_setting_names_those_of_the_method(run, call, meant):
+    with pytest.raises(InputError) as error:
+        call(run)
+    assert str(error.value).startswith(f"unknown key {meant}")
+    allowed = str(error.value).partition("allowed: ")[2].split(", ")
+    assert not {"run", "weights", "exported"}.intersection(allowed)
+    assert "checkpoint" in allowed
+
+
+@pytest.mark.parametrize(
     "call",
     [
         lambda run, **place: run.evaluate(**place),

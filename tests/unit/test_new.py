@@ -32,6 +32,24 @@ def test_names_that_are_no_package_are_refused(name, tmp_path):
     assert not (tmp_path / name).exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("class", "class is a keyword of Python; choose another name"),
+        ("torch", "there is already a package torch; choose another name"),
+        *(
+            (name, f"{name.lower()} in a config is a value, not a name; choose another name")
+            for name in ("on", "off", "yes", "No", "true", "False", "null", "nan")
+        ),
+        ("3d", "its name is not that of a package; allowed: letters, digits and underscores, "),
+    ],
+)
+def test_a_refused_name_has_its_reason(name, message, tmp_path):
+    with pytest.raises(InputError) as error:
+        new.write_starter(tmp_path / name)
+    assert str(error.value).startswith(f"{tmp_path / name}: {message}")
+
+
 def test_a_folder_with_files_is_left_alone(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a").write_text("x")

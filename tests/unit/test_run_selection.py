@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,44 @@ def test_a_sweep_lists_its_jobs():
     assert str(error.value) == (
         f"run=logs/sweeps/a/s: holds 2 runs; choose one: {first} (seed=0), {second} (seed=1)"
     )
+
+
+def test_attempts_that_were_set_aside_are_no_runs(logs):
+    old = logs / "sweeps/a/s/1.attempt1"
+    shutil.copytree(logs / "sweeps/a/s/1", old)
+    os.utime(old / "environment.json", (9000, 9000))
+    with pytest.raises(InputError, match=r"holds 2 runs; choose one: run=logs/sweeps/a/s/0 "):
+        select_run("logs/sweeps/a/s")
+    assert select_run("latest") == NEWEST
+    assert select_run(old) == old
+
+
+def test_a_study_lists_its_trials(logs):
+    for number in ("10", "2", "2.attempt1"):
+        shutil.copytree(logs / "runs/a/1", logs / "tune/a/study/trials" / number)
+    with pytest.raises(InputError) as error:
+        select_run("logs/tune/a/study")
+    trials = [Path("logs/tune/a/study/trials", number) for number in ("2", "10")]
+    listed = ", ".join(shell_words({"run": trial}) for trial in trials)
+    assert str(error.value) == f"run=logs/tune/a/study: holds 2 runs; choose one: {listed}"
+
+
+def test_a_run_in_the_home_folder(logs, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(logs))
+    assert Run("~/runs/a/1").path == logs / "runs/a/1"
+
+
+def test_a_run_stands_for_its_path(logs):
+    run = Run("logs/runs/a/1")
+    assert Run(run).path == run.path
+    assert os.fspath(run) == str(run.path)
+
+
+@pytest.mark.parametrize("path", [None, 3, ["logs"]])
+def test_other_objects_are_no_paths(path):
+    with pytest.raises(InputError, match=f"^{re.escape(f'run={path!r}: is not a path')}$"):
+        Run(path)
 
 
 def test_a_checkpoint_in_the_place_of_its_run_names_the_run(tmp_path):

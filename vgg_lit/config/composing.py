@@ -34,7 +34,10 @@ from vgg_lit.system.overrides import as_overrides, with_home
 
 
 def compose(*overrides: str, command: str = "train", **settings: Any) -> DictConfig:
-    """Returns the config of a command, composed and checked as in the shell.
+    """Returns the config of a command, composed and checked as in the shell before Lightning is imported.
+
+    The arguments of callbacks and loggers, and files such as runs and checkpoints, are checked when the
+    command itself runs.
 
     Args:
         overrides: arguments of the command, e.g. `"model=vgg16_bn"`, `"optimizer.lr=0.05"`.

@@ -1,6 +1,7 @@
-"""The option of a group to which the settings of a run belong, by the files in conf/.
+"""The options of a group to which settings belong, by the files in conf/.
 
 known_option("augment", {"_target_": "vgg_lit.data.FlipCrop", "padding": 4, "flip": True})  # "flip_crop"
+selecting("scheduler", "patience")                                                # "scheduler=plateau"
 """
 
 from collections.abc import Mapping
@@ -13,10 +14,13 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vgg_lit.config.differences import flattened
-from vgg_lit.config.group_options import config_folder
+from vgg_lit.config.group_options import BASES, config_folder
 
 VARIANTS = "vgg_lit.models.build"
 """The function of all VGG networks; its argument `variant` names them."""
+
+MOST_OPTIONS = 4
+"""Options that a hint names."""
 
 
 def known_option(group: str, section: Any) -> str | None:
@@ -42,6 +46,39 @@ def known_option(group: str, section: Any) -> str | None:
             return found[0]
     variant = values.get("variant")
     return variant if target == VARIANTS and isinstance(variant, str) else None
+
+
+def selecting(group: str, key: str) -> str:
+    """Returns the overrides that select an option with a setting, joined by "or"; empty if there is none.
+
+    The arguments are those of `options_with`.
+    """
+    names = options_with(group, key)[:MOST_OPTIONS]
+    if group == "callbacks":
+        names = [f"[{','.join(dict.fromkeys(('default', name)))}]" for name in names]
+    return " or ".join(f"{group}={name}" for name in names)
+
+
+def options_with(group: str, key: str) -> list[str]:
+    """Returns the options of a group in conf/ that have a setting.
+
+    Args:
+        group: name of the group.
+        key: the setting in the group, such as `ema.decay`; the last part, such as `decay`, is enough.
+    """
+    return [
+        name
+        for name, keys in _keys(config_folder() / group).items()
+        if (group, name) not in BASES
+        and any(key == own or ("." not in key and own.endswith(f".{key}")) for own in keys)
+    ]
+
+
+@cache
+def _keys(folder: Path) -> dict[str, list[str]]:
+    """Returns the dotted keys of the options in a folder by name."""
+    files = sorted(folder.glob("*.yaml"))
+    return {file.stem: [key for key, _ in flattened(_content(file))] for file in files}
 
 
 @cache

@@ -9,6 +9,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from vgg_lit.config.group_options import config_folder, groups_of
+from vgg_lit.config.known_options import selecting
+from vgg_lit.config.schema import GROUPS
+
 SYNONYMS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("lr", "learningrate", "lrate", "maxlr", "baselr"): ("optimizer.lr",),
     ("epochs", "epoch", "nepochs", "numepochs", "numtrainepochs"): ("trainer.max_epochs",),
@@ -60,6 +64,7 @@ SYNONYMS: dict[tuple[str, ...], tuple[str, ...]] = {
     ),
     ("trainvaltestsplit",): ("data.val_fraction",),
     ("fraction", "trainfraction", "subset"): ("data.train_size",),
+    ("stratify", "stratified"): ("data.splitting",),
     ("kfold", "kfolds", "nfolds", "nsplits"): ("data.folds",),
     ("mean", "std", "normalization", "normalisation"): ("data.normalize",),
     ("numclasses", "nclasses", "classes", "nclass"): ("data.num_classes",),
@@ -112,6 +117,16 @@ SYNONYMS: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 """Normalised names that other projects use, some with their section or value, and keys or options of this one; the
 first that a command has is meant."""
+
+OF_COMMANDS = {
+    "predict": dict.fromkeys(("folder", "dir", "data", "imagedir", "imgdir"), "images"),
+    "export": dict.fromkeys(("path", "folder", "dir"), "output"),
+    "visualize": {
+        **dict.fromkeys(("plot", "plots", "figure", "fig", "figs", "chart", "charts"), "figures"),
+        **dict.fromkeys(("img", "file", "picture", "input", "source"), "image"),
+    },
+}
+"""Normalised names that mean another key in one command than in the others."""
 
 IN_MEMORY = "the images of this data set are in memory and need no workers"
 NO_SETTING = {
@@ -182,35 +197,62 @@ def dotted(config: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
             yield from dotted(value, f"{prefix}{name}.")
 
 
-def nearest_key(typed: str, keys: Collection[str], value: str = "") -> str | None:
+def nearest_key(
+    typed: str, keys: Collection[str], value: str = "", command: str = ""
+) -> str | None:
     """Returns the dotted key, or the option of a group, that a mistyped key means; None if none is near.
+
+    Several options that have the setting are joined by "or".
 
     Args:
         typed: the key, with or without a section.
         keys: all keys of the config, and its groups.
         value: the value that was typed for the key.
+        command: name of the command; empty if no options of its groups can be chosen.
     """
     section, _, leaf = typed.rpartition(".")
     name = normalized(leaf)
-    typed_names = {name, f"{section}.{name}", f"{name}={normalized(value)}"}
-    for names, meant in SYNONYMS.items():
-        known = (one for one in meant if one.partition("=")[0] in keys)
-        if typed_names.intersection(names):
-            if not meant:
-                return None
-            if found := next(known, None):
-                return found
-    if name in NO_SETTING:
+    own_meaning = OF_COMMANDS.get(command, {}).get(name)
+    if not section and own_meaning in keys:
+        return own_meaning
+    named = list(_synonyms({name, f"{section}.{name}", f"{name}={normalized(value)}"}, keys))
+    group, _, rest = typed.partition(".")
+    if section and (inside := [one for one in named if one and _group_of(one) == group]):
+        return inside[0]
+    if name in NO_SETTING and not named:
         return None
     leaves = {key: normalized(key.rpartition(".")[2]) for key in keys}
+    is_chosen = rest == leaf and any(leaves[key] == name for key in keys if _group_of(key) == group)
+    groups = GROUPS.keys() & (groups_of(command, config_folder()) if command else ())
+    if group in groups and not is_chosen and (options := selecting(group, rest)):
+        return options
+    if named:
+        return named[0]
     near_first = sorted(keys, key=lambda key: (key.rpartition(".")[0] != section, key.count(".")))
     if same := [key for key in near_first if leaves[key] == name]:
         return same[0]
+    if not section:
+        for group in sorted(groups - {"data"}):  # names such as image mean too much
+            if options := selecting(group, leaf):
+                return options
     own = {key: leaves[key] for key in near_first if key.rpartition(".")[0] == section}
     for among, cutoff in ((own, 0.6), ({key: leaves[key] for key in near_first}, 0.75)):
         if close := get_close_matches(name, set(among.values()), n=1, cutoff=cutoff):
             return next(key for key, value in among.items() if value == close[0])
     return None
+
+
+def _synonyms(names: set[str], keys: Collection[str]) -> Iterator[str | None]:
+    """Yields the keys and options that names of other projects mean in a command; None if they have no meaning."""
+    for synonyms, meant in SYNONYMS.items():
+        known = [one for one in meant if one.partition("=")[0] in keys]
+        if names.intersection(synonyms) and (known or not meant):
+            yield known[0] if known else None
+
+
+def _group_of(key: str) -> str:
+    """Returns the first part of a key or an override."""
+    return key.partition("=")[0].partition(".")[0]
 
 
 def nearest_option(group: str, typed: str, options: Iterable[str]) -> str | None:
@@ -236,12 +278,12 @@ def nearest_value(key: str, typed: str, allowed: Iterable[str]) -> str | None:
     return f"{key}={meant}" if meant else None
 
 
-def hint(typed: str, keys: Collection[str], value: str = "") -> str:
+def hint(typed: str, keys: Collection[str], value: str = "", command: str = "") -> str:
     """Returns the part of a message that names the key that was meant, or the reason why there is none.
 
     It ends with a space, and is empty if no key is near. The arguments are those of `nearest_key`.
     """
-    if near := nearest_key(typed, keys, value):
+    if near := nearest_key(typed, keys, value, command):
         return f"did you mean {near}? "
     reason = NO_SETTING.get(normalized(typed.rpartition(".")[2]))
     return f"{reason}; " if reason else ""

@@ -12,6 +12,7 @@ from vgg_lit.config.command_line import value_of_flag
 from vgg_lit.config.group_options import BASES, config_folder, groups_of
 from vgg_lit.config.known_keys import known_keys, known_options
 from vgg_lit.config.near_matches import hint, nearest_key, nearest_option
+from vgg_lit.config.setting_rows import takes_list
 from vgg_lit.data.image_formats import ENDINGS
 from vgg_lit.errors import InputError, disk_error, one_line, path_error
 from vgg_lit.system.operating_system import quoted
@@ -69,7 +70,7 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         typed = match.group(1)
         pairs = [a.partition("=") for a in arguments]
         value = next((value for key, _, value in pairs if key.lstrip("+~") == typed), "")
-        return _unknown_key(typed, value, known_keys(config_name, arguments))
+        return _unknown_key(typed, value, config_name, arguments)
     if match := re.search(r"Unknown plugin class *: '([\w.]+)'", message):
         needed = [extra for package, extra in LAUNCHERS.items() if package in match.group(1)]
         remedy = f'; pip install "vgg_lit[{needed[0]}]"' if needed else ""
@@ -92,15 +93,20 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         typed = match.group(1) or match.group(2)
         key, _, values = typed.partition("=")
         keys = known_keys(config_name, arguments)
-        if key not in keys and (near := nearest_key(key, keys)) and "=" not in near:
+        if (
+            key not in keys
+            and (near := nearest_key(key, keys, command=config_name))
+            and "=" not in near
+        ):
             key = near
-        as_list = f"a list is written {quoted([f'{key}=[{values}]'])}"
+        is_listed = takes_list(config_name, key)
+        as_list = f"a list is written {quoted([f'{key}=[{values}]'])}" if is_listed else ""
         if config_name != "train":
-            return f"{typed}: {as_list}"
+            return f"{typed}: {as_list or 'takes one value'}"
         words = [f"{key}={values}" if argument == typed else argument for argument in arguments]
         command = quoted(["python", "-m", "vgg_lit.train", "-m", *words])
         several = f"{typed}: several values are a sweep; add -m: {command}"
-        return several if match.group(2) else f"{several}; {as_list}"
+        return f"{several}; {as_list}" if as_list and not match.group(2) else several
     if isinstance(error, OverrideParseException):
         return _no_override(str(error.override), config_name, arguments)
     if "Config group override must be a string" in message:
@@ -142,15 +148,16 @@ def _no_choice(argument: str, arguments: Sequence[str]) -> str:
     return f"{message}; {meant}allowed: {', '.join(allowed)}"
 
 
-def _unknown_key(typed: str, value: str, keys: Sequence[str]) -> str:
+def _unknown_key(typed: str, value: str, config_name: str, arguments: Sequence[str]) -> str:
     """Returns the message for a key that does not exist, with the one that was probably meant."""
+    keys = known_keys(config_name, arguments)
     section = typed.rpartition(".")[0]
     own = [key for key in keys if key.rpartition(".")[0] == section]
     if section and not own:
         section, own = "", [key for key in keys if "." not in key]
     names = ", ".join(dict.fromkeys(key.rpartition(".")[2] for key in own))
     place = f" in {section}" if section else ""
-    meant = hint(typed, keys, value)
+    meant = hint(typed, keys, value, config_name)
     return f"unknown key {typed}; {meant}allowed{place}: {names}" if own else f"unknown key {typed}"
 
 
@@ -196,7 +203,8 @@ def _no_override(typed: str, config_name: str, arguments: Sequence[str]) -> str:
     if match := re.fullmatch(r"(\w[\w.]*)(?:[:\s]+(\S+))?", typed):
         name, value = match.groups()
         meant = "" if value else _option_of_a_group(name, config_name, arguments)
-        meant = meant or nearest_key(name, known_keys(config_name, arguments), value or "") or ""
+        keys = known_keys(config_name, arguments)
+        meant = meant or nearest_key(name, keys, value or "", config_name) or ""
         if meant and "=" not in meant:
             meant = f"{meant}={value or '...'}"
         if meant:
@@ -225,7 +233,7 @@ def check_flags(arguments: Sequence[str], config_name: str) -> None:
             is_flag = flag.startswith(SHORT) or not flag.startswith("-")
         if not is_flag:
             typed = flag.lstrip("-").replace("-", "_")
-            meant = hint(typed, known_keys(config_name, arguments), value)
+            meant = hint(typed, known_keys(config_name, arguments), value, config_name)
             if meant.startswith("did you mean ") and "=" not in meant:
                 meant = meant.replace("?", f"={value or '...'}?")
             if begun:

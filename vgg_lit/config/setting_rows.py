@@ -9,11 +9,14 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel
 
 from vgg_lit.config.differences import flattened
-from vgg_lit.config.schema import GROUPS, SUBSECTIONS
+from vgg_lit.config.schema import COMMANDS, GROUPS, SUBSECTIONS
 from vgg_lit.config.schema.sections import NEEDED
 from vgg_lit.value_types import as_written
 
 LARGEST_SEED = 2**32
+
+SEVERAL = ("callbacks", "logger", "metrics")
+"""Groups of which a command can have several options."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,15 @@ def setting_rows(section: type[BaseModel], prefix: str = "") -> Iterator[Setting
     """
     schema = section.model_json_schema(by_alias=True)
     yield from _rows(schema, schema.get("$defs", {}), prefix)
+
+
+def takes_list(command: str, key: str) -> bool:
+    """Returns True if the value of a setting of a command can be a list; also if its type is not known."""
+    rows = [*setting_rows(COMMANDS[command])]
+    for group, section in GROUPS.items():
+        rows += setting_rows(section, f"{group}.")
+    types = {row.key: row.allowed for row in rows}
+    return "list" in types[key] if key in types else "." in key or key in SEVERAL
 
 
 def _rows(

@@ -19,9 +19,10 @@ from vgg_lit.errors import InputError, NotTrusted, unknown
 from vgg_lit.models.data_arguments import DataShape
 from vgg_lit.reports.option_names import undetermined, with_option_names
 from vgg_lit.run_selection import LATEST, newest_runs
-from vgg_lit.runs import ATTEMPT, Run
+from vgg_lit.runs import Run
 from vgg_lit.sweeps import Sweep
 from vgg_lit.system.files import expanded
+from vgg_lit.system.log_folders import ATTEMPT
 from vgg_lit.system.terminal import warn
 from vgg_lit.tables import is_higher_better
 from vgg_lit.targets import ALLOWED

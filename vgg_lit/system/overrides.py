@@ -5,6 +5,7 @@ shell_words({"run": "my runs/1"})                    # 'run="my runs/1"'
 pasteable("evaluate", {"run": "my runs/1"})          # python -m vgg_lit.evaluate 'run="my runs/1"'
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ PLAIN = re.compile(
 """Texts that Hydra reads without quotes, except for `WORDS`; letters outside ASCII need quotes."""
 
 WORDS = ("null", "true", "false", "nan", "inf")
+"""Texts that Hydra reads as other values."""
 
 
 def as_overrides(settings: Mapping[str, Any], quote: str = '"') -> list[str]:
@@ -39,7 +41,7 @@ def _typed(value: Any, quote: str = '"') -> str:
         return "{" + ",".join(f"{key}:{_typed(item, quote)}" for key, item in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{','.join(_typed(item, quote) for item in value)}]"
-    text = str(value)
+    text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
     if PLAIN.fullmatch(text) and text.lower() not in WORDS:
         return text
     # As in Hydra's grammar, backslashes are escapes only before a quote.

@@ -138,6 +138,34 @@ WRONG = [
     ("train", "per_device_train_batch_size=8", "data.batch_size"),
     ("train", "gradient_accumulation_steps=2", "trainer.accumulate_grad_batches"),
     ("train", "report_to=wandb", "logger"),
+    # settings of an option that is not chosen
+    ("train", "callbacks.ema.decay=0.99", "callbacks=[default,ema]"),
+    ("train", "callbacks.early_stopping.monitor=val/loss", "callbacks=[default,early_stopping]"),
+    ("train", "callbacks.monitor=val/acc", "callbacks.checkpointing.monitor"),
+    ("train", "callbacks=none callbacks.checkpointing.keep=last", "callbacks=[default]"),
+    ("train", "loss.gamma=3", "loss=focal"),
+    ("train", "loss.temperature=2", "loss=distillation"),
+    ("train", "loss.decay=1e-4", "optimizer.weight_decay"),
+    ("train", "teacher=logs/x", "loss=distillation"),
+    ("train", "scheduler.patience=5", "scheduler=plateau"),
+    ("train", "scheduler.min_lr=1e-4", "scheduler=plateau"),
+    ("train", "min_lr=1e-4", "scheduler=plateau"),
+    ("train", "scheduler=plateau min_lr=1e-4", "scheduler.min_lr"),
+    ("train", "optimizer=adam optimizer.nesterov=true", "optimizer=sgd"),
+    ("train", "logger.project=mine", "logger=comet or logger=wandb"),
+    ("train", "logger.wandb.project=mine", "logger=wandb"),
+    ("train", "data.source.labels=fine", "data=cifar100 or data=image_folder"),
+    ("train", "data.stratify=true", "data.splitting"),
+    ("train", "data.stratified=true", "data.splitting"),
+    # names that mean another key in one command
+    ("predict", "folder=photos", "images"),
+    ("export", "dir=out", "output"),
+    ("export", "folder=out", "output"),
+    ("visualize", "plot=confusion", "figures"),
+    ("visualize", "plots=confusion", "figures"),
+    ("visualize", "img=shoe.png", "image"),
+    ("predict", "img=shoe.png", "images"),
+    ("evaluate", "folder=logs/x", "run"),
     # options
     ("train", "optimizer=AdamW", "optimizer=adamw"),
     ("train", "optimizer=Adam", "optimizer=adam"),
@@ -249,6 +277,15 @@ def test_every_suggestion_exists():
     meant = {one for names in SYNONYMS.values() for one in names}
     for override in [one for one in meant if "=" in one and "..." not in one]:
         vgg_lit.compose(override)
+
+
+def test_options_are_named_only_where_they_can_be_chosen():
+    keys = ["loss.reduction", "loss", "data", "data.root"]
+    assert nearest_key("loss.gamma", keys, command="train") == "loss=focal"
+    assert nearest_key("loss.gamma", keys, command="export") is None
+    assert nearest_key("loss.gamma", keys) is None
+    assert nearest_key("image", keys, command="export") is None
+    assert nearest_key("data.source.labels", keys, command="export") is None
 
 
 def test_an_unlike_name_has_no_suggestion():

@@ -3,7 +3,13 @@
 import pytest
 
 from vgg_lit.config.schema import Init, Train, Trainer
-from vgg_lit.config.setting_rows import allowed, setting_rows, shown, values_by_option
+from vgg_lit.config.setting_rows import (
+    allowed,
+    setting_rows,
+    shown,
+    takes_list,
+    values_by_option,
+)
 
 
 def test_a_row_has_key_range_default_and_description():
@@ -57,3 +63,21 @@ def test_values_in_the_files_of_a_group(tmp_path):
     (tmp_path / "b.yaml").write_text("defaults: [a]\nlr: 0.1\n")
     (tmp_path / "c.yaml").write_text("lr: 1.0\n")
     assert values_by_option(tmp_path) == {"lr": "0.1 (a, b), 1.0 (c)", "x.y": "1 (a)"}
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "expected"),
+    [
+        ("train", "seed", False),
+        ("train", "data.fold", False),
+        ("train", "tags", True),
+        ("train", "logger", True),
+        ("train", "model", False),
+        ("train", "optimizer.betas", True),
+        ("train", "model.widths_of_my_network", True),
+        ("evaluate", "run", True),
+        ("predict", "run", False),
+    ],
+)
+def test_settings_that_can_be_lists(command, key, expected):
+    assert takes_list(command, key) is expected

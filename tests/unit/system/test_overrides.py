@@ -28,6 +28,17 @@ def test_a_pasted_command_has_the_same_values():
     assert trusted.value() == ["a", "b"]
 
 
+def test_an_object_with_a_path_is_that_path():
+    class Folder:
+        def __fspath__(self):
+            return "logs/runs/a"
+
+    assert as_overrides({"run": Folder(), "runs": [Folder(), Path("b")]}) == [
+        "run=logs/runs/a",
+        "runs=[logs/runs/a,b]",
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [
