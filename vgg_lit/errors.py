@@ -121,8 +121,8 @@ def unknown(kind: str, name: str, allowed: Collection[str]) -> InputError:
 
 
 def nearest(name: str, allowed: Collection[str]) -> str:
-    """Returns the question for the nearest allowed names, after a space; empty if none is near."""
-    near = " or ".join(map(repr, get_close_matches(name, allowed, n=3)))
+    """Returns the question for the nearest allowed names, each once and after a space; empty if none is near."""
+    near = " or ".join(map(repr, get_close_matches(name, dict.fromkeys(allowed), n=3)))
     return f" Did you mean {near}?" if near else ""
 
 

@@ -51,7 +51,7 @@ STAGES = ("train", "val", "test")
 FORMULA = ("=", "+", "-", "@")
 """First characters of the formulas of spreadsheets."""
 
-NUMBER = re.compile(r"\s*([-+]?[\d.,]+(e[-+]?\d+)?( %)?)?\s*")
+NUMBER = re.compile(r"\s*([-+]?([\d.,]+(e[-+]?\d+)?|nan|inf)( %)?)?\s*")
 """The number format in tables; also matches an empty cell."""
 
 
@@ -63,18 +63,13 @@ def print_metrics(metrics: Mapping[str, float], title: str, num_classes: int | N
         title: title of the table.
         num_classes: number of classes; top-k accuracies that are always 100 % are left out.
     """
-    table = Table()
-    table.add_column("metric")
-    table.add_column("value", justify="right")
+    rows = []
     for name in sorted(metrics, key=_place):
         rank = re.fullmatch(r"(?:val|test)/top(\d+)", name)
         is_trivial = rank and num_classes and int(rank.group(1)) >= num_classes
         if not name.endswith("/top1") and not is_trivial:  # top1 is the same as acc
-            table.add_row(visible(name), format_metric(name, metrics[name]))
-    console = plain_console()
-    # A title of the table would be wrapped to its width.
-    console.print(visible(title), style="italic", soft_wrap=True, highlight=False)
-    console.print(table)
+            rows.append({"metric": name, "value": format_metric(name, metrics[name])})
+    print_rows(rows, title)
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -99,7 +94,8 @@ def print_rows(rows: TextRows, title: str, ends_section: Collection[int] = ()) -
     options = console.options.update(max_width=sys.maxsize)
     console.width = max(console.width, console.measure(table, options=options).maximum)
     # A title of the table would be wrapped to its width.
-    console.print(visible(title), style="italic", highlight=False)
+    is_whole = not _has_width(console)
+    console.print(visible(title), style="italic", soft_wrap=is_whole, highlight=False)
     console.print(table)
     if left_out:
         print(f"Not shown, for want of space: {', '.join(left_out)}.")
@@ -202,6 +198,11 @@ def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
                 f"{path}: cannot be read: row {number} has {len(row)} cells, the header has {len(header)}"
             )
     return header, rows
+
+
+def epoch_texts(metrics: Mapping[str, float]) -> dict[str, str]:
+    """Returns the cells of metrics in a `metrics.csv`."""
+    return {name: f"{value:.7g}" for name, value in metrics.items()}
 
 
 def read_epochs(path: Path) -> list[dict[str, str]]:

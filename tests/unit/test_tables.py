@@ -107,3 +107,19 @@ def test_a_width_of_zero_counts_as_unset(columns, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "word " * 40 in out
     assert "y" * 100 in out
+
+
+def test_long_metrics_are_whole_in_a_pipe_and_keep_their_ends_in_a_terminal(monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    names = [f"test/recall/{'a_very_long_class_' * 6}{end}" for end in ("one", "two")]
+    metrics = dict.fromkeys(names, float("nan"))
+    print_metrics(metrics, title="t " * 60)
+    out = capsys.readouterr().out
+    assert all(f"{name} │   nan │" in out for name in names)
+    assert ("t " * 60).strip() in out
+    monkeypatch.setenv("COLUMNS", "80")
+    print_metrics(metrics, title="t")
+    out = capsys.readouterr().out
+    assert "class_one │" in out
+    assert "class_two │" in out
+    assert max(map(len, out.splitlines())) <= 80

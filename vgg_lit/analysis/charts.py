@@ -63,7 +63,8 @@ def history_chart(history: History) -> Figure:
     for axes in (loss, accuracy, rate, gap):
         show_integers(axes.xaxis)
         if best is not None:
-            label = f"best epoch: {history.epochs[best]}" if axes is loss else None
+            text = figure_text(f"best {history.monitor}: epoch {history.epochs[best]}")
+            label = text if axes is loss else None
             axes.axvline(history.epochs[best], color=GREY, linestyle=":", label=label)
     for axes in (loss, accuracy):
         if axes.get_legend_handles_labels()[0]:

@@ -65,17 +65,18 @@ def mean_curve(curves: Sequence[Curve]) -> Curve | MeanCurve:
 
 @rc_context(STYLE)
 def learning_curves(
-    curves: Mapping[str, Mapping[str, Curve | MeanCurve]], columns: int = 2, note: str = ""
+    curves: Mapping[str, Mapping[str, Curve | MeanCurve]], columns: int = 2
 ) -> Figure:
     """Draws one panel per metric and one line per run, or per group of runs with a band around its mean.
 
-    A run has the same colour and line style in every panel; one legend serves all panels.
+    A run has the same colour and line style in every panel; one legend serves all panels. The mean of a single
+    epoch has an error bar in place of a band.
 
     Args:
         curves: curves by metric, then by run or group.
         columns: panels per row.
-        note: title of the legend.
     """
+    note = _note(curves)
     runs = list(dict.fromkeys(run for by_run in curves.values() for run in by_run))
     looks: dict[str, dict[str, Any]] = {
         run: {
@@ -99,7 +100,10 @@ def learning_curves(
                 low = [value - spread for value, spread in zip(values, deviations, strict=True)]
                 high = [value + spread for value, spread in zip(values, deviations, strict=True)]
                 colour = looks[run]["color"]
-                axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+                if len(epochs) == 1:
+                    axes.vlines(epochs, low, high, color=colour)
+                else:
+                    axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
             marker = "o" if len(epochs) == 1 else None  # a single point draws no line
             axes.plot(epochs, values, linewidth=1.5, marker=marker, markersize=4, **looks[run])
         axes.set(title=figure_text(metric), xlabel="epoch")
@@ -115,3 +119,17 @@ def learning_curves(
     legend_width = legend.get_window_extent().width / figure.dpi + MARGIN
     figure.set_figwidth(max(PANEL[0] * columns, legend_width))
     return figure
+
+
+def _note(curves: Mapping[str, Mapping[str, Curve | MeanCurve]]) -> str:
+    """Returns the title of the legend, which explains the means and deviations; empty without them."""
+    lengths = {
+        len(curve.epochs)
+        for by_run in curves.values()
+        for curve in by_run.values()
+        if isinstance(curve, MeanCurve)
+    }
+    marks = (["line: mean, band"] if lengths - {1} else []) + (
+        ["point: mean, bar"] if 1 in lengths else []
+    )
+    return "; ".join(f"{mark}: ± 1 standard deviation" for mark in marks)

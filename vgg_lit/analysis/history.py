@@ -14,17 +14,23 @@ class History:
     Attributes:
         epochs: epoch numbers, from 1.
         metrics: name -> one value per epoch; NaN where it was not measured.
+        monitor: metric that selects the best epoch.
+        mode: "max" if its highest value is the best, "min" if its lowest is.
     """
 
     epochs: Sequence[int]
     metrics: Mapping[str, Sequence[float]]
+    monitor: str = "val/loss"
+    mode: str = "min"
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Mapping[str, str]]) -> "History":
+    def from_rows(
+        cls, rows: Sequence[Mapping[str, str]], monitor: str = "val/loss", mode: str = "min"
+    ) -> "History":
         """Builds a history from the rows of a `metrics.csv`."""
         names = [name for name in (rows[0] if rows else {}) if name not in ("epoch", "step")]
         values = {name: [float(row[name]) if row[name] else NAN for row in rows] for name in names}
-        return cls([int(row["epoch"]) for row in rows], values)
+        return cls([int(row["epoch"]) for row in rows], values, monitor, mode)
 
     def __getitem__(self, name: str) -> Sequence[float]:
         return self.metrics.get(name, [NAN] * len(self.epochs))
@@ -36,9 +42,20 @@ class History:
 
     @property
     def best(self) -> int | None:
+        """The index of the epoch that `monitor` selects; None without validation.
+
+        As in training, the last of equal epochs is the best.
+        """
+        return self._best(self.monitor, -1 if self.mode == "max" else 1)
+
+    @property
+    def lowest_loss(self) -> int | None:
         """The index of the epoch with the lowest validation loss; None without validation."""
-        measured = [i for i, loss in enumerate(self["val/loss"]) if not math.isnan(loss)]
-        return min(measured, key=lambda i: self["val/loss"][i], default=None)
+        return self._best("val/loss", 1)
+
+    def _best(self, metric: str, sign: int) -> int | None:
+        measured = [i for i, value in enumerate(self[metric]) if math.isfinite(value)]
+        return min(reversed(measured), key=lambda i: sign * self[metric][i], default=None)
 
 
 def remark(history: History, num_validation: int, label_smoothing: float = 0.0) -> list[str]:
@@ -47,7 +64,7 @@ def remark(history: History, num_validation: int, label_smoothing: float = 0.0) 
     Two accuracies count as different if they differ by more than two standard errors of an accuracy on
     `num_validation` images.
     """
-    best = history.best
+    best = history.lowest_loss
     if best is None or not num_validation:
         return ["No validation results, so over- and underfitting cannot be assessed."]
     if len(history.epochs) < 3:

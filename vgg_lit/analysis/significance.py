@@ -14,6 +14,8 @@ from dataclasses import dataclass
 CONFIDENCE = 0.95
 FEW = 5
 """Number of pairs below which a t-test finds only large differences."""
+ROUNDING = 1e-12
+"""Largest rounding error of a deviation or a difference, relative to the values that it is computed from."""
 
 
 @dataclass(frozen=True)
@@ -56,31 +58,42 @@ class PairedDifference:
     remark: str = ""
 
 
-def summary_of(values: Sequence[float]) -> Summary:
-    """Returns the statistics of at least one finite value."""
+def summary_of(values: Sequence[float], scale: float | None = None) -> Summary:
+    """Returns the statistics of at least one finite value; rounding errors are no deviation.
+
+    Args:
+        values: the sample.
+        scale: largest number that the values are differences of; None: the largest value.
+    """
     n = len(values)
+    rounding = ROUNDING * (max(map(abs, values)) if scale is None else scale)
     mean = math.fsum(values) / n
+    if abs(mean) <= rounding:
+        mean = 0.0
     if n == 1:
         return Summary(1, mean, None, None)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    if deviation <= rounding:
+        return Summary(n, mean and values[0], 0.0, 0.0)
     return Summary(n, mean, deviation, t_quantile(n - 1) * deviation / math.sqrt(n))
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float]) -> PairedDifference:
     """Returns the mean of `first - second` over at least one pair, with a two-sided paired t-test."""
-    difference = summary_of([a - b for a, b in zip(first, second, strict=True)])
+    scale = max(map(abs, (*first, *second)))
+    difference = summary_of([a - b for a, b in zip(first, second, strict=True)], scale)
     n, deviation = difference.n, difference.deviation
     if deviation is None:
         return PairedDifference(difference, None, "One pair is too few for a test")
-    # equal differences leave a deviation of rounding errors
-    if deviation <= 1e-12 * max(map(abs, (*first, *second)), default=0):
+    if not deviation:
         return PairedDifference(difference, None, "All differences are equal, so there is no test")
     p_value = t_tails(difference.mean / (deviation / math.sqrt(n)), n - 1)
     remark = ""
     if n < FEW:
         factor = t_quantile(n - 1) / math.sqrt(n)
         remark = (
-            f"{n} pairs: p < 0.05 needs a mean above {factor:.1f} deviations of the differences"
+            f"With {n} pairs, p < 0.05 needs a mean difference above {factor:.1f} times the standard "
+            "deviation of the differences"
         )
     return PairedDifference(difference, p_value, remark)
 

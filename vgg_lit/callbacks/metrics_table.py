@@ -7,7 +7,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from vgg_lit.metrics import epoch_metrics
 from vgg_lit.system.files import write_text
-from vgg_lit.tables import read_epochs, to_csv
+from vgg_lit.tables import epoch_texts, read_epochs, to_csv
 
 LEADING = ["epoch", "step"]
 
@@ -38,7 +38,7 @@ class MetricsTable(L.Callback):
         """Adds the row of the epoch."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        metrics = {name: f"{value:.7g}" for name, value in epoch_metrics(trainer).items()}
+        metrics = epoch_texts(epoch_metrics(trainer))
         epoch = {"epoch": str(trainer.current_epoch + 1), "step": str(trainer.global_step)}
         self.rows.append(epoch | metrics)
         columns = LEADING + sorted({name for row in self.rows for name in row} - set(LEADING))

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from vgg_lit.checkpoints.portable import SUFFIX
 from vgg_lit.errors import InputError
+from vgg_lit.system.small_files import read_json
 from vgg_lit.system.terminal import warn
+from vgg_lit.tables import epoch_texts, read_epochs
 
 FOLDER = "checkpoints"
 """Its name in a run directory."""
@@ -56,6 +58,35 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, dict[Path, str]]:
 def predictions_file(run: Path, split: str) -> Path:
     """Returns the file in a run directory for the outcomes of its best checkpoint on the run's own data."""
     return run / f"predictions_{split}.csv"
+
+
+def epoch_without_checkpoint(run: Path) -> int | None:
+    """Returns the epoch of a run's final metrics if its checkpoint was removed; else, or if unknown, None.
+
+    `callbacks.checkpointing.keep=last` removes the best checkpoint. The last one then has other metrics, unless
+    the last epoch was the best.
+    """
+    if any((run / FOLDER / f"best{suffix}").is_file() for suffix in (".ckpt", SUFFIX)):
+        return None
+    try:
+        final: dict[str, float] = read_json(run / "metrics.json", dict[str, int | float])
+        rows = read_epochs(run / "metrics.csv")
+    except InputError:  # damaged
+        return None
+    texts = epoch_texts({name: final[name] for name in final if name.startswith("val/")})
+    epochs = [
+        int(row["epoch"])
+        for row in rows
+        if texts and all(row.get(name, text) == text for name, text in texts.items())
+    ]
+    return epochs[-1] if epochs and epochs[-1] != int(rows[-1]["epoch"]) else None
+
+
+def checkpoint_text(run: Path, checkpoint: Path) -> str:
+    """Returns the path of a checkpoint, with a remark if the run's final metrics are of another one."""
+    epoch = epoch_without_checkpoint(run) if checkpoint.parent == run / FOLDER else None
+    remark = f" (no best.ckpt; the recorded metrics are of epoch {epoch})" if epoch else ""
+    return f"{checkpoint}{remark}"
 
 
 def remove_predictions(run: Path) -> None:

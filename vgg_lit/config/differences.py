@@ -5,7 +5,7 @@ differing_settings({"a": {"seed": 0, "optimizer": {"lr": 0.1}}, "b": {"seed": 0,
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from vgg_lit.models.data_arguments import NAMES
@@ -14,11 +14,13 @@ from vgg_lit.value_types import as_written
 COMMAND_SETTINGS = ("resume", "trusted_targets", "accept_data_changes")
 """Settings of the command, not of the run."""
 
-WITHOUT_RESULT = (
+NEVER_EFFECTIVE = (
     *COMMAND_SETTINGS,
     "name",
     "tags",
     "logger",
+    "objective",
+    "metrics",
     "data_root",
     "callbacks.checkpointing.every_n",
     "callbacks.checkpointing.asynchronous",
@@ -33,13 +35,17 @@ WITHOUT_RESULT = (
     "trainer.enable_progress_bar",
     "trainer.profiler",
 )
-"""Prefixes of settings that affect neither the trained weights nor the metrics."""
+"""Prefixes of settings that affect neither the trained weights nor the values of loss and accuracy."""
+
+WITHOUT_RESULT = (*NEVER_EFFECTIVE, "callbacks.tensorboard")
+"""Prefixes of settings that do not tell results apart.
+
+All ranks need the callback `tensorboard`, which gathers values from them, so it is not in `WITHOUT_EFFECT`.
+"""
 
 WITHOUT_EFFECT = (
-    *WITHOUT_RESULT,
+    *NEVER_EFFECTIVE,
     "test",
-    "objective",
-    "metrics",
     "data.root",
     "data.source.root",
     "data.test_size",
@@ -72,10 +78,8 @@ def differing_settings(
         values = {name: found.get(key) for name, found in flat.items()}
         if len({json.dumps(found.get(key)) for found in holders}) == 1:
             continue
-        leaf = key.rpartition(".")[2]
-        if any(
-            values == differing[other] for other in differing if other.rpartition(".")[2] == leaf
-        ):
+        leaf = last_part(key)
+        if any(values == differing[other] for other in differing if last_part(other) == leaf):
             followers.add(key)
         differing[key] = values
     return {key: differing[key] for key in sorted(differing) if key not in followers}
@@ -94,6 +98,17 @@ def enclosing_sections(key: str) -> Iterator[str]:
     while "." in key:
         key = key.rpartition(".")[0]
         yield key
+
+
+def last_part(key: str) -> str:
+    """Returns the name of a setting in its section."""
+    return key.rpartition(".")[2]
+
+
+def named_settings(name: str, keys: Collection[str]) -> list[str]:
+    """Returns the keys that a name stands for: a key, a section with its settings, or a last part."""
+    by_last_part = [key for key in keys if last_part(key) == name]
+    return [key for key in keys if key == name or key.startswith(f"{name}.")] or by_last_part
 
 
 def flattened(

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vgg_lit.checkpoints.folder import epoch_without_checkpoint
 from vgg_lit.data.datamodule import ImageDataModule
 from vgg_lit.data.recording import FileSource
 from vgg_lit.evaluation.measured_data import MeasuredData
@@ -54,11 +55,15 @@ def is_of_run(
 ) -> bool:
     """Returns True if an evaluation is of a run as it is: of its data, best checkpoint and settings.
 
+    It is not if the final metrics are of a checkpoint that was removed.
+
     `predictions_<split>.csv` of the run has the outcomes of this evaluation alone. The arguments are those of
     `evaluation_name`.
     """
     is_plain = len(trained) == 1 and is_own_data and precision is None and metrics is None
-    return is_plain and trained[0].checkpoint == trained[0].run.checkpoint("best")
+    run = trained[0].run
+    is_best = trained[0].checkpoint == run.checkpoint("best")
+    return is_plain and is_best and epoch_without_checkpoint(run.path) is None
 
 
 def _data_name(measured: MeasuredData, is_own_data: bool) -> str:

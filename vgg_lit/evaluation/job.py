@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.progress import track
 
-from vgg_lit.checkpoints.folder import predictions_file
+from vgg_lit.checkpoints.folder import checkpoint_text, predictions_file
 from vgg_lit.classifier import Classifier
 from vgg_lit.errors import TrainingError
 from vgg_lit.evaluation.evaluation_name import evaluation_name, is_of_run
@@ -65,7 +65,7 @@ def evaluate_networks(
             precision or one.run.config["trainer"]["precision"], accelerator
         )
         which = f" {number}" if len(trained) > 1 else ""
-        facts[f"checkpoint{which}"] = str(one.checkpoint)
+        facts[f"checkpoint{which}"] = checkpoint_text(one.run.path, one.checkpoint)
         facts[f"precision{which}"] = f"{used} ({reason})"
         checkpoints.append({"checkpoint": str(one.checkpoint), "precision": used})
         members.append(

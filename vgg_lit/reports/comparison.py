@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vgg_lit.config.differences import differing_settings, settings_by_run
+from vgg_lit.config.differences import differing_settings, named_settings, settings_by_run
 from vgg_lit.config.network_checks import check_model
 from vgg_lit.errors import InputError, NotTrusted, unknown
 from vgg_lit.models.data_arguments import DataShape
@@ -123,6 +123,19 @@ class Comparison:
         """The columns of `rows`: run, differing settings, metrics, seconds, parameters and status."""
         return ["run", *self.differences, *self.metrics, "seconds", "parameters", "status"]
 
+    def column(self, name: str) -> str:
+        """Returns the column of a name: a column, or its section or last part if no other has the same.
+
+        Raises:
+            InputError: unknown column.
+        """
+        found = named_settings(name, self.columns)
+        if name in found:
+            return name
+        if len(found) != 1:
+            raise unknown("column", name, self.columns)
+        return found[0]
+
     def rows(self, sort: str) -> list[dict[str, Any]]:
         """Returns one row per run, by column.
 
@@ -133,8 +146,7 @@ class Comparison:
         Raises:
             InputError: unknown column.
         """
-        if sort not in self.columns:
-            raise unknown("column", sort, self.columns)
+        sort = self.column(sort)
         rows = [self._row(name, record) for name, record in self._records.items()]
         descends = is_higher_better(sort)
         known = [

@@ -20,12 +20,11 @@ from vgg_lit.reports.comparison_tables import (
     ComparisonTable,
     difference_table,
     group_table,
-    prediction_table,
     run_table,
-    untested_pairs,
 )
 from vgg_lit.reports.groups import RunGroups
 from vgg_lit.reports.latex import paper_table
+from vgg_lit.reports.prediction_tables import prediction_table, untested_pairs
 from vgg_lit.system.files import check_writable, write_text
 from vgg_lit.system.markdown import markdown_text
 from vgg_lit.system.notebook import show_figures
@@ -67,7 +66,8 @@ class ComparisonReport:
         latex: the table of a paper.
 
     Raises:
-        InputError: there is no such column or metric, or a file of predictions cannot be read.
+        InputError: there is no such column or metric, the groups have no such column, or a file of
+            predictions cannot be read.
     """
 
     def __init__(
@@ -77,17 +77,17 @@ class ComparisonReport:
         sort: str,
         curves: Sequence[str] | None = None,
     ) -> None:
+        sort = comparison.column(sort)
         runs = run_table(comparison, sort)
-        ranked = groups.ranked_by(sort)
-        found = _group_tables(groups, ranked)
+        found = _group_tables(groups, sort)
         self._has_groups = GROUPS in found
-        self._groups, self._ranked = groups, ranked
+        self._groups, self._sort = groups, sort
         self._printed = [*found.values()] if self._has_groups else [runs, *found.values()]
         self._lines = groups.curves(curves) if self._has_groups else comparison.curves(curves)
-        self._lacking, self._unlike = untested_pairs(groups, ranked)
+        self._untested = untested_pairs(groups, sort)
         self.title = runs.title
         self.tables = {**found, RUNS: runs}
-        self.latex = paper_table(groups, ranked)
+        self.latex = paper_table(groups, sort)
 
     @property
     def figure(self) -> "Figure | None":
@@ -97,8 +97,7 @@ class ComparisonReport:
         from vgg_lit.analysis.curves import learning_curves
 
         show_figures()
-        note = "line: mean, band: ± 1 standard deviation" if self._has_groups else ""
-        return learning_curves(self._lines, note=note)
+        return learning_curves(self._lines)
 
     def print(self) -> None:
         """Prints the tables, at most as wide as the terminal.
@@ -106,12 +105,12 @@ class ComparisonReport:
         If a label does not fit, all groups have numbers, and their labels are below the first table of groups.
         """
         if any(map(_cuts_labels, self._printed)):
-            numbered = self._groups.numbered(self._ranked)
-            tables = [*_group_tables(numbered, self._ranked).values()]
+            numbered = self._groups.numbered(self._sort)
+            tables = [*_group_tables(numbered, self._sort).values()]
             legend = [
                 f"{short.label}: {group.label}"
                 for short, group in zip(
-                    numbered.ordered(self._ranked), self._groups.ordered(self._ranked), strict=True
+                    numbered.ordered(self._sort), self._groups.ordered(self._sort), strict=True
                 )
             ]
             if not self._has_groups:
@@ -121,12 +120,20 @@ class ComparisonReport:
         else:
             for table in self._printed:
                 _print(table)
-        if self._lacking:
-            runs = "run" if len(self._lacking) == 1 else "runs"
-            count = f"{len(self._lacking)} more {runs}"
-            print_sentence(f"McNemar's test needs the predictions of {count}, such as:")
-            print(visible(pasteable("evaluate", self._lacking[0].selection)))
-        for first, second in self._unlike:
+        if lacking := self._untested.lacking:
+            have, those = "1 run has", "them"
+            if len(lacking) > 1:
+                have, those = f"{len(lacking)} runs have", "those of the first"
+            print_sentence(
+                f"{have} no predictions for McNemar's test; this command writes {those}:"
+            )
+            print(visible(pasteable("evaluate", lacking[0].selection)))
+        if lost := self._untested.lost:
+            print_sentence(
+                "No McNemar's test, because the checkpoint of the final metrics was removed: "
+                f"{visible(', '.join(lost))}."
+            )
+        for first, second in self._untested.unlike:
             print_sentence(
                 f"No McNemar's test: the predictions of {visible(first)} and {visible(second)} are of "
                 "different images."
@@ -183,6 +190,10 @@ def report_on(settings: Compare) -> ComparisonReport:
     trust(settings.trusted_targets)
     places = [settings.runs] if isinstance(settings.runs, str) else settings.runs
     by = [settings.by] if isinstance(settings.by, str) else settings.by
+    if not places:
+        raise InputError("runs=[]: name at least one run, sweep or folder")
+    if by is not None and not by:
+        raise InputError("by=[]: name at least one setting")
     comparison = Comparison(find_runs(places), settings.columns)
     for reason in comparison.left_out:
         warn(f"{reason}; this run is left out")
@@ -193,8 +204,9 @@ def report_on(settings: Compare) -> ComparisonReport:
 def _group_tables(groups: RunGroups, sort: str) -> dict[str, ComparisonTable]:
     """Returns the tables of groups by their files, those with rows alone."""
     found: dict[str, ComparisonTable | None] = {}
-    if groups.has_repetitions and (table := group_table(groups, sort)).texts:
-        found[GROUPS] = table
+    if groups.has_repetitions and groups.is_measured:
+        groups.check_order(sort)
+        found[GROUPS] = group_table(groups, sort)
         found[DIFFERENCES] = difference_table(groups, sort)
     found[PREDICTIONS] = prediction_table(groups, sort)
     return {name: table for name, table in found.items() if table}

@@ -4,12 +4,12 @@ run_table(comparison, "val/acc").texts      # rows to print
 group_table(groups, "val/acc").records      # rows for a CSV file
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from vgg_lit.reports.comparison import Comparison
-from vgg_lit.reports.groups import Group, RunGroups
+from vgg_lit.reports.groups import RunGroups
 from vgg_lit.reports.number_texts import (
     deviation_text,
     difference_text,
@@ -17,8 +17,6 @@ from vgg_lit.reports.number_texts import (
     interval_text,
     mean_text,
 )
-from vgg_lit.reports.prediction_tests import compare_predictions, has_predictions
-from vgg_lit.runs import Run
 from vgg_lit.tables import format_metric
 from vgg_lit.value_types import as_written
 
@@ -74,38 +72,46 @@ def run_table(comparison: Comparison, sort: str) -> ComparisonTable:
 
 
 def group_table(groups: RunGroups, sort: str) -> ComparisonTable:
-    """Returns a row for each group and metric: n, mean, standard deviation and 95 % interval."""
+    """Returns a row for each group and metric: n, mean, standard deviation and 95 % interval.
+
+    A group without finite values of a metric has n=0. Groups without a pair for the t-test are remarks.
+    """
     texts: list[dict[str, str]] = []
     values, records = [], []
     ends = []
     for group in groups.ordered(sort):
         for metric in groups.comparison.metrics:
-            summary = groups.summary(group, metric)
-            if summary is None:
-                continue
-            low, high = summary.interval or (None, None)
-            row: dict[str, Any] = {"group": group.label, "metric": metric, "n": summary.n}
+            found = groups.summary(group, metric)
+            low, high = (found and found.interval) or (None, None)
+            count = found.n if found else 0
+            row: dict[str, Any] = {"group": group.label, "metric": metric, "n": count}
             texts.append(
                 {key: str(value) for key, value in row.items()}
                 | {
-                    "mean": mean_text(metric, summary),
-                    "std": deviation_text(metric, summary.deviation),
-                    "95 % interval": interval_text(metric, summary, " %"),
+                    "mean": mean_text(metric, found) if found else "",
+                    "std": deviation_text(metric, found.deviation) if found else "",
+                    "95 % interval": interval_text(metric, found, " %") if found else "",
                 }
             )
-            numbers = {"mean": summary.mean, "std": summary.deviation}
-            values.append(row | numbers | {"95 % interval": summary.half_width})
+            numbers = {
+                "mean": found.mean if found else None,
+                "std": found.deviation if found else None,
+            }
+            values.append(row | numbers | {"95 % interval": found.half_width if found else None})
             records.append(
-                {"group": group.label, **group.settings, "metric": metric, "n": summary.n}
+                {"group": group.label, **group.settings, "metric": metric, "n": count}
                 | numbers
                 | {"low": low, "high": high}
             )
         ends.append(len(texts) - 1)
-    counts = {n for group in groups.groups for n in groups.sizes(group)}
-    count = f"{min(counts)} " if len(counts) == 1 else ""
-    order = f"by {sort}" if sort in groups.by else f"the best {sort} first"
-    title = f"Mean over {count}{groups.repetitions}, {order}"
-    return ComparisonTable(title, texts, values, records, _remarks(groups), ends)
+    counts = {row["n"] for row in values}
+    number = f"{min(counts)} " if len(counts) == 1 else ""
+    order = f"the best {sort} first" if groups.has_means(sort) else f"by {sort}"
+    title = f"Mean over {number}{groups.repetitions}, {order}"
+    remarks = _remarks(groups)
+    if difference_table(groups, sort) is None:
+        remarks += _missing_pairs(groups, sort)
+    return ComparisonTable(title, texts, values, records, remarks, ends)
 
 
 def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
@@ -114,19 +120,12 @@ def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
     texts: list[dict[str, str]] = []
     values, records = [], []
     row: dict[str, Any]
-    remarks: dict[str, None] = {}
     for other in others:
         for metric in groups.comparison.metrics:
             found = groups.difference(best, other, metric)
             if found is None:
-                has_pairs = bool(groups.common(best, other))
-                what = f"values of {metric}" if has_pairs else groups.repetitions
-                remarks[f"{other.label} has no {what} in common with {best.label}"] = None
                 continue
             low, high = found.difference.interval or (None, None)
-            if found.remark:
-                whose = f": {other.label}" if found.p_value is None and len(others) > 1 else ""
-                remarks[found.remark + whose] = None
             row = {} if len(others) == 1 else {"other group": other.label}
             row |= {"metric": metric, "n": found.difference.n}
             texts.append(
@@ -149,76 +148,42 @@ def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
             )
     if not texts:
         return None
-    if len(others) > 1:
-        remarks[f"The p-values are not corrected for {len(others)} comparisons"] = None
-    other_label = others[0].label if len(others) == 1 else "the other group"
+    remarks = [*_missing_pairs(groups, sort), *_remarks_on_tests(records, len(others) == 1)]
+    tested = {record["second"] for record in records if record["p"] is not None}
+    if len(tested) > 1:
+        remarks.append(f"The p-values are not corrected for {len(tested)} comparisons.")
+    other_label = others[0].label if len(others) == 1 else "each other group"
     title = f"{best.label} minus {other_label}: paired t-test over common {groups.repetitions}"
-    sentences = [f"{remark}." for remark in remarks]
-    return ComparisonTable(title, texts, values, records, sentences)
+    return ComparisonTable(title, texts, values, records, remarks)
 
 
-def prediction_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
-    """Returns McNemar's tests of the best group's runs with their pairs; None without predictions."""
+def _missing_pairs(groups: RunGroups, sort: str) -> list[str]:
+    """Returns sentences on the groups that have no pair with the best group, in a metric or at all."""
     best, *others = groups.ordered(sort)
-    rows: list[dict[str, Any]] = []
-    records = []
-    pairs = [(other, *pair) for other in others for pair in _pairs(groups, best, other)]
-    has_labels = any(label for *_, label in pairs)
-    for other, first, second, label in pairs:
-        runs = groups.comparison.runs
-        test = compare_predictions(runs[first], runs[second])
-        if test is None:
-            continue
-        counts = {"only first": test.only_first, "only second": test.only_second}
-        rows.append(
-            ({} if len(others) == 1 else {"second": other.label})
-            | ({"pair": label} if has_labels else {})
-            | {"images": test.images, **counts, "p": test.p_value}
-        )
-        records.append(
-            {"first": first, "second": second, "split": test.split, "images": test.images}
-            | {name.replace(" ", "_"): count for name, count in counts.items()}
-            | {"p": test.p_value}
-        )
-    if not rows:
-        return None
-    texts = [
-        {key: f"{value}" for key, value in row.items()} | {"p": format_p(row["p"])} for row in rows
-    ]
-    title = f"McNemar's exact test; first: {best.label}"
-    if len(others) == 1:
-        title += f", second: {others[0].label}"
-    remarks = ["Number of images that only the first or only the second run gets right."]
-    if len(rows) > 1:
-        remarks.append(f"The p-values are not corrected for {len(rows)} comparisons.")
-    return ComparisonTable(title, texts, rows, records, remarks)
+    found: dict[str, None] = {}
+    for other in others:
+        for metric in groups.comparison.metrics:
+            if groups.difference(best, other, metric) is None:
+                has_pairs = bool(groups.common(best, other))
+                what = f"values of {metric}" if has_pairs else groups.repetitions
+                found[f"{other.label} has no {what} in common with {best.label}."] = None
+    return [*found]
 
 
-def untested_pairs(groups: RunGroups, sort: str) -> tuple[list[Run], list[tuple[str, str]]]:
-    """Returns the finished runs that lack predictions for McNemar's test, and the pairs of different images."""
-    best, *others = groups.ordered(sort)
-    runs, finals = groups.comparison.runs, groups.comparison.finals
-    lacking: set[str] = set()
-    unlike = []
-    for first, second, _ in (pair for other in others for pair in _pairs(groups, best, other)):
-        if not (finals[first] and finals[second]):
-            continue
-        without = [name for name in (first, second) if not has_predictions(runs[name])]
-        lacking.update(without)
-        if not without and compare_predictions(runs[first], runs[second]) is None:
-            unlike.append((first, second))
-    return [run for name, run in runs.items() if name in lacking], unlike
-
-
-def _pairs(groups: RunGroups, best: Group, other: Group) -> list[tuple[str, str, str]]:
-    """Returns the names of paired runs and what they have in common; single runs are always a pair."""
-    keys = groups.common(best, other)
-    if keys:
-        return [(best.members[key], other.members[key], groups.key_text(key)) for key in keys]
-    if len(best.members) == len(other.members) == 1:
-        (ours,), (others,) = best.members.values(), other.members.values()
-        return [(ours, others, "")]
-    return []
+def _remarks_on_tests(records: Sequence[Record], is_one_group: bool) -> Iterator[str]:
+    """Yields the remarks on tests, with the groups and metrics of those that are not true of all tests."""
+    for remark in dict.fromkeys(record["remark"] for record in records if record["remark"]):
+        concerned = [record for record in records if record["remark"] == remark]
+        metrics: dict[str, list[str]] = {}
+        for record in concerned:
+            metrics.setdefault(record["second"], []).append(record["metric"])
+        if len(concerned) == len(records):
+            yield f"{remark}."
+        elif is_one_group:
+            yield f"{remark}: {', '.join(*metrics.values())}."
+        else:
+            whose = (f"{label} ({', '.join(names)})" for label, names in metrics.items())
+            yield f"{remark}: {'; '.join(whose)}."
 
 
 def _remarks(groups: RunGroups) -> list[str]:
@@ -234,6 +199,10 @@ def _remarks(groups: RunGroups) -> list[str]:
     missing = [name for name, metrics in finals.items() if not metrics]
     if missing:
         found.append(f"Without final metrics and left out: {', '.join(missing)}.")
+    not_finite = {metric: groups.not_finite(metric) for metric in groups.comparison.metrics}
+    if any(not_finite.values()):
+        texts = [f"{metric} of {', '.join(names)}" for metric, names in not_finite.items() if names]
+        found.append(f"Not finite and left out: {'; '.join(texts)}.")
     if groups.repeated:
         found.append(
             "Left out, because a finished or later run has the same settings: "

@@ -6,7 +6,7 @@ for group in groups.ordered("val/acc"):         # the best mean first
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,11 @@ from vgg_lit.analysis.significance import (
     paired_difference,
     summary_of,
 )
-from vgg_lit.config.differences import WITHOUT_RESULT, enclosing_sections
-from vgg_lit.errors import InputError, nearest
+from vgg_lit.config.differences import last_part
+from vgg_lit.errors import InputError
 from vgg_lit.reports.comparison import Comparison
 from vgg_lit.reports.data_places import PLACES, one_place
+from vgg_lit.reports.group_settings import effective_settings, named_in_by
 from vgg_lit.reports.option_names import undetermined
 from vgg_lit.run_selection import start_time
 from vgg_lit.tables import is_higher_better
@@ -79,17 +80,15 @@ class RunGroups:
             for key, values in comparison.differences.items()
         }
         self.comparison = comparison
-        effective = [
-            key
-            for key, values in differing.items()
-            if not key.startswith(WITHOUT_RESULT) and len(set(values.values())) > 1
-        ]
+        effective = effective_settings(differing, comparison.metrics)
         if by is None:
             self.by = [key for key in effective if key not in REPETITIONS]
         else:
-            chosen = [key for name in by for key in _find(name, differing, comparison.settings)]
+            chosen = [
+                key for name in by for key in named_in_by(name, differing, comparison.settings)
+            ]
             self.by = list(dict.fromkeys(chosen))
-        named = [key for key in self.by for name in by or () if name in (key, _last_part(key))]
+        named = [key for key in self.by for name in by or () if name in (key, last_part(key))]
         self.shown = undetermined(self.by, differing, kept=named)
         self.varying = [key for key in effective if key not in self.by]
         self.paired = undetermined(self.varying, differing)
@@ -155,14 +154,30 @@ class RunGroups:
         found = (self.summary(group, metric) for metric in self.comparison.metrics)
         return sorted({summary.n for summary in found if summary})
 
+    @property
+    def is_measured(self) -> bool:
+        """Returns True if a group has statistics of a metric."""
+        return any(map(self.sizes, self.groups))
+
+    def not_finite(self, metric: str) -> list[str]:
+        """Returns the names of the runs in groups whose final value of a metric is not finite."""
+        names = [name for group in self.groups for name in group.members.values()]
+        return [
+            name
+            for name in names
+            if not math.isfinite(self.comparison.finals[name].get(metric) or 0)
+        ]
+
     def ordered(self, sort: str) -> list[Group]:
         """Returns the groups by the mean of a metric, the best first, or in the order of a column.
 
         Groups without a value come last.
         """
-        if sort in self.by:
-            places = [row[sort] for row in self.comparison.rows(sort)]
-            return sorted(self.groups, key=lambda group: places.index(group.settings[sort]))
+        if not self.has_means(sort):
+            places = [row["run"] for row in self.comparison.rows(sort)]
+            return sorted(
+                self.groups, key=lambda group: min(map(places.index, group.members.values()))
+            )
         means = {
             group.label: summary.mean
             for group in self.groups
@@ -174,11 +189,32 @@ class RunGroups:
             key=lambda group: sign * means[group.label] if group.label in means else math.inf,
         )
 
-    def ranked_by(self, sort: str) -> str:
-        """Returns the column that ranks the groups: `sort`, or the first metric if no group has values of it."""
-        if sort in self.by or any(self.summary(group, sort) for group in self.groups):
-            return sort
-        return next(iter(self.comparison.metrics), sort)
+    def has_means(self, column: str) -> bool:
+        """Returns True if a column is a metric, whose means rank the groups."""
+        is_shown = column in self.comparison.metrics
+        return is_shown or any(self.summary(group, column) for group in self.groups)
+
+    def check_order(self, sort: str) -> None:
+        """Checks that a column ranks the groups: it is a metric, or all runs of a group have one value.
+
+        Raises:
+            InputError: runs of a group have several values.
+        """
+        rows = {row["run"]: row for row in self.comparison.rows(sort)}
+        allowed = [
+            column
+            for column in self.comparison.columns
+            if column in self.by
+            or self.has_means(column)
+            or all(
+                len({rows[name][column] for name in group.members.values()}) == 1
+                for group in self.groups
+            )
+        ]
+        if sort not in allowed:
+            raise InputError(
+                f"sort={sort}: groups have no such column; allowed: {', '.join(allowed)}"
+            )
 
     def common(self, first: Group, second: Group) -> list[Key]:
         """Returns the keys that both groups have."""
@@ -234,41 +270,6 @@ class RunGroups:
         ]
 
 
-def _last_part(key: str) -> str:
-    return key.rpartition(".")[2]
-
-
 def _leaf(key: str) -> str:
     """Returns the last part of a key; the variant of a model is the model, as on the command line."""
-    return "model" if key == "model.variant" else _last_part(key)
-
-
-def _find(
-    name: str, differing: Collection[str], settings: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
-    """Returns the differing settings that a name in `by` stands for.
-
-    Args:
-        name: a key, its last part, or a section.
-        differing: keys of the differing settings.
-        settings: all settings, by run and then by key.
-    """
-    if found := _matches(name, differing):
-        return found
-    known = dict.fromkeys(key for of_run in settings.values() for key in of_run)
-    matches = _matches(name, known)
-    for key in matches:
-        values = {str(of_run[key]) for of_run in settings.values() if key in of_run}
-        if len(values) > 1 and name in (key, _last_part(key)):  # it follows one, as data.seed does
-            return [other for other in differing if _last_part(other) == _last_part(key)]
-    which = f"settings that differ: {', '.join(differing) or 'none'}"
-    if matches:
-        raise InputError(f"by={name}: is the same in all runs; {which}")
-    sections = {section for key in known for section in enclosing_sections(key)}
-    near = nearest(name, [*sections, *known, *map(_last_part, known)])
-    raise InputError(f"by={name}: unknown setting.{near} {which.replace('s', 'S', 1)}")
-
-
-def _matches(name: str, keys: Collection[str]) -> list[str]:
-    by_leaf = [key for key in keys if _last_part(key) == name]
-    return [key for key in keys if key == name or key.startswith(f"{name}.")] or by_leaf
+    return "model" if key == "model.variant" else last_part(key)

@@ -176,7 +176,12 @@ class Inspection:
     @cached_property
     def history(self) -> History:
         """The metrics of the run by epoch; empty if the run has no `metrics.csv`."""
-        return History.from_rows(self.run.epochs())
+        callbacks = self.run.config.get("callbacks") or {}
+        chosen = callbacks.get("checkpointing") or {}
+        names = ("monitor", "mode")
+        return History.from_rows(
+            self.run.epochs(), **{name: str(chosen[name]) for name in names if name in chosen}
+        )
 
     @property
     def _loader(self) -> BatchLoader | PixelBatches:

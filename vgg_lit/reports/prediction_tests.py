@@ -60,9 +60,9 @@ def compare_predictions(first: Run, second: Run) -> PredictionTest | None:
     return None
 
 
-def has_predictions(run: Run) -> bool:
-    """Returns True if a run has a file of predictions."""
-    return any(predictions_file(run.path, split).is_file() for split in SPLITS)
+def predicted_splits(run: Run) -> list[str]:
+    """Returns the splits that a run has a file of predictions for."""
+    return [split for split in SPLITS if predictions_file(run.path, split).is_file()]
 
 
 def _read(run: Run, split: str) -> dict[str, tuple[str, str]] | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning.pytorch as L
 
+from vgg_lit.checkpoints.folder import checkpoint_text
 from vgg_lit.classifier import Classifier
 from vgg_lit.data.class_sizes import describe_classes
 from vgg_lit.data.datamodule import ImageDataModule
@@ -82,7 +83,7 @@ def print_footer(run: Run, inspection: Mapping[str, str]) -> None:
     if any(run.checkpoints.glob("*.ckpt")):
         settings = run.selection
         facts |= {
-            "checkpoint": str(run.checkpoint()),
+            "checkpoint": checkpoint_text(run.path, run.checkpoint()),
             "evaluate": pasteable("evaluate", settings),
             "predict": pasteable("predict", settings | {"images": "image.png"}),
             "visualize": pasteable("visualize", settings),

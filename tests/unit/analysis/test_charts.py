@@ -29,8 +29,15 @@ def test_the_history_has_its_curves_and_the_best_epoch(texts_that_overlap):
     np.testing.assert_allclose(accuracy.lines[1].get_ydata(), history()["val/acc"])
     assert rate.get_yscale() == "log"
     np.testing.assert_allclose(gap.lines[0].get_ydata(), 0.05)
-    assert loss.lines[-1].get_label() == "best epoch: 30"
+    assert loss.lines[-1].get_label() == "best val/loss: epoch 30"
     assert texts_that_overlap(figure) == []
+
+
+def test_the_best_epoch_is_that_of_the_monitor():
+    metrics = {"val/loss": [0.3, 0.4, 0.5], "val/acc": [0.2, 0.6, 0.5]}
+    loss = history_chart(History([1, 2, 3], metrics, "val/acc", "max")).axes[0]
+    assert loss.lines[-1].get_label() == "best val/acc: epoch 2"
+    assert set(loss.lines[-1].get_xdata()) == {2}
 
 
 def test_epochs_without_validation_leave_a_gap_in_the_curve():

@@ -67,14 +67,22 @@ def test_a_mean_curve_has_a_band_of_one_deviation_in_its_colour():
     curves = {
         "val/acc": {"a": ([1, 2], [0.2, 0.3]), "b": MeanCurve([1, 2], [0.5, 0.6], [0.1, 0.2])}
     }
-    figure = learning_curves(curves, note="mean and deviation")
+    figure = learning_curves(curves)
     axes = figure.axes[0]
     (band,) = axes.collections
     assert to_hex(band.get_facecolor()) == to_hex(axes.get_lines()[1].get_color())
     corners = {(x, round(y, 6)) for x, y in band.get_paths()[0].vertices}
     assert corners == {(1, 0.4), (1, 0.6), (2, 0.4), (2, 0.8)}
     (legend,) = figure.legends
-    assert legend.get_title().get_text() == "mean and deviation"
+    assert legend.get_title().get_text() == "line: mean, band: ± 1 standard deviation"
+
+
+def test_the_mean_of_a_single_epoch_has_an_error_bar():
+    figure = learning_curves({"val/acc": {"a": MeanCurve([1], [0.5], [0.1])}})
+    (bar,) = figure.axes[0].collections
+    np.testing.assert_allclose(bar.get_segments(), [[[1, 0.4], [1, 0.6]]])
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "point: mean, bar: ± 1 standard deviation"
 
 
 def test_the_mean_of_curves_is_over_their_common_epochs():

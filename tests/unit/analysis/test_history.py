@@ -33,6 +33,13 @@ def test_the_best_epoch_has_the_lowest_validation_loss():
     assert history([0.5] * 4, [0.5] * 4, [1.0, math.nan, 0.5, 0.7]).best == 2
 
 
+def test_the_best_epoch_is_the_last_with_the_best_value_of_the_monitor():
+    metrics = {"val/loss": [0.4, 0.5, 0.6, 0.7], "val/acc": [0.1, 0.8, 0.8, math.inf]}
+    found = History([1, 2, 3, 4], metrics, "val/acc", "max")
+    assert (found.best, found.lowest_loss) == (2, 0)
+    assert "Lowest validation loss in epoch 1 of 4" in remark(found, 1000)[0]
+
+
 def test_a_significant_gap_is_overfitting():
     text = said([0.6, 0.9, 0.99], [0.6, 0.8, 0.8], [1, 0.5, 0.6])
     assert "Overfitting: training accuracy is 10.0 points above" in text

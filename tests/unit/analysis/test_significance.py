@@ -38,6 +38,20 @@ def test_one_value_has_no_deviation_and_no_interval():
     assert (summary.n, summary.mean, summary.deviation, summary.interval) == (1, 0.5, None, None)
 
 
+@pytest.mark.parametrize("value", [0.1, -0.1, 0.0, 1e-9, 12345.678])
+def test_equal_values_have_no_deviation(value):
+    for n in (2, 3, 7):
+        summary = summary_of([value] * n)
+        assert (summary.mean, summary.deviation, summary.half_width) == (value, 0.0, 0.0)
+
+
+def test_rounding_errors_are_no_difference():
+    found = paired_difference([0.1 + 0.2, 0.3], [0.3, 0.1 + 0.2]).difference
+    assert (found.mean, found.deviation, found.half_width) == (0.0, 0.0, 0.0)
+    assert paired_difference([0.1 + 0.2], [0.3]).difference.mean == 0.0
+    assert summary_of([1e-20, 3e-20]).deviation == pytest.approx(2**0.5 * 1e-20)
+
+
 @pytest.mark.parametrize(("first", "second"), SEEDS)
 def test_the_paired_test_equals_that_of_scipy(first, second):
     expected = stats.ttest_rel(first, second)
@@ -48,12 +62,11 @@ def test_the_paired_test_equals_that_of_scipy(first, second):
 
 
 def test_few_pairs_are_said_plainly():
-    assert (
-        "3 pairs: p < 0.05 needs a mean above 2.5 deviations" in paired_difference(*SEEDS[0]).remark
-    )
-    assert (
-        "2 pairs: p < 0.05 needs a mean above 9.0 deviations" in paired_difference(*SEEDS[1]).remark
-    )
+    for (n, factor), seeds in zip([(3, "2.5"), (2, "9.0")], SEEDS, strict=False):
+        assert paired_difference(*seeds).remark == (
+            f"With {n} pairs, p < 0.05 needs a mean difference above {factor} times the standard deviation "
+            "of the differences"
+        )
     assert paired_difference(*SEEDS[2]).remark == ""
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from vgg_lit.checkpoints.folder import (
+    checkpoint_text,
+    epoch_without_checkpoint,
     find_checkpoint,
     newest_checkpoint,
     predictions_file,
@@ -100,3 +102,27 @@ def test_predictions_that_another_program_has_opened_stay_with_a_warning(
     remove_predictions(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["predictions_val.csv"]
     assert "predictions_val.csv: cannot be removed; its predict" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("metrics", "rows", "epoch"),
+    [
+        ('{"val/loss": 0.25, "test/acc": 0.5}', "1,0.25\n2,0.5\n", 1),
+        ('{"val/loss": 0.25}', "1,0.25\n2,0.25\n", None),
+        ('{"val/loss": 0.25}', "1,0.25\n2,\n", 1),
+        ('{"val/loss": 0.123456789}', "1,0.1234568\n2,0.5\n", 1),
+        ('{"test/acc": 0.5}', "1,\n2,\n", None),
+        ("{}", "1,0.25\n2,0.5\n", None),
+        ("damaged", "1,0.25\n2,0.5\n", None),
+    ],
+)
+def test_the_epoch_of_metrics_without_their_checkpoint_is_found(metrics, rows, epoch, tmp_path):
+    (tmp_path / "metrics.json").write_text(metrics)
+    (tmp_path / "metrics.csv").write_text(f"epoch,val/loss\n{rows}")
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    remark = f" (no best.ckpt; the recorded metrics are of epoch {epoch})" if epoch else ""
+    assert epoch_without_checkpoint(tmp_path) == epoch
+    assert checkpoint_text(tmp_path, last) == f"{last}{remark}"
+    assert checkpoint_text(tmp_path, tmp_path / "other.ckpt") == str(tmp_path / "other.ckpt")
+    write(tmp_path / "checkpoints" / "best.ckpt", 1)
+    assert epoch_without_checkpoint(tmp_path) is None

@@ -1,6 +1,12 @@
 """Settings that differ between configs."""
 
-from vgg_lit.config.differences import differing_settings
+from vgg_lit.config.differences import (
+    WITHOUT_EFFECT,
+    WITHOUT_RESULT,
+    changes,
+    differing_settings,
+    named_settings,
+)
 
 
 def test_differing_settings_have_dotted_keys():
@@ -46,3 +52,21 @@ def test_a_setting_that_only_some_have_differs():
     assert differing_settings({"a": {}, "b": {"compile": True}}) == {
         "compile": {"a": None, "b": True}
     }
+
+
+def test_a_name_stands_for_a_key_a_section_or_else_a_last_part():
+    keys = ["optimizer.lr", "optimizer.momentum", "seed", "data.seed"]
+    assert named_settings("optimizer", keys) == keys[:2]
+    assert named_settings("lr", keys) == ["optimizer.lr"]
+    assert named_settings("seed", keys) == ["seed"]
+    assert named_settings("rate", keys) == []
+
+
+def test_ranks_and_resumed_runs_need_the_same_callback_of_tensorboard():
+    assert "callbacks.tensorboard" in WITHOUT_RESULT
+    before, after = {"callbacks": {}}, {"callbacks": {"tensorboard": {"norms": 5}}}
+    assert len(list(changes(before, after))) == 1
+
+
+def test_settings_without_an_effect_are_named_once():
+    assert len(set(WITHOUT_EFFECT)) == len(WITHOUT_EFFECT)

@@ -12,6 +12,7 @@ from vgg_lit.evaluation.measured_data import load_measured
 from vgg_lit.evaluation.trained import find_trained
 from vgg_lit.evaluation.views import Views
 from vgg_lit.runs import Run
+from vgg_lit.tables import to_csv
 
 
 @pytest.fixture
@@ -42,6 +43,23 @@ def test_other_options_leave_the_outcomes_of_the_run(options, run):
     evaluate(run, **options)
     assert not (run.path / "predictions_test.csv").exists()
     assert len(list((run.path / "evaluations").glob("predictions_*.csv"))) == 1
+
+
+def test_a_checkpoint_of_another_epoch_than_the_metrics_leaves_the_outcomes_of_the_run(run, capsys):
+    first, *others = run.epochs()
+    others[-1]["val/loss"] = "9"  # the first epoch is the best
+    run.metrics_file.write_text(to_csv([first, *others]))
+    run.write_metrics({"val/loss": float(first["val/loss"]), "test/acc": 0.5})
+    evaluate(run)
+    assert (run.path / "predictions_test.csv").is_file()
+    (run.path / "predictions_test.csv").unlink()
+    (run.checkpoints / "best.ckpt").unlink()  # as callbacks.checkpointing.keep=last does
+    capsys.readouterr()
+    evaluate(run)
+    remark = "(no best.ckpt; the recorded metrics are of epoch 1)"
+    assert f"checkpoint  {run.checkpoints / 'last.ckpt'} {remark}" in capsys.readouterr().out
+    assert not (run.path / "predictions_test.csv").exists()
+    assert list((run.path / "evaluations").glob("predictions_*last-step*.csv"))
 
 
 def test_scores_that_are_not_finite_are_one_line_and_not_written(run, tmp_path):

@@ -10,12 +10,18 @@ import subprocess
 import pytest
 from rich.cells import cell_len
 
+from vgg_lit.config.checks import check_section
+from vgg_lit.config.schema import Compare
 from vgg_lit.errors import InputError
 from vgg_lit.reports.comparison import Comparison
-from vgg_lit.reports.comparison_report import ComparisonReport
+from vgg_lit.reports.comparison_report import ComparisonReport, report_on
 from vgg_lit.reports.groups import RunGroups
 
 HISTORY = "epoch,step,val/acc\n1,4,{}\n2,8,{}\n"
+DEFAULTS = {
+    **dict.fromkeys(("sort", "columns", "by", "curves")),
+    **{"output": "comparison", "trusted_targets": []},
+}
 VALUES = {0.1: (0.81, 0.84, 0.80), 0.2: (0.86, 0.87, 0.86)}
 
 
@@ -61,7 +67,10 @@ def test_groups_are_printed_and_written(report, runs, tmp_path):
     assert out.count("lr=0.2") == 2  # once in the groups, once in the title of the tests
     assert "86.33 %" in out
     assert "6 runs by val/acc" not in out
-    assert "McNemar's test needs the predictions of 6 more runs, such as:" in out
+    assert (
+        "6 runs have no predictions for McNemar's test; this command writes those of the first:"
+        in out
+    )
     (command,) = [line for line in out.splitlines() if line.startswith("python -m")]
     assert shlex.split(command)[2:] == ["vgg_lit.evaluate", f"run={runs[0].path}"]
     files = {path.name for path in (tmp_path / "out").iterdir()}
@@ -141,6 +150,47 @@ def test_metrics_of_unequal_counts_are_told_apart(report, write_run, tmp_path):
     assert "0.2 & 0 & -- & --" in tex
 
 
+@pytest.mark.parametrize("sort", ["seed", "run"])
+def test_a_column_that_groups_do_not_have_is_refused_before_writing(sort, report, runs, tmp_path):
+    message = (
+        f"^sort={sort}: groups have no such column; allowed: optimizer.lr, val/acc, "
+        "val/loss, seconds, parameters, status$"
+    )
+    with pytest.raises(InputError, match=message):
+        report(runs, sort=sort)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_last_part_of_a_column_is_a_column(report, runs):
+    assert "Mean over 3 seeds, by optimizer.lr" in report(runs, sort="lr")
+    assert "2 runs by optimizer.lr" in report(runs[::3], sort="lr")
+    with pytest.raises(InputError, match="unknown column 'rate'"):
+        report(runs, sort="rate")
+
+
+def test_the_checkpoint_of_the_metrics_that_was_removed_is_named(report, write_run):
+    history = HISTORY.format(0.6, 0.5)
+    runs = [write_run(str(lr), {"val/acc": 0.6}, lr=lr, history=history) for lr in (0.1, 0.2)]
+    out = report(runs)
+    assert (
+        "No McNemar's test, because the checkpoint of the final metrics was removed: 0.1, 0.2."
+        in out
+    )
+    assert "vgg_lit.evaluate" not in out
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"runs": []}, r"^runs=\[\]: name at least one run, sweep or folder$"),
+        ({"runs": ["x"], "by": []}, r"^by=\[\]: name at least one setting$"),
+    ],
+)
+def test_empty_lists_have_a_message_of_their_own(settings, message):
+    with pytest.raises(InputError, match=message):
+        report_on(check_section({**DEFAULTS, **settings}, Compare))
+
+
 def test_intervals_of_three_groups_are_whole_in_80_columns(report, runs, write_run, monkeypatch):
     values = (0.9, 0.92, 0.89)
     third = [
@@ -187,7 +237,7 @@ def test_mcnemars_test_asks_for_the_predictions_of_finished_pairs(
         write_predictions(run, "ab", "ab")
     out = report([*runs, failed, partner])
     assert "McNemar's exact test" in out
-    assert "needs the predictions of 4 more runs" in out
+    assert "4 runs have no predictions for McNemar's test" in out
 
 
 def test_predictions_of_different_images_have_a_reason(report, runs, write_predictions):
@@ -195,17 +245,17 @@ def test_predictions_of_different_images_have_a_reason(report, runs, write_predi
     write_predictions(runs[3], "abc", "abc")
     out = report(runs[::3])
     assert "No McNemar's test: the predictions of 0.2_0 and 0.1_0 are of different images." in out
-    assert "needs the predictions" not in out
+    assert "no predictions" not in out
 
 
 def test_remarks_end_their_lines_between_words(report, runs, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     lines = report(runs).splitlines()
-    (start,) = [n for n, line in enumerate(lines) if line.startswith("3 pairs: p < 0.05")]
+    (start,) = [n for n, line in enumerate(lines) if line.startswith("With 3 pairs, p")]
     assert lines[start : start + 3] == [
-        "3 pairs: p < 0.05 needs a mean above 2.5",
-        "deviations of the differences.",
-        lines[start + 2],
+        "With 3 pairs, p < 0.05 needs a mean",
+        "difference above 2.5 times the standard",
+        "deviation of the differences.",
     ]
 
 

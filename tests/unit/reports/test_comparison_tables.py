@@ -1,4 +1,4 @@
-"""The tables of a comparison: statistics, paired tests and McNemar's tests, as texts and records."""
+"""The tables of a comparison: statistics and paired tests, as texts and records."""
 
 import pytest
 from scipy import stats
@@ -7,7 +7,6 @@ from vgg_lit.reports.comparison import Comparison
 from vgg_lit.reports.comparison_tables import (
     difference_table,
     group_table,
-    prediction_table,
     run_table,
 )
 from vgg_lit.reports.groups import RunGroups
@@ -64,7 +63,8 @@ def test_differences_are_those_of_scipy(groups):
     assert table.texts[0]["difference"] == "+4.67 points"
     assert table.texts[0]["p"] == format_p(expected.pvalue)
     assert table.remarks == [
-        "3 pairs: p < 0.05 needs a mean above 2.5 deviations of the differences."
+        "With 3 pairs, p < 0.05 needs a mean difference above 2.5 times the standard deviation of the "
+        "differences."
     ]
     assert table.title.startswith("lr=0.2 minus lr=0.1: paired t-test over common seeds")
 
@@ -75,52 +75,82 @@ def test_groups_without_a_pair_and_several_groups_are_remarked(groups, write_run
     table = difference_table(RunGroups(Comparison(runs)), "val/acc")
     assert {row["second"] for row in table.records} == {"lr=0.1"}
     assert "lr=0.3 has no seeds in common with lr=0.2." in table.remarks
+    assert not any("not corrected" in remark for remark in table.remarks)  # one group has a test
+    assert table.title.startswith("lr=0.2 minus each other group: ")
+    more = [write_run(f"d{seed}", {"val/acc": seed / 10}, lr=0.4, seed=seed) for seed in (0, 1)]
+    table = difference_table(RunGroups(Comparison([*runs, *more])), "val/acc")
     assert "The p-values are not corrected for 2 comparisons." in table.remarks
 
 
-def test_mcnemars_test_of_each_common_seed(groups, write_predictions):
-    assert prediction_table(groups, "val/acc") is None
-    runs = groups.comparison.runs
-    for seed in (0, 1):
-        write_predictions(runs[f"0.1_{seed}"], "aaaa", "aabb")
-        write_predictions(runs[f"0.2_{seed}"], "aaaa", "aaaa")
-    table = prediction_table(groups, "val/acc")
-    assert [row["pair"] for row in table.texts] == ["seed=0", "seed=1"]
-    assert table.records[0] == {
-        "first": "0.2_0",
-        "second": "0.1_0",
-        "split": "test",
-        "images": 4,
-        "only_first": 2,
-        "only_second": 0,
-        "p": 0.5,
-    }
-    assert table.texts[0]["p"] == "0.50"
-
-
-def test_single_runs_of_other_seeds_are_a_pair_of_mcnemars_test(write_run, write_predictions):
-    runs = [write_run("a", {"val/acc": 0.5}), write_run("b", {"val/acc": 0.6}, lr=0.2, seed=1)]
-    for run, predicted in zip(runs, ("ab", "aa"), strict=True):
-        write_predictions(run, "aa", predicted)
-    table = prediction_table(RunGroups(Comparison(runs)), "val/acc")
-    assert table.title == "McNemar's exact test; first: lr=0.2, second: lr=0.1"
-    assert list(table.texts[0]) == ["images", "only first", "only second", "p"]
-    assert (table.texts[0]["only first"], table.texts[0]["p"]) == ("1", "1.00")
-
-
-def test_pairs_of_single_runs_and_of_common_seeds_have_the_same_columns(
-    write_run, write_predictions
-):
+def test_groups_without_any_common_seed_are_a_remark_on_the_groups(write_run):
     runs = [
-        write_run("a", {"val/acc": 0.7}),
-        write_run("b", {"val/acc": 0.6}, lr=0.2),
-        write_run("c", {"val/acc": 0.5}, lr=0.3, seed=1),
+        write_run(f"{lr}_{seed}", {"val/acc": lr + seed / 10}, lr=lr, seed=seed)
+        for lr, seeds in ((0.1, (0, 1)), (0.2, (2, 3)))
+        for seed in seeds
     ]
-    for run, predicted in zip(runs, ("aa", "ab", "bb"), strict=True):
-        write_predictions(run, "aa", predicted)
-    table = prediction_table(RunGroups(Comparison(runs)), "val/acc")
-    assert [row["pair"] for row in table.texts] == ["seed=0", ""]
-    assert table.remarks[1] == "The p-values are not corrected for 2 comparisons."
+    found = RunGroups(Comparison(runs))
+    assert difference_table(found, "val/acc") is None
+    remarks = group_table(found, "val/acc").remarks
+    assert "lr=0.1 has no seeds in common with lr=0.2." in remarks
+
+
+def test_remarks_that_are_not_true_of_all_tests_name_the_metrics(write_run):
+    def of(lr, losses):
+        return [
+            write_run(
+                f"{lr}_{seed}", {"val/acc": lr + lr * seed / 10, "val/loss": loss}, lr=lr, seed=seed
+            )
+            for seed, loss in enumerate(losses)
+        ]
+
+    equal = "All differences are equal, so there is no test"
+    few = "With 2 pairs, p < 0.05 needs a mean difference above 9.0 times the standard deviation of the differences"
+    two = [*of(0.2, (0.5, 0.6)), *of(0.1, (0.4, 0.5))]
+    remarks = difference_table(RunGroups(Comparison(two)), "val/acc").remarks
+    assert remarks == [f"{few}: val/acc.", f"{equal}: val/loss."]
+    three = [*two, *of(0.05, (0.4, 0.7))]
+    remarks = difference_table(RunGroups(Comparison(three)), "val/acc").remarks
+    assert f"{equal}: lr=0.1 (val/loss)." in remarks
+    assert f"{few}: lr=0.1 (val/acc); lr=0.05 (val/acc, val/loss)." in remarks
+
+
+def test_values_that_are_not_finite_are_named_and_their_groups_shown(write_run):
+    nan = float("nan")
+    finals = {0.1: ((0.5, 0.4), (0.6, nan)), 0.2: ((nan, nan), (nan, nan))}
+    runs = [
+        write_run(f"{lr}_{seed}", {"val/acc": acc, "val/loss": loss}, lr=lr, seed=seed)
+        for lr, values in finals.items()
+        for seed, (acc, loss) in enumerate(values)
+    ]
+    table = group_table(RunGroups(Comparison(runs)), "val/acc")
+    assert [(row["group"], row["metric"], row["n"]) for row in table.texts] == [
+        ("lr=0.1", "val/acc", "2"),
+        ("lr=0.1", "val/loss", "1"),
+        ("lr=0.2", "val/acc", "0"),
+        ("lr=0.2", "val/loss", "0"),
+    ]
+    assert table.texts[2]["mean"] == table.texts[2]["std"] == ""
+    assert table.records[2]["mean"] is None
+    assert (
+        "Not finite and left out: val/acc of 0.2_0, 0.2_1; val/loss of 0.1_1, 0.2_0, 0.2_1."
+        in table.remarks
+    )
+
+
+def test_equal_values_have_no_digits_of_rounding_errors(write_run):
+    runs = [
+        write_run(f"{lr}_{seed}", {"test/loss": loss}, lr=lr, seed=seed)
+        for lr, loss in ((0.1, 0.1), (0.2, 0.3))
+        for seed in range(3)
+    ]
+    found = RunGroups(Comparison(runs))
+    texts = group_table(found, "test/loss").texts
+    assert [(row["mean"], row["std"]) for row in texts] == [("0.1", "0"), ("0.3", "0")]
+    assert difference_table(found, "test/loss").texts[0]["difference"] == "-0.2"
+
+
+def test_the_title_names_a_column_that_is_no_metric_as_such(groups):
+    assert group_table(groups, "parameters").title == "Mean over 3 seeds, by parameters"
 
 
 def test_a_metric_that_a_group_lacks_is_not_a_lack_of_seeds(write_run):

@@ -196,12 +196,31 @@ def test_of_equal_runs_a_finished_one_counts_then_the_last_started(write_run):
     assert sorted(groups.repeated) == ["y_unfinished", "z_old"]
 
 
-@pytest.mark.parametrize(("sort", "ranked"), [("seed", "val/acc"), ("val/loss", "val/loss")])
-def test_groups_are_ranked_by_a_metric_that_they_have(sort, ranked, two_models):
-    assert RunGroups(two_models).ranked_by(sort) == ranked
+@pytest.mark.parametrize("sort", ["model", "val/loss", "parameters", "status"])
+def test_columns_with_one_value_in_each_group_rank_the_groups(sort, two_models):
+    RunGroups(two_models).check_order(sort)
+
+
+@pytest.mark.parametrize("sort", ["seed", "run"])
+def test_columns_with_several_values_in_a_group_are_refused(sort, two_models):
+    allowed = "model, val/acc, val/loss, seconds, parameters, status"
+    with pytest.raises(InputError, match=f"^sort={sort}: .*; allowed: {allowed}$"):
+        RunGroups(two_models).check_order(sort)
+
+
+def test_groups_are_in_the_order_of_their_parameters(write_run):
+    widths = {"vgg19": 0.9, "vgg11": 0.5, "vgg16": 0.7}
+    runs = [
+        write_run(f"{model}_{seed}", {"val/acc": acc}, model=model, seed=seed)
+        for model, acc in widths.items()
+        for seed in (0, 1)
+    ]
+    found = RunGroups(Comparison(runs)).ordered("parameters")
+    assert [group.label for group in found] == ["model=vgg11", "model=vgg16", "model=vgg19"]
 
 
 def test_settings_without_an_effect_on_the_results_do_not_split_groups(write_run):
+    norms = {"tensorboard": {"_target_": "x.TensorBoard", "norms": 5}}
     runs = [
         write_run(
             f"{lr}_{seed}",
@@ -209,6 +228,8 @@ def test_settings_without_an_effect_on_the_results_do_not_split_groups(write_run
             lr=lr,
             seed=seed,
             name=f"{lr}_s{seed}",
+            objective="val/loss" if seed else "val/acc",
+            **({"callbacks": norms} if seed else {}),
             logger={"csv": {"save_dir": str(seed)}},
             trainer={"profiler": "simple" if seed else None, "max_epochs": 5},
         )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from vgg_lit.errors import InputError
@@ -88,3 +89,11 @@ def test_outcome_has_two_lines_if_correct_and_three_if_wrong(inspection):
         assert len(lines) == 2 + int(not found.is_right_N[position])
         if not found.is_right_N[position]:
             assert lines[1] == f"→ {inspection.classes[found.predicted_N[position]]}"
+
+
+def test_the_history_has_the_monitor_of_the_run(trained, tmp_path, tiny_run):
+    config = tiny_run.config
+    config["callbacks"]["checkpointing"] |= {"monitor": "val/acc", "mode": "max"}
+    OmegaConf.save(OmegaConf.create(config), tmp_path / "config.yaml")
+    history = Inspection(replace(trained, run=Run(tmp_path)), accelerator="cpu").history
+    assert (history.monitor, history.mode) == ("val/acc", "max")

@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from vgg_lit.errors import InputError
-from vgg_lit.reports.prediction_tests import compare_predictions, has_predictions
+from vgg_lit.reports.prediction_tests import compare_predictions, predicted_splits
 
 
 @pytest.fixture
@@ -44,10 +44,10 @@ def test_other_images_are_not_compared(pair, write_predictions):
 
 def test_a_damaged_file_is_one_line(pair, write_predictions):
     first, second = pair
-    assert not has_predictions(first)
+    assert predicted_splits(first) == []
     for run in pair:
         write_predictions(run, "ab", "ab")
     (second.path / "predictions_test.csv").write_text("image,class\n0,a\n")
     with pytest.raises(InputError, match=r"predictions_test\.csv: cannot be read.*evaluate run="):
         compare_predictions(first, second)
-    assert has_predictions(first)
+    assert predicted_splits(first) == ["test"]

@@ -208,14 +208,14 @@ class Summarize(Section):
 class Compare(Section):
     """The settings of `vgg_lit.compare`."""
 
-    runs: str | Names = setting(
+    runs: str | list[str] = setting(
         NEEDED, "A sweep, a folder of runs, a run, latest, a quoted glob, or a list of these."
     )
     sort: str | None = setting(None, "Column to sort by, the best first; null is the first metric.")
     columns: Listed | None = setting(
         None, "Metrics to show; null is accuracy and loss of val and test."
     )
-    by: str | Names | None = setting(
+    by: str | list[str] | None = setting(
         None,
         "Settings that define the groups of runs, such as model; null is all that differ, except seeds "
         "and folds.",
