@@ -59,7 +59,7 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     if hydra.mode == RunMode.MULTIRUN and (begun := begun_job(path, overrides)):
         resumed, plain = begun, begun.config
         if begun.is_done():
-            return begun.metrics.get(plain["objective"])
+            return begun.metrics.get(config.objective)
     if is_first and not resumed:
         check_vacant(path)
     # The config of a run does not name the run itself.
