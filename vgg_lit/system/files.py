@@ -23,6 +23,9 @@ LONGEST_NAME = 100
 ABANDONED = 3600
 """Seconds without a write after which a temporary file is that of a killed process."""
 
+DIGITS = "[0-9a-f]" * len(uuid.uuid4().hex)
+"""Pattern of the number in the name of a temporary file."""
+
 KEPT = LONGEST_NAME - len(f"..{uuid.uuid4().hex}.tmp")
 """Bytes of the name of a file that are in the name of its temporary file."""
 
@@ -138,14 +141,14 @@ def first_bytes(name: str, size: int) -> str:
 
 
 def remove_unfinished(folder: Path, age: float = 0) -> None:
-    """Removes the temporary files of killed processes.
+    """Removes the temporary files of killed processes; those of other programs stay.
 
     Args:
         folder: a folder that need not exist.
         age: smallest number of seconds since the last write to a file, `ABANDONED` if another process may
             be writing to the folder.
     """
-    for temporary in folder.glob(".*.tmp"):
+    for temporary in folder.glob(f".*.{DIGITS}.tmp"):
         with suppress(OSError):  # removed meanwhile, or the folder is read-only
             if time.time() - temporary.stat().st_mtime >= age:
                 temporary.unlink()
