@@ -7,7 +7,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,25 @@ def check_writable_file(path: Path, setting: str) -> None:
     if path.exists() and not path.is_file():  # a device or a pipe, which the file would replace
         raise InputError(f"{setting}: is not a regular file; give a file")
     check_writable(path.parent, setting)  # also checks the length of temporary names
+
+
+def check_names(folder: Path, files: Iterable[str] = (), folders: Iterable[str] = ()) -> None:
+    """Checks that names in a folder are free for files and folders that are written there later.
+
+    Args:
+        folder: a folder that need not exist.
+        files: names of files, which replace files of these names.
+        folders: names of folders.
+
+    Raises:
+        InputError: a file has the name of a folder, or a folder that of a file.
+    """
+    for path in map(folder.joinpath, folders):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path}: is not a folder; rename it")
+    for path in map(folder.joinpath, files):
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, but a file is written there; rename it")
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
