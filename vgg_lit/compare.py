@@ -17,8 +17,8 @@ from vgg_lit.callable_commands import CallableModule
 from vgg_lit.config.checks import check_section, to_plain
 from vgg_lit.config.command import run_verb
 from vgg_lit.config.schema import Compare
-from vgg_lit.reports.comparison_report import report_on
-from vgg_lit.system.files import ABANDONED, check_writable, remove_unfinished
+from vgg_lit.reports.comparison_report import ComparisonReport, report_on
+from vgg_lit.system.files import ABANDONED, remove_unfinished
 from vgg_lit.tables import print_facts
 
 sys.modules[__name__].__class__ = CallableModule
@@ -33,7 +33,7 @@ def compare(config: DictConfig) -> None:
     """
     settings = check_section(to_plain(config), Compare)
     output = Path(settings.output)
-    check_writable(output, f"output={output}")
+    ComparisonReport.check_output(output)
     remove_unfinished(output, ABANDONED)
     report = report_on(settings)
     report.print()

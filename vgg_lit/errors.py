@@ -20,6 +20,21 @@ DISK = tuple(
 )
 """Error numbers of a disk that is full, broken or read-only, and of files without permission."""
 
+PLACES = tuple(
+    getattr(errno, name)
+    for name in (
+        *(
+            "EISDIR",
+            "EEXIST",
+            "ENOTDIR",
+            "ENOTEMPTY",
+        ),  # a file in the place of a folder, and reverse
+        *("EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENOLCK", "ESTALE"),  # of the file system
+    )
+    if hasattr(errno, name)
+)
+"""Error numbers of a path that cannot be written; sockets have some of them too, without a path."""
+
 
 LONGEST_SHOWN = 100
 """Limit on the characters of a path that is too long, in messages."""
@@ -92,9 +107,11 @@ def is_of_memory(error: BaseException) -> bool:
 
 
 def disk_error(error: BaseException | None) -> OSError | None:
-    """Returns the error, or the one that it was raised from, of a disk that cannot be used; else None."""
+    """Returns the error, or the one that it was raised from, of a disk or path that cannot be used; else None."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in DISK:
+        if isinstance(error, OSError) and (
+            error.errno in DISK or (error.errno in PLACES and error.filename)
+        ):
             return error
         if "database or disk is full" in str(error):  # SQLite, and errors that wrap it
             return OSError(errno.ENOSPC, "No space left on device", "database")

@@ -16,13 +16,14 @@ from vgg_lit.config.locations import asked_places, located
 from vgg_lit.config.schema import Reproduce
 from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.reports.training_again import (
+    REPRODUCTION,
     changes_of_resumes,
     check_same_data,
     checked_config,
     train_again,
 )
 from vgg_lit.runs import Run
-from vgg_lit.system.files import check_writable, write_text
+from vgg_lit.system.files import check_names, check_writable, write_text
 from vgg_lit.system.terminal import warn
 from vgg_lit.tables import print_facts
 from vgg_lit.targets import trust
@@ -45,6 +46,7 @@ def reproduce(config: DictConfig) -> None:
     if (output / "config.yaml").exists():
         raise InputError(f"output={output}: already holds a run; choose another directory")
     check_writable(output, f"output={output}")
+    check_names(output, [REPRODUCTION])
     if changed := changes_of_resumes(original):
         warn(
             f"run={settings.run}: was resumed with {' '.join(changed)}; the repetition uses the "

@@ -74,12 +74,12 @@ class Run:
             write_text(path / "overrides.txt", as_lines(overrides))
             write_json(path / "environment.json", describe_environment())
             write_text(path / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+            run = cls(path)
+            run.set_status("running")
         except OSError:
-            for name in ("overrides.txt", "environment.json"):
+            for name in (CONFIG_FILE, "overrides.txt", "environment.json"):
                 (path / name).unlink(missing_ok=True)
             raise
-        run = cls(path)
-        run.set_status("running")
         return run
 
     def resume(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:

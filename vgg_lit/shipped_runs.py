@@ -10,8 +10,11 @@ from pathlib import Path
 from vgg_lit.errors import InputError
 from vgg_lit.models.shipped import shipped_folder
 from vgg_lit.runs import Run
-from vgg_lit.system.files import ABANDONED, check_writable, remove_unfinished
+from vgg_lit.system.files import ABANDONED, check_names, check_writable, remove_unfinished
 from vgg_lit.system.log_folders import RESULTS
+
+ENDINGS = (".csv", ".html", ".json", ".md", ".pdf", ".png", ".svg")
+"""Endings of the names of results."""
 
 
 class ShippedRun(Run):
@@ -37,10 +40,11 @@ def check_outputs(run: Run) -> None:
     """Checks that results of a run can be written; removes what killed commands have left.
 
     Raises:
-        InputError: they cannot.
+        InputError: a folder cannot be written, or a folder has the name of a file.
     """
     for folder in (run.outputs, *map(run.outputs.joinpath, RESULTS)):
         check_writable(folder, f"run={run.path}", "copy the run into a folder of yours")
+        check_names(folder, (path.name for path in folder.glob("*.*") if path.suffix in ENDINGS))
         remove_unfinished(folder, ABANDONED)
 
 

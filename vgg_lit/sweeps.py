@@ -54,7 +54,7 @@ class Sweep:
 
     Raises:
         InputError: its `sweep.json` cannot be read, or names a directory outside the sweep, or one directory
-            for two jobs.
+            or number for two jobs.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -63,11 +63,18 @@ class Sweep:
         file = self.path / "sweep.json"
         if file.exists():
             self.jobs = read_json(file, Annotated[list[Job], FailFast()], LARGEST_SWEEP)
-            self._check_directories(file)
+            self._check_jobs(file)
 
-    def _check_directories(self, file: Path) -> None:
-        used = set()
+    def _check_jobs(self, file: Path) -> None:
+        used, numbers = set(), set()
         for job in self.jobs:
+            if job.number < 0:
+                raise InputError(
+                    f"{file}: cannot be used: a job has the number {job.number}; allowed: 0, 1, ..."
+                )
+            if job.number in numbers:
+                raise InputError(f"{file}: cannot be used: two jobs have the number {job.number}")
+            numbers.add(job.number)
             if not _is_inside(job.directory):
                 raise InputError(
                     f"{file}: cannot be used: the directory {job.directory!r} of job {job.number} is not "

@@ -59,7 +59,7 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
     if hydra.mode == RunMode.MULTIRUN and (begun := begun_job(path, overrides)):
         resumed, plain = begun, begun.config
         if begun.is_done():
-            return begun.metrics.get(plain["objective"])
+            return begun.metrics.get(config.objective)
     if is_first and not resumed:
         check_vacant(path)
     # The config of a run does not name the run itself.
@@ -78,9 +78,12 @@ def _train(config: DictConfig, path: Path, is_first: bool) -> float | None:
         )
     # Lightning takes seconds to import, so it is imported after all checks that do not need it.
     from vgg_lit.training.experiment import run_experiment
+    from vgg_lit.training.leftovers import check_free, set_found_aside
 
-    if is_first and not resumed:
-        (path / "found.json").unlink(missing_ok=True)  # of an attempt that ended before its run
+    if is_first:
+        check_free(path, plain.get("metrics") or ())
+        if not resumed:
+            set_found_aside(path)
     if plain["find_lr"] or plain["find_batch_size"]:
         from vgg_lit.training.finders import find
 

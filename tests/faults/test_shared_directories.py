@@ -13,6 +13,8 @@ from vgg_lit.errors import TrainingError
 from vgg_lit.runs import Run
 
 ROOT = Path(__file__).resolve().parents[2]
+NUMBER = "0f" * 16
+"""The number in the name of a temporary file."""
 
 
 @pytest.fixture
@@ -129,8 +131,8 @@ def test_a_run_whose_directory_is_gone_writes_no_other(
 
 def test_a_start_removes_the_temporary_files_of_a_killed_attempt(tmp_path, train, resume):
     run = train(tmp_path / "run", "logger=none")
-    for name in (".metrics.json.0a.tmp", ".status.json.0b.tmp", "checkpoints/.last.ckpt.0c.tmp"):
-        (run.path / name).write_text("half")
+    for name in (".metrics.json", ".status.json", "checkpoints/.last.ckpt"):
+        (run.path / f"{name}.{NUMBER}.tmp").write_text("half")
     resume(run, "trainer.max_epochs=2")
     assert not list(run.path.rglob("*.tmp"))
 
@@ -138,7 +140,7 @@ def test_a_start_removes_the_temporary_files_of_a_killed_attempt(tmp_path, train
 def test_a_new_run_removes_temporary_files_in_its_directory(tmp_path, train):
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / ".config.yaml.0a.tmp").write_text("half")
+    (folder / f".config.yaml.{NUMBER}.tmp").write_text("half")
     train(folder, "logger=none")
     assert not list(folder.glob(".*.tmp"))
     shutil.rmtree(folder)

@@ -116,3 +116,10 @@ def test_bad_input_is_one_line_before_anything_is_written(arguments, words, verb
     assert done.err.count("\n") == 1
     assert all(word in done.err for word in words), done.err
     assert not (runs.parent / "comparison").exists()
+
+
+def test_a_folder_with_the_name_of_a_file_is_refused_before_the_work(verb, tmp_path):
+    (tmp_path / "here" / "comparison.csv").mkdir(parents=True)
+    done = verb("compare", "runs=nowhere", f"output={tmp_path / 'here'}")
+    assert done.code == 2
+    assert "comparison.csv: is a folder, but a file is written there; rename it\n" in done.err

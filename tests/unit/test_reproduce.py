@@ -28,6 +28,15 @@ def test_a_run_is_reproduced_bit_identically(command, original, tmp_path):
     assert config == {key: value for key, value in original.config.items() if key != "data_root"}
 
 
+def test_a_folder_with_the_name_of_the_result_is_refused_before_the_training(
+    verb, original, tmp_path
+):
+    (tmp_path / "again" / "reproduction.json").mkdir(parents=True)
+    done = verb("reproduce", "run=original", "output=again")
+    assert done.code == 2
+    assert "again/reproduction.json: is a folder, but a file is written there" in done.err
+
+
 @pytest.mark.slow  # trains in a new process
 def test_a_different_result_is_one_line_with_the_differences(verb, original):
     file = original.path / "config.yaml"

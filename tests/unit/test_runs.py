@@ -1,12 +1,14 @@
 """Writing, finding and reading a run directory."""
 
+import errno
 import re
 from pathlib import Path
 
 import pytest
 
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, disk_error
 from vgg_lit.runs import Run, find_run, prepare_attempt
+from vgg_lit.system import status
 
 CONFIG = {"seed": 3, "trainer": {"max_epochs": 2}, "optimizer": {"lr": 0.1}}
 
@@ -33,6 +35,17 @@ def test_two_runs_never_share_a_directory(run):
     with pytest.raises(InputError, match="already holds a run; to resume it: resume="):
         Run.start(run.path, CONFIG, [])
     assert (run.path / "overrides.txt").read_text() == "seed=3\n"
+
+
+def test_a_run_whose_first_status_cannot_be_written_leaves_no_files(tmp_path, monkeypatch):
+    def fail(file, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    monkeypatch.setattr(status, "write_json", fail)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        Run.start(tmp_path / "run", CONFIG, [])
+    assert disk_error(error.value) is error.value
+    assert not list((tmp_path / "run").iterdir())
 
 
 @pytest.mark.parametrize(

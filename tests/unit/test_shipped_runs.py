@@ -39,6 +39,16 @@ def test_one_run_or_several_are_found_in_their_order(tmp_path):
         find_networks([*paths, "nowhere"], None)
 
 
+@pytest.mark.parametrize("name", ["report.html", "evaluations/x.json", "figures/history.png"])
+def test_a_folder_with_the_name_of_a_result_is_refused(name, tmp_path):
+    run = Run.start(tmp_path / "run", {"seed": 0}, [])
+    (run.path / "figures" / "mine").mkdir(parents=True)
+    check_outputs(run)
+    (run.path / name).mkdir(parents=True)
+    with pytest.raises(InputError, match=f"{name}: is a folder, but a file is written there"):
+        check_outputs(run)
+
+
 def test_a_run_of_another_user_is_refused_with_a_remedy(tmp_path, monkeypatch):
     run = Run.start(tmp_path / "run", {"seed": 0}, [])
     check_outputs(run)

@@ -51,6 +51,16 @@ def test_a_directory_that_is_not_the_jobs_own_is_one_line(directory, sweep):
         Sweep(sweep.path)
 
 
+@pytest.mark.parametrize(
+    ("number", "reason"), [(1, "two jobs have the number 1"), (-1, r"a job has the number -1; all")]
+)
+def test_a_number_that_is_not_the_jobs_own_is_one_line(number, reason, sweep):
+    sweep.jobs[0].number = number
+    sweep.write()
+    with pytest.raises(InputError, match=rf"sweep\.json: cannot be used: {reason}"):
+        Sweep(sweep.path)
+
+
 def test_a_refused_job_may_name_the_directory_of_another_one(sweep):
     sweep.jobs[0].directory, sweep.jobs[0].status = "1", "refused"
     sweep.write()

@@ -113,7 +113,28 @@ def test_a_job_that_is_done_is_not_trained_again(train):
         train("seed=6", mode=RunMode.MULTIRUN)
 
 
+def test_a_done_job_needs_no_objective_in_its_config(train):
+    run = Run.start(train.folder, {"seed": 5}, ["seed=5"])
+    run.write_metrics({"val/acc": 0.7})
+    run.set_status("done")
+    assert train("seed=5", mode=RunMode.MULTIRUN) == 0.7
+    assert train.seen == []
+
+
+@pytest.mark.parametrize(
+    ("name", "is_folder"),
+    [("figures", False), ("checkpoints", False), ("metrics.csv", True), ("confusion.csv", True)],
+)
+def test_a_name_that_is_not_free_is_refused_before_the_training(name, is_folder, train):
+    path = train.folder / name
+    path.mkdir() if is_folder else path.touch()
+    with pytest.raises(InputError, match=f"{name}: is (not )?a folder"):
+        train("metrics=confusion")
+    assert train.seen == []
+
+
 def test_values_that_an_earlier_attempt_found_are_not_those_of_a_new_run(train):
     (train.folder / "found.json").write_text('{"optimizer.lr": {"typed": 0.1, "found": 0.2}}')
     train(metrics=FOUND)
     assert not (train.folder / "found.json").exists()
+    assert (train.folder / "found.json.replaced").exists()

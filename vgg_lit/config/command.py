@@ -128,6 +128,7 @@ def run_verb(
     guarded = GuardedTask(functools.partial(_run_with_own_settings, task, config_name))
     try:
         with ending_signals, ignoring_hangup(not needs_output):
+            _check_working_directory()
             check_flags(sys.argv[1:], config_name)
             if SWEEP_JOB not in os.environ:  # a job has the overrides that its sweep has recorded
                 sys.argv[1:] = with_quotes(with_home(sys.argv[1:]))
@@ -161,6 +162,14 @@ def run_verb(
                 print(f"error: {visible(' '.join(message.split()))}", file=sys.stderr)
     if guarded.refused or guarded.failed:
         sys.exit(guarded.exit_code if guarded.failed else EXIT_BAD_INPUT)
+
+
+def _check_working_directory() -> None:
+    """Raises InputError if the folder that the command was started in has been removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the working directory no longer exists; change to another one") from None
 
 
 def _run_with_own_settings(

@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from vgg_lit.errors import InputError
+from vgg_lit.system.locks import lacks_locks
 from vgg_lit.system.terminal import visible
 
 MAX_FILE_BYTES = 64 * 2**20
@@ -69,7 +70,9 @@ def staging(folder: Path) -> Iterator[Path]:
             f"waiting for another process that downloads to {visible(str(folder))}", file=sys.stderr
         )
         lock.acquire()
-    except NotImplementedError as error:
+    except (OSError, NotImplementedError) as error:
+        if not lacks_locks(error):
+            raise
         raise DownloadError(f"{folder}: the file system does not support locks") from error
     try:
         place = folder / ".download"

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vgg_lit.errors import InputError, TrainingError
-from vgg_lit.system.files import ABANDONED, check_writable, remove_unfinished
+from vgg_lit.system.files import ABANDONED, check_names, check_writable, remove_unfinished
 
 PROGRAM_FILES = {
     "onnx": "model.onnx",
@@ -26,9 +26,11 @@ def check_output(folder: Path) -> None:
     """Checks the folder that an export will be written to, without creating it.
 
     Raises:
-        InputError: the folder cannot be created or written, or holds the README.md of another project.
+        InputError: the folder cannot be created or written, has a folder with the name of a file, or holds
+            the README.md of another project.
     """
     check_writable(folder, f"output={folder}")
+    check_names(folder, (*PROGRAM_FILES.values(), CARD, DESCRIPTION, REPORT))
     if (folder / CARD).exists() and not (folder / DESCRIPTION).exists():
         raise InputError(
             f"output={folder}: holds a {CARD} of another project; choose a separate folder"

@@ -25,7 +25,7 @@ from vgg_lit.reports.comparison_tables import (
 from vgg_lit.reports.groups import RunGroups
 from vgg_lit.reports.latex import paper_table
 from vgg_lit.reports.prediction_tables import prediction_table, untested_pairs
-from vgg_lit.system.files import check_writable, write_text
+from vgg_lit.system.files import check_names, check_writable, write_text
 from vgg_lit.system.markdown import markdown_text
 from vgg_lit.system.notebook import show_figures
 from vgg_lit.system.overrides import pasteable
@@ -45,6 +45,9 @@ RUNS, GROUPS, DIFFERENCES, PREDICTIONS = (
 """The CSV files of the tables."""
 
 CURVES = "curves.png"
+
+PAGES = ("comparison.md", "comparison.tex", "comparison.html")
+"""The files with all tables."""
 
 LABELS = ("group", "other group", "second")
 """The columns of tables that are labels of groups."""
@@ -139,16 +142,26 @@ class ComparisonReport:
                 "different images."
             )
 
+    @staticmethod
+    def check_output(folder: Path) -> None:
+        """Checks the folder that a comparison will be written to, without creating it.
+
+        Raises:
+            InputError: the folder cannot be created or written, or has a folder with the name of a file.
+        """
+        check_writable(folder, f"output={folder}")
+        check_names(folder, (RUNS, GROUPS, DIFFERENCES, PREDICTIONS, CURVES, *PAGES))
+
     def write(self, output: str | os.PathLike[str]) -> list[str]:
         """Writes the tables and the learning curves to a folder; returns the names of the files.
 
         Files of an earlier comparison that are not written again are removed.
 
         Raises:
-            InputError: the folder cannot be made or written.
+            InputError: the folder cannot be made or written, or has a folder with the name of a file.
         """
         folder = Path(output)
-        check_writable(folder, f"output={folder}")
+        self.check_output(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -16,7 +16,7 @@ from torch import Tensor
 from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.config.differences import differing_settings, flattened
 from vgg_lit.errors import InputError
-from vgg_lit.reports.training_again import changes_of_resumes
+from vgg_lit.reports.training_again import REPRODUCTION, changes_of_resumes
 from vgg_lit.runs import Run
 from vgg_lit.system.files import write_json
 from vgg_lit.tables import print_facts, print_rows
@@ -210,7 +210,7 @@ def write_reproduction(reproduction: Reproduction, output: Path) -> None:
         "environment": reproduction.environment,
         "resumed_with": reproduction.resumed,
     }
-    file = output / "reproduction.json"
+    file = output / REPRODUCTION
     write_json(file, record)
     print_facts({**facts, "written": str(file)})
 

@@ -15,6 +15,9 @@ from vgg_lit.errors import InputError, TrainingError
 from vgg_lit.runs import Run
 from vgg_lit.system.overrides import as_overrides
 
+REPRODUCTION = "reproduction.json"
+"""The file in the repeated run with its differences from the original."""
+
 MOST_THREADS = 1024
 """Limit on the threads of a training that is repeated."""
 

@@ -24,7 +24,7 @@ def claim(path: Path) -> bool:
     """Claims a directory for this process; returns False if another process holds it.
 
     Raises:
-        InputError: the directory cannot be written.
+        InputError: the directory cannot be written, or its file system has no locks.
     """
     if is_held(path):
         return True

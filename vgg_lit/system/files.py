@@ -7,7 +7,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ LONGEST_NAME = 100
 
 ABANDONED = 3600
 """Seconds without a write after which a temporary file is that of a killed process."""
+
+DIGITS = "[0-9a-f]" * len(uuid.uuid4().hex)
+"""Pattern of the number in the name of a temporary file."""
 
 KEPT = LONGEST_NAME - len(f"..{uuid.uuid4().hex}.tmp")
 """Bytes of the name of a file that are in the name of its temporary file."""
@@ -107,6 +110,25 @@ def check_writable_file(path: Path, setting: str) -> None:
     check_writable(path.parent, setting)  # also checks the length of temporary names
 
 
+def check_names(folder: Path, files: Iterable[str] = (), folders: Iterable[str] = ()) -> None:
+    """Checks that names in a folder are free for files and folders that are written there later.
+
+    Args:
+        folder: a folder that need not exist.
+        files: names of files, which replace files of these names.
+        folders: names of folders.
+
+    Raises:
+        InputError: a file has the name of a folder, or a folder that of a file.
+    """
+    for path in map(folder.joinpath, folders):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path}: is not a folder; rename it")
+    for path in map(folder.joinpath, files):
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, but a file is written there; rename it")
+
+
 def expanded(path: str | os.PathLike[str]) -> Path:
     """Returns a path with `~` replaced by the user's home folder.
 
@@ -138,14 +160,14 @@ def first_bytes(name: str, size: int) -> str:
 
 
 def remove_unfinished(folder: Path, age: float = 0) -> None:
-    """Removes the temporary files of killed processes.
+    """Removes the temporary files of killed processes; those of other programs stay.
 
     Args:
         folder: a folder that need not exist.
         age: smallest number of seconds since the last write to a file, `ABANDONED` if another process may
             be writing to the folder.
     """
-    for temporary in folder.glob(".*.tmp"):
+    for temporary in folder.glob(f".*.{DIGITS}.tmp"):
         with suppress(OSError):  # removed meanwhile, or the folder is read-only
             if time.time() - temporary.stat().st_mtime >= age:
                 temporary.unlink()

@@ -1,13 +1,26 @@
 """File locks between processes."""
 
+import errno
 import os
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from filelock import lock_descriptor
 
+from vgg_lit.errors import InputError
 from vgg_lit.system.operating_system import closing_in_forks
+
+NO_LOCKS = tuple(
+    getattr(errno, name)
+    for name in ("ENOSYS", "ENOLCK", "EOPNOTSUPP", "ENOTSUP")
+    if hasattr(errno, name)
+)
+"""Error numbers of a file system without locks: NFS without lockd, Lustre without flock, some of FUSE."""
+
+SECONDS_BETWEEN_TRIES = 0.05
 
 
 def take_lock(path: Path, is_inherited: bool = True) -> TextIO | None:
@@ -20,6 +33,7 @@ def take_lock(path: Path, is_inherited: bool = True) -> TextIO | None:
             the workers of a data loader.
 
     Raises:
+        InputError: the file system has no locks.
         OSError: the file cannot be opened.
     """
     while True:
@@ -28,7 +42,18 @@ def take_lock(path: Path, is_inherited: bool = True) -> TextIO | None:
             file = path.open("a", encoding="utf-8")
         except FileNotFoundError:  # its holder has just removed the folder
             continue
-        if not lock_descriptor(file.fileno(), blocking=False):
+        try:
+            is_locked = lock_descriptor(file.fileno(), blocking=False)
+        except OSError as error:
+            file.close()
+            if not lacks_locks(error):
+                raise
+            _remove_if_empty(path)
+            raise InputError(
+                f"{path.parent}: the file system has no locks, which keep a second process out of the "
+                "directory; choose one on another file system (hydra.run.dir=, with -m hydra.sweep.dir=)"
+            ) from error
+        if not is_locked:
             file.close()
             return None
         with suppress(FileNotFoundError):
@@ -38,3 +63,39 @@ def take_lock(path: Path, is_inherited: bool = True) -> TextIO | None:
     if not is_inherited:
         closing_in_forks(file.close)
     return file
+
+
+def _remove_if_empty(path: Path) -> None:
+    with suppress(OSError):
+        if not path.stat().st_size:
+            path.unlink()
+
+
+@contextmanager
+def holding_lock(path: Path) -> Iterator[None]:
+    """Returns a context that holds the lock of a file; waits for the processes that hold it before.
+
+    Raises:
+        InputError: the file system has no locks.
+        OSError: the file cannot be opened.
+    """
+    while (file := take_lock(path)) is None:
+        time.sleep(SECONDS_BETWEEN_TRIES)
+    with file:
+        yield
+
+
+def lacks_locks(error: BaseException) -> bool:
+    """Returns True for the error of a lock on a file system without locks."""
+    is_refused = isinstance(error, OSError) and error.errno in NO_LOCKS
+    return is_refused or isinstance(error, NotImplementedError)
+
+
+@contextmanager
+def without_locks() -> Iterator[None]:
+    """Returns a context in which a lock is not needed: on a file system without locks it is not taken."""
+    try:
+        yield
+    except (OSError, NotImplementedError) as error:
+        if not lacks_locks(error):
+            raise

@@ -40,6 +40,13 @@ MISREAD = re.compile(r"""\\\\.+|[^][(){}'"=,]*[^][(){}'"=,\\/]~\d.*""")
 PIPE_CLOSED = (errno.EPIPE, errno.EINVAL) if sys.platform == "win32" else (errno.EPIPE,)
 """Error numbers of a write to a pipe whose reader has ended."""
 
+NOT_FLUSHED = tuple(
+    getattr(errno, name)
+    for name in ("EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EBADF")
+    if hasattr(errno, name)
+)
+"""Error numbers of file systems that do not flush folders, such as some of CIFS, VirtualBox and FUSE."""
+
 SECONDS_TO_READ = 5.0
 """Time limit for other processes to close a file that is to be replaced: a large checkpoint takes seconds."""
 
@@ -63,6 +70,9 @@ def flush(path: Path) -> None:
         raise
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NOT_FLUSHED or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 

@@ -140,6 +140,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         _check_plain(content)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not valid YAML: {one_line(error)[:300]}") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        # of PyYAML, for a value that does not fit its tag, such as `!!bool x` and `!!int ''`
+        raise InputError(
+            f"{path}: is not valid YAML: a value is not of the type of its tag"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a mapping of settings")
     return content

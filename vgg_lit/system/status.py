@@ -28,6 +28,8 @@ def write_status(
     try:
         write_json(file, content)
     except OSError:
+        if not file.is_file():
+            raise
         with file.open("r+", encoding="utf-8", newline="\n") as existing:
             existing.write(to_json(content))
             existing.truncate()

@@ -12,7 +12,7 @@ from vgg_lit.config.locations import is_same_place, place_of, with_absolute_plac
 from vgg_lit.config.schema import Tune
 from vgg_lit.errors import InputError
 from vgg_lit.renamed_settings import RENAMED, with_new_names
-from vgg_lit.system.files import ABANDONED, remove_unfinished, write_text
+from vgg_lit.system.files import ABANDONED, check_names, remove_unfinished, write_text
 from vgg_lit.system.small_files import read_yaml
 from vgg_lit.system.terminal import warn
 from vgg_lit.tables import is_higher_better
@@ -83,7 +83,7 @@ def create_study(
     wanted = {"objective": settings.objective, "space": entries, "settings": shared}
     with directory.lock():
         remove_unfinished(directory.path, ABANDONED)  # other drivers may be writing
-        _check_names(directory.path)
+        check_names(directory.path, RESULTS, ("trials", "experiment", ".locks"))
         if directory.config_file.exists():
             there = _recorded(directory.config_file)
             for difference in _differences(there, wanted):
@@ -99,22 +99,6 @@ def create_study(
         _check_params(directory, settings, space)
         if not directory.config_file.exists():
             write_text(directory.config_file, OmegaConf.to_yaml(OmegaConf.create(wanted)))
-
-
-def _check_names(path: Path) -> None:
-    """Checks that the names of a study's folders and results are free for them.
-
-    Raises:
-        InputError: a file has the name of a folder, or a folder that of a result.
-    """
-    for name in ("trials", "experiment", ".locks"):
-        if (path / name).exists() and not (path / name).is_dir():
-            raise InputError(f"{path / name}: is not a folder; rename it")
-    for name in RESULTS:
-        if (path / name).is_dir():
-            raise InputError(
-                f"{path / name}: is a folder, but a study writes a file there; rename it"
-            )
 
 
 def _check_params(directory: StudyDirectory, settings: Tune, space: SearchSpace) -> None:

@@ -15,12 +15,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import FileLock
-
 from vgg_lit.errors import InputError, one_line
 from vgg_lit.run_selection import LATEST
 from vgg_lit.runs import find_run
 from vgg_lit.system.extras import require
+from vgg_lit.system.locks import holding_lock
 from vgg_lit.system.overrides import with_home
 from vgg_lit.targets import instantiate
 
@@ -110,8 +109,7 @@ class StudyDirectory:
 
     def lock(self) -> AbstractContextManager[Any]:
         """Returns the lock under which drivers take trials; other drivers wait for it."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.path / ".lock")
+        return holding_lock(self.path / ".lock")
 
     @property
     def url(self) -> str:

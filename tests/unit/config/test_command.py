@@ -5,6 +5,7 @@ import re
 
 import pytest
 import yaml
+from operating_systems import posix
 from PIL import Image
 
 from vgg_lit.config.group_options import BASES, config_folder
@@ -153,6 +154,17 @@ def test_bad_jobs_of_a_sweep_are_named_and_the_others_run(verb, tiny, tmp_path):
     (good,) = tmp_path.rglob("config.yaml")
     assert Run(good.parent).config["seed"] == 0
     assert Run(good.parent).status["status"] == "done"
+
+
+@posix
+@pytest.mark.parametrize("name", ["train", "compare"])
+def test_a_working_directory_that_was_removed_is_one_line(name, verb, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    done = verb(name, "name=x")
+    assert done.code == 2
+    assert done.err == "error: the working directory no longer exists; change to another one\n"
 
 
 def test_an_unexpected_error_is_not_reported_as_bad_input(verb, monkeypatch):

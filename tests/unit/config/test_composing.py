@@ -1,5 +1,9 @@
 """Configs composed in Python: the settings, the errors, and Hydra's state of an outer program."""
 
+import errno
+import os
+import re
+
 import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -13,7 +17,7 @@ from vgg_lit.config.composing import (
     typed_overrides,
 )
 from vgg_lit.config.hydra_versions import VERSION_BASE
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, TrainingError
 
 
 def test_texts_come_before_settings_by_name():
@@ -82,6 +86,18 @@ def test_the_hydra_of_an_outer_program_stays(tmp_path, override):
             assert override == "model=vgg99"
         assert GlobalHydra.instance().hydra is before
         assert hydra.compose("outer").known == 1
+
+
+@pytest.mark.parametrize("name", ["EISDIR", "EEXIST", "ENOTDIR", "ENOTEMPTY", "EINVAL", "ESTALE"])
+def test_a_path_that_cannot_be_written_is_one_line(name):
+    number = getattr(errno, name)
+    with (
+        pytest.raises(TrainingError, match=r"^runs/a: cannot be used: "),
+        errors_in_one_line(),
+    ):
+        raise OSError(number, os.strerror(number), "runs/a")
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))), errors_in_one_line():
+        raise OSError(number, os.strerror(number))  # of a socket
 
 
 def test_an_error_of_omegaconf_is_one_line_with_the_key():

@@ -1,5 +1,6 @@
 """Entries of the image cache: their files, sizes and removal."""
 
+import errno
 import os
 from datetime import datetime
 from pathlib import Path
@@ -83,6 +84,17 @@ def test_the_lock_is_removed_also_where_open_files_cannot_be(tmp_path, monkeypat
     write(tmp_path, "a.npy", "a.lock")
     (entry,) = cache_entries(tmp_path)
     monkeypatch.setattr(Path, "unlink", unlink_as_on_windows)
+    assert entry.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_entry_is_removed_on_a_file_system_without_locks(tmp_path, monkeypatch):
+    def acquire(lock, timeout=None):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    write(tmp_path, "a.npy", "a.json")
+    (entry,) = cache_entries(tmp_path)
+    monkeypatch.setattr(FileLock, "acquire", acquire)
     assert entry.remove()
     assert not list(tmp_path.iterdir())
 

@@ -1,3 +1,4 @@
+import errno
 import gzip
 import hashlib
 import threading
@@ -138,6 +139,18 @@ def test_staging_is_exclusive(tmp_path, capsys):
         thread.join()
     assert most == [1] * 6
     assert [path.name for path in (tmp_path / "new").iterdir()] == [".download.lock"]
+
+
+def test_a_file_system_without_locks_is_an_error_of_one_line(tmp_path, monkeypatch):
+    def acquire(lock, timeout=None):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(downloads.FileLock, "acquire", acquire)
+    with (
+        pytest.raises(DownloadError, match="the file system does not support locks"),
+        staging(tmp_path),
+    ):
+        raise AssertionError("the context was entered")
 
 
 def test_a_failure_keeps_the_partial_download(tmp_path):

@@ -1,6 +1,8 @@
 """The image cache returns an entry as written, only for its fingerprint, or None."""
 
+import errno
 import json
+import os
 import shutil
 
 import numpy as np
@@ -102,6 +104,18 @@ def test_temporary_files_of_killed_processes_are_removed_once_the_lock_is_held(
     with locked(path):
         assert not left.exists()
     assert len(calls) == 1 + waits
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_has_a_cache_all_the_same(number, tmp_path, monkeypatch):
+    def acquire(lock, timeout=None):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    with replacing(tmp_path / "a.npy") as temporary:
+        temporary.touch()
+        with locked(tmp_path / "a.npy"):
+            assert temporary.exists()  # another process may be writing it
 
 
 def test_sums_are_computed_again_after_any_change(tmp_path):

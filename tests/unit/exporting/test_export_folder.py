@@ -39,6 +39,13 @@ def test_a_file_is_not_a_folder(tmp_path):
             check_output(tmp_path / place)
 
 
+@pytest.mark.parametrize("name", ["model.onnx", CARD, "report.json"])
+def test_a_folder_is_not_a_file(name, tmp_path):
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: is a folder, but a file is written there"):
+        check_output(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("error", "raised", "message"),
     [

@@ -125,13 +125,14 @@ def test_only_temporary_files_of_killed_processes_are_removed(tmp_path):
             os._exit(9)
     os.waitpid(pid, 0)
     (begun,) = tmp_path.iterdir()
-    for name in ("file.txt", "file.tmp", ".file"):
+    others = {"file.txt", "file.tmp", ".file", ".notes.tmp", ".notes.0123.tmp", ".a.b.tmp"}
+    for name in others:
         (tmp_path / name).touch()
     remove_unfinished(tmp_path, age=60)
     assert begun.exists()  # another process may be writing it
     remove_unfinished(tmp_path)
     assert not begun.exists()
-    assert {path.name for path in tmp_path.iterdir()} == {"file.txt", "file.tmp", ".file"}
+    assert {path.name for path in tmp_path.iterdir()} == others
 
 
 def test_a_path_that_is_too_long_for_windows_is_an_input_error(tmp_path, monkeypatch):

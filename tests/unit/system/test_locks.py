@@ -1,13 +1,16 @@
 """Locks of files between processes."""
 
+import errno
 import os
 from contextlib import contextmanager
 
 import pytest
 from operating_systems import posix
 
+from vgg_lit.errors import InputError
 from vgg_lit.system import locks
-from vgg_lit.system.locks import take_lock
+from vgg_lit.system.claims import claim, is_held
+from vgg_lit.system.locks import NO_LOCKS, holding_lock, take_lock, without_locks
 
 
 def test_a_lock_is_held_until_its_file_is_closed(tmp_path):
@@ -43,6 +46,53 @@ def test_a_file_that_its_holder_has_removed_does_not_count(tmp_path, monkeypatch
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path):
     with pytest.raises(OSError, match=r"[Dd]irectory|Permission denied"):
         take_lock(tmp_path)
+
+
+@pytest.fixture(params=NO_LOCKS)
+def no_locks(request, monkeypatch):
+    def fail(descriptor, blocking):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(locks, "lock_descriptor", fail)
+
+
+def test_a_file_system_without_locks_is_one_line_and_leaves_no_file(no_locks, tmp_path):
+    with pytest.raises(InputError, match=r": the file system has no locks.*hydra\.run\.dir"):
+        take_lock(tmp_path / ".lock")
+    with pytest.raises(InputError, match="has no locks"), holding_lock(tmp_path / ".lock"):
+        raise AssertionError("the context was entered")
+    with pytest.raises(InputError, match="has no locks"):
+        claim(tmp_path)
+    assert not is_held(tmp_path)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".lock").write_text("kept")
+    with pytest.raises(InputError, match="has no locks"):
+        take_lock(tmp_path / ".lock")
+    assert (tmp_path / ".lock").read_text() == "kept"
+
+
+def test_another_error_of_a_lock_is_not_of_the_file_system(tmp_path, monkeypatch):
+    def fail(descriptor, blocking):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(locks, "lock_descriptor", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        take_lock(tmp_path / ".lock")
+    with pytest.raises(OSError, match="Input/output error"), without_locks():
+        fail(0, False)
+
+
+def test_a_lock_that_is_held_is_waited_for(tmp_path, monkeypatch):
+    file, waits = take_lock(tmp_path / ".lock"), []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        file.close()
+
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    with holding_lock(tmp_path / ".lock"):
+        assert take_lock(tmp_path / ".lock") is None
+    assert len(waits) == 1
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import runpy
 import shlex
 import signal
@@ -71,6 +72,24 @@ def test_a_folder_that_cannot_be_opened_is_not_flushed(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("text", encoding="utf-8")
     system.flush(tmp_path)
     system.flush(tmp_path / "file")
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_only_a_folder_may_be_on_a_file_system_that_does_not_flush_it(
+    number, tmp_path, monkeypatch
+):
+    def fail(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    (tmp_path / "file").write_text("text", encoding="utf-8")
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+        system.flush(tmp_path / "file")
+    if number == errno.EIO:
+        with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+            system.flush(tmp_path)
+    else:
+        system.flush(tmp_path)
 
 
 def test_a_file_that_is_read_is_replaced_when_it_is_closed(tmp_path, monkeypatch):

@@ -92,6 +92,11 @@ def test_names_that_are_not_utf_8_are_read():
         ("a: !!binary aGk=", "bytes: not a plain value"),
         ("a: 1" + "0" * 30, "64 bits"),
         ("a: [1", "while parsing"),
+        ("a: !!bool x", "a value is not of the type of its tag"),
+        ("a: !!int ''", "a value is not of the type of its tag"),
+        ("a: !!timestamp x", "a value is not of the type of its tag"),
+        ("a: !!map [x]", "a value is not of the type of its tag"),
+        ("a: !!float 1" + ":1" * 400, "a value is not of the type of its tag"),
         ("\0" * 100, "not allowed"),
     ],
 )

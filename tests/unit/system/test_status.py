@@ -45,7 +45,7 @@ def test_another_content_is_one_line(text, problem, tmp_path):
 @pytest.fixture
 def full_disk(monkeypatch):
     def fail(file, content):
-        raise OSError(28, "No space left on device")
+        raise OSError(28, "No space left on device", str(file))
 
     monkeypatch.setattr(status, "write_json", fail)
 
@@ -58,6 +58,6 @@ def test_a_full_disk_leaves_room_for_the_status(tmp_path, full_disk):
 
 
 def test_a_first_status_on_a_full_disk_is_an_error(tmp_path, full_disk):
-    with pytest.raises(OSError, match=r"status\.json"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*status\.json'"):
         write_status(tmp_path, "running")
     assert list(tmp_path.iterdir()) == []
