@@ -10,7 +10,10 @@ torch and Lightning.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vgg_lit.system.early_interrupts import end_on_interrupt
 from vgg_lit.version import __version__
+
+end_on_interrupt()
 
 if TYPE_CHECKING:
     from vgg_lit.classifier import Classifier

@@ -33,9 +33,12 @@ def reproduce(config: DictConfig) -> None:
     """Trains in a separate process, compares, and writes `reproduction.json` into the new run.
 
     Raises:
-        InputError: there is no such run, it is not finished, or its config cannot be used here.
+        InputError: there is no such run, it is not finished or damaged, or its config cannot be used here.
         TrainingError: the training failed, or its result differs.
     """
+    # imports torch
+    from vgg_lit.reports.reproduction import Reproduction, check_original, write_reproduction
+
     settings = check_section(to_plain(config), Reproduce)
     trust(settings.trusted_targets)  # the data of a custom set are compared here
     original = Run(settings.run)
@@ -58,9 +61,8 @@ def reproduce(config: DictConfig) -> None:
         check_same_data(original, placed)
         text = OmegaConf.to_yaml(OmegaConf.create(placed))
         write_text(Path(folder) / "config.yaml", text)
+        check_original(original)
         train_again(original, Path(folder), output, settings)
-
-    from vgg_lit.reports.reproduction import Reproduction, write_reproduction
 
     reproduction = Reproduction(original, Run(output))
     write_reproduction(reproduction, output)
@@ -70,7 +72,8 @@ def reproduce(config: DictConfig) -> None:
             f"{output} differs from {original.path}: {metric} changed by {move:.3g}; differing settings and versions: "
             f"{', '.join(reproduction.causes) or 'none recorded'}"
         )
-    print_facts({"result": f"weights and metrics are bit-identical to those of {original.path}"})
+    compared = "weights and metrics" if reproduction.weights else "metrics, without checkpoints,"
+    print_facts({"result": f"{compared} are bit-identical to those of {original.path}"})
 
 
 def main() -> None:

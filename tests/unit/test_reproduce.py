@@ -101,3 +101,22 @@ def test_an_existing_run_is_not_overwritten(verb, original):
     done = verb("reproduce", "run=original", "output=original")
     assert done.code == 2
     assert done.err == "error: output=original: already holds a run; choose another directory\n"
+
+
+def test_a_damaged_checkpoint_is_refused_before_the_training(verb, original, monkeypatch):
+    monkeypatch.setattr("vgg_lit.reproduce.train_again", lambda *_: pytest.fail("trained"))
+    (original.checkpoints / "last.ckpt").write_bytes(b"x")
+    done = verb("reproduce", "run=original", "output=again")
+    assert done.code == 2
+    assert "last.ckpt: is damaged" in done.err
+
+
+def test_a_run_without_checkpoints_is_compared_by_its_metrics(verb, original, monkeypatch):
+    shutil.rmtree(original.checkpoints)
+    monkeypatch.setattr(
+        "vgg_lit.reproduce.train_again",
+        lambda run, folder, output, settings: shutil.copytree(run.path, output, dirs_exist_ok=True),
+    )
+    done = verb("reproduce", "run=original", "output=again")
+    assert done.code == 0, done.err
+    assert "metrics, without checkpoints, are bit-identical to those of original" in done.out

@@ -13,6 +13,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from vgg_lit.analysis.history import drawable
 from vgg_lit.analysis.style import (
     COLOURS,
     STYLE,
@@ -57,7 +58,9 @@ def mean_curve(curves: Sequence[Curve]) -> Curve | MeanCurve:
         return curves[0]
     by_epoch = [dict(zip(*curve, strict=True)) for curve in curves]
     epochs = sorted(set.intersection(*map(set, by_epoch)))
-    values_RE = np.array([[values[epoch] for epoch in epochs] for values in by_epoch], float)
+    values_RE = np.array(
+        [[drawable(values[epoch]) for epoch in epochs] for values in by_epoch], float
+    )
     with np.errstate(invalid="ignore"):  # a value that is not finite leaves a gap
         means_E, deviations_E = values_RE.mean(axis=0), values_RE.std(axis=0, ddof=1)
     return MeanCurve(epochs, means_E.tolist(), deviations_E.tolist())
@@ -105,7 +108,8 @@ def learning_curves(
                 else:
                     axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
             marker = "o" if len(epochs) == 1 else None  # a single point draws no line
-            axes.plot(epochs, values, linewidth=1.5, marker=marker, markersize=4, **looks[run])
+            shown = [drawable(value) for value in values]
+            axes.plot(epochs, shown, linewidth=1.5, marker=marker, markersize=4, **looks[run])
         axes.set(title=figure_text(metric), xlabel="epoch")
         show_integers(axes.xaxis)
         if metric.rpartition("/")[2].startswith(("acc", "top")):

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 NAN = float("nan")
 
+LARGEST_DRAWN = 1e30
+"""Limit on the magnitude of a value in a chart; the ticks of an axis up to 1e308 cannot be computed."""
+
+
+def drawable(value: float) -> float:
+    """Returns a value, or infinity with its sign if no axis can show it; charts leave a gap there."""
+    return math.copysign(math.inf, value) if abs(value) > LARGEST_DRAWN else value
+
 
 @dataclass(frozen=True)
 class History:
@@ -29,7 +37,10 @@ class History:
     ) -> "History":
         """Builds a history from the rows of a `metrics.csv`."""
         names = [name for name in (rows[0] if rows else {}) if name not in ("epoch", "step")]
-        values = {name: [float(row[name]) if row[name] else NAN for row in rows] for name in names}
+        values = {
+            name: [drawable(float(row[name])) if row[name] else NAN for row in rows]
+            for name in names
+        }
         return cls([int(row["epoch"]) for row in rows], values, monitor, mode)
 
     def __getitem__(self, name: str) -> Sequence[float]:
@@ -88,7 +99,7 @@ def remark(history: History, num_validation: int, label_smoothing: float = 0.0) 
             f" {_points(noise)} would be significant."
         )
     last = max(i for i, value in enumerate(loss) if not math.isnan(value))
-    if loss[last] > 1.05 * loss[best]:
+    if loss[last] > 1.05 * loss[best] > 0:
         found.append(
             f"After that epoch validation loss rose by {loss[last] / loss[best] - 1:.0%}: wrong"
             " predictions became more confident."

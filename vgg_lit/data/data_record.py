@@ -17,11 +17,14 @@ from typing import Any, NamedTuple
 from vgg_lit.data.sources import Split
 from vgg_lit.errors import InputError
 from vgg_lit.system.files import write_text
-from vgg_lit.system.small_files import read_small
+from vgg_lit.system.small_files import LARGEST_INTEGER, MOST_VALUES, check_nesting, read_small
 
 VERSION = 1
 MAX_BYTES = 1 << 30
 """The largest record that is read: about 8 million images."""
+
+BYTES_BETWEEN_COMMAS = 6
+"""Bytes for each comma, at least on average; an image has 15, because of its digest."""
 
 COLUMNS = ["path", "label", "size", "sha256", "split"]
 UNUSED = "unused "
@@ -134,12 +137,16 @@ def write_data_record(path: Path, record: DataRecord) -> None:
 def read_data_record(path: Path) -> DataRecord | None:
     """Reads and checks a record; None if there is no such file.
 
+    The number of commas limits the memory for values before they are parsed.
+
     Raises:
         InputError: the file cannot be read or is not a record.
     """
     text = read_small(path, MAX_BYTES)
     if text is None:
         return None
+    if text.count(b",") > max(MOST_VALUES, len(text) // BYTES_BETWEEN_COMMAS):
+        raise InputError(f"{path}: is not a record of data: it holds too many values for its size")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -157,11 +164,14 @@ def _checked(content: Any) -> DataRecord:
     images = tuple(RecordedImage(*row) for row in _all(list, content["images"], "images"))
     for path, label, size, digest, split in images:
         is_image = type(path) is str and type(label) is int and 0 <= label < len(classes)
-        if not is_image or type(size) is not int or type(digest) is not str or split not in SPLITS:
+        is_file = type(size) is int and 0 <= size <= LARGEST_INTEGER and type(digest) is str
+        if not is_image or not is_file or split not in SPLITS:
             raise ValueError(f"invalid image {[path, label, size, digest, split]}"[:200])
     sets = {split: SetDigest(**found) for split, found in content["sets"].items()}
-    if not all(type(found.images) is int and type(found.digest) is str for found in sets.values()):
-        raise ValueError("invalid sets")
+    for images_of_set, digest in sets.values():
+        is_count = type(images_of_set) is int and 0 <= images_of_set <= LARGEST_INTEGER
+        if not is_count or type(digest) is not str:
+            raise ValueError("invalid sets")
     name, location = content["name"], content["location"]
     if type(name) is not str or type(location) not in (str, type(None)):
         raise ValueError("invalid name or location")
@@ -169,6 +179,7 @@ def _checked(content: Any) -> DataRecord:
     if type(has_validation) is not bool:
         raise ValueError("invalid has_validation")
     accepted = tuple(_all(dict, content["accepted"], "accepted"))
+    check_nesting(accepted, most=MAX_BYTES // BYTES_BETWEEN_COMMAS)
     before = frozenset(_all(str, content["trained_before"], "trained_before"))
     return DataRecord(name, location, classes, has_validation, images, sets, before, accepted)
 

@@ -17,13 +17,17 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from vgg_lit.data.image_formats import is_image_name
 from vgg_lit.data.layouts import Layout
 from vgg_lit.data.split_names import SPELLINGS, read_split_name
-from vgg_lit.errors import ConfigError
+from vgg_lit.errors import ConfigError, InputError
 from vgg_lit.system.files import shown_path
+from vgg_lit.system.small_files import read_small
 from vgg_lit.system.terminal import first_names
 
 _COLUMNS = ("file", "label", "split")
 _SEPARATORS = ",;\t"
 _NAMED = 20  # rows that a message names
+
+LARGEST_TABLE = 2**27
+"""Limit on the bytes of a table: a million images with 134 bytes each."""
 
 
 def read_label_table(path: Path, root: Path, listed: Collection[str]) -> Layout:
@@ -47,7 +51,7 @@ def read_label_table(path: Path, root: Path, listed: Collection[str]) -> Layout:
     if len(names) < 2:
         raise ConfigError(f"{key}: has {len(names)} classes; at least two are needed")
     numeric = all(name.isdecimal() and name.isascii() for name in names)
-    classes = sorted(names, key=(lambda name: (int(name), name)) if numeric else None)
+    classes = sorted(names, key=_by_value if numeric else None)
     if not has_splits:
         splits, description = {"all"}, f"labels of {shown_path(path.name)}, undivided"
     else:
@@ -75,18 +79,27 @@ def read_label_table(path: Path, root: Path, listed: Collection[str]) -> Layout:
     return Layout("", files, description, others)
 
 
+def _by_value(number: str) -> tuple[int, str, str]:
+    """Returns a key that sorts decimal numbers by value; Python converts no text of over 4,300 digits."""
+    digits = number.lstrip("0")
+    return len(digits), digits, number
+
+
 def _read_rows(path: Path, key: str) -> tuple[list[tuple[str, str, str]], bool]:
     """Returns (file, label, split) of each row, and True if there is a column `split`."""
     try:
-        content = path.read_bytes()
+        content = read_small(path, LARGEST_TABLE)
+    except InputError as error:
+        raise ConfigError(f"{key}: {str(error).removeprefix(f'{path}: ')}") from None
+    if content is None:
+        raise ConfigError(f"{key}: cannot be read: there is no such file")
+    try:
         # spreadsheets write "Unicode text" as UTF-16, with a mark at its start
         if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             text = content.decode("utf-16")
         else:
             # names in another encoding than UTF-8 are the bytes that the file system has
             text = content.decode("utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise ConfigError(f"{key}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{key}: is not valid UTF-16 ({error.reason}); save it as UTF-8"

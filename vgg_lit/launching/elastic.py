@@ -22,6 +22,7 @@ from torch.distributed.elastic.rendezvous import (
 from torch.distributed.launcher import api
 
 from vgg_lit.errors import EXIT_BAD_INPUT, Preempted, one_line
+from vgg_lit.system.early_interrupts import raise_on_interrupt
 from vgg_lit.system.launch import JOB_STORE, address_towards
 from vgg_lit.system.operating_system import ENDING, ignoring_hangup, store_options
 from vgg_lit.system.terminal import visible
@@ -103,9 +104,12 @@ def run_agents(typed: Sequence[str]) -> None:
     # A training continues when its terminal is closed, as without torchrun.
     handled = [name for name in arguments.signals_to_handle.split(",") if name != "SIGHUP"]
     arguments.signals_to_handle = ",".join(handled)
+    raise_on_interrupt()  # torch then closes the rendezvous, also before its handlers are installed
     try:
         with ignoring_hangup():
             run.run(arguments)
+    except KeyboardInterrupt:
+        sys.exit(Preempted(signal.SIGINT).exit_code)
     except ChildFailedError as error:
         exit_as(*error.get_first_failure())
     except SignalException as stop:

@@ -25,6 +25,7 @@ from vgg_lit.reports.prediction_pictures import (
     reliability,
     wrong_labels,
 )
+from vgg_lit.runs import Run
 
 EPOCHS = 6  # shown by the figure of the augmentation
 
@@ -44,12 +45,27 @@ def history(run: Inspection, choice: Choice) -> Iterator[Picture]:
     """Yields the curves of the training, with remarks on over- and underfitting."""
     if not run.history.epochs:
         raise InputError("the run has no metrics.csv")
-    smoothing = float(run.run.config["loss"].get("label_smoothing") or 0)
+    kind, smoothing = _loss(run.run)
     remarks = remark(run.history, run.training.sizes["val"], smoothing)
-    kind = str(run.run.config["loss"]["_target_"]).rpartition(".")[2]
     if kind != "CrossEntropy":
         remarks.append(f"Training loss is {kind}, validation loss is cross-entropy.")
     yield Picture("history", "Training history", remarks, charts.history_chart(run.history))
+
+
+def _loss(run: Run) -> tuple[str, float]:
+    """Returns the class name of the loss of a run, and its label smoothing.
+
+    Raises:
+        InputError: the config of the run has no loss, or its label smoothing is not a number.
+    """
+    loss = run.config.get("loss")
+    if not isinstance(loss, Mapping) or not isinstance(loss.get("_target_"), str):
+        raise InputError(f"{run.config_file}: has no loss._target_")
+    smoothing = loss.get("label_smoothing") or 0.0
+    if not isinstance(smoothing, int | float):
+        shown = str(smoothing)[:50]
+        raise InputError(f"{run.config_file}: loss.label_smoothing={shown}: is not a number")
+    return loss["_target_"].rpartition(".")[2], float(smoothing)
 
 
 def augmentation(run: Inspection, choice: Choice) -> Iterator[Picture]:

@@ -5,6 +5,7 @@ reproduction.is_exact, reproduction.weights, reproduction.metrics
 reproduction.settings, reproduction.environment
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from vgg_lit.checkpoints.storage import read_checkpoint
 from vgg_lit.config.differences import differing_settings, flattened
-from vgg_lit.errors import InputError
+from vgg_lit.errors import InputError, one_line
 from vgg_lit.reports.training_again import REPRODUCTION, changes_of_resumes
 from vgg_lit.runs import Run
 from vgg_lit.system.files import write_json
@@ -51,6 +52,19 @@ class Weights:
     distance: float
 
 
+def check_original(run: Run) -> None:
+    """Reads all files of a finished run that `Reproduction` compares, before a second training starts.
+
+    Raises:
+        InputError: a file of the run cannot be read, or a checkpoint records settings that are not plain values.
+    """
+    for name in _checkpoints(run):
+        _weights(run, name)
+    _trained_config(run)
+    dict(_metrics(run))
+    _environment(run)
+
+
 class Reproduction:
     """The differences between a run and its repetition.
 
@@ -61,8 +75,8 @@ class Reproduction:
     Attributes:
         weights: differences of the weights, by the name of each checkpoint that both runs have.
         metrics: differing final and epoch metrics, as (then, now).
-        settings: differing settings, as (then, now). Settings recorded in the checkpoint take precedence
-            over `config.yaml`, which can be edited.
+        settings: differing settings, as (then, now). Settings recorded in a checkpoint, if there is one, take
+            precedence over `config.yaml`, which can be edited.
         environment: differing versions and hardware, as (then, now).
         resumed: overrides with which the original was resumed; its first epochs had other settings.
 
@@ -73,8 +87,8 @@ class Reproduction:
     def __init__(self, original: Run, repeated: Run) -> None:
         self.weights = {
             name: _compare_weights(_weights(original, name), _weights(repeated, name))
-            for name in CHECKPOINTS
-            if all((run.checkpoints / f"{name}.ckpt").is_file() for run in (original, repeated))
+            for name in _checkpoints(original)
+            if name in _checkpoints(repeated)
         }
         self.metrics = _differences(dict(_metrics(original)), dict(_metrics(repeated)))
         self.settings = _differing_settings(original, repeated)
@@ -91,7 +105,7 @@ class Reproduction:
 
     @property
     def is_exact(self) -> bool:
-        """True if weights and metrics are exactly equal."""
+        """True if the metrics, and the weights of checkpoints that both runs have, are exactly equal."""
         return not self.metrics and not any(found.differing for found in self.weights.values())
 
     def largest_move(self) -> tuple[str, float]:
@@ -105,6 +119,10 @@ class Reproduction:
         moves = final or moves or {"none": 0.0}
         name = max(moves, key=moves.__getitem__)
         return name, moves[name]
+
+
+def _checkpoints(run: Run) -> list[str]:
+    return [name for name in CHECKPOINTS if (run.checkpoints / f"{name}.ckpt").is_file()]
 
 
 def _weights(run: Run, name: str) -> dict[str, Tensor]:
@@ -156,10 +174,23 @@ def _differing_settings(original: Run, repeated: Run) -> dict[str, tuple[Any, An
 
 
 def _trained_config(run: Run) -> dict[str, Any]:
-    """Returns the config of a run, with values from its last checkpoint, or the one it has, if recorded there."""
-    name = "last" if (run.checkpoints / "last.ckpt").is_file() else "best"  # see keep=best
+    """Returns the config of a run, with values from its last checkpoint, or the one it has, if recorded there.
+
+    Raises:
+        InputError: a value in the checkpoint is not plain.
+    """
+    names = _checkpoints(run)
+    if not names:
+        return run.config
+    name = names[-1]  # best, see keep=best
     recorded = _part(run, name, "hyper_parameters")
-    return {name: recorded.get(name, value) for name, value in run.config.items()}
+    found = {key: recorded.get(key, value) for key, value in run.config.items()}
+    try:
+        json.dumps(found)
+    except (TypeError, ValueError) as error:
+        file = run.checkpoints / f"{name}.ckpt"
+        raise InputError(f"{file}: hyper_parameters: {one_line(error)}") from error
+    return found
 
 
 def _environment(run: Run) -> dict[str, Any]:

@@ -9,6 +9,7 @@ Without an account, a service that can write offline does so.
 """
 
 import inspect
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -17,7 +18,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from vgg_lit.callbacks.event_logger import chart_name
 from vgg_lit.config.differences import flattened
@@ -40,6 +41,9 @@ MAIN = ("seed", "model.variant", "optimizer.lr", "data.batch_size", "trainer.max
 
 NOT_COMPARED = ("callbacks", "logger", "name", "tags", "data_root", "trusted_targets", "test")
 """Sections and settings that do not change a result."""
+
+KEY = re.compile(r"[\w./@~-]+")
+"""The key of an override; other lines of a damaged `overrides.txt` are passed over."""
 
 RECORD = "loggers.json"
 """File of the run directory with the identity of the run at each service."""
@@ -223,17 +227,19 @@ def _hyperparameters(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
     TensorBoard shows a column for each, also if it is the same in all runs; the tab Text has all settings.
     """
     recorded = RecordedOverrides(path)
-    typed = dict(
-        override.lstrip("+").split("=", 1)
+    pairs = [
+        override.lstrip("+").partition("=")
         for override in (*recorded.begun_with, *recorded.resumed_with)
         if "=" in override
-    )
+    ]
+    typed = {key: value for key, _, value in pairs if KEY.fullmatch(key)}
     left_out = {key for key in typed if key.partition(".")[0] in NOT_COMPARED}
     left_out |= {"model.variant"} if "model" in typed else set()  # the same as the typed option
     found: dict[str, Any] = {}
+    settings = dict(flattened(config))
     for key in dict.fromkeys((*MAIN, *typed)):
-        value = OmegaConf.select(OmegaConf.create(dict(config)), key)
-        if isinstance(value, DictConfig) or (value is None and key in typed):
+        value = settings.get(key)
+        if value is None:  # a section, null, or a key that the config does not have
             value = typed.get(key)
         if value is not None and key not in left_out:
             found[key] = value if isinstance(value, bool | int | float) else visible(str(value))

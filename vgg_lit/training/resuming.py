@@ -27,8 +27,8 @@ KEPT = (
 )
 """Settings that a run keeps: its splits and the parameter groups of its optimiser state depend on them."""
 
-WITHOUT_USE = ("init.from", "init.layers", "ckpt_path", "model.init")
-"""Settings of the first weights, which a resumed run has."""
+WITHOUT_USE = ("init.from", "init.layers", "ckpt_path", "model.init", "name")
+"""Settings of the first weights and of the directory, which a resumed run has."""
 
 
 def resumed_config(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:

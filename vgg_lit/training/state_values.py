@@ -136,9 +136,11 @@ def _check_scores(callbacks: Mapping[str, Any]) -> None:
             raise InputError(f"best_score={_shown(score)}: is not a number")
     state = callbacks.get("Checkpointing")
     metrics = state.get("best_metrics", {}) if isinstance(state, Mapping) else {}
-    is_sound = isinstance(metrics, Mapping)
-    if not is_sound or not all(isinstance(value, int | float) for value in metrics.values()):
-        raise InputError(f"best_metrics={_shown(metrics)}: are not numbers")
+    is_sound = isinstance(metrics, Mapping) and all(
+        isinstance(name, str) and isinstance(value, int | float) for name, value in metrics.items()
+    )
+    if not is_sound:
+        raise InputError(f"best_metrics={_shown(metrics)}: are not numbers by name")
 
 
 def _check_count(value: Any, key: str, what: str) -> None:

@@ -100,12 +100,13 @@ def test_accuracies_are_in_per_cent(metric, text):
     assert axis.get_major_formatter().format_ticks([0.0, 0.5, 1.0])[1] == text
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308])
 def test_a_value_that_is_not_finite_leaves_a_gap(value):
     curve = mean_curve([([1, 2], [value, 0.4]), ([1, 2], [-value, 0.6])])
     assert np.isnan(curve.values[0])
     assert curve.values[1] == pytest.approx(0.5)
-    learning_curves({"val/loss": {"a": curve}}).savefig(io.BytesIO())
+    single = ([1, 2, 3], [value, -value, 0.5])
+    learning_curves({"val/loss": {"a": curve, "b": single}}).savefig(io.BytesIO())
 
 
 def test_the_epoch_of_runs_with_one_epoch_is_an_integer():

@@ -75,3 +75,17 @@ def test_missing_data_gives_one_remark(loss, images, words):
     accuracy = [0.5] * len(loss)
     (text,) = remark(history(accuracy, accuracy, loss), images)
     assert words in text
+
+
+def test_a_loss_that_rises_from_zero_has_no_ratio():
+    text = said([0.5] * 4, [0.5] * 4, [1.0, 0.5, 0.0, 0.3])
+    assert "Lowest validation loss in epoch 3 of 4" in text
+    assert "validation loss rose" not in text
+
+
+def test_values_that_no_axis_can_show_are_infinite():
+    rows = [{"epoch": str(i), "lr": v} for i, v in enumerate(("1e308", "-1e31", "nan", "1e30"))]
+    values = History.from_rows(rows)["lr"]
+    assert values[:2] == [math.inf, -math.inf]
+    assert math.isnan(values[2])
+    assert values[3] == 1e30

@@ -65,6 +65,12 @@ def broken():
     yield "split", lambda text: text.replace('"val"]', '"elsewhere"]')
     yield "label", lambda text: text.replace('cat/1.jpg",0', 'cat/1.jpg",7')
     yield "boolean", lambda text: text.replace('cat/1.jpg",0', 'cat/1.jpg",true')
+    yield "digits", lambda text: text.replace(',20,"aa"', f',{"9" * 4_000},"aa"')
+    yield "negative size", lambda text: text.replace(',20,"aa"', ',-20,"aa"')
+    yield (
+        "nested changes",
+        lambda text: text.replace('{"added":', '{"added":' + "[" * 60 + "1" + "]" * 60 + ',"b":'),
+    )
     yield "columns", lambda text: text.replace(',20,"aa"', ',"aa"')
     yield "key", lambda text: text.replace('"accepted"', '"other"')
     yield "sets", lambda text: text.replace('"sets":{}', '"sets":{"train":3}')
@@ -89,3 +95,18 @@ def test_a_large_file_is_not_read(tmp_path, monkeypatch):
     write_data_record(tmp_path / "data.json", RECORD)
     with pytest.raises(InputError, match="is larger than"):
         read_data_record(tmp_path / "data.json")
+
+
+def test_too_many_values_are_refused_before_they_are_parsed(tmp_path, monkeypatch):
+    monkeypatch.setattr(data_record.json, "loads", lambda text: pytest.fail("parsed"))
+    (tmp_path / "data.json").write_text(f"[{'[],' * 200_000}[]]")
+    with pytest.raises(InputError, match="is not a record of data: it holds too many values"):
+        read_data_record(tmp_path / "data.json")
+
+
+def test_a_record_may_have_commas_in_paths(tmp_path, monkeypatch):
+    monkeypatch.setattr(data_record, "MOST_VALUES", 0)
+    images = [RecordedImage(f"1, 2, 3/a,b,{n}.jpg", 0, n, f"{n:064x}", "train") for n in range(100)]
+    record = replace(RECORD, images=tuple(images))
+    write_data_record(tmp_path / "data.json", record)
+    assert read_data_record(tmp_path / "data.json") == record

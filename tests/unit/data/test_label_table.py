@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from tests.operating_systems import posix
+from vgg_lit.data import label_table
 from vgg_lit.data.label_table import read_label_table
 from vgg_lit.errors import ConfigError
 
@@ -110,3 +112,23 @@ def test_a_missing_table_and_many_missing_files(root):
         read_label_table(root / "labels.csv", root, FILES)
     with pytest.raises(ConfigError, match=r"19\.jpg and 5 more"):
         read(root, "file,label", *(f"{i:02}.jpg,{i % 2}" for i in range(25)))
+
+
+@posix
+def test_a_pipe_is_refused_before_it_is_opened(root):
+    os.mkfifo(root / "labels.csv")
+    with pytest.raises(ConfigError, match=r"data\.source\.labels=.*labels\.csv: is not a file$"):
+        read_label_table(root / "labels.csv", root, FILES)
+
+
+def test_the_size_of_a_table_is_limited(root, monkeypatch):
+    monkeypatch.setattr(label_table, "LARGEST_TABLE", 30)
+    assert read(root, "file,label", "a.jpg,x", "b.png,y").classes == ("x", "y")
+    with pytest.raises(ConfigError, match=r"data\.source\.labels=.*labels\.csv: is larger than"):
+        read(root, "file,label", "a.jpg,x", "b.png,y", "e.jpg,z")
+
+
+def test_numbers_of_any_length_are_sorted_by_value(root):
+    long = "1" * 5_000
+    lines = ("file,label", f"a.jpg,{long}", "b.png,010", "e.jpg,9", "c/d.webp,0")
+    assert read(root, *lines).classes == ("0", "9", "010", long)

@@ -142,3 +142,15 @@ def test_an_error_of_torchrun_is_one_line_without_control_characters(monkeypatch
     with pytest.raises(SystemExit):
         elastic.run_agents(["-m", "nothing"])
     assert capsys.readouterr().err == "error: x\\x1b[2J y\n"
+
+
+def test_an_interrupt_before_the_ranks_start_has_no_traceback(monkeypatch, capsys):
+    def interrupt(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(elastic.run, "run", interrupt)
+    monkeypatch.setattr(api, "LocalElasticAgent", api.LocalElasticAgent)
+    with pytest.raises(SystemExit) as stop:
+        elastic.run_agents(["-m", "nothing"])
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == ""

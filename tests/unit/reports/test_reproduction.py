@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vgg_lit.checkpoints.storage import read_checkpoint
-from vgg_lit.reports.reproduction import Reproduction
+from vgg_lit.errors import InputError
+from vgg_lit.reports.reproduction import Reproduction, check_original
 from vgg_lit.runs import Run
 
 
@@ -114,3 +115,40 @@ def test_the_checkpoint_takes_precedence_over_an_edited_config(tiny_run, repeate
     file = repeated.path / "config.yaml"
     file.write_text(file.read_text().replace("lr: 0.1", "lr: 0.05"))
     assert Reproduction(repeated, tiny_run).settings == {}
+
+
+@pytest.mark.parametrize("which", ["original", "repeated", "both"])
+def test_runs_without_checkpoints_are_compared_by_their_metrics(
+    which, tiny_run, repeated, tmp_path
+):
+    original = Run(shutil.copytree(tiny_run.path, tmp_path / "original"))
+    for run in {"original": [original], "repeated": [repeated]}.get(which, [original, repeated]):
+        shutil.rmtree(run.checkpoints)
+    check_original(original)
+    found = Reproduction(original, repeated)
+    assert found.is_exact
+    assert (found.weights, found.settings) == ({}, {})
+    rewrite(repeated, "metrics.json", **{"test/acc": 2.0})
+    assert not Reproduction(original, repeated).is_exact
+
+
+def test_an_intact_run_can_be_compared(tiny_run):
+    check_original(tiny_run)
+
+
+@pytest.mark.parametrize("damage", ["cut", "tensor", "metrics", "environment"])
+def test_a_damaged_original_is_refused_before_it_is_trained_again(damage, repeated):
+    last = repeated.checkpoints / "last.ckpt"
+    if damage == "cut":
+        last.write_bytes(last.read_bytes()[:-100])
+    elif damage == "tensor":
+        content = read_checkpoint(last)
+        content["hyper_parameters"]["optimizer"] = {"lr": torch.ones(1)}
+        last.with_name("last.ckpt.sha256").unlink()
+        torch.save(content, last)
+    else:
+        (repeated.path / f"{damage}.json").write_text("{")
+    name = f"{damage}.json" if damage in ("metrics", "environment") else "last.ckpt"
+    with pytest.raises(InputError, match=name.replace(".", r"\.")) as caught:
+        check_original(repeated)
+    assert "\n" not in str(caught.value)

@@ -123,6 +123,13 @@ def test_the_hyperparameters_are_the_main_settings_and_the_typed_ones(tmp_path):
     }
 
 
+def test_damaged_overrides_are_no_hyperparameters(tmp_path):
+    damaged = ("[=3", "..seed=1", "tags.x=2", "seed=2", "a b=1", "model=vgg16")
+    (tmp_path / "overrides.txt").write_text(as_lines(damaged))
+    found = module._hyperparameters({"seed": 2, "tags": ["a"]}, tmp_path)
+    assert found == {"seed": 2, "..seed": "1", "model": "vgg16"}
+
+
 @pytest.mark.parametrize(
     ("option", "remedy"),
     [

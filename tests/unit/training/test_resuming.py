@@ -92,3 +92,10 @@ def test_a_resumed_run_warns_about_changed_settings(verb, tiny_run, tmp_path, mo
         "warning: trainer.max_epochs=9 (was 2)",
     ]
     assert sys.argv[1].startswith("resume=")
+
+
+def test_a_resumed_run_keeps_its_name(run):
+    run.config_file.write_text(run.config_file.read_text() + "name: first\n")
+    assert resumed_config(run, composed({"name": "first"}), ["name=first"])["name"] == "first"
+    with pytest.raises(InputError, match="name=other: has no effect in a resumed run; start a new"):
+        resumed_config(run, composed({"name": "other"}), ["name=other"])
