@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from vgg_lit.checkpoints.folder import epoch_without_checkpoint
 from vgg_lit.classifier import Classifier
 from vgg_lit.config.schema import Export as ExportSettings
 from vgg_lit.data.datamodule import ImageDataModule
@@ -126,7 +127,8 @@ def _card(
     report: ParityReport,
     settings: ExportSettings,
 ) -> str:
-    config = trained.run.config
+    run = trained.run
+    config = run.config
     model, data = config["model"], dict(config["data"])
     source = {key: value for key, value in data.get("source", {}).items() if key != "root"}
     data = {key: value for key, value in data.items() if key not in ("root", "augment")}
@@ -137,14 +139,16 @@ def _card(
     return ModelCard(
         network=network_name(model),
         data=(source or data)["_target_"].rpartition(".")[2],
-        origin=f"{markdown_code(trained.checkpoint.name)} of run {markdown_code(trained.run.label)}",
+        origin=f"{markdown_code(trained.checkpoint.name)} of run {markdown_code(run.label)}",
         description=description,
         files=(*names, DESCRIPTION, REPORT),
         metrics={
             name: value
-            for name, value in trained.run.metrics.items()
+            for name, value in run.metrics.items()
             if name.startswith(("val/", "test/")) and not name.endswith("/top1")  # equal to acc
         },
+        metrics_of_weights=trained.checkpoint == run.checkpoint("best")
+        and epoch_without_checkpoint(run.path) is None,
         measurements=report.rows(),
         remarks=report.remarks(),
         config=OmegaConf.to_yaml(OmegaConf.create(shown)),

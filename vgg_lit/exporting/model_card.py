@@ -98,7 +98,8 @@ class ModelCard:
         origin: checkpoint and run, as Markdown.
         description: description of the programs.
         files: names of the exported files.
-        metrics: metrics of the run's best checkpoint, by name; accuracies are fractions.
+        metrics: final metrics of the run, by name; accuracies are fractions.
+        metrics_of_weights: True if the metrics are of the exported weights, not of another checkpoint.
         measurements: rows of the table of differences and latencies.
         remarks: sentences below that table.
         config: settings of the run that determine the network and its training, as YAML.
@@ -111,6 +112,7 @@ class ModelCard:
     description: Description
     files: Collection[str]
     metrics: Mapping[str, float]
+    metrics_of_weights: bool
     measurements: Sequence[Mapping[str, str]]
     remarks: Sequence[str]
     config: str
@@ -119,6 +121,7 @@ class ModelCard:
     def to_markdown(self) -> str:
         """Formats the card as Markdown with the front matter that model hubs read."""
         what, data = self.description, markdown_text(self.data)
+        measured = "these weights" if self.metrics_of_weights else "another checkpoint of it"
         side, kind = what.source_size, "grey" if what.in_channels == 1 else "colour"
         sections = [
             self._front_matter(),
@@ -142,7 +145,8 @@ class ModelCard:
             "programs run without vgg_lit.\n",
             *self._examples(),
             "## Metrics\n",
-            "Metrics of the run's best checkpoint. Test images were not used for its selection.\n"
+            f"Final metrics of the run, measured with {measured}. Test images were not used for the "
+            "selection of its checkpoints.\n"
             if self.metrics
             else "The run is not finished and has no final metrics.\n",
             markdown_table(

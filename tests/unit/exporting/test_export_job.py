@@ -40,13 +40,19 @@ def test_a_small_training_split_calibrates_as_a_whole():
 def card(monkeypatch):
     """`card(config, metrics)`: the arguments of the model card of a run."""
 
-    def card(config, metrics=None, run="a`b"):
+    def card(config, metrics=None, run="a`b", checkpoint="best"):
         monkeypatch.setattr(
             job, "ModelCard", lambda **found: SimpleNamespace(to_markdown=lambda: found)
         )
         trained = SimpleNamespace(
-            run=SimpleNamespace(config=config, metrics=metrics or {}, label=run),
-            checkpoint=Path("x/best.ckpt"),
+            run=SimpleNamespace(
+                config=config,
+                metrics=metrics or {},
+                label=run,
+                path=Path("x"),
+                checkpoint=lambda name: Path(f"x/{name}.ckpt"),
+            ),
+            checkpoint=Path(f"x/{checkpoint}.ckpt"),
         )
         report = SimpleNamespace(rows=list, remarks=list)
         return job._card(trained, None, ["model.onnx"], report, SimpleNamespace(license="mit"))
@@ -88,6 +94,13 @@ def test_the_card_names_the_data_module_of_the_user(card):
 def test_the_card_shows_metrics_of_validation_and_test_once(card):
     metrics = {"test/acc": 0.5, "test/top1": 0.5, "val/loss": 1.0, "train/loss": 2.0, "seconds": 9}
     assert card(CONFIG, metrics)["metrics"] == {"test/acc": 0.5, "val/loss": 1.0}
+
+
+def test_the_card_says_whether_the_metrics_are_of_the_exported_weights(card, monkeypatch):
+    assert card(CONFIG)["metrics_of_weights"]
+    assert not card(CONFIG, checkpoint="last")["metrics_of_weights"]
+    monkeypatch.setattr(job, "epoch_without_checkpoint", lambda run: 3)
+    assert not card(CONFIG)["metrics_of_weights"]
 
 
 def test_calibration_data_have_the_preprocessing_of_the_network(monkeypatch, capsys):

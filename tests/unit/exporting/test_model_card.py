@@ -19,6 +19,7 @@ CARD = ModelCard(
     ),
     files=tuple(FILE_DESCRIPTIONS),
     metrics={"test/acc": 0.875},
+    metrics_of_weights=True,
     measurements=[{"program": "model.onnx", "largest difference": "1e-7"}],
     remarks=["Measured on one thread."],
     config="seed: 0\n",
@@ -36,6 +37,9 @@ def test_inputs_and_outputs_are_described():
         "(batch, 2)." in text
     )
     assert "| test/acc | 87.50 % |" in text
+    assert "Final metrics of the run, measured with these weights." in text
+    other = replace(CARD, metrics_of_weights=False).to_markdown()
+    assert "Final metrics of the run, measured with another checkpoint of it." in other
     assert "```yaml\nseed: 0\n```" in text
     assert "Measured on one thread." in text
 
