@@ -20,17 +20,11 @@ DISK = tuple(
 )
 """Error numbers of a disk that is full, broken or read-only, and of files without permission."""
 
+OF_FOLDERS = "EISDIR EEXIST ENOTDIR ENOTEMPTY"  # a file in the place of a folder, and reverse
+OF_FILE_SYSTEMS = "EINVAL ENOSYS EOPNOTSUPP ENOTSUP ENOLCK ESTALE"
 PLACES = tuple(
     getattr(errno, name)
-    for name in (
-        *(
-            "EISDIR",
-            "EEXIST",
-            "ENOTDIR",
-            "ENOTEMPTY",
-        ),  # a file in the place of a folder, and reverse
-        *("EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENOLCK", "ESTALE"),  # of the file system
-    )
+    for name in f"{OF_FOLDERS} {OF_FILE_SYSTEMS}".split()
     if hasattr(errno, name)
 )
 """Error numbers of a path that cannot be written; sockets have some of them too, without a path."""
