@@ -37,12 +37,10 @@ class RecordedOverrides:
 
     def are_of_job(self, overrides: Sequence[str]) -> bool:
         """Returns True if these overrides began the run, whatever later attempts have added."""
-        first = as_lines(overrides)
-        rest = self._text.removeprefix(first)
+        own = as_lines(overrides).split("\n")[:-1]
+        attempts = len(self.begun_with) // len(own) if own else 1
         # version 0.1.0 added the overrides of a job again for each of its attempts
-        is_repeated = bool(first) and rest == first * (len(rest) // len(first))
-        is_first = self._text.startswith(first)
-        return is_first and (is_repeated or not rest or rest.startswith(RESUME))
+        return self.begun_with == own * max(attempts, 1)
 
     def check_job(self, overrides: Sequence[str]) -> None:
         """Checks that the overrides of a job of a sweep began the run in its directory.

@@ -1,7 +1,7 @@
 """Overrides of a run and of its resumes, in overrides.txt."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vgg_lit.errors import InputError
@@ -43,6 +43,8 @@ def test_the_run_of_another_job_is_refused(run):
 
 
 @settings(max_examples=30, deadline=None)
+@example(begun=[], other=[], resumes=[["seed=3"], ["seed=3"]])
+@example(begun=["seed=3", "seed=3"], other=["seed=3"], resumes=[[]])
 @given(begun=OVERRIDES, other=OVERRIDES, resumes=st.lists(OVERRIDES, max_size=3))
 def test_a_run_is_of_the_job_that_began_it_alone(begun, other, resumes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
