@@ -53,9 +53,10 @@ _HOMES = {
 if not TYPE_CHECKING:  # type checkers would accept every name
 
     def __getattr__(name: str) -> Any:
-        from vgg_lit.system.notebook import replace_missing_plot_backend
+        from vgg_lit.system.notebook import give_settings_folder, replace_missing_plot_backend
 
         replace_missing_plot_backend()
+        give_settings_folder()
         if name in ("train", "compare"):  # modules of commands, which can be called
             return import_module(f"vgg_lit.{name}")
         if name in _HOMES:

@@ -39,6 +39,7 @@ from vgg_lit.system import launch
 from vgg_lit.system.ending_signals import ending_signals
 from vgg_lit.system.first_line import announce_torch
 from vgg_lit.system.launch import SWEEP_JOB
+from vgg_lit.system.notebook import give_settings_folder
 from vgg_lit.system.operating_system import end_this_process, ignoring_hangup, name_user
 from vgg_lit.system.output import EXIT_PIPE_CLOSED, PipeClosed, guard_output, print_guarded
 from vgg_lit.system.overrides import with_home
@@ -112,6 +113,7 @@ def run_verb(
     guard_output(needs_output)
     announce_torch(config_name)
     os.environ["MPLBACKEND"] = "agg"  # figures are files; a notebook's backend may not be installed
+    give_settings_folder()
     name_user()
     # Makes Hydra raise errors; otherwise it prints several lines and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"

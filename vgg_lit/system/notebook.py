@@ -1,7 +1,15 @@
-"""Jupyter notebooks: detection, and the plot backend that they set for all processes that they start."""
+"""Jupyter notebooks and matplotlib.
 
+is_notebook()                       # True in a cell
+replace_missing_plot_backend()      # notebooks set MPLBACKEND for all processes that they start
+give_settings_folder()              # matplotlib before 3.11 needs a home folder or another one
+"""
+
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from importlib.util import find_spec
 
 BACKENDS = {"inline": "matplotlib_inline", "ipympl": "ipympl", "widget": "ipympl"}
@@ -38,3 +46,10 @@ def replace_missing_plot_backend() -> None:
     needed = module if name.startswith("module://") else BACKENDS.get(name.lower())
     if needed and find_spec(needed) is None:
         os.environ["MPLBACKEND"] = "agg"
+
+
+def give_settings_folder() -> None:
+    """Sets `MPLCONFIGDIR` to a temporary folder, removed at the end, if the user has no home folder."""
+    if "MPLCONFIGDIR" not in os.environ and os.path.expanduser("~") == "~":
+        folder = os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="matplotlib-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
