@@ -11,10 +11,13 @@ from vgg_lit.tables import is_accuracy
 
 
 def format_p(p_value: float | None) -> str:
-    """Formats a p-value with two digits; small ones as a bound."""
+    """Formats a p-value with two digits, with three if two are 0.05; small ones as a bound."""
     if p_value is None:
         return ""
-    return "< 0.001" if p_value < 0.001 else f"{p_value:.2g}" if p_value < 0.1 else f"{p_value:.2f}"
+    if p_value < 0.001:
+        return "< 0.001"
+    text = f"{p_value:.2g}" if p_value < 0.1 else f"{p_value:.2f}"
+    return text if text != "0.05" else f"{p_value:#.3g}"
 
 
 def format_deviation(metric: str, value: float | None) -> str:
