@@ -200,8 +200,11 @@ def test_constraints_are_exact_versions_within_the_declared_ranges():
 
 
 def test_constraints_include_indirect_dependencies():
-    """Checks the packages installed here; those for some platforms only may be missing."""
-    _, names = pinned()
+    """Checks the packages installed here; those for some platforms only may be missing.
+
+    Other versions of a package may have other dependencies.
+    """
+    here, names = pinned()
     waiting = [(name, r.extras) for name, r in declared(*PINNED).items()]
     seen = set()
     while waiting:
@@ -211,9 +214,12 @@ def test_constraints_include_indirect_dependencies():
         seen.add(name)
         assert name in names, f"{name} is not in constraints.txt"
         try:
-            requires = [Requirement(line) for line in distribution(name).requires or []]
+            installed = distribution(name)
         except PackageNotFoundError:
             continue
+        if name not in here or installed.version not in here[name].specifier:
+            continue
+        requires = [Requirement(line) for line in installed.requires or []]
         for requirement in requires:
             marker = str(requirement.marker or "")
             by_platform = re.search(r"platform|sys_|os_name|python_", marker)
