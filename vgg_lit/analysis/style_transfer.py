@@ -5,16 +5,16 @@ Shape suffixes: B images, C channels, H x W pixels.
 Source: Gatys et al. 2016, https://doi.org/10.1109/CVPR.2016.265.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from vgg_lit.analysis.features import Features, gram, relative_error, style_error
 from vgg_lit.errors import InputError
 from vgg_lit.models.vgg import VGG
+from vgg_lit.system.progress_bars import progress_bar
 
 
 def transfer_loss(
@@ -85,8 +85,7 @@ def descend(
     )
     with torch.no_grad():
         first = float(loss(picture_BCHW))
-    # A notebook has no terminal, and rich would warn of a missing package there.
-    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as progress:
+    with progress_bar(*columns) as progress:
         task = progress.add_task("", total=steps, loss=first)
         for _ in range(steps):
             optimizer.zero_grad()

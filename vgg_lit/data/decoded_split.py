@@ -14,13 +14,12 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 from torch import Tensor
 
 from vgg_lit.data import image_cache
 from vgg_lit.data.statistics import ChannelStatistics, channel_statistics, total_pixel_sums
+from vgg_lit.system.progress_bars import progress_bar
 
 _BATCH = 256  # images per worker task when a whole split is read
 _BAR_FROM = 5_000  # number of images that shows a progress bar: decoding fewer takes seconds
@@ -92,8 +91,7 @@ def read_in_order(
     """
     positions = range(count)
     batches = [positions[start : start + _BATCH] for start in range(0, count, _BATCH)]
-    bar = Progress(console=Console(stderr=True), transient=True, disable=count < _BAR_FROM)
-    with bar as progress:
+    with progress_bar(is_wanted=count >= _BAR_FROM) as progress:
         task = progress.add_task(escape(description), total=count)
         for chosen, batch in zip(batches, read(batches), strict=True):
             yield batch

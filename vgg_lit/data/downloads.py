@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
 from vgg_lit.errors import InputError
 from vgg_lit.system.locks import lacks_locks
+from vgg_lit.system.progress_bars import progress_bar
 from vgg_lit.system.terminal import visible
 
 MAX_FILE_BYTES = 64 * 2**20
@@ -202,10 +202,7 @@ def _copy(
         TransferSpeedColumn(),
     )
     received = begun
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with progress_bar(*columns) as progress:
         task = progress.add_task(name, total=total, completed=begun)
         while chunk := response.read1(_CHUNK):
             received += len(chunk)
