@@ -164,7 +164,8 @@ def test_a_path_that_is_too_long_is_one_line(command, path, verb, tiny, tiny_run
     assert done.code == 2, done
     assert done.err.startswith("error: ")
     assert done.err.count("\n") == 1, done.err
-    assert "too long" in done.err or "no such" in done.err, done.err
+    # from Python 3.14 on, a path that is too long does not exist
+    assert any(reason in done.err for reason in ("too long", "no such", ": not in ")), done.err
     assert [path.name for path in folder.rglob("*") if path.is_file()] == ["image.png"]
 
 

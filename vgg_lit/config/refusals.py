@@ -37,6 +37,9 @@ WITH_VALUE = {
 OWN_FOLDER = "conf"
 """Folder in which projects keep their configs, see docs/extending.md."""
 
+NO_GROUP = r"In '([^']+)': (?:Could not override|Invalid Defaults List override) '/?(\w+)"
+"""Message of Hydra 1.3 or 1.4 for an `override` of a group that a config lacks."""
+
 QUOTABLE = re.compile(r"""([A-Za-z_][\w.]*)=(?!\w+\()([^\[{('"].*)""", re.ASCII)
 """A value that is no list, mapping or function, and has no quotes around it."""
 
@@ -62,7 +65,7 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
         # from an invalid setting in the `hydra` section
         settings = [argument for argument in arguments if "hydra." in argument or "=" in argument]
         return f"{' '.join(settings)}: invalid setting of Hydra ({message})"
-    if match := re.search(r"In '([^']+)': Could not override '(\w+)", message):
+    if match := re.search(NO_GROUP, message):
         file, group = match.groups()
         remedy = "; select it in an experiment" if file == "local/default" else ""
         return f"{file}.yaml: override /{group}: {config_name} has no such group{remedy}"

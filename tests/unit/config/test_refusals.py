@@ -235,11 +235,13 @@ def test_a_run_directory_that_cannot_be_made_names_the_setting(named, shown):
     ("file", "remedy"), [("local/default", "; select it in an experiment"), ("experiment/my", "")]
 )
 def test_a_group_that_a_file_overrides_in_vain_is_named_with_the_file(file, remedy):
-    error = ConfigCompositionException(
-        f"In '{file}': Could not override 'logger@local.logger'. No match in the defaults list."
-    )
-    found = explain_refusal(error, "predict", ["run=x"])
-    assert found == f"{file}.yaml: override /logger: predict has no such group{remedy}"
+    for message in (
+        "Could not override 'logger@local.logger'. No match in the defaults list.",  # Hydra 1.3
+        "Invalid Defaults List override '/logger: csv'. No earlier Group Default",  # Hydra 1.4
+    ):
+        error = ConfigCompositionException(f"In '{file}': {message}")
+        found = explain_refusal(error, "predict", ["run=x"])
+        assert found == f"{file}.yaml: override /logger: predict has no such group{remedy}"
 
 
 def test_an_invalid_setting_of_hydra_is_named():

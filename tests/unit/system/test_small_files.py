@@ -83,7 +83,7 @@ def test_names_that_are_not_utf_8_are_read():
     ("text", "reason"),
     [
         (ALIASES, "more than 100,000 values"),
-        ("a: " + "[" * 100_000, "nested more than 50 levels"),
+        ("a: " + "[" * 100_000, "nest"),  # PyYAML 6.0.4 has a limit too
         ("a: [" + "0," * (MOST_VALUES + 1) + "]", "more than 100,000 values"),
         ("a: &a [*a]", r"the alias \*a is inside of its anchor"),
         ("a: {<<: *b}", r"the alias \*b"),

@@ -85,10 +85,10 @@ def test_custom_config_directories_are_searched(begun, tmp_path):
     own = tmp_path / "own"
     (own / "model").mkdir(parents=True)
     (own / "model" / "mine.yaml").write_text("defaults: [vgg]\nvariant: vgg11\n")
-    run = begun("model=vgg11")
+    run = begun("model=vgg11", "name=vgg11")
     flags = ["--config-dir", str(own)]
     found = find_resumed([*flags, "model=mine", "resume=auto", "name=vgg11"])
-    assert found == [*flags, f"resume={run.path}", "name=vgg11"]
+    assert found == [*flags, f"resume={run.path}"]
 
 
 @pytest.mark.parametrize(

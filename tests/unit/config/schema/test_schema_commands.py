@@ -19,7 +19,7 @@ from vgg_lit.config.schema import commands
         ("Reproduce", "changes", [{"trainer.devices": 2}, None], [{"+seed": 1}, [1]]),
         ("Preview", "epochs", [1], [0]),
         ("Summarize", "batch_size", [1, None], [0]),
-        ("Compare", "by", ["model", ["model", "seed"], None], [[], 1]),
+        ("Compare", "by", ["model", ["model", "seed"], None, []], [1]),  # [] is refused later
         ("Stylize", "content_weight", [0, 2.5], [-1]),
         ("Stylize", "style_weight", [0.1], [0]),
         ("Stylize", "size", [32], [31]),
