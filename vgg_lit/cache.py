@@ -42,9 +42,8 @@ def clear() -> None:
             removed += entry.nbytes
         else:
             busy += 1
-    in_use = f"; {busy} are being filled and were kept" if busy else ""
-    if busy == 1:
-        in_use = "; 1 is being filled and was kept"
+    verbs = ("is", "was") if busy == 1 else ("are", "were")
+    in_use = f"; {busy} {verbs[0]} being filled and {verbs[1]} kept" if busy else ""
     print_facts({"cleared": f"{cache_folder()}: {removed / 1e6:,.1f} MB{in_use}"})
 
 

@@ -12,6 +12,6 @@ def progress_bar(*columns: ProgressColumn, is_wanted: bool = True) -> Progress:
         is_wanted: False for work that is too short for a bar.
     """
     console = Console(stderr=True)
-    # rich before 14.1 prints a blank line for a disabled bar
+    # older versions of rich print a blank line for a disabled bar, such as 13.0
     console.quiet = not (is_wanted and console.is_terminal)
     return Progress(*columns, console=console, transient=True, disable=console.quiet)
