@@ -20,6 +20,7 @@ from vgg_lit.config.hydra_versions import VERSION_BASE
 from vgg_lit.config.plain_texts import with_quotes
 from vgg_lit.config.resolvers import register_resolvers
 from vgg_lit.runs import Run
+from vgg_lit.system.launch import STARTS_RANKS
 
 # The test networks are so small that a second thread slows them down, above all on a busy machine.
 torch.set_num_threads(1)
@@ -204,7 +205,9 @@ def command() -> Callable[..., Finished]:
         name: str, *arguments: str, cwd: Path, timeout: float = 300, **env: str
     ) -> Finished:
         path = os.pathsep.join(filter(None, [env.pop("PYTHONPATH", ""), str(ROOT)]))
-        inherited = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
+        # Trainings in this process set the second variable; with it, a command uses LOCAL_RANK.
+        left_out = ("HYDRA_FULL_ERROR", STARTS_RANKS)
+        inherited = {k: v for k, v in os.environ.items() if k not in left_out}
         done = subprocess.run(
             [sys.executable, "-m", f"vgg_lit.{name}", *arguments],
             cwd=cwd,

@@ -20,8 +20,8 @@ from vgg_lit.callbacks.event_files import write_embeddings
 from vgg_lit.models import vgg11
 from vgg_lit.reports.comparison_page import comparison_page
 from vgg_lit.reports.comparison_tables import ComparisonTable
-from vgg_lit.reports.page import PageSection, html_page
 from vgg_lit.system.markdown import markdown_block, markdown_code, markdown_text
+from vgg_lit.system.pages import PageSection, html_page
 from vgg_lit.system.terminal import visible
 from vgg_lit.tables import markdown_table, read_csv, to_csv
 

@@ -104,9 +104,10 @@ SYNONYMS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("ckptpath", "model"): ("run",),
     ("randomseed", "manualseed", "seedeverything"): ("seed",),
     ("project", "taskname", "runname", "exp", "expname", "experimentname"): ("name",),
+    ("study", "studyname"): ("name",),
     ("groupby", "group"): ("by",),
     ("metric", "metrics"): ("columns", "objective"),
-    ("out", "outputdir", "logdir", "outdir", "savedir"): ("output", "name"),
+    ("out", "outputdir", "logdir", "outdir", "savedir"): ("output",),
     ("file", "files", "image", "img", "input", "source"): ("images",),
     ("run", "rundir"): ("run", "runs", "resume"),
     ("runs",): ("runs", "run"),
@@ -118,7 +119,11 @@ SYNONYMS: dict[tuple[str, ...], tuple[str, ...]] = {
 """Normalised names that other projects use, some with their section or value, and keys or options of this one; the
 first that a command has is meant."""
 
+RUN_DIR = "hydra.run.dir"
+"""Hydra's key of the run directory, which is not among the keys of a config."""
+
 OF_COMMANDS = {
+    "train": dict.fromkeys(("out", "output", "outputdir", "logdir", "outdir", "savedir"), RUN_DIR),
     "predict": dict.fromkeys(("folder", "dir", "data", "imagedir", "imgdir"), "images"),
     "export": dict.fromkeys(("path", "folder", "dir"), "output"),
     "visualize": {
@@ -213,7 +218,7 @@ def nearest_key(
     section, _, leaf = typed.rpartition(".")
     name = normalized(leaf)
     own_meaning = OF_COMMANDS.get(command, {}).get(name)
-    if not section and own_meaning in keys:
+    if not section and own_meaning in (*keys, RUN_DIR):
         return own_meaning
     named = list(_synonyms({name, f"{section}.{name}", f"{name}={normalized(value)}"}, keys))
     group, _, rest = typed.partition(".")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vgg_lit.reports.comparison_tables import ComparisonTable
-from vgg_lit.reports.page import THEME, html_text
+from vgg_lit.system.pages import THEME, html_text
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">

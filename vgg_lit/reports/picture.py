@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from vgg_lit.reports.page import TextRows
+from vgg_lit.table_widths import TextRows
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from vgg_lit.analysis.style import save_figure
 from vgg_lit.models.variants import network_name
 from vgg_lit.reports.drawing import Drawing
 from vgg_lit.reports.inspection import Inspection
-from vgg_lit.reports.page import PageSection, html_page
 from vgg_lit.run_selection import run_label
 from vgg_lit.system.files import write_text
+from vgg_lit.system.pages import PageSection, html_page
 from vgg_lit.tables import format_metric, print_facts
 
 

@@ -3,6 +3,7 @@
 study.db or journal.log   Optuna's storage
 study.yaml                space, objective, and settings that all trials share
 trials/0 trials/1 ...     run directories; log.txt in each is the output of the trial
+study.html                the result, the figures and the table on one page
 trials.csv, trials.md     the table
 history.png, importance.png
 experiment/best.yaml      the best trial's settings: train --config-dir <this directory> experiment=best
@@ -35,7 +36,10 @@ Storage = Literal["sqlite", "journal"]
 STORAGE_FILES: dict[Storage, str] = {"sqlite": "study.db", "journal": "journal.log"}
 """A SQLite database, or a log for a folder that several machines mount, where SQLite's locks may fail."""
 
-RESULTS = ("trials.csv", "trials.md", "history.png", "importance.png", "experiment/best.yaml")
+RESULTS = (
+    *("trials.csv", "trials.md", "study.html"),
+    *("history.png", "importance.png", "experiment/best.yaml"),
+)
 """Files that a report writes."""
 
 SAMPLERS, PRUNERS = ("optuna.samplers.",), ("optuna.pruners.",)

@@ -1,4 +1,4 @@
-"""Reports of a study: tables, figures, and the best trial as an experiment config."""
+"""Reports of a study: tables, figures, a page, and the best trial as an experiment config."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -24,6 +24,7 @@ from vgg_lit.tables import (
     to_csv,
 )
 from vgg_lit.tuning.studies import StudyDirectory, epochs_of
+from vgg_lit.tuning.study_page import study_page
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -74,7 +75,7 @@ def report(
     groups: Collection[str],
     flags: Sequence[str],
 ) -> None:
-    """Prints the table and the next commands; writes tables, figures and the best trial's experiment.
+    """Prints the table and the next commands; writes tables, figures, a page and the best trial's experiment.
 
     Args:
         directory: directory of the study.
@@ -91,16 +92,20 @@ def report(
     title = f"# Study {markdown_text(f'{directory.path}: {settings.objective}')}"
     write_text(directory.path / "trials.md", f"{title}\n\n{markdown_table(rows)}")
     written = ["trials.csv", "trials.md"]
+    figures = []
     facts = {"epochs": _saved_epochs(trials, settings)}
     if best := best_trial(trials, settings.objective):
-        written += _draw(directory.path, study, trials, settings)
+        figures = _draw(directory.path, study, trials, settings)
         command = _write_experiment(directory, best, settings, shared, groups, flags)
-        written.append("experiment/best.yaml")
+        written += [*figures, "experiment/best.yaml"]
         text = format_metric(settings.objective, best.value or 0.0)
         facts["best"] = f"trial {best.number}, {settings.objective} {text}: " + str(
             directory.trial(best.number)
         )
         facts["train"] = command
+    page = study_page(directory.path, facts, figures, rows, _reasons(trials))
+    write_text(directory.path / "study.html", page)
+    written.append("study.html")
     facts["written"] = f"{directory.path}: {', '.join(written)}"
     facts["dashboard"] = f"optuna-dashboard {directory.url}"
     print_facts(facts)
@@ -149,6 +154,12 @@ def _to_csv(trials: Sequence["FrozenTrial"], settings: Tune) -> str:
         for trial in trials
     ]
     return to_csv(rows)
+
+
+def _reasons(trials: Sequence["FrozenTrial"]) -> dict[int, str]:
+    """Returns the recorded reasons of failed trials by their numbers."""
+    reasons = {trial.number: trial.user_attrs.get("reason") for trial in trials}
+    return {number: str(reason) for number, reason in reasons.items() if reason}
 
 
 def _saved_epochs(trials: Sequence["FrozenTrial"], settings: Tune) -> str:

@@ -37,6 +37,8 @@ WRONG = [
     ("train", "precision=16-mixed", "trainer.precision"),
     ("train", "dataset=cifar10", "data"),
     ("train", "data_dir=/data", "data_root"),
+    ("train", "log_dir=logs", "hydra.run.dir"),
+    ("train", "output_dir=logs", "hydra.run.dir"),
     ("train", "arch=vgg16", "model"),
     ("train", "optim=adam", "optimizer"),
     ("train", "augmentation=none", "augment"),
@@ -56,6 +58,7 @@ WRONG = [
     ("compare", "run=logs", "runs"),
     # lightning-hydra-template
     ("train", "task_name=first", "name"),
+    ("tune", "study_name=first", "name"),
     ("train", "seed_everything=1", "seed"),
     ("train", "model.scheduler.gamma=0.1", "scheduler=step"),
     ("train", "debug=default", "debug=fast_dev_run"),

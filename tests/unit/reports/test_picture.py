@@ -5,8 +5,8 @@ from dataclasses import FrozenInstanceError
 import pytest
 from matplotlib.figure import Figure
 
-from vgg_lit.reports.page import PageSection, html_page
 from vgg_lit.reports.picture import Choice, Picture
+from vgg_lit.system.pages import PageSection, html_page
 
 
 def test_a_picture_is_a_section_of_a_page(tmp_path):

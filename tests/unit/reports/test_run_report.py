@@ -12,9 +12,9 @@ from vgg_lit.analysis.errors import Predictions
 from vgg_lit.errors import InputError
 from vgg_lit.reports import drawing
 from vgg_lit.reports.drawing import Drawing
-from vgg_lit.reports.page import PageSection
 from vgg_lit.reports.picture import Picture
 from vgg_lit.reports.run_report import picture_sections, summary_sections, write_report
+from vgg_lit.system.pages import PageSection
 
 PROBABILITIES = torch.tensor([[0.9, 0.1], [0.2, 0.8], [1.0, 0.0], [0.6, 0.4]])
 

@@ -70,6 +70,13 @@ def test_the_table_has_every_trial(written):
     assert f"optuna-dashboard sqlite:///{directory.path}/study.db" in out
 
 
+def test_the_page_has_the_best_trial_and_the_reasons_of_failed_ones(written):
+    directory, _ = written
+    page = (directory.path / "study.html").read_text()
+    assert "trial 3, val/acc 70.00 %" in page
+    assert "out of luck" in page
+
+
 @pytest.mark.parametrize("width", [50, 80, 120])
 def test_the_table_fits_the_terminal(width, directory, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))

@@ -1,4 +1,4 @@
-"""A self-contained HTML page of tables and embedded figures."""
+"""Self-contained HTML pages of tables and embedded figures, in light and dark."""
 
 import base64
 from collections.abc import Sequence
@@ -30,7 +30,8 @@ nav { margin: 1rem 0; } nav a { margin-right: 1rem; white-space: nowrap; }
 a { color: var(--link); }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.8rem; border-bottom: 1px solid var(--line); text-align: left; }
-.number { text-align: right; } td.text { overflow-wrap: anywhere; }
+.number { text-align: right; white-space: nowrap; } td.text { overflow-wrap: anywhere; }
+div { overflow-x: auto; }
 """
 
 
@@ -95,4 +96,4 @@ def _table(rows: TextRows) -> str:
         for row in rows
     ]
     body = "".join(f"<tr>{line}</tr>\n" for line in lines)
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>\n"
+    return f"<div><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>\n"

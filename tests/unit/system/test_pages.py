@@ -3,7 +3,7 @@
 import base64
 import re
 
-from vgg_lit.reports.page import PageSection, html_page
+from vgg_lit.system.pages import PageSection, html_page
 
 PNG = b"\x89PNG not really"
 
