@@ -96,8 +96,7 @@ class ImageDataModule(L.LightningDataModule):
         self.classes = tuple(source.classes)
         self.image_size = image_size
         self.batch_size = batch_size
-        self.val_fraction = val_fraction
-        self.folds, self.fold = folds, fold
+        self.val_fraction, self.folds, self.fold = val_fraction, folds, fold
         self.train_size, self.test_size = train_size, test_size
         self.normalize = normalize
         self.augment = augment
