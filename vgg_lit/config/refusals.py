@@ -108,7 +108,7 @@ def explain_refusal(error: Exception, config_name: str, arguments: Sequence[str]
             return f"{typed}: {as_list or 'takes one value'}"
         words = [f"{key}={values}" if argument == typed else argument for argument in arguments]
         command = quoted(["python", "-m", "vgg_lit.train", "-m", *words])
-        several = f"{typed}: several values are a sweep; add -m: {command}"
+        several = f"{typed}: several values are a sweep, started with -m: {command}"
         return f"{several}; {as_list}" if as_list and not match.group(2) else several
     if isinstance(error, OverrideParseException):
         return _no_override(str(error.override), config_name, arguments)

@@ -18,7 +18,7 @@ from vgg_lit.system.overrides import shell_words
 
 
 def test_several_values_without_the_flag_of_a_sweep():
-    with pytest.raises(InputError, match=r"^seed=0,1: several values are a sweep; add -m: "):
+    with pytest.raises(InputError, match=r"^seed=0,1: several values are a sweep, started with -m: "):
         vgg_lit.compose("seed=0,1")
     with pytest.raises(InputError, match=r"^run=a,b: a list is written (['\"])run=\[a,b\]\1$"):
         vgg_lit.compose("run=a,b", command="evaluate")
@@ -35,7 +35,7 @@ def test_several_values_without_the_flag_of_a_sweep():
     ],
 )
 def test_a_list_is_named_only_where_the_setting_can_be_one(typed, ending):
-    with pytest.raises(InputError, match=f"^{typed}: several values are a sweep; ") as error:
+    with pytest.raises(InputError, match=f"^{typed}: several values are a sweep, ") as error:
         vgg_lit.compose(typed)
     assert str(error.value).endswith(ending)
 
@@ -51,8 +51,8 @@ def test_the_command_of_a_sweep_has_all_arguments(verb):
     found = explain_refusal(_ambiguous("lr=0.1,0.2"), "train", typed)
     words = ("model=vgg16_bn", "optimizer.lr=0.1,0.2", "name=a b", "--config-dir", "a dir")
     command = quoted(["python", "-m", "vgg_lit.train", "-m", *words])
-    assert found == f"lr=0.1,0.2: several values are a sweep; add -m: {command}"
-    assert "add -m: python -m vgg_lit.train -m model=vgg11 seed=0,1\n" in (
+    assert found == f"lr=0.1,0.2: several values are a sweep, started with -m: {command}"
+    assert "started with -m: python -m vgg_lit.train -m model=vgg11 seed=0,1\n" in (
         verb("train", "model=vgg11", "seed=0,1").err
     )
 
@@ -197,7 +197,7 @@ def test_flags_may_stand_anywhere():
         ("train", "optimizer.zzz=3", r"^unknown key optimizer\.zzz; allowed in optimizer: "),
         ("train", "a b=c", "is not a valid key=value; quote a value with spaces"),
         ("train", "=3", r"^=3: the value of a group is the name"),
-        ("train", "lr=0.1,0.2", r"add -m: python -m vgg_lit\.train -m optimizer\.lr=0\.1,0\.2$"),
+        ("train", "lr=0.1,0.2", r"started with -m: python -m vgg_lit\.train -m optimizer\.lr=0\.1,0\.2$"),
         ("train", "model=plan", r"did you mean one of plan_1, plan_2, plan_3\?"),
         (
             "train",
