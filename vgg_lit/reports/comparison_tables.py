@@ -187,7 +187,7 @@ def _remarks_on_tests(records: Sequence[Record], is_one_group: bool) -> Iterator
 
 
 def _remarks(groups: RunGroups) -> list[str]:
-    found = []
+    found = [groups.usual_settings] if groups.usual else []
     settings = [key for key in groups.paired if key not in ("seed", "data.seed", "data.fold")]
     if settings:
         found.append(f"The runs of a group also differ in {', '.join(settings)}.")

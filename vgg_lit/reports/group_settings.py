@@ -2,9 +2,11 @@
 
 effective_settings(differences, ["val/acc"])        # keys of settings that affect the results
 named_in_by("lr", differences, settings)            # ["optimizer.lr"]
+usual_texts([["lr=1"], ["lr=1"], ["lr=2"]])         # ["lr=1"]
 """
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from vgg_lit.config.differences import (
@@ -66,3 +68,11 @@ def named_in_by(
     sections = [section for key in known for section in enclosing_sections(key)]
     near = nearest(name, [*sections, *known, *map(last_part, known)])
     raise InputError(f"by={name}: unknown setting.{near} {which.replace('s', 'S', 1)}")
+
+
+def usual_texts(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the text of each column that more than half of the rows have; empty if a column has none."""
+    usual = [Counter(column).most_common(1)[0] for column in zip(*rows, strict=True)]
+    if any(2 * count <= len(rows) for _, count in usual):
+        return []
+    return [text for text, _ in usual]

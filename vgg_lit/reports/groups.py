@@ -21,7 +21,7 @@ from vgg_lit.config.differences import last_part
 from vgg_lit.errors import InputError
 from vgg_lit.reports.comparison import Comparison
 from vgg_lit.reports.data_places import PLACES, one_place
-from vgg_lit.reports.group_settings import effective_settings, named_in_by
+from vgg_lit.reports.group_settings import effective_settings, named_in_by, usual_texts
 from vgg_lit.reports.option_names import undetermined
 from vgg_lit.run_selection import start_time
 from vgg_lit.tables import is_higher_better
@@ -29,6 +29,12 @@ from vgg_lit.value_types import as_written
 
 if TYPE_CHECKING:
     from vgg_lit.analysis.curves import Curve, MeanCurve
+
+MOST_SETTINGS = 3
+"""Number of settings up to which labels have all of them, also those that most groups have in common."""
+
+USUAL = "usual settings"
+"""The label of a group that has the settings of most groups alone."""
 
 REPETITIONS = {"seed": "seeds", "data.seed": "splits", "data.fold": "folds"}
 """Settings in which the runs of a group differ, and their names in the plural."""
@@ -65,6 +71,7 @@ class RunGroups:
         by: the settings that define the groups.
         shown: those of `by` that name the groups: without those that the option of their section
             determines, unless `by` names them.
+        usual: settings that most groups have, which labels leave out; empty if labels have all settings.
         varying: the other differing settings with an effect; their values pair the runs of two groups.
         paired: those of `varying` that tell pairs apart: without those that an option determines.
         repeated: names of runs that are left out, because another run of the group has the same key: one with
@@ -100,7 +107,11 @@ class RunGroups:
             rivals = [name] if pair not in members else [members[pair], name]
             members[pair] = max(reversed(rivals), key=self._precedence)  # of equal ones the last
             self.repeated += [rival for rival in rivals if rival != members[pair]]
-        labels = self._labels(list(found))
+        texts = [self._texts(settings) for settings in found]
+        self.usual: list[str] = []
+        if len(self.shown) > MOST_SETTINGS and any(len(members) > 1 for members in found.values()):
+            self.usual = usual_texts(texts)
+        labels = [self._label(of_group) for of_group in texts]
         self.groups = [
             Group(label, dict(zip(self.by, settings, strict=True)), members)
             for label, (settings, members) in zip(labels, found.items(), strict=True)
@@ -120,6 +131,11 @@ class RunGroups:
         """The name of the runs of a group, such as seeds."""
         names = [REPETITIONS[key] for key in self.varying if key in REPETITIONS]
         return " and ".join(names) if len(names) == len(self.varying) and names else "runs"
+
+    @property
+    def usual_settings(self) -> str:
+        """The settings that labels leave out, as a sentence."""
+        return f"Usual settings: {', '.join(self.usual)}."
 
     @property
     def names(self) -> list[str]:
@@ -257,17 +273,15 @@ class RunGroups:
         values = dict(zip(self.varying, key, strict=True))
         return ", ".join(f"{_leaf(name)}={as_written(values[name])}" for name in self.paired)
 
-    def _labels(self, groups: Sequence[Key]) -> list[str]:
+    def _texts(self, settings: Key) -> list[str]:
+        """Returns the settings that name a group, from the values of `by`."""
+        pairs = zip(self.names, self.shown, strict=True)
+        return [f"{name}={as_written(settings[self.by.index(key)])}" for name, key in pairs]
+
+    def _label(self, texts: Sequence[str]) -> str:
         if not self.by:
-            return ["all runs"]
-        return [
-            ", ".join(
-                f"{name}={as_written(value)}"
-                for name, key in zip(self.names, self.shown, strict=True)
-                for value in (values[self.by.index(key)],)
-            )
-            for values in groups
-        ]
+            return "all runs"
+        return ", ".join(text for text in texts if text not in self.usual) or USUAL
 
 
 def _leaf(key: str) -> str:

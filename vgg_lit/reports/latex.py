@@ -69,12 +69,11 @@ def paper_table(groups: RunGroups, sort: str) -> str:
         for metric in metrics
     }
     counts = sorted({n for group in ordered for n in groups.sizes(group)})
-    names = groups.names or ["group"]
+    names = ["settings"] if groups.usual else groups.names or ["group"]
     lines = []
     for group in ordered:
-        cells = [escape_latex(as_written(group.settings[key])) for key in groups.shown] or [
-            group.label
-        ]
+        shown = [as_written(group.settings[key]) for key in groups.shown]
+        cells = [*map(escape_latex, shown if shown and not groups.usual else [group.label])]
         if len(counts) > 1:
             cells.append("/".join(map(str, groups.sizes(group))) or "0")
         for metric in metrics:
@@ -101,4 +100,5 @@ def paper_table(groups: RunGroups, sort: str) -> str:
         )
         what = f"Mean and standard deviation over {over}."
     bold = " The best of each metric is bold." if len(ordered) > 1 else ""
-    return latex_table(head, lines, what + bold, text_columns=len(names))
+    usual = f" {escape_latex(groups.usual_settings)}" if groups.usual else ""
+    return latex_table(head, lines, what + bold + usual, text_columns=len(names))

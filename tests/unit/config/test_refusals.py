@@ -18,7 +18,9 @@ from vgg_lit.system.overrides import shell_words
 
 
 def test_several_values_without_the_flag_of_a_sweep():
-    with pytest.raises(InputError, match=r"^seed=0,1: several values are a sweep, started with -m: "):
+    with pytest.raises(
+        InputError, match=r"^seed=0,1: several values are a sweep, started with -m: "
+    ):
         vgg_lit.compose("seed=0,1")
     with pytest.raises(InputError, match=r"^run=a,b: a list is written (['\"])run=\[a,b\]\1$"):
         vgg_lit.compose("run=a,b", command="evaluate")
@@ -197,7 +199,11 @@ def test_flags_may_stand_anywhere():
         ("train", "optimizer.zzz=3", r"^unknown key optimizer\.zzz; allowed in optimizer: "),
         ("train", "a b=c", "is not a valid key=value; quote a value with spaces"),
         ("train", "=3", r"^=3: the value of a group is the name"),
-        ("train", "lr=0.1,0.2", r"started with -m: python -m vgg_lit\.train -m optimizer\.lr=0\.1,0\.2$"),
+        (
+            "train",
+            "lr=0.1,0.2",
+            r"started with -m: python -m vgg_lit\.train -m optimizer\.lr=0\.1,0\.2$",
+        ),
         ("train", "model=plan", r"did you mean one of plan_1, plan_2, plan_3\?"),
         (
             "train",

@@ -3,7 +3,7 @@
 import pytest
 
 from vgg_lit.errors import InputError
-from vgg_lit.reports.group_settings import effective_settings, named_in_by
+from vgg_lit.reports.group_settings import effective_settings, named_in_by, usual_texts
 
 SETTINGS = {
     run: {"optimizer": "SGD", "optimizer.lr": lr, "data.optimizer_of_x": 1, "loss.optimizer": 2}
@@ -38,3 +38,16 @@ def test_each_near_match_is_proposed_once():
     with pytest.raises(InputError, match=r"by=data\.optimizer: unknown") as error:
         named_in_by("data.optimizer", ["optimizer.lr"], SETTINGS)
     assert str(error.value).count("'optimizer'") == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "usual"),
+    [
+        ([["a", "b"], ["a", "c"], ["d", "b"]], ["a", "b"]),
+        ([["a"], ["b"]], []),  # no value is that of most groups
+        ([["a", "b"], ["a", "c"], ["a", "d"]], []),
+        ([], []),
+    ],
+)
+def test_usual_settings_are_those_of_more_than_half_of_the_groups(rows, usual):
+    assert usual_texts(rows) == usual

@@ -7,7 +7,9 @@ from scipy import stats
 
 from vgg_lit.errors import InputError
 from vgg_lit.reports.comparison import Comparison
+from vgg_lit.reports.comparison_tables import group_table
 from vgg_lit.reports.groups import RunGroups
+from vgg_lit.reports.latex import escape_latex, paper_table
 
 FIRST, SECOND = (0.81, 0.84, 0.80), (0.86, 0.87, 0.86)
 
@@ -261,3 +263,42 @@ def test_labels_have_values_as_on_the_command_line(write_run):
     ]
     labels = [group.label for group in RunGroups(Comparison(runs)).groups]
     assert labels == ["folds=null", "folds=5"]
+
+
+USUAL = {"lr": 0.1, "compile": False, "freeze": "none", "small_map_gemm": "auto"}
+
+
+@pytest.fixture
+def ablation(write_run):
+    """Two seeds of the usual settings, and of each change of one of the four."""
+    changes = ({}, {"lr": 0.2}, {"compile": True}, {"freeze": "all"}, {"small_map_gemm": "off"})
+    return [
+        write_run(f"{n}_{seed}", {"val/acc": 0.5 + n / 10}, seed=seed, **USUAL | change)
+        for n, change in enumerate(changes)
+        for seed in (0, 1)
+    ]
+
+
+def test_labels_leave_out_the_settings_that_most_groups_have(ablation):
+    groups = RunGroups(Comparison(ablation))
+    labels = [group.label for group in groups.groups]
+    assert labels == [
+        "usual settings",
+        "lr=0.2",
+        "compile=true",
+        "freeze=all",
+        "small_map_gemm=off",
+    ]
+    assert sorted(groups.usual) == ["compile=false", "freeze=none", "lr=0.1", "small_map_gemm=auto"]
+    assert groups.usual_settings in group_table(groups, "val/acc").remarks
+    latex = paper_table(groups, "val/acc")
+    assert "    usual settings & " in latex
+    assert f"The best of each metric is bold. {escape_latex(groups.usual_settings)}" in latex
+
+
+def test_labels_have_all_settings_if_they_are_few_or_no_group_has_several_runs(ablation):
+    for runs in (ablation[:8], ablation[::2]):
+        groups = RunGroups(Comparison(runs))
+        assert groups.usual == []
+        assert groups.groups[0].label.count("=") >= 3
+        assert all("usual" not in remark for remark in group_table(groups, "val/acc").remarks)
