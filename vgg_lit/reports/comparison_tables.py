@@ -115,14 +115,14 @@ def group_table(groups: RunGroups, sort: str) -> ComparisonTable:
 
 
 def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
-    """Returns the paired tests of the best group with each other; None if there is none."""
-    best, *others = groups.ordered(sort)
+    """Returns the paired tests of one group with each other one, see `compared`; None if there is none."""
+    first, others = groups.compared(sort)
     texts: list[dict[str, str]] = []
     values, records = [], []
     row: dict[str, Any]
     for other in others:
         for metric in groups.comparison.metrics:
-            found = groups.difference(best, other, metric)
+            found = groups.difference(first, other, metric)
             if found is None:
                 continue
             low, high = found.difference.interval or (None, None)
@@ -142,7 +142,7 @@ def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
             width = found.difference.half_width
             values.append(row | {"difference": mean, "95 % interval": width, "p": p_value})
             records.append(
-                {"first": best.label, "second": other.label, "metric": metric, "n": row["n"]}
+                {"first": first.label, "second": other.label, "metric": metric, "n": row["n"]}
                 | {"difference": mean, "low": low, "high": high, "p": p_value}
                 | {"remark": found.remark}
             )
@@ -153,20 +153,20 @@ def difference_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
     if len(tested) > 1:
         remarks.append(f"The p-values are not corrected for {len(tested)} comparisons.")
     other_label = others[0].label if len(others) == 1 else "each other group"
-    title = f"{best.label} minus {other_label}: paired t-test over common {groups.repetitions}"
+    title = f"{first.label} minus {other_label}: paired t-test over common {groups.repetitions}"
     return ComparisonTable(title, texts, values, records, remarks)
 
 
 def _missing_pairs(groups: RunGroups, sort: str) -> list[str]:
-    """Returns sentences on the groups that have no pair with the best group, in a metric or at all."""
-    best, *others = groups.ordered(sort)
+    """Returns sentences on the groups that have no pair with the first of `compared`, in a metric or at all."""
+    first, others = groups.compared(sort)
     found: dict[str, None] = {}
     for other in others:
         for metric in groups.comparison.metrics:
-            if groups.difference(best, other, metric) is None:
-                has_pairs = bool(groups.common(best, other))
+            if groups.difference(first, other, metric) is None:
+                has_pairs = bool(groups.common(first, other))
                 what = f"values of {metric}" if has_pairs else groups.repetitions
-                found[f"{other.label} has no {what} in common with {best.label}."] = None
+                found[f"{other.label} has no {what} in common with {first.label}."] = None
     return [*found]
 
 

@@ -107,14 +107,14 @@ class RunGroups:
             rivals = [name] if pair not in members else [members[pair], name]
             members[pair] = max(reversed(rivals), key=self._precedence)  # of equal ones the last
             self.repeated += [rival for rival in rivals if rival != members[pair]]
-        texts = [self._texts(settings) for settings in found]
+        by_group = [dict(zip(self.by, values, strict=True)) for values in found]
+        texts = [self._texts(settings) for settings in by_group]
         self.usual: list[str] = []
         if len(self.shown) > MOST_SETTINGS and any(len(members) > 1 for members in found.values()):
             self.usual = usual_texts(texts)
-        labels = [self._label(of_group) for of_group in texts]
         self.groups = [
-            Group(label, dict(zip(self.by, settings, strict=True)), members)
-            for label, (settings, members) in zip(labels, found.items(), strict=True)
+            Group(self._label(of_group), settings, members)
+            for of_group, settings, members in zip(texts, by_group, found.values(), strict=True)
         ]
 
     def _precedence(self, name: str) -> tuple[bool, float]:
@@ -205,6 +205,13 @@ class RunGroups:
             key=lambda group: sign * means[group.label] if group.label in means else math.inf,
         )
 
+    def compared(self, sort: str) -> tuple[Group, list[Group]]:
+        """Returns the group that tests compare with each other one: of the usual settings, or else the best."""
+        ordered = self.ordered(sort)
+        with_usual = [group for group in ordered if self._texts(group.settings) == self.usual]
+        first = [*with_usual, *ordered][0]
+        return first, [group for group in ordered if group is not first]
+
     def has_means(self, column: str) -> bool:
         """Returns True if a column is a metric, whose means rank the groups."""
         is_shown = column in self.comparison.metrics
@@ -273,10 +280,10 @@ class RunGroups:
         values = dict(zip(self.varying, key, strict=True))
         return ", ".join(f"{_leaf(name)}={as_written(values[name])}" for name in self.paired)
 
-    def _texts(self, settings: Key) -> list[str]:
-        """Returns the settings that name a group, from the values of `by`."""
+    def _texts(self, settings: Mapping[str, Any]) -> list[str]:
+        """Returns the settings that name a group."""
         pairs = zip(self.names, self.shown, strict=True)
-        return [f"{name}={as_written(settings[self.by.index(key)])}" for name, key in pairs]
+        return [f"{name}={as_written(settings[key])}" for name, key in pairs]
 
     def _label(self, texts: Sequence[str]) -> str:
         if not self.by:

@@ -16,11 +16,11 @@ from vgg_lit.runs import Run
 
 
 def prediction_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
-    """Returns McNemar's tests of the best group's runs with their pairs; None without predictions."""
-    best, *others = groups.ordered(sort)
+    """Returns McNemar's tests of the runs of one group with their pairs, see `compared`; None without predictions."""
+    reference, others = groups.compared(sort)
     rows: list[dict[str, Any]] = []
     records = []
-    pairs = [(other, *pair) for other in others for pair in _pairs(groups, best, other)]
+    pairs = [(other, *pair) for other in others for pair in _pairs(groups, reference, other)]
     has_labels = any(label for *_, label in pairs)
     for other, first, second, label in pairs:
         runs = groups.comparison.runs
@@ -43,7 +43,7 @@ def prediction_table(groups: RunGroups, sort: str) -> ComparisonTable | None:
     texts = [
         {key: f"{value}" for key, value in row.items()} | {"p": format_p(row["p"])} for row in rows
     ]
-    title = f"McNemar's exact test; first: {best.label}"
+    title = f"McNemar's exact test; first: {reference.label}"
     if len(others) == 1:
         title += f", second: {others[0].label}"
     remarks = ["Number of images that only the first or only the second run gets right."]
@@ -68,12 +68,12 @@ class Untested(NamedTuple):
 
 def untested_pairs(groups: RunGroups, sort: str) -> Untested:
     """Returns the finished runs and pairs that McNemar's test is missing for, with the reasons."""
-    best, *others = groups.ordered(sort)
+    reference, others = groups.compared(sort)
     runs, finals = groups.comparison.runs, groups.comparison.finals
     lacking: set[str] = set()
     lost: set[str] = set()
     unlike = []
-    for first, second, _ in (pair for other in others for pair in _pairs(groups, best, other)):
+    for first, second, _ in (pair for other in others for pair in _pairs(groups, reference, other)):
         if not (finals[first] and finals[second]):
             continue
         present = {name: predicted_splits(runs[name]) for name in (first, second)}
@@ -94,12 +94,12 @@ def untested_pairs(groups: RunGroups, sort: str) -> Untested:
     )
 
 
-def _pairs(groups: RunGroups, best: Group, other: Group) -> list[tuple[str, str, str]]:
+def _pairs(groups: RunGroups, reference: Group, other: Group) -> list[tuple[str, str, str]]:
     """Returns the names of paired runs and what they have in common; single runs are always a pair."""
-    keys = groups.common(best, other)
+    keys = groups.common(reference, other)
     if keys:
-        return [(best.members[key], other.members[key], groups.key_text(key)) for key in keys]
-    if len(best.members) == len(other.members) == 1:
-        (ours,), (others,) = best.members.values(), other.members.values()
+        return [(reference.members[key], other.members[key], groups.key_text(key)) for key in keys]
+    if len(reference.members) == len(other.members) == 1:
+        (ours,), (others,) = reference.members.values(), other.members.values()
         return [(ours, others, "")]
     return []

@@ -291,6 +291,10 @@ def test_labels_leave_out_the_settings_that_most_groups_have(ablation):
     ]
     assert sorted(groups.usual) == ["compile=false", "freeze=none", "lr=0.1", "small_map_gemm=auto"]
     assert groups.usual_settings in group_table(groups, "val/acc").remarks
+    for named in (groups, groups.numbered("val/acc")):
+        reference, others = named.compared("val/acc")
+        assert reference.settings == groups.groups[0].settings
+        assert others == [one for one in named.ordered("val/acc") if one != reference]
     latex = paper_table(groups, "val/acc")
     assert "    usual settings & " in latex
     assert f"The best of each metric is bold. {escape_latex(groups.usual_settings)}" in latex
@@ -300,5 +304,6 @@ def test_labels_have_all_settings_if_they_are_few_or_no_group_has_several_runs(a
     for runs in (ablation[:8], ablation[::2]):
         groups = RunGroups(Comparison(runs))
         assert groups.usual == []
+        assert groups.compared("val/acc")[0] == groups.ordered("val/acc")[0]
         assert groups.groups[0].label.count("=") >= 3
         assert all("usual" not in remark for remark in group_table(groups, "val/acc").remarks)
