@@ -91,5 +91,7 @@ def test_an_interrupt_during_the_imports_prints_nothing(start, tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        # in the background of a script the tests ignore SIGINT, and so would the command
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
