@@ -81,7 +81,7 @@ def _data_arguments(
     Images are preprocessed as in the training of the first network.
     """
     from vgg_lit.data.sources import source_of
-    from vgg_lit.evaluation.data_choice import check_validation_split, choose_split, set_shape
+    from vgg_lit.evaluation.data_choice import checked_split, set_shape
 
     preprocessing = trained[0].preprocessing
     if is_own_data:
@@ -93,11 +93,7 @@ def _data_arguments(
         if not is_custom(spec):
             check_section(spec, Data, "data")
     source = source_of(spec)
-    split = choose_split(settings.split, source.get("source"), is_own_data)
-    if split == "val":
-        check_validation_split(trained, spec, source.get("source"), is_own_data)
-    for one in trained if source else ():
-        one.check_source(source["source"])
+    split = checked_split(trained, spec, source.get("source"), settings.split, is_own_data)
     size = settings.batch_size or spec["batch_size"]
     own = {"augment": None, "batch_size": size, "preprocessing": preprocessing}
     return split, {**spec, **source, **own}

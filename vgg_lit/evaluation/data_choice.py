@@ -30,6 +30,34 @@ def set_shape(data: MutableMapping[str, Any], shape: Preprocessing, typed: Colle
         data[name] = value
 
 
+def checked_split(
+    trained: Sequence[Trained],
+    data: Mapping[str, Any],
+    source: Source | None,
+    asked: str | None,
+    is_own_data: bool,
+) -> str:
+    """Returns the split that is measured, see `choose_split`, after checks of its source and every network.
+
+    Args:
+        trained: the networks.
+        data: `data` group of the images.
+        source: its source; None for a data module of the user.
+        asked: the split that the user chose; None: the default.
+        is_own_data: True if it is that of the first network's run.
+
+    Raises:
+        InputError: there is no such split, or a network cannot be measured on it.
+    """
+    split = choose_split(asked, source, is_own_data)
+    if split == "val":
+        check_validation_split(trained, data, source, is_own_data)
+    if source is not None:
+        for one in trained:
+            one.check_source(source)
+    return split
+
+
 def choose_split(asked: str | None, source: Source | None, is_own_data: bool) -> str:
     """Returns "test", "val" or "all": of another folder all images by default, else the test split.
 

@@ -286,11 +286,10 @@ def _failure_of(error: BaseException) -> Failure:
 
 def _ending(number: int, code: int) -> tuple[str, int]:
     """Returns the reason behind an exit code of a process, and the exit code for this process."""
-    if -code in SIGNAL_EXIT_CODES:
-        name = signal.Signals(-code).name
-        return f"process {number} was ended by {name}", SIGNAL_EXIT_CODES[-code]
     if code < 0:
         name = signal.Signals(-code).name
+        if -code in SIGNAL_EXIT_CODES:
+            return f"process {number} was ended by {name}", SIGNAL_EXIT_CODES[-code]
         hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
         return f"process {number} was killed by {name}{hint}", TrainingError.exit_code
     return f"process {number} ended with exit code {code}", code
