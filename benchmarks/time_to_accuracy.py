@@ -18,6 +18,7 @@ measurement continues. The last line is the ratio at the highest accuracy that b
 """
 
 import argparse
+import contextlib
 import json
 import math
 import shutil
@@ -91,7 +92,8 @@ def our_results(epochs: int, overrides: Sequence[str], folder: Path) -> tuple[Re
     run = vgg_lit.Run(folder / "run")
     minutes = run.metrics["seconds"] / 60
     start = time.perf_counter()
-    accuracy = run.evaluate(flip=True, shifts=1)["test/acc"]
+    with contextlib.redirect_stdout(sys.stderr):  # standard output has this benchmark's lines alone
+        accuracy = run.evaluate(flip=True, shifts=1)["test/acc"]
     with_views = Result(epochs, accuracy, minutes + (time.perf_counter() - start) / 60)
     return Result(epochs, run.metrics["test/acc"], minutes), with_views
 
